@@ -1,0 +1,17 @@
+"""hmm: the heterogeneous multiscale method and FE2 on FEniCSx."""
+
+from hmm._environment import load_stack
+
+load_stack()
+
+from hmm import cells, laws  # noqa: E402
+from hmm.cell import Cell  # noqa: E402
+from hmm.errors import ConvergenceError, HMMError, InputError  # noqa: E402
+from hmm.fields import fluctuation, macro_deformation_gradient, macro_gradient, macro_strain  # noqa: E402
+from hmm.homogenizer import Homogenizer  # noqa: E402
+from hmm.macro import MacroProblem  # noqa: E402
+from hmm.newton import NewtonOptions  # noqa: E402
+from hmm.rve import RVE, PointState, Response  # noqa: E402
+from hmm.stepping import Step, steps  # noqa: E402
+
+__version__ = "0.1.0"

@@ -1,0 +1,224 @@
+"""Boundary conditions of the cell as integers: fluctuation dof -> reduced dof, or -1 for "held at 0".
+
+Three choices are standard, and their stiffnesses are ordered (Huet 1990; Mesarovic and Padbidri 2005):
+
+- ``minimal``: the fluctuation obeys only ``<w (x) n> = 0`` (uniform traction, SUBC), the lower bound;
+- ``periodic``: opposite faces move alike;
+- ``dirichlet``: ``w = 0`` on the boundary (linear displacement, KUBC), the upper bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import ufl
+from dolfinx import fem, la
+from dolfinx.mesh import meshtags
+from mpi4py import MPI
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from hmm.cell import Cell
+from hmm.errors import InputError
+from hmm.forms import compile_form
+
+
+@dataclass(frozen=True, eq=False)
+class Multipliers:
+    """Rows of a linear constraint ``B w = 0`` that real-space multipliers enforce.
+
+    Attributes
+    ----------
+    dofs
+        Local fluctuation dofs (unrolled) that appear.
+    matrix
+        Shape (n_multipliers, len(dofs)); this rank's share, to be summed over ranks.
+    """
+
+    dofs: NDArray[np.int32]
+    matrix: NDArray[np.float64]
+
+    @property
+    def size(self) -> int:
+        """Number of multipliers."""
+        return self.matrix.shape[0]
+
+
+def _no_multipliers() -> Multipliers:
+    return Multipliers(np.zeros(0, np.int32), np.zeros((0, 0)))
+
+
+@dataclass(frozen=True, eq=False)
+class Constraint:
+    """Where each fluctuation dof lives in the reduced system.
+
+    Attributes
+    ----------
+    name
+        ``"periodic"``, ``"dirichlet"`` or ``"minimal"``.
+    blocks
+        Shape (n_local_blocks,); global reduced block of each local block of dofs (ghosts included), or -1.
+    block_size
+        Components per block.
+    n_owned
+        Reduced blocks owned by this rank (without multipliers).
+    multipliers
+        Further linear constraints, if any.
+    """
+
+    name: str
+    blocks: NDArray[np.int32]
+    block_size: int
+    n_owned: int
+    multipliers: Multipliers = field(default_factory=_no_multipliers)
+
+
+def constrain(name: str, cell: Cell, space: fem.FunctionSpace) -> Constraint:
+    """The constraint of a given name for fluctuations in `space`.
+
+    Parameters
+    ----------
+    name
+        ``"periodic"``, ``"dirichlet"`` or ``"minimal"``.
+    cell
+        The unit cell.
+    space
+        Lagrange space of the fluctuation on ``cell.mesh``.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, or if the mesh has no matching faces for ``periodic``.
+    """
+    if name not in CONSTRAINTS:
+        raise InputError(f"constraint {name!r} is unknown: choose one of {', '.join(map(repr, CONSTRAINTS))}")
+    masters, multipliers = CONSTRAINTS[name](cell, space)
+    blocks, n_owned = _number(space, masters)
+    return Constraint(name, blocks, space.dofmap.index_map_bs, n_owned, multipliers)
+
+
+def _number(space: fem.FunctionSpace, masters: NDArray[np.int64]) -> tuple[NDArray[np.int32], int]:
+    """Reduced numbers from `masters`: for each owned block the global block it follows, itself, or -1."""
+    index_map, comm = space.dofmap.index_map, space.mesh.comm
+    first, n_local = index_map.local_range[0], index_map.size_local
+    kept = masters == first + np.arange(n_local)
+    n_owned = int(kept.sum())
+    offset = comm.scan(n_owned) - n_owned
+    reduced = np.full(n_local, -1, dtype=np.int64)
+    reduced[kept] = offset + np.arange(n_owned)
+    follows = (masters >= 0) & ~kept
+    wanted = np.unique(np.concatenate(comm.allgather(masters[follows])))
+    mine = wanted[(wanted >= first) & (wanted < first + n_local)]
+    answers = comm.allgather(np.stack([mine, reduced[mine - first]]))
+    known = np.concatenate(answers, axis=1)
+    known = known[:, np.argsort(known[0])]
+    reduced[follows] = known[1, np.searchsorted(known[0], masters[follows])]
+    everywhere = la.vector(index_map, 1, dtype=np.float64)
+    everywhere.array[:n_local] = reduced
+    everywhere.scatter_forward()
+    return everywhere.array.astype(np.int32), n_owned
+
+
+def _own(space: fem.FunctionSpace) -> NDArray[np.int64]:
+    """Each owned block as its own master."""
+    first, last = space.dofmap.index_map.local_range
+    return np.arange(first, last, dtype=np.int64)
+
+
+def _owned_coordinates(cell: Cell, space: fem.FunctionSpace) -> NDArray[np.float64]:
+    return cell.fractional(space.tabulate_dof_coordinates()[: space.dofmap.index_map.size_local])
+
+
+def _pin(cell: Cell, space: fem.FunctionSpace, masters: NDArray[np.int64]) -> None:
+    """Hold the block nearest the cell's origin, against rigid translation (its images must follow it)."""
+    distance = np.linalg.norm(_owned_coordinates(cell, space), axis=1)
+    best = int(np.argmin(distance)) if distance.size else -1
+    value = float(distance[best]) if best >= 0 else np.inf
+    _, rank = cell.comm.allreduce((value, cell.comm.rank), op=MPI.MINLOC)
+    pinned = cell.comm.bcast(int(masters[best]) if cell.comm.rank == rank else None, root=rank)
+    masters[masters == pinned] = -1
+
+
+def _dirichlet(cell: Cell, space: fem.FunctionSpace) -> tuple[NDArray[np.int64], Multipliers]:
+    masters = _own(space)
+    held = fem.locate_dofs_topological(space, cell.mesh.topology.dim - 1, cell.boundary_facets())
+    masters[held[held < masters.size]] = -1
+    return masters, _no_multipliers()
+
+
+def _periodic(cell: Cell, space: fem.FunctionSpace) -> tuple[NDArray[np.int64], Multipliers]:
+    masters = _own(space)
+    s = _owned_coordinates(cell, space)
+    on_boundary = np.flatnonzero(((np.abs(s) < cell.tolerance) | (np.abs(s - 1) < cell.tolerance)).any(axis=1))
+    all_s = np.concatenate(cell.comm.allgather(s[on_boundary]))
+    all_blocks = np.concatenate(cell.comm.allgather(masters[on_boundary]))
+    image_of = _match_faces(cell, all_s)
+    counts = cell.comm.allgather(on_boundary.size)
+    start = sum(counts[: cell.comm.rank])
+    masters[on_boundary] = all_blocks[image_of[start : start + on_boundary.size]]
+    _pin(cell, space, masters)
+    return masters, _no_multipliers()
+
+
+def _match_faces(cell: Cell, s: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Index of the master of each boundary point, given by its lattice coordinates, shape (n, d)."""
+    high = np.abs(s - 1) < cell.tolerance
+    master = np.flatnonzero(~high.any(axis=1))
+    image_of = np.arange(len(s))
+    for axis in range(cell.dim):
+        _check_faces(cell, s, axis)
+    followers = np.flatnonzero(high.any(axis=1))
+    distance, nearest = cKDTree(s[master]).query(np.where(high, 0.0, s)[followers])
+    if np.any(distance > 100 * cell.tolerance):
+        worst = int(np.argmax(distance))
+        raise InputError(
+            f"the cell's corners or edges do not repeat: the point with lattice coordinates "
+            f"{s[followers][worst].round(6).tolist()} has no image (nearest at {distance[worst]:.3g})"
+        )
+    image_of[followers] = master[nearest]
+    return image_of
+
+
+def _check_faces(cell: Cell, s: NDArray[np.float64], axis: int) -> None:
+    """Raise `InputError` unless the points of the two faces across `axis` are images of each other."""
+    others = [i for i in range(cell.dim) if i != axis]
+    low = s[np.abs(s[:, axis]) < cell.tolerance][:, others]
+    high = s[np.abs(s[:, axis] - 1) < cell.tolerance][:, others]
+    faces = f"faces {'xyz'[axis]} = 0 and {'xyz'[axis]} = 1 (lattice coordinates)"
+    remedy = "mesh the cell with periodic faces (Gmsh: setPeriodic), or take constraint='dirichlet' or 'minimal'"
+    if len(low) == 0 or len(high) == 0:
+        raise InputError(f"constraint 'periodic': no mesh on one of the {faces}: {remedy}")
+    gaps = np.r_[cKDTree(high).query(low)[0], cKDTree(low).query(high)[0]]
+    if gaps.max() > 100 * cell.tolerance:
+        raise InputError(
+            f"constraint 'periodic': {faces} do not match, {len(low)} against {len(high)} points, "
+            f"largest gap {gaps.max():.3g} of the cell: {remedy}"
+        )
+
+
+def _minimal(cell: Cell, space: fem.FunctionSpace) -> tuple[NDArray[np.int64], Multipliers]:
+    masters = _own(space)
+    _pin(cell, space, masters)
+    facets = np.sort(cell.boundary_facets())
+    tags = meshtags(cell.mesh, cell.mesh.topology.dim - 1, facets, np.ones(facets.size, dtype=np.int32))
+    ds = ufl.Measure("ds", cell.mesh, subdomain_data=tags)(1)
+    v, n = ufl.TestFunction(space), ufl.FacetNormal(cell.mesh)
+    components = [v[i] for i in range(v.ufl_shape[0])] if v.ufl_shape else [v]
+    rows = [_row(c * n[j] * ds, space) for c in components for j in range(cell.dim)]
+    matrix = np.array(rows)
+    dofs = np.flatnonzero(np.abs(matrix).max(axis=0) > 0).astype(np.int32)
+    return masters, Multipliers(dofs, np.ascontiguousarray(matrix[:, dofs]))
+
+
+def _row(form: ufl.Form, space: fem.FunctionSpace) -> NDArray[np.float64]:
+    """This rank's share of a linear form, over local dofs (ghosts included)."""
+    return fem.assemble_vector(compile_form(form)).array.copy()
+
+
+CONSTRAINTS: dict[str, Callable[[Cell, fem.FunctionSpace], tuple[NDArray[np.int64], Multipliers]]] = {
+    "periodic": _periodic,
+    "dirichlet": _dirichlet,
+    "minimal": _minimal,
+}

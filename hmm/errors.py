@@ -1,0 +1,70 @@
+"""Errors a user can act on, raised on every rank together."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from mpi4py import MPI
+
+
+class HMMError(Exception):
+    """Base of all errors raised on purpose by ``hmm``: one line naming the thing, its value and the remedy."""
+
+
+class InputError(HMMError, ValueError):
+    """A value given by the user that cannot be used."""
+
+
+class ConvergenceError(HMMError, RuntimeError):
+    """A micro or macro solve that did not converge."""
+
+
+class EnvironmentMismatch(HMMError, ImportError):
+    """The installed FEniCSx stack is not one ``hmm`` can run on."""
+
+
+@contextmanager
+def collectively(comm: MPI.Comm) -> Iterator[None]:
+    """Raise on every rank of `comm` if the body raised an `HMMError` on any of them.
+
+    Use it around validation that only some ranks can fail: nobody is left waiting in a later collective call. The
+    lowest failing rank's error is the one everybody sees.
+
+    Parameters
+    ----------
+    comm
+        The communicator whose ranks all enter this block.
+
+    Raises
+    ------
+    HMMError
+        The same error on all ranks.
+    """
+    error: HMMError | None = None
+    try:
+        yield
+    except HMMError as caught:
+        error = caught
+    first = comm.allreduce(comm.rank if error is not None else comm.size, op=MPI.MIN)
+    if first < comm.size:
+        raise comm.bcast(error, root=first)
+
+
+def run(main: Callable[[], object], comm: MPI.Comm = MPI.COMM_WORLD) -> None:
+    """Run a script's `main` and turn an `HMMError` into one line and exit code 1, without a traceback.
+
+    Parameters
+    ----------
+    main
+        The script's entry point, called without arguments.
+    comm
+        Rank 0 of this communicator prints the line.
+    """
+    try:
+        main()
+    except HMMError as error:
+        if comm.rank == 0:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)

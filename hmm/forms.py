@@ -1,0 +1,74 @@
+"""Compile UFL: the only module that talks to the form compiler."""
+
+from __future__ import annotations
+
+import basix
+import basix.ufl
+import numpy as np
+import ufl
+from dolfinx import fem
+from dolfinx.mesh import Mesh
+from numpy.typing import NDArray
+
+JIT_OPTIONS = {"timeout": 600}
+"""Ranks that find another rank compiling the same form wait for it this long (seconds)."""
+
+
+def compile_form(form: ufl.Form) -> fem.Form:
+    """Compile a UFL form; with meshes on ``COMM_SELF`` the ranks of a node share one compilation."""
+    return fem.form(form, jit_options=dict(JIT_OPTIONS))
+
+
+def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float64]) -> fem.Expression:
+    """Compile a UFL expression for evaluation at reference `points`, shape (n, tdim)."""
+    return fem.Expression(expression, points, jit_options=dict(JIT_OPTIONS))
+
+
+def quadrature_points(mesh: Mesh, degree: int) -> NDArray[np.float64]:
+    """Reference quadrature points, shape (n, tdim), of the default rule of a polynomial `degree`."""
+    return basix.make_quadrature(mesh.basix_cell(), degree)[0]
+
+
+def quadrature_space(mesh: Mesh, degree: int, shape: tuple[int, ...] = ()) -> fem.FunctionSpace:
+    """Space of values at the points of `quadrature_points`."""
+    element = basix.ufl.quadrature_element(mesh.basix_cell(), value_shape=shape, degree=degree)
+    return fem.functionspace(mesh, element)
+
+
+def real_space(mesh: Mesh, size: int) -> fem.FunctionSpace:
+    """Space of `size` real numbers, constant over the mesh."""
+    return fem.functionspace(mesh, basix.ufl.real_element(mesh.basix_cell(), (size,)))
+
+
+def default_quadrature_degree(space: fem.FunctionSpace) -> int:
+    """Degree that integrates the linear stiffness of `space` on straight cells exactly.
+
+    ``2 (k - 1)`` on simplices and ``2 k + 1`` (full Gauss) on quadrilaterals and hexahedra, and more on curved cells.
+    """
+    k = space.element.basix_element.degree if not space.num_sub_spaces else _highest_degree(space)
+    mesh = space.mesh
+    simplex = mesh.basix_cell() in (basix.CellType.interval, basix.CellType.triangle, basix.CellType.tetrahedron)
+    curved = 2 * (mesh.geometry.cmap.degree - 1) if simplex else 0
+    return max(2 * (k - 1), 1) + curved if simplex else 2 * k + 1
+
+
+def owned_cells(mesh: Mesh) -> NDArray[np.int32]:
+    """Indices of the cells this rank owns."""
+    return np.arange(mesh.topology.index_map(mesh.topology.dim).size_local, dtype=np.int32)
+
+
+def quadrature_weights(mesh: Mesh, degree: int, cells: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Weights of the quadrature points times the Jacobian, shape (n_cells, n_points); they sum to the cells' volumes."""
+    points, weights = basix.make_quadrature(mesh.basix_cell(), degree)
+    jacobian = compile_expression(abs(ufl.JacobianDeterminant(mesh)), points)
+    return weights * jacobian.eval(mesh, cells).reshape(cells.size, -1)
+
+
+def depends_on(form: ufl.Form, functions: list[fem.Function]) -> bool:
+    """Whether a form, its derivatives expanded, still contains any of the `functions`."""
+    present = set(ufl.algorithms.expand_derivatives(form).coefficients())
+    return any(f in present for f in functions)
+
+
+def _highest_degree(space: fem.FunctionSpace) -> int:
+    return int(space.ufl_element().embedded_superdegree)

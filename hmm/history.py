@@ -1,0 +1,85 @@
+"""Internal variables of a phase: where they live in a cell and in a state row."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from numpy.typing import NDArray
+
+from hmm.cell import Cell
+from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_space, quadrature_weights
+from hmm.laws import Law, State
+
+
+class History:
+    """Internal variables of one phase, at the quadrature points of its owned cells.
+
+    In a state row the variables of a point follow each other in the order of ``law.internal``, packed as it says; the
+    points follow each other cell by cell.
+
+    Parameters
+    ----------
+    cell
+        The unit cell.
+    tag
+        Tag of the phase.
+    law
+        Its law; must have internal variables.
+    degree
+        Quadrature degree.
+    """
+
+    def __init__(self, cell: Cell, tag: int, law: Law, degree: int) -> None:
+        self.law = law
+        self.packings = law.internal(cell.dim)
+        self.mesh = cell.mesh
+        sizes = [packing.size for packing in self.packings.values()]
+        self.n_variables = sum(sizes)
+        self._bounds = list(pairwise(np.r_[0, np.cumsum(sizes)].tolist()))
+        self._points = quadrature_points(cell.mesh, degree)
+        self.function = fem.Function(quadrature_space(cell.mesh, degree, (self.n_variables,)), name="history")
+        self.cells = np.intersect1d(cell.phase_tags.find(tag), owned_cells(cell.mesh)).astype(np.int32)
+        points = self.function.function_space.dofmap.list[self.cells].ravel()
+        self._slots = (points[:, None] * self.n_variables + np.arange(self.n_variables)).ravel()
+        weights = quadrature_weights(cell.mesh, degree, self.cells).ravel()
+        self._shares = weights / weights.sum() if weights.size else weights
+        self._update: fem.Expression | None = None
+
+    @property
+    def size(self) -> int:
+        """Numbers in a state row."""
+        return self._slots.size
+
+    @property
+    def old(self) -> State:
+        """The internal variables of the last accepted step, as UFL tensors."""
+        parts = [ufl.as_vector([self.function[k] for k in range(a, b)]) for a, b in self._bounds]
+        return {name: p.unpack(part) for (name, p), part in zip(self.packings.items(), parts, strict=True)}
+
+    def load(self, row: NDArray[np.float64]) -> None:
+        """Copy a state row, shape (size,), into the forms' coefficient."""
+        self.function.x.array[self._slots] = row
+
+    def compile_update(self, strain: ufl.core.expr.Expr) -> None:
+        """Compile the law's update for the local `strain` field, shape (3, 3)."""
+        new = self.law.update(strain, self.old)
+        packed = [self.packings[name].pack(new[name]) for name in self.packings]
+        vector = ufl.as_vector([part[k] for part in packed for k in range(part.ufl_shape[0])])
+        self._update = compile_expression(vector, self._points)
+
+    def updated(self) -> NDArray[np.float64]:
+        """The state row, shape (size,), at the end of the step that is loaded in the cell."""
+        assert self._update is not None
+        return self._update.eval(self.mesh, self.cells).ravel()
+
+    def view(self, row: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+        """Packed values of one variable in a state row, shape (n_points, packing.size)."""
+        a, b = self._bounds[list(self.packings).index(name)]
+        return row.reshape(-1, self.n_variables)[:, a:b]
+
+    def average(self, row: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+        """Average over this rank's share of the phase, shape (packing.size,), of one variable in a state row."""
+        return self._shares @ self.view(row, name)

@@ -1,0 +1,53 @@
+"""Linear isotropic elasticity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import ufl
+
+from hmm.laws.base import State, require_poisson, require_positive
+from hmm.tensors import Packing
+
+
+@dataclass(frozen=True)
+class Elastic:
+    """Linear isotropic elasticity, ``sigma = lambda tr(eps) I + 2 mu eps``.
+
+    Attributes
+    ----------
+    young
+        Young's modulus, in the unit of stress; positive.
+    poisson
+        Poisson's ratio, in (-1, 0.5).
+    """
+
+    young: float
+    poisson: float
+
+    def __post_init__(self) -> None:
+        require_positive("Elastic", young=self.young)
+        require_poisson("Elastic", self.poisson)
+
+    @property
+    def shear_modulus(self) -> float:
+        """Shear modulus mu."""
+        return self.young / (2 * (1 + self.poisson))
+
+    @property
+    def bulk_modulus(self) -> float:
+        """Bulk modulus kappa (3D)."""
+        return self.young / (3 * (1 - 2 * self.poisson))
+
+    def internal(self, dim: int) -> Mapping[str, Packing]:
+        """No internal variables."""
+        return {}
+
+    def stress(self, strain: ufl.core.expr.Expr, old: State) -> ufl.core.expr.Expr:
+        """Cauchy stress, shape (3, 3)."""
+        return self.bulk_modulus * ufl.tr(strain) * ufl.Identity(3) + 2 * self.shear_modulus * ufl.dev(strain)
+
+    def update(self, strain: ufl.core.expr.Expr, old: State) -> State:
+        """Nothing to update."""
+        return {}

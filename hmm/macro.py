@@ -1,0 +1,250 @@
+"""The macro problem: a PETSc SNES whose stress and tangent come from RVEs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from dolfinx.fem import petsc
+from numpy.typing import NDArray
+from petsc4py import PETSc
+from ufl.algorithms import expand_derivatives
+
+from hmm.algorithms import Counters
+from hmm.errors import ConvergenceError, InputError
+from hmm.forms import compile_form
+from hmm.homogenizer import Homogenizer
+from hmm.linear import configure
+
+DEFAULT_OPTIONS = {
+    "snes_linesearch_type": "basic",
+    "snes_max_it": 25,
+    "ksp_type": "preonly",
+    "pc_type": "lu",
+    "pc_factor_mat_solver_type": "mumps",
+}
+
+
+@dataclass(frozen=True)
+class StepStats:
+    """What one macro solve took.
+
+    Attributes
+    ----------
+    iterations
+        Macro Newton iterations.
+    residuals
+        Norm of the macro residual at each of them, relative to the reactions.
+    micro
+        Micro operations, summed over ranks.
+    """
+
+    iterations: int
+    residuals: tuple[float, ...]
+    micro: Counters
+
+
+class MacroProblem:
+    """Solve ``F(u, Sigma(u); v) = 0`` where ``Sigma`` is homogenized.
+
+    Parameters
+    ----------
+    F
+        The residual form; it contains ``hom.stress`` (and other responses) under ``hom.dx``.
+    u
+        The macro unknown.
+    hom
+        Where the responses come from.
+    bcs
+        Dirichlet conditions.
+    petsc_options_prefix
+        Prefix of the SNES; options given on the command line with it win.
+    petsc_options
+        PETSc options of the SNES, without prefix. Not modified.
+    rtol
+        The residual of the free dofs may be this fraction of the largest reactions met.
+
+    Attributes
+    ----------
+    stats
+        One `StepStats` per accepted solve.
+
+    Notes
+    -----
+    ``J = dF/du + dF/dSigma [A : d strain]``, so it is the exact tangent of what the points answered. A solve has
+    converged when the macro residual and every micro residual are below their tolerances.
+    """
+
+    def __init__(
+        self,
+        F: ufl.Form,
+        u: fem.Function,
+        hom: Homogenizer,
+        *,
+        bcs: Sequence[fem.DirichletBC] = (),
+        petsc_options_prefix: str = "macro_",
+        petsc_options: Mapping[str, object] | None = None,
+        rtol: float = 1e-8,
+    ) -> None:
+        if not any(r in F.coefficients() for r in hom.responses):
+            raise InputError("the macro form F does not contain hom.stress: without it no RVE is ever asked")
+        self.u, self.hom, self.bcs, self.rtol = u, hom, list(bcs), rtol
+        self.stats: list[StepStats] = []
+        self._F = compile_form(F)
+        self._J = compile_form(_tangent(F, u, hom))
+        self._A = petsc.create_matrix(self._J)
+        self._b, self._x = petsc.create_vector(u.function_space), petsc.create_vector(u.function_space)
+        self.forces = fem.Function(u.function_space, name="forces")
+        self._constrained = self._constrained_dofs()
+        self._scale = 0.0
+        self._norms: list[float] = []
+        self._accepted_u = u.x.array.copy()
+        self.solver = PETSc.SNES().create(hom.comm)
+        self.solver.setFunction(self._residual, self._b)
+        self.solver.setJacobian(self._jacobian, self._A)
+        self.solver.setConvergenceTest(self._converged)
+        configure(self.solver, petsc_options_prefix, {**DEFAULT_OPTIONS, **(petsc_options or {})})
+
+    def solve(self) -> StepStats:
+        """Solve for the present loads and boundary values, and commit (collective).
+
+        Returns
+        -------
+        StepStats
+            What it took; also appended to `stats`.
+
+        Raises
+        ------
+        ConvergenceError
+            If it does not converge; `u` and all RVEs are then as they were before the call, on every rank.
+        """
+        before = self.hom.count.copy()
+        self._norms = []
+        petsc.assign(self.u, self._x)
+        self.solver.solve(None, self._x)
+        reason = self.solver.getConvergedReason()
+        if reason <= 0:
+            self._revert()
+            raise ConvergenceError(self._explain(reason))
+        self._take(self._x)
+        self.hom.commit()
+        self._accepted_u[:] = self.u.x.array
+        stats = StepStats(self.solver.getIterationNumber(), tuple(self._norms), self._sum(self.hom.count - before))
+        self.stats.append(stats)
+        return stats
+
+    def reaction(self, bc: fem.DirichletBC) -> float | NDArray[np.float64]:
+        """Total force on the dofs of a Dirichlet condition at the last solution (collective).
+
+        Returns
+        -------
+        float or ndarray
+            A number for a condition on one component, shape (d,) for one on a vector field; in the unit of stress
+            times length^(d-1). Positive along the axis means that the support pulls along it.
+        """
+        dofs, n_owned = bc.dof_indices()
+        dofs = dofs[:n_owned]
+        size = self.u.function_space.dofmap.index_map_bs
+        total = np.zeros(size)
+        np.add.at(total, dofs % size, self.forces.x.array[dofs])
+        total = self.hom.comm.allreduce(total)
+        touched = self.hom.comm.allreduce(np.bincount(dofs % size, minlength=size)) > 0
+        return float(total[touched][0]) if touched.sum() == 1 else total
+
+    def _residual(self, snes: PETSc.SNES, x: PETSc.Vec, b: PETSc.Vec) -> None:
+        self._take(x)
+        with b.localForm() as local:
+            local.set(0.0)
+        if not self.hom.evaluate():
+            snes.setFunctionDomainError()
+            return
+        petsc.assemble_vector(b, self._F)
+        b.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
+        petsc.assign(b, self.forces)
+        with b.localForm() as local:
+            local.set(0.0)
+        petsc.assemble_vector(b, self._F)
+        petsc.apply_lifting(b, [self._J], bcs=[self.bcs], x0=[x], alpha=-1.0)
+        b.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
+        petsc.set_bc(b, self.bcs, x0=x, alpha=-1.0)
+
+    def _jacobian(self, snes: PETSc.SNES, x: PETSc.Vec, A: PETSc.Mat, P: PETSc.Mat) -> None:
+        A.zeroEntries()
+        petsc.assemble_matrix(A, self._J, bcs=self.bcs)
+        A.assemble()
+
+    def _converged(self, snes: PETSc.SNES, iteration: int, norms: tuple[float, float, float]) -> int:
+        """Joint convergence of the macro residual and all micro residuals."""
+        self._scale = max(self._scale, self._reaction_norm())
+        norm = norms[2]
+        self._norms.append(norm / self._scale if self._scale else norm)
+        if not np.isfinite(norm):
+            return PETSc.SNES.ConvergedReason.DIVERGED_FNORM_NAN
+        if norm <= self.rtol * self._scale and self.hom.settled():
+            return PETSc.SNES.ConvergedReason.CONVERGED_FNORM_RELATIVE
+        return PETSc.SNES.ConvergedReason.ITERATING
+
+    def _reaction_norm(self) -> float:
+        held = self.forces.x.array[self._constrained]
+        return float(np.sqrt(self.hom.comm.allreduce(held @ held)))
+
+    def _constrained_dofs(self) -> NDArray[np.int32]:
+        owned = [dofs[:n] for dofs, n in (bc.dof_indices() for bc in self.bcs)]
+        return np.unique(np.concatenate(owned)) if owned else np.zeros(0, dtype=np.int32)
+
+    def _take(self, x: PETSc.Vec) -> None:
+        x.ghostUpdate(addv=PETSc.InsertMode.INSERT, mode=PETSc.ScatterMode.FORWARD)
+        petsc.assign(x, self.u)
+        self.u.x.scatter_forward()
+
+    def _revert(self) -> None:
+        self.u.x.array[:] = self._accepted_u
+        self.hom.revert()
+
+    def _explain(self, reason: int) -> str:
+        if self.hom.failures:
+            return str(self.hom.failures[0])
+        name = next(
+            (k for k, v in vars(PETSc.SNES.ConvergedReason).items() if v == reason and k.startswith("DIVERGED")), reason
+        )
+        history = ", ".join(f"{n:.2g}" for n in self._norms[-4:])
+        return f"the macro Newton method stopped with {name}; last relative residuals {history}; {self._worst_point()}"
+
+    def _worst_point(self) -> str:
+        """The point of largest macro input, for the message of a failed solve (collective)."""
+        E = self.hom.macro_inputs() - self.hom.rve.reference
+        size = np.linalg.norm(E, axis=1)
+        best = int(np.argmax(size)) if size.size else -1
+        x = self.hom.coordinates()
+        mine = (float(size[best]), x[best].tolist(), E[best].tolist()) if size.size else (-1.0, [], [])
+        value = max(self.hom.comm.allgather(mine))
+        where = ", ".join(f"{c:.4g}" for c in value[1])
+        strain = ", ".join(f"{c:.4g}" for c in value[2])
+        return f"largest macro input at ({where}): [{strain}]"
+
+    def _sum(self, count: Counters) -> Counters:
+        return Counters(**{k: self.hom.comm.allreduce(v) for k, v in vars(count).items()})
+
+    def destroy(self) -> None:
+        """Free the PETSc objects (collective); the problem cannot be used afterwards."""
+        for thing in (self.solver, self._A, self._b, self._x):
+            thing.destroy()
+
+
+def _tangent(F: ufl.Form, u: fem.Function, hom: Homogenizer) -> ufl.Form:
+    """``dF/du + dF/dSigma [A : d strain]``."""
+    du = ufl.TrialFunction(u.function_space)
+    inputs = hom.rve.inputs
+    d_strain = [
+        e.packing.pack(expand_derivatives(ufl.derivative(s, u, du))) for e, s in zip(inputs, hom.strains, strict=True)
+    ]
+    J = ufl.derivative(F, u, du)
+    for a, response, row in zip(inputs, hom.responses, hom.tangents, strict=True):
+        products = [ufl.dot(tangent, d) for tangent, d in zip(row, d_strain, strict=True)]
+        d_response = a.packing.unpack(sum(products[1:], products[0]))
+        direction = ufl.TrialFunction(response.function_space)
+        J += ufl.replace(expand_derivatives(ufl.derivative(F, response, direction)), {direction: d_response})
+    return J

@@ -1,0 +1,111 @@
+"""Newton's method for the microproblem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmm.errors import ConvergenceError
+
+if TYPE_CHECKING:
+    from hmm.rve import RVE
+
+
+@dataclass(frozen=True)
+class NewtonOptions:
+    """Tolerances of a micro solve.
+
+    Attributes
+    ----------
+    rtol
+        The residual may be this fraction of the largest nodal forces met, taken before opposite faces cancel (see
+        `hmm.RVE.force_scale`).
+    max_iterations
+        Most Newton iterations.
+    max_halvings
+        Most halvings of a step that makes the residual explode.
+    """
+
+    rtol: float = 1e-9
+    max_iterations: int = 25
+    max_halvings: int = 8
+
+
+@dataclass(frozen=True)
+class NewtonResult:
+    """Whether Newton's method converged, in how many iterations and residuals, and why not.
+
+    Attributes
+    ----------
+    norms
+        Residual norm at each iterate.
+    """
+
+    converged: bool
+    iterations: int
+    residuals: int
+    norms: tuple[float, ...]
+    reason: str = ""
+
+
+def newton(
+    rve: RVE, z: NDArray[np.float64], E: NDArray[np.float64], options: NewtonOptions, scale: float = 0.0
+) -> NewtonResult:
+    """Solve ``R_w(z, E) = 0`` for `z`, in place, from the value it has; the history must be loaded.
+
+    Parameters
+    ----------
+    rve
+        The microproblem; left loaded at the last iterate.
+    z
+        Shape (rve.n_unknowns,); first guess in, solution out.
+    E
+        Shape (m,); packed macroscopic input.
+    options
+        Tolerances.
+    scale
+        Nodal forces met earlier on the path, to which the residual may be compared.
+
+    Returns
+    -------
+    NewtonResult
+        Never raises for a failed solve; the caller decides together with the other ranks.
+    """
+    rve.load(z, E)
+    residual = rve.residual()
+    norms = [rve.reduced.norm(residual)]
+    scale = max(scale, norms[0])
+    residuals = 1
+    for iteration in range(options.max_iterations):
+        if not np.isfinite(norms[-1]):
+            return NewtonResult(False, iteration, residuals, tuple(norms), "the micro residual is not a number")
+        scale = max(scale, rve.force_scale())
+        if norms[-1] <= options.rtol * scale:
+            return NewtonResult(True, iteration, residuals, tuple(norms))
+        try:
+            rve.linearize()
+            d = rve.solver.solve(residual)
+        except ConvergenceError as error:
+            return NewtonResult(False, iteration, residuals, tuple(norms), str(error))
+        norm, tries = _step(rve, z, E, d, norms[-1], options.max_halvings)
+        norms.append(norm)
+        residuals += tries
+    reason = f"micro residual {norms[-1]:.3g} after {options.max_iterations} iterations, tolerance {options.rtol * scale:.3g}"
+    return NewtonResult(False, options.max_iterations, residuals, tuple(norms), reason)
+
+
+def _step(
+    rve: RVE, z: NDArray[np.float64], E: NDArray[np.float64], d: NDArray[np.float64], norm: float, max_halvings: int
+) -> tuple[float, int]:
+    """Move `z` by ``-d``, halved while the residual explodes; return the new norm and the number of tries."""
+    for halving in range(max_halvings + 1):
+        trial = z - d * 0.5**halving
+        rve.load(trial, E)
+        new = rve.reduced.norm(rve.residual())
+        if new <= 10 * norm:
+            break
+    z[:] = trial
+    return new, halving + 1

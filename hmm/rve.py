@@ -1,0 +1,477 @@
+"""The microproblem on a unit cell: ``R(w, E) = 0``, its macroscopic response and its condensed tangent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from numpy.typing import ArrayLike, NDArray
+from petsc4py import PETSc
+
+from hmm import tensors
+from hmm.cell import Cell
+from hmm.constraints import constrain
+from hmm.errors import ConvergenceError, InputError
+from hmm.fields import MacroInput
+from hmm.forms import compile_form, default_quadrature_degree, depends_on
+from hmm.history import History
+from hmm.laws import Law
+from hmm.linear import MicroSolver
+from hmm.newton import NewtonOptions, newton
+from hmm.reduced import ReducedSystem
+
+
+@dataclass(frozen=True)
+class PointState:
+    """State of one RVE: what a path-dependent cell must remember between steps.
+
+    Attributes
+    ----------
+    z
+        Shape (rve.n_unknowns,); this rank's share of the reduced fluctuation (and multipliers).
+    history
+        Shape (rve.n_history,); this rank's internal variables.
+    """
+
+    z: NDArray[np.float64]
+    history: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a cell answers to a macroscopic input.
+
+    Attributes
+    ----------
+    vector
+        Shape (m,); packed macroscopic response ``Sigma`` (Mandel for stress).
+    tangent
+        Shape (m, m); packed consistent tangent ``A = d Sigma / d E``.
+    state
+        The state at the end of the step; pass it to the next `RVE.solve`.
+    iterations
+        Newton iterations.
+    parts
+        The responses as tensors, one per macro input.
+    """
+
+    vector: NDArray[np.float64]
+    tangent: NDArray[np.float64]
+    state: PointState
+    iterations: int
+    parts: tuple[NDArray[np.float64], ...]
+
+    @property
+    def stress(self) -> NDArray[np.float64]:
+        """The response to the first macro input as a tensor, shape (d, d) for a stress."""
+        return self.parts[0]
+
+
+class RVE:
+    """A unit cell with fields, laws and a constraint: forms compiled once, solved for any number of points.
+
+    Parameters
+    ----------
+    cell
+        The unit cell.
+    w
+        The fluctuation field (see `hmm.fluctuation`).
+    E
+        The macroscopic input (see `hmm.macro_strain`), or several of them.
+    law
+        A law for each phase name. Exactly one of `law` and `energy` is given.
+    energy
+        A UFL energy ``Pi(w, E)``, integrated over the cell with ``cell.measure()``.
+    constraint
+        ``"periodic"``, ``"dirichlet"`` or ``"minimal"`` (see `hmm.constraints`).
+    quadrature_degree
+        Polynomial degree of the quadrature rule; enough for the linear stiffness by default.
+    newton_options
+        Tolerances of the micro Newton method.
+    petsc_options
+        PETSc options of the micro linear solver, without prefix; also settable as ``-hmm_micro_...``.
+
+    Notes
+    -----
+    With ``K = dR_w/dw``, ``L = dR_w/dE``, ``M = dR_E/dw`` and ``D = dR_E/dE``, the response is
+    ``Sigma = R_E / |Y|`` and its consistent tangent the Schur complement ``A = (D - M K^-1 L) / |Y|``, where
+    ``M = L^T`` if the problem has a potential (Miehe and Koch 2002; Kouznetsova et al. 2001).
+
+    Raises
+    ------
+    InputError
+        For a law of an unknown phase, a phase without law, or a mesh that does not fit the constraint.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        w: fem.Function,
+        E: MacroInput | Sequence[MacroInput],
+        law: Mapping[str, Law] | None = None,
+        *,
+        energy: ufl.Form | None = None,
+        constraint: str = "periodic",
+        quadrature_degree: int | None = None,
+        newton_options: NewtonOptions | None = None,
+        petsc_options: Mapping[str, object] | None = None,
+    ) -> None:
+        self.cell, self.w = cell, w
+        self.inputs = (E,) if isinstance(E, MacroInput) else tuple(E)
+        self.newton_options = newton_options or NewtonOptions()
+        self.quadrature_degree = quadrature_degree or default_quadrature_degree(w.function_space)
+        if (law is None) == (energy is None):
+            raise InputError("RVE needs either law={phase name: law} or energy=UFL form, not both and not neither")
+        self.reduced = ReducedSystem(cell.comm, constrain(constraint, cell, w.function_space))
+        self.law = dict(law) if law is not None else {}
+        self.histories: dict[str, History] = {}
+        if law is not None:
+            _check_phases(cell, law)
+            R_w, R_E = self._residual_of_laws()
+        else:
+            R_w, R_E = self._residual_of_energy(energy)
+        self._has_potential = energy is not None
+        self._compile(R_w, R_E)
+        self._allocate(petsc_options)
+
+    # -- sizes and states ------------------------------------------------------------------------------------------
+
+    @property
+    def n_inputs(self) -> int:
+        """Total number m of macroscopic components."""
+        return sum(e.size for e in self.inputs)
+
+    @property
+    def n_unknowns(self) -> int:
+        """Reduced unknowns of this rank."""
+        return self.reduced.size_owned
+
+    @property
+    def n_history(self) -> int:
+        """Internal variables of this rank."""
+        return sum(h.size for h in self.histories.values())
+
+    @cached_property
+    def reference(self) -> NDArray[np.float64]:
+        """Packed macroscopic input of the undeformed state, shape (m,)."""
+        return np.concatenate([e.reference for e in self.inputs])
+
+    def initial_state(self) -> PointState:
+        """The virgin state: no fluctuation, internal variables zero."""
+        return PointState(np.zeros(self.n_unknowns), np.zeros(self.n_history))
+
+    # -- for users -------------------------------------------------------------------------------------------------
+
+    def solve(self, E: ArrayLike, state: PointState | None = None) -> Response:
+        """Solve the cell for a macroscopic input.
+
+        Parameters
+        ----------
+        E
+            The macroscopic input at the end of the step: its tensor, or the packed vector of all inputs, shape (m,).
+        state
+            State at the start of the step; virgin by default. Not modified.
+
+        Returns
+        -------
+        Response
+            Response, consistent tangent and the new state. The fields of the step stay in `w` and the macro input's
+            function until the next solve.
+
+        Raises
+        ------
+        InputError
+            If the shape of `E` is not the macro input's.
+        ConvergenceError
+            If Newton's method does not converge.
+        """
+        state = state or self.initial_state()
+        z = state.z.copy()
+        self.load_history(state.history)
+        result = newton(self, z, self.pack(E), self.newton_options)
+        if not result.converged:
+            raise ConvergenceError(
+                f"the RVE did not converge for E = {np.array2string(np.asarray(E, dtype=float), precision=6)}: "
+                f"{result.reason}; take smaller steps, or check the laws' parameters"
+            )
+        vector = self.response()
+        self.linearize()
+        condensed = self.condense()
+        new_state = PointState(z, self.updated_history())
+        return Response(vector, condensed.tangent, new_state, result.iterations, self.split(vector))
+
+    def pack(self, E: ArrayLike) -> NDArray[np.float64]:
+        """Packed macroscopic input, shape (m,), of a tensor (single input) or of a packed vector."""
+        array = np.asarray(E, dtype=float)
+        first = self.inputs[0]
+        if array.shape == (self.n_inputs,):
+            return array.copy()
+        if len(self.inputs) == 1 and array.shape == first.packing.shape:
+            return first.packing.to_vector(array)
+        raise InputError(
+            f"the macroscopic {first.name} has shape {array.shape}: give a tensor of shape {first.packing.shape} "
+            f"or its packed components, shape ({self.n_inputs},)"
+        )
+
+    def split(self, vector: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        """Packed responses, shape (..., m), as one tensor per macro input."""
+        ends = np.cumsum([e.size for e in self.inputs])
+        return tuple(
+            e.packing.to_tensor(vector[..., end - e.size : end]) for e, end in zip(self.inputs, ends, strict=True)
+        )
+
+    def local(self, phase: str | None = None) -> ufl.core.expr.Expr:
+        """The local strain-like field ``E + D w`` of the first macro input, as UFL; laws get it embedded in 3D."""
+        return self.inputs[0].local(self.w)
+
+    def average(self, expression: ufl.core.expr.Expr, phase: str | None = None) -> float:
+        """Volume average over |Y| (voids counted) of a scalar UFL expression at the loaded state.
+
+        Parameters
+        ----------
+        expression
+            A scalar expression on the cell's mesh.
+        phase
+            Integrate over this phase only (still divided by |Y|).
+        """
+        dx = self.measure
+        form = expression * (dx if phase is None else dx(self.cell.phases[phase]))
+        value = fem.assemble_scalar(compile_form(form))
+        return float(self.cell.comm.allreduce(value)) / self.cell.volume
+
+    def local_stress(self, phase: str) -> ufl.core.expr.Expr:
+        """Local stress of a phase, shape (3, 3), at the loaded state, as UFL."""
+        history = self.histories.get(phase)
+        return self.law[phase].stress(tensors.embed(self.local()), history.old if history else {})
+
+    # -- the loaded point ------------------------------------------------------------------------------------------
+
+    def load_history(self, history: NDArray[np.float64]) -> None:
+        """Make the internal variables, shape (n_history,), those at the start of the step."""
+        start = 0
+        for h in self.histories.values():
+            h.load(history[start : start + h.size])
+            start += h.size
+
+    def load(self, z: NDArray[np.float64], E: NDArray[np.float64]) -> None:
+        """Make (z, E), shapes (n_unknowns,) and (m,), the point at which everything is evaluated."""
+        self.reduced.spread(z, self._local)
+        self.w.x.array[:] = self._local[: self.reduced.size_fluctuation]
+        start = 0
+        for e in self.inputs:
+            e.function.x.array[:] = E[start : start + e.size]
+            start += e.size
+
+    def residual(self) -> NDArray[np.float64]:
+        """Reduced residual ``R_w``, shape (n_unknowns,), at the loaded point (a view, overwritten by the next call)."""
+        n = self.reduced.size_fluctuation
+        self._local_residual[:] = 0.0
+        self._R_w.assemble(self._local_residual[:n])
+        self.reduced.add_multipliers(self._local, self._local_residual)
+        self.reduced.gather(self._local_residual, self._residual)
+        return self._residual
+
+    def force_scale(self) -> float:
+        """Norm of the nodal forces before opposite faces cancel: the natural scale of the last residual."""
+        return float(np.sqrt(self.reduced.sum(self._local_residual @ self._local_residual)))
+
+    def response(self) -> NDArray[np.float64]:
+        """Macroscopic response ``Sigma = R_E / |Y|``, shape (m,), at the loaded point; a new array."""
+        vector = np.zeros(self.n_inputs)
+        start = 0
+        for e, form in zip(self.inputs, self._R_E, strict=True):
+            form.assemble(vector[start : start + e.size])
+            start += e.size
+        return self.reduced.sum(vector) / self.cell.volume
+
+    def linearize(self) -> None:
+        """Assemble and factorize the tangent at the loaded point; once and for all if the cell is linear."""
+        if self.is_linear and self._factorized:
+            return
+        self.reduced.assemble(self._K, *self._form_K.packed())
+        self.solver.factorize()
+        self._factorized = True
+        self.n_factorizations += 1
+
+    def condense(self, residual: NDArray[np.float64] | None = None) -> Condensed:
+        """Condense the linearized cell: all columns in one multi-right-hand-side solve.
+
+        Parameters
+        ----------
+        residual
+            A residual, shape (n_unknowns,), to be solved for along with the tangent's columns.
+
+        Returns
+        -------
+        Condensed
+            Tangent, sensitivity and correction; new arrays.
+        """
+        if self.is_linear and self._condensed is not None and residual is None:
+            return self._condensed
+        m = self.n_inputs
+        L = self._columns(self._form_L)
+        M = L if self._symmetric else self._columns(self._form_M)
+        rhs = self._rhs.getDenseArray()
+        rhs[:, :m] = L
+        rhs[:, m] = 0.0 if residual is None else residual
+        self.solver.solve_columns(self._rhs, self._solution)
+        columns = self._solution.getDenseArray()
+        blocks = self.reduced.sum(np.hstack([M.T @ columns, self._assemble_D()]))
+        tangent = (blocks[:, m + 1 :] - blocks[:, :m]) / self.cell.volume
+        correction = columns[:, m].copy() if residual is not None else None
+        drop = blocks[:, m] / self.cell.volume if residual is not None else None
+        condensed = Condensed(tangent, -columns[:, :m].T.copy(), correction, drop)
+        if self.is_linear and residual is None:
+            self._condensed = condensed
+        return condensed
+
+    def updated_history(self) -> NDArray[np.float64]:
+        """Internal variables at the end of the loaded step, shape (n_history,)."""
+        parts = [h.updated() for h in self.histories.values()]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    # -- construction ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def measure(self) -> ufl.Measure:
+        """The volume measure with this RVE's quadrature rule."""
+        return self.cell.measure(quadrature_degree=self.quadrature_degree, quadrature_scheme="default")
+
+    def _tests(self) -> tuple[ufl.Argument, list[ufl.Argument]]:
+        v = ufl.TestFunction(self.w.function_space)
+        return v, [ufl.TestFunction(e.function.function_space) for e in self.inputs]
+
+    def _residual_of_energy(self, energy: ufl.Form | None) -> tuple[ufl.Form, list[ufl.Form]]:
+        v, tests = self._tests()
+        R_E = [ufl.derivative(energy, e.function, test) for e, test in zip(self.inputs, tests, strict=True)]
+        return ufl.derivative(energy, self.w, v), R_E
+
+    def _residual_of_laws(self) -> tuple[ufl.Form, list[ufl.Form]]:
+        v, tests = self._tests()
+        macro = self.inputs[0]
+        strain = tensors.embed(self.local())
+        integrands = {}
+        for phase, law in self.law.items():
+            tag = self.cell.phases[phase]
+            if law.internal(self.cell.dim):
+                history = History(self.cell, tag, law, self.quadrature_degree)
+                history.compile_update(strain)
+                self.histories[phase] = history
+            integrands[tag] = self.local_stress(phase)
+        along = {tag: tensors.embed(macro.operator(v)) for tag in integrands}
+        R_w = sum(ufl.inner(s, along[tag]) * self.measure(tag) for tag, s in integrands.items())
+        macro_test = tensors.embed(macro.packing.unpack(tests[0]))
+        R_E = sum(ufl.inner(s, macro_test) * self.measure(tag) for tag, s in integrands.items())
+        return R_w, [R_E]
+
+    def _compile(self, R_w: ufl.Form, R_E: list[ufl.Form]) -> None:
+        dw = ufl.TrialFunction(self.w.function_space)
+        dE = [ufl.TrialFunction(e.function.function_space) for e in self.inputs]
+        pairs = list(zip(self.inputs, dE, strict=True))
+        K = ufl.derivative(R_w, self.w, dw)
+        variables = [self.w, *(e.function for e in self.inputs), *(h.function for h in self.histories.values())]
+        D = [[ufl.derivative(R, e.function, d) for e, d in pairs] for R in R_E]
+        self.is_linear = not any(depends_on(form, variables) for form in [K, *(f for row in D for f in row)])
+        self._R_w = PackedForm(R_w)
+        self._R_E = [PackedForm(R) for R in R_E]
+        self._form_K = PackedForm(K)
+        self._form_L = [PackedForm(ufl.derivative(R_w, e.function, d)) for e, d in pairs]
+        self._form_M = [PackedForm(ufl.adjoint(ufl.derivative(R, self.w, dw))) for R in R_E]
+        self._form_D = [[PackedForm(form) for form in row] for row in D]
+
+    def _allocate(self, petsc_options: Mapping[str, object] | None) -> None:
+        m = self.n_inputs
+        n_local = self.reduced.size_fluctuation + self.reduced.constraint.multipliers.size
+        self._local = np.zeros(n_local)
+        self._local_residual = np.zeros(n_local)
+        self._residual = np.zeros(self.n_unknowns)
+        self._K = self.reduced.create_matrix()
+        self._columns_of = [self.reduced.create_dense(e.size) for e in self.inputs]
+        self._rhs, self._solution = self.reduced.create_dense(m + 1), self.reduced.create_dense(m + 1)
+        self._symmetric = self._has_potential or self._tangent_is_symmetric()
+        self.solver = MicroSolver(self._K, self._symmetric, petsc_options)
+        self._factorized = False
+        self._condensed: Condensed | None = None
+        self.n_factorizations = 0
+
+    def _tangent_is_symmetric(self) -> bool:
+        """Ask the assembled tangent, at deformations over many scales so that each branch of a law is met."""
+        rng = np.random.default_rng(0)
+        for scale in 10.0 ** np.arange(-6, 1):
+            self.load(np.zeros(self.n_unknowns), self.reference + scale * rng.normal(size=self.n_inputs))
+            self.reduced.assemble(self._K, *self._form_K.packed())
+            asymmetry = self._K.duplicate(copy=True)
+            asymmetry.axpy(-1.0, self._K.copy().transpose())
+            asymmetric = asymmetry.norm() > 1e-10 * self._K.norm()
+            asymmetry.destroy()
+            if asymmetric:
+                return False
+        return True
+
+    def _columns(self, forms: list[PackedForm]) -> NDArray[np.float64]:
+        """Reduced columns, shape (n_unknowns, m), of forms between the fluctuation and the macro inputs."""
+        for matrix, form in zip(self._columns_of, forms, strict=True):
+            self.reduced.assemble(matrix, *form.packed())
+        return np.hstack([matrix.getDenseArray() for matrix in self._columns_of])
+
+    def _assemble_D(self) -> NDArray[np.float64]:
+        return np.block([[form.dense() for form in row] for row in self._form_D])
+
+
+@dataclass(frozen=True)
+class Condensed:
+    """A linearized cell seen from outside.
+
+    Attributes
+    ----------
+    tangent
+        Shape (m, m); ``A``.
+    sensitivity
+        Shape (m, n_unknowns); ``X^T`` with ``X = -K^-1 L``, the move of the unknowns per unit of macroscopic input.
+    correction
+        Shape (n_unknowns,); ``d = K^-1 R_w``, or None.
+    drop
+        Shape (m,); ``M d / |Y|``: what the response loses when the unknowns move by ``-d``, or None.
+    """
+
+    tangent: NDArray[np.float64]
+    sensitivity: NDArray[np.float64]
+    correction: NDArray[np.float64] | None = None
+    drop: NDArray[np.float64] | None = None
+
+
+class PackedForm:
+    """A compiled form with its constants packed once."""
+
+    def __init__(self, form: ufl.Form) -> None:
+        self.form = compile_form(form)
+        self.constants = fem.pack_constants(self.form)
+
+    def packed(self) -> tuple[fem.Form, object, object]:
+        """The form, its constants and its coefficients as they are now."""
+        return self.form, self.constants, fem.pack_coefficients(self.form)
+
+    def assemble(self, vector: NDArray[np.float64]) -> None:
+        """Add a linear form to a local `vector`."""
+        form, constants, coefficients = self.packed()
+        fem.assemble_vector(vector, form, constants, coefficients)
+
+    def dense(self) -> NDArray[np.float64]:
+        """This rank's share of a bilinear form between two real spaces, shape (m_i, m_j)."""
+        form, constants, coefficients = self.packed()
+        matrix = fem.assemble_matrix(form, constants=constants, coeffs=coefficients)
+        rows, columns = (V.dofmap.index_map_bs for V in form.function_spaces)
+        return matrix.data.reshape(rows, columns).copy()
+
+
+def _check_phases(cell: Cell, law: Mapping[str, Law]) -> None:
+    for phase in law:
+        if phase not in cell.phases:
+            raise InputError(f"law names the phase {phase!r}, but the cell's phases are {list(cell.phases)}")
+    for phase in cell.phases:
+        if phase not in law:
+            raise InputError(f"phase {phase!r} has no law: add it to law={{...}}, which has {list(law)}")

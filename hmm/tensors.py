@@ -1,0 +1,135 @@
+"""Packing of tensors into vectors: the only module that knows the Mandel ordering.
+
+Symmetric tensors are stored as Mandel vectors, in which the scalar product of two vectors equals the double contraction
+of the tensors: (11, 22, sqrt2*12) in 2D and (11, 22, 33, sqrt2*12, sqrt2*13, sqrt2*23) in 3D. The plane-strain vector
+(11, 22, 33, sqrt2*12) holds a 3D tensor without out-of-plane shear. General tensors are stored row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import ufl
+from numpy.typing import ArrayLike, NDArray
+
+SQRT2 = 2.0**0.5
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How a tensor of a given shape is written as a vector.
+
+    Attributes
+    ----------
+    shape
+        Shape of the tensor: ``()``, ``(d,)`` or ``(d, d)``.
+    indices
+        Tensor index of each component of the vector.
+    factors
+        Weight of each component: vector = factor * tensor.
+    symmetric
+        Whether the tensor is symmetric, so that each off-diagonal index stands for two entries.
+    """
+
+    shape: tuple[int, ...]
+    indices: tuple[tuple[int, ...], ...]
+    factors: tuple[float, ...]
+    symmetric: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of components of the vector."""
+        return len(self.indices)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Index labels such as ``("11", "22", "12")``, as used in tables and errors."""
+        return tuple("".join(str(i + 1) for i in index) for index in self.indices)
+
+    def pack(self, tensor: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
+        """UFL vector of a UFL tensor (the tensor is taken as symmetric where this packing is)."""
+        return ufl.as_vector([f * self._entry(tensor, index) for index, f in zip(self.indices, self.factors, strict=True)])
+
+    def unpack(self, vector: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
+        """UFL tensor of a UFL vector; the inverse of `pack`."""
+        entries = {index: vector[k] / f for k, (index, f) in enumerate(zip(self.indices, self.factors, strict=True))}
+        if self.symmetric:
+            entries |= {(j, i): value for (i, j), value in entries.items()}
+        if self.shape == ():
+            return entries[()]
+        zero = ufl.as_ufl(0.0)
+        if len(self.shape) == 1:
+            return ufl.as_vector([entries.get((i,), zero) for i in range(self.shape[0])])
+        rows, columns = self.shape
+        return ufl.as_tensor([[entries.get((i, j), zero) for j in range(columns)] for i in range(rows)])
+
+    def to_vector(self, tensor: ArrayLike) -> NDArray[np.float64]:
+        """NumPy vector(s), shape ``(..., size)``, of tensor(s) of shape ``(..., *shape)``."""
+        array = np.asarray(tensor, dtype=float)
+        return np.stack([f * array[(..., *index)] for index, f in zip(self.indices, self.factors, strict=True)], axis=-1)
+
+    def to_tensor(self, vector: ArrayLike) -> NDArray[np.float64]:
+        """NumPy tensor(s), shape ``(..., *shape)``, of vector(s) of shape ``(..., size)``."""
+        array = np.asarray(vector, dtype=float)
+        tensor = np.zeros((*array.shape[:-1], *self.shape))
+        for k, (index, f) in enumerate(zip(self.indices, self.factors, strict=True)):
+            tensor[(..., *index)] = array[..., k] / f
+            if self.symmetric:
+                tensor[(..., *index[::-1])] = array[..., k] / f
+        return tensor
+
+    def to_fourth_order(self, matrix: ArrayLike, columns: Packing | None = None) -> NDArray[np.float64]:
+        """NumPy tensor, shape ``(*shape, *columns.shape)``, of a packed matrix such as a tangent.
+
+        Parameters
+        ----------
+        matrix
+            Shape ``(size, columns.size)``.
+        columns
+            Packing of the columns; this one by default.
+        """
+        columns = columns or self
+        rows_done = np.moveaxis(self.to_tensor(np.moveaxis(np.asarray(matrix, dtype=float), 0, -1)), 0, -1)
+        return columns.to_tensor(rows_done)
+
+    @staticmethod
+    def _entry(tensor: ufl.core.expr.Expr, index: tuple[int, ...]) -> ufl.core.expr.Expr:
+        return tensor[index] if index else tensor
+
+
+def symmetric(dim: int) -> Packing:
+    """Mandel packing of symmetric ``(dim, dim)`` tensors."""
+    pairs = [(i, i) for i in range(dim)] + [(i, j) for i in range(dim) for j in range(i + 1, dim)]
+    return _mandel((dim, dim), pairs)
+
+
+def plane(dim: int) -> Packing:
+    """Mandel packing of the symmetric ``(3, 3)`` tensors that live in plane strain (`dim` 2) or in 3D (`dim` 3)."""
+    return symmetric(3) if dim == 3 else _mandel((3, 3), [(0, 0), (1, 1), (2, 2), (0, 1)])
+
+
+def general(*shape: int) -> Packing:
+    """Row-by-row packing of tensors of any `shape`; ``general()`` packs a scalar."""
+    indices = tuple(tuple(int(i) for i in index) for index in np.ndindex(*shape))
+    return Packing(shape, indices, (1.0,) * len(indices))
+
+
+def embed(tensor: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
+    """The ``(3, 3)`` tensor of a ``(2, 2)`` one, zeros out of plane (plane strain); 3D tensors pass unchanged."""
+    if tensor.ufl_shape == (3, 3):
+        return tensor
+    return ufl.as_tensor([[tensor[0, 0], tensor[0, 1], 0], [tensor[1, 0], tensor[1, 1], 0], [0, 0, 0]])
+
+
+def mandel_to_voigt(matrix: ArrayLike) -> NDArray[np.float64]:
+    """Voigt stiffness, shape (m, m), with engineering shear strains, of a Mandel stiffness."""
+    array = np.asarray(matrix, dtype=float)
+    dim = {3: 2, 6: 3}[array.shape[0]]
+    scale = np.r_[np.ones(dim), np.full(array.shape[0] - dim, 1 / SQRT2)]
+    return scale[:, None] * array * scale
+
+
+def _mandel(shape: tuple[int, int], pairs: Sequence[tuple[int, int]]) -> Packing:
+    return Packing(shape, tuple(pairs), tuple(1.0 if i == j else SQRT2 for i, j in pairs), symmetric=True)
