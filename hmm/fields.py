@@ -58,6 +58,8 @@ class MacroInput:
         Name of the conjugate response, such as ``"stress"``.
     reference
         The packed value of the undeformed state.
+    affine
+        The field whose derivative is the input, such as ``lambda E, x: dot(E, x)``: ``operator(affine(E, x)) = E``.
     """
 
     function: fem.Function
@@ -66,6 +68,7 @@ class MacroInput:
     name: str
     response: str
     reference: NDArray[np.float64]
+    affine: Callable[[ufl.core.expr.Expr, ufl.core.expr.Expr], ufl.core.expr.Expr] = ufl.dot
 
     @property
     def tensor(self) -> ufl.core.expr.Expr:

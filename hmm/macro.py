@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from hmm.algorithms import Counters
 from hmm.errors import ConvergenceError, InputError
 from hmm.forms import compile_form
 from hmm.homogenizer import Homogenizer
-from hmm.linear import configure
+from hmm.linear import check_packages, options_in_force
 
 DEFAULT_OPTIONS = {
     "snes_linesearch_type": "basic",
@@ -40,11 +41,17 @@ class StepStats:
         Norm of the macro residual at each of them, relative to the reactions.
     micro
         Micro operations, summed over ranks.
+    algorithm
+        The algorithm that found the solution.
+    fallbacks
+        1 if the monolithic iteration failed and the nested one was taken instead.
     """
 
     iterations: int
     residuals: tuple[float, ...]
     micro: Counters
+    algorithm: str
+    fallbacks: int = 0
 
 
 class MacroProblem:
@@ -106,7 +113,11 @@ class MacroProblem:
         self.solver.setFunction(self._residual, self._b)
         self.solver.setJacobian(self._jacobian, self._A)
         self.solver.setConvergenceTest(self._converged)
-        configure(self.solver, petsc_options_prefix, {**DEFAULT_OPTIONS, **(petsc_options or {})})
+        self.solver.setOptionsPrefix(petsc_options_prefix)
+        self._options = {**DEFAULT_OPTIONS, **(petsc_options or {})}
+        check_packages(petsc_options_prefix, self._options)
+        with options_in_force(petsc_options_prefix, self._options):
+            self.solver.setFromOptions()
 
     def solve(self) -> StepStats:
         """Solve for the present loads and boundary values, and commit (collective).
@@ -122,19 +133,25 @@ class MacroProblem:
             If it does not converge; `u` and all RVEs are then as they were before the call, on every rank.
         """
         before = self.hom.count.copy()
-        self._norms = []
-        petsc.assign(self.u, self._x)
-        self.solver.solve(None, self._x)
-        reason = self.solver.getConvergedReason()
-        if reason <= 0:
+        algorithm = self.hom.algorithm
+        converged = self._iterate()
+        fallback = not converged and algorithm == "monolithic"
+        if fallback:
+            self._say_fallback()
             self._revert()
-            raise ConvergenceError(self._explain(reason))
-        self._take(self._x)
+            self.hom.algorithm = "nested"
+            converged = self._iterate()
+        taken, self.hom.algorithm = self.hom.algorithm, algorithm
+        if not converged:
+            message = self._explain()
+            self._revert()
+            raise ConvergenceError(message)
         self.hom.commit()
         self._accepted_u[:] = self.u.x.array
-        stats = StepStats(self.solver.getIterationNumber(), tuple(self._norms), self._sum(self.hom.count - before))
-        self.stats.append(stats)
-        return stats
+        micro = self._sum(self.hom.count - before)
+        iterations = self.solver.getIterationNumber()
+        self.stats.append(StepStats(iterations, tuple(self._norms), micro, taken, int(fallback)))
+        return self.stats[-1]
 
     def reaction(self, bc: fem.DirichletBC) -> float | NDArray[np.float64]:
         """Total force on the dofs of a Dirichlet condition at the last solution (collective).
@@ -153,6 +170,24 @@ class MacroProblem:
         total = self.hom.comm.allreduce(total)
         touched = self.hom.comm.allreduce(np.bincount(dofs % size, minlength=size)) > 0
         return float(total[touched][0]) if touched.sum() == 1 else total
+
+    def _iterate(self) -> bool:
+        """One SNES solve from the present `u`; whether it converged."""
+        self._norms = []
+        petsc.assign(self.u, self._x)
+        with options_in_force(self.solver.getOptionsPrefix(), self._options):
+            self.solver.solve(None, self._x)
+        self._take(self._x)
+        return self.solver.getConvergedReason() > 0
+
+    def _say_fallback(self) -> None:
+        """Say, the first time, that a step is done again with nested iterations."""
+        if self.hom.comm.rank == 0 and not any(s.fallbacks for s in self.stats):
+            logging.getLogger("hmm").warning(
+                "the monolithic iteration failed (%s); this step is done with nested iterations, and so will be later "
+                "ones that fail, counted in problem.stats",
+                self._reason(),
+            )
 
     def _residual(self, snes: PETSc.SNES, x: PETSc.Vec, b: PETSc.Vec) -> None:
         self._take(x)
@@ -204,14 +239,20 @@ class MacroProblem:
         self.u.x.array[:] = self._accepted_u
         self.hom.revert()
 
-    def _explain(self, reason: int) -> str:
+    def _reason(self) -> str:
+        """Why the last SNES solve failed, in short."""
         if self.hom.failures:
             return str(self.hom.failures[0])
-        name = next(
-            (k for k, v in vars(PETSc.SNES.ConvergedReason).items() if v == reason and k.startswith("DIVERGED")), reason
-        )
+        reason = self.solver.getConvergedReason()
+        names = vars(PETSc.SNES.ConvergedReason).items()
+        return next((k for k, v in names if v == reason and k.startswith("DIVERGED")), str(reason))
+
+    def _explain(self) -> str:
+        """Why the last SNES solve failed, with the worst point (collective)."""
+        if self.hom.failures:
+            return self._reason()
         history = ", ".join(f"{n:.2g}" for n in self._norms[-4:])
-        return f"the macro Newton method stopped with {name}; last relative residuals {history}; {self._worst_point()}"
+        return f"the macro Newton method stopped with {self._reason()}; last relative residuals {history}; {self._worst_point()}"
 
     def _worst_point(self) -> str:
         """The point of largest macro input, for the message of a failed solve (collective)."""

@@ -29,7 +29,7 @@ class NewtonOptions:
         Most halvings of a step that makes the residual explode.
     """
 
-    rtol: float = 1e-9
+    rtol: float = 1e-8
     max_iterations: int = 25
     max_halvings: int = 8
 

@@ -17,7 +17,7 @@ from hmm.cell import Cell
 from hmm.constraints import constrain
 from hmm.errors import ConvergenceError, InputError
 from hmm.fields import MacroInput
-from hmm.forms import compile_form, default_quadrature_degree, depends_on
+from hmm.forms import compile_expression, compile_form, default_quadrature_degree, depends_on
 from hmm.history import History
 from hmm.laws import Law
 from hmm.linear import MicroSolver
@@ -280,8 +280,14 @@ class RVE:
         return float(np.sqrt(self.reduced.sum(self._local_residual @ self._local_residual)))
 
     def response(self) -> NDArray[np.float64]:
-        """Macroscopic response ``Sigma = R_E / |Y|``, shape (m,), at the loaded point; a new array."""
+        """Macroscopic response ``Sigma = R_E / |Y|``, shape (m,), at the point of the last `residual`; a new array.
+
+        With laws, ``R_E`` is the sum of nodal forces times position (Kouznetsova et al. 2001, eq. 19), which are at
+        hand; with a general energy it is assembled.
+        """
         vector = np.zeros(self.n_inputs)
+        if self._affine is not None:
+            return self.reduced.sum(self._affine @ self._local_residual[: self._affine.shape[1]]) / self.cell.volume
         start = 0
         for e, form in zip(self.inputs, self._R_E, strict=True):
             form.assemble(vector[start : start + e.size])
@@ -393,7 +399,9 @@ class RVE:
         self._columns_of = [self.reduced.create_dense(e.size) for e in self.inputs]
         self._rhs, self._solution = self.reduced.create_dense(m + 1), self.reduced.create_dense(m + 1)
         self._symmetric = self._has_potential or self._tangent_is_symmetric()
-        self.solver = MicroSolver(self._K, self._symmetric, petsc_options)
+        plain = self.reduced.constraint.multipliers.size == 0
+        self.solver = MicroSolver(self._K, self._symmetric, petsc_options, well_scaled=plain)
+        self._affine = self._affine_fields() if self.law else None
         self._factorized = False
         self._condensed: Condensed | None = None
         self.n_factorizations = 0
@@ -411,6 +419,22 @@ class RVE:
             if asymmetric:
                 return False
         return True
+
+    def _affine_fields(self) -> NDArray[np.float64] | None:
+        """Dofs of the affine field of each unit macro input, shape (m, n_local); None if the space does not hold them."""
+        space = self.w.function_space
+        if space.ufl_element().embedded_superdegree < self.cell.mesh.geometry.cmap.degree:
+            return None
+        (e,) = self.inputs
+        points = space.element.interpolation_points
+        field, rows = fem.Function(space), []
+        x = ufl.SpatialCoordinate(self.cell.mesh) - ufl.as_vector(self.cell.origin.tolist())
+        affine = compile_expression(e.affine(e.tensor, x), points)
+        for unit in np.eye(e.size):
+            e.function.x.array[:] = unit
+            field.interpolate(affine)
+            rows.append(field.x.array.copy())
+        return np.array(rows)
 
     def _columns(self, forms: list[PackedForm]) -> NDArray[np.float64]:
         """Reduced columns, shape (n_unknowns, m), of forms between the fluctuation and the macro inputs."""

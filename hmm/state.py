@@ -34,6 +34,7 @@ class MicroState:
         start = rve.initial_state()
         rve.load_history(start.history)
         rve.load(start.z, rve.reference)
+        rve.residual()
         rve.linearize()
         virgin = rve.condense()
         self.z = np.tile(start.z, (n_points, 1))

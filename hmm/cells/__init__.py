@@ -1,0 +1,6 @@
+"""Generators of periodic unit cells: conforming meshes with named phases, each returned as an `hmm.cell.Cell`."""
+
+from hmm.cells._laminate import laminate
+from hmm.cells._round import fibre, sphere
+
+__all__ = ["fibre", "laminate", "sphere"]

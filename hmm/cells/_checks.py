@@ -1,0 +1,25 @@
+"""Checks of generator arguments; every rank calls them with the same values, before anything collective."""
+
+from __future__ import annotations
+
+from hmm.errors import InputError
+
+
+def check_range(name: str, value: float, low: float, high: float, remedy: str, closed: bool = False) -> None:
+    """Raise an `InputError` unless `value` lies in the interval (low, high), or in (low, high] if `closed`."""
+    if not (low < value < high or (closed and value == high)):
+        raise InputError(f"{name} = {value:g} is outside ({low:g}, {high:.6g}{']' if closed else ')'}: {remedy}")
+
+
+def check_sizes(mesh_size: float, size: float) -> None:
+    """Raise an `InputError` unless 0 < `mesh_size` <= `size` < infinity."""
+    check_range("size", size, 0.0, float("inf"), "give a positive edge length")
+    check_range(
+        "mesh_size", mesh_size, 0.0, size, "give a positive length up to size, in the unit of size", closed=True
+    )
+
+
+def check_order(order: int) -> None:
+    """Raise an `InputError` unless the geometry degree `order` is 1 or 2."""
+    if order not in (1, 2):
+        raise InputError(f"order = {order!r} is not a geometry degree: choose 1 (straight) or 2 (curved)")

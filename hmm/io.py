@@ -1,0 +1,352 @@
+"""Results on disk: macro fields step by step, one RVE from inside, and tables."""
+
+from __future__ import annotations
+
+import csv
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpi4py import MPI
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from dolfinx.io import VTXWriter
+from dolfinx.mesh import Mesh
+from numpy.typing import ArrayLike, NDArray
+
+from hmm.errors import InputError, collectively
+from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_weights
+from hmm.homogenizer import Homogenizer
+from hmm.rve import RVE, PointState
+
+
+@dataclass(frozen=True)
+class WorstPoint:
+    """The macro point where a value is largest.
+
+    Attributes
+    ----------
+    rank, point
+        The rank that works on it and its number there.
+    x
+        Macro coordinates, in the unit of the macro mesh.
+    value
+        The value, in its own unit.
+    """
+
+    rank: int
+    point: int
+    x: tuple[float, ...]
+    value: float
+
+
+def worst_point(hom: Homogenizer, values: ArrayLike) -> WorstPoint:
+    """Find the point with the largest value among all ranks (collective).
+
+    Values equal to nine digits count as equal; the point with the smallest coordinates is then taken, so that the
+    choice does not depend on the number of ranks.
+
+    Parameters
+    ----------
+    hom
+        The homogenizer.
+    values
+        Shape (n_points,) or (n_points, 1); one number for each point of this rank.
+
+    Raises
+    ------
+    InputError
+        If there is not one number for each point.
+    """
+    array = np.asarray(values, dtype=float)
+    with collectively(hom.comm):
+        if array.shape not in ((hom.n_points,), (hom.n_points, 1)):
+            raise InputError(f"values have shape {array.shape}: give one number for each of {hom.n_points} points")
+    array = array.ravel()
+    largest = hom.comm.allreduce(float(array.max(initial=-np.inf)), op=MPI.MAX)
+    candidates = np.flatnonzero(array >= largest - 1e-9 * abs(largest))
+    x = hom.coordinates()
+    mine = [(tuple(x[p].round(9).tolist()), hom.comm.rank, int(p)) for p in candidates]
+    where, rank, point = min(found for part in hom.comm.allgather(mine) for found in part)
+    return WorstPoint(rank, point, where, largest)
+
+
+@dataclass(frozen=True, eq=False)
+class LocalFields:
+    """The fields inside one RVE, ready to be written or drawn.
+
+    Attributes
+    ----------
+    displacement
+        The total field ``E x + w``, in the unknown's own Lagrange space.
+    cellwise
+        Averages over each cell of the mesh by name, on DG0 spaces: ``phase`` (its tag); for RVEs with laws ``stress``,
+        shape (3, 3), ``von_mises``, and each scalar internal variable (0 in phases without it).
+    """
+
+    displacement: fem.Function
+    cellwise: dict[str, fem.Function]
+
+    @property
+    def mesh(self) -> Mesh:
+        """The mesh of the unit cell."""
+        return self.displacement.function_space.mesh
+
+
+def local_fields(rve: RVE, state: PointState, E: ArrayLike) -> LocalFields:
+    """The fields of one RVE at the end of a step.
+
+    Parameters
+    ----------
+    rve
+        The microproblem; it is left loaded with this point.
+    state
+        State at the end of the step, as in `hmm.Response.state`.
+    E
+        The macroscopic input: its tensor or the packed vector, shape (m,).
+
+    Returns
+    -------
+    LocalFields
+        New Functions.
+
+    Notes
+    -----
+    The stress is evaluated with the internal variables of the end of the step, where a rate-independent law has
+    nothing left to return.
+    """
+    rve.load_history(state.history)
+    rve.load(state.z, rve.pack(E))
+    space = fem.functionspace(rve.cell.mesh, ("DG", 0))
+    phase = fem.Function(space, name="phase")
+    phase.x.array[rve.cell.phase_tags.indices] = rve.cell.phase_tags.values
+    cellwise = {"phase": phase}
+    if rve.law:
+        cellwise |= _stress_fields(rve)
+    for history_name, values in _internal_variables(rve, state).items():
+        cellwise[history_name] = fem.Function(space, name=history_name)
+        cellwise[history_name].x.array[: values.size] = values
+    return LocalFields(_total_field(rve), cellwise)
+
+
+def point_fields(hom: Homogenizer, point: int) -> LocalFields:
+    """The fields inside the RVE at a point of this rank, at the last accepted step."""
+    states = hom.states
+    return local_fields(hom.rve, PointState(states.z[point], states.history[point]), states.E[point])
+
+
+def write_rve(path: str | Path, hom: Homogenizer, where: WorstPoint) -> Path:
+    """Write the fields inside one RVE as an ADIOS2 directory for ParaView (collective).
+
+    Parameters
+    ----------
+    path
+        The ``.bp`` directory.
+    hom
+        The homogenizer.
+    where
+        The point, from `worst_point`; the rank that works on it writes.
+
+    Returns
+    -------
+    pathlib.Path
+        What was written.
+
+    Raises
+    ------
+    InputError
+        On all ranks, if the path cannot be written to.
+    """
+    path = Path(path).with_suffix(".bp")
+    with collectively(hom.comm):
+        if hom.comm.rank == where.rank:
+            require_writable(path.parent)
+            fields = point_fields(hom, where.point)
+            with _vtx(fields.mesh.comm, path, [fields.displacement, *fields.cellwise.values()]) as writer:
+                writer.write(0.0)
+    return path
+
+
+def write_csv(path: str | Path, comm: MPI.Comm, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
+    """Write a table as comma-separated values from rank 0 (collective).
+
+    Parameters
+    ----------
+    path
+        The file; its directory is made if need be.
+    comm
+        The communicator.
+    columns
+        Titles, with units.
+    rows
+        One sequence of values for each row; numbers are written with all their digits.
+
+    Raises
+    ------
+    InputError
+        On all ranks, if the path cannot be written to.
+    """
+    path = Path(path)
+    with collectively(comm):
+        if comm.rank == 0:
+            require_writable(path.parent)
+            try:
+                with path.open("w", newline="") as file:
+                    csv.writer(file).writerows([columns, *rows])
+            except OSError as error:
+                raise InputError(f"cannot write {path} ({error.strerror}): give another file") from None
+    return path
+
+
+class Output:
+    """Macro results of each accepted step, for ParaView: ``macro.bp`` in a directory (collective).
+
+    Written are the macro field, and for each macro cell the average of every homogenized response and of every scalar
+    internal variable's average over its phase of the RVEs, named such as ``p_matrix``. Use it as a context manager.
+
+    Parameters
+    ----------
+    directory
+        Where to write; made if need be.
+    hom
+        The homogenizer.
+    u
+        The macro field, in a Lagrange space.
+
+    Attributes
+    ----------
+    path
+        What is written.
+
+    Raises
+    ------
+    InputError
+        On all ranks, if the directory cannot be written to or `u` is not in a Lagrange space.
+
+    Examples
+    --------
+    >>> with hmm.Output("results", hom, u) as output:  # doctest: +SKIP
+    ...     for step in hmm.steps(problem, load, target, 10):
+    ...         output.write(step.number)
+    """
+
+    def __init__(self, directory: str | Path, hom: Homogenizer, u: fem.Function) -> None:
+        self.hom, self.u = hom, u
+        self.path = Path(directory) / "macro.bp"
+        with collectively(hom.comm):
+            if hom.comm.rank == 0:
+                require_writable(self.path.parent)
+        self._variables = {f"{v}_{phase}": (phase, v) for phase, v in _scalar_variables(hom.rve)}
+        self._responses = [_cellwise(r.function_space.mesh, r.ufl_shape, r.name) for r in hom.responses]
+        self._averages = {name: _cellwise(hom.mesh, (), name) for name in self._variables}
+        self._writer = _vtx(hom.comm, self.path, [u, *self._responses, *self._averages.values()])
+
+    def write(self, time: float) -> None:
+        """Add the present fields as a time step (collective)."""
+        slots = self.hom.cells
+        for response, mean in zip(self.hom.responses, self._responses, strict=True):
+            size = mean.function_space.dofmap.bs
+            points = response.function_space.dofmap.list[slots].ravel()
+            values = response.x.array.reshape(-1, size)[points]
+            mean.x.array[: slots.size * size] = self.hom.cell_average(values).ravel()
+        for name, (phase, variable) in self._variables.items():
+            average = self.hom.cell_average(self.hom.point_average(phase, variable))
+            self._averages[name].x.array[: slots.size] = average.ravel()
+        self._writer.write(time)
+
+    def close(self) -> None:
+        """Close the file (collective); what was written stays readable."""
+        self._writer.close()
+
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _cellwise(mesh: Mesh, shape: tuple[int, ...], name: str) -> fem.Function:
+    return fem.Function(fem.functionspace(mesh, ("DG", 0, shape) if shape else ("DG", 0)), name=name)
+
+
+def _vtx(comm: MPI.Comm, path: Path, functions: list[fem.Function]) -> VTXWriter:
+    """A writer of one Lagrange field and any number of DG0 fields; BP4 is what all ParaView versions read."""
+    try:
+        return VTXWriter(comm, path, functions, engine="BP4")
+    except RuntimeError as error:
+        element = functions[0].function_space.ufl_element()
+        raise InputError(
+            f"cannot write {functions[0].name!r} of {element} to {path} ({error}): give a field in a Lagrange space"
+        ) from None
+
+
+def require_writable(directory: Path) -> None:
+    """Make the directory, and raise `InputError` if nothing can be written there."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write to {directory} ({error.strerror}): give a directory you may write to") from None
+
+
+def _scalar_variables(rve: RVE) -> list[tuple[str, str]]:
+    """Phase and name of each scalar internal variable."""
+    return [(phase, v) for phase, h in rve.histories.items() for v, packed in h.packings.items() if packed.shape == ()]
+
+
+def _total_field(rve: RVE) -> fem.Function:
+    """The field of the macroscopic input plus `w` at the loaded state, or `w` alone where they are of different shapes."""
+    macro, space = rve.inputs[0], rve.w.function_space
+    field = fem.Function(space, name="displacement" if rve.w.ufl_shape else rve.w.name)
+    field.x.array[:] = rve.w.x.array
+    if macro.packing.shape == (*rve.w.ufl_shape, rve.cell.dim):
+        x = ufl.SpatialCoordinate(rve.cell.mesh) - ufl.as_vector(rve.cell.origin.tolist())
+        reference = macro.packing.unpack(ufl.as_vector(macro.reference.tolist()))
+        total = macro.affine(macro.tensor - reference, x) + rve.w
+        field.interpolate(compile_expression(total, space.element.interpolation_points))
+    return field
+
+
+def _stress_fields(rve: RVE) -> dict[str, fem.Function]:
+    """Cell averages of the local stress and of its von Mises equivalent at the loaded state."""
+    mesh, degree = rve.cell.mesh, rve.quadrature_degree
+    stress, von_mises = _cellwise(mesh, (3, 3), "stress"), _cellwise(mesh, (), "von_mises")
+    points = quadrature_points(mesh, degree)
+    for phase, tag in rve.cell.phases.items():
+        cells = np.intersect1d(rve.cell.phase_tags.find(tag), owned_cells(mesh)).astype(np.int32)
+        sigma = rve.local_stress(phase)
+        s = ufl.dev(sigma)
+        values = ufl.as_vector([*(sigma[i, j] for i in range(3) for j in range(3)), ufl.sqrt(1.5 * ufl.inner(s, s))])
+        at_points = compile_expression(values, points).eval(mesh, cells)
+        means = _mean_over_cells(mesh, degree, cells, at_points.reshape(cells.size, -1, 10))
+        stress.x.array.reshape(-1, 9)[cells] = means[:, :9]
+        von_mises.x.array[cells] = means[:, 9]
+    return {"stress": stress, "von_mises": von_mises}
+
+
+def _internal_variables(rve: RVE, state: PointState) -> dict[str, NDArray[np.float64]]:
+    """Cell averages, shape (n_owned_cells,), of each scalar internal variable; 0 in phases without it."""
+    mesh = rve.cell.mesh
+    fields: dict[str, NDArray[np.float64]] = {}
+    start = 0
+    for history in rve.histories.values():
+        row = state.history[start : start + history.size]
+        start += history.size
+        for name, packing in history.packings.items():
+            if packing.shape == ():
+                values = history.view(row, name).reshape(history.cells.size, -1, 1)
+                means = _mean_over_cells(mesh, rve.quadrature_degree, history.cells, values)
+                fields.setdefault(name, np.zeros(owned_cells(mesh).size))[history.cells] = means[:, 0]
+    return fields
+
+
+def _mean_over_cells(
+    mesh: Mesh, degree: int, cells: NDArray[np.int32], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Mean over each cell, shape (n_cells, k), of values at its quadrature points, shape (n_cells, n, k)."""
+    weights = quadrature_weights(mesh, degree, cells)
+    return (weights[..., None] * values).sum(axis=1) / weights.sum(axis=1)[:, None]
