@@ -9,11 +9,12 @@ import time
 
 import hmm  # isort: skip  first: loads the FEniCSx stack in the right order
 
+from mpi4py import MPI
+
 import numpy as np
 import ufl
 from dolfinx import fem, mesh
 from measure import BASELINE
-from mpi4py import MPI
 
 MATRIX = hmm.laws.J2(young=70e3, poisson=0.3, yield_stress=100.0, hardening=700.0)
 FIBRE = hmm.laws.Elastic(young=400e3, poisson=0.2)
@@ -39,7 +40,9 @@ def fibre_rve(cell: hmm.Cell, **options: object) -> hmm.RVE:
     return hmm.RVE(cell, w, E, law={"matrix": MATRIX, "fibre": FIBRE}, quadrature_degree=2, **options)
 
 
-def cantilever(rve: hmm.RVE, nx: int, ny: int, algorithm: str) -> tuple[hmm.MacroProblem, fem.Constant, fem.DirichletBC]:
+def cantilever(
+    rve: hmm.RVE, nx: int, ny: int, algorithm: str
+) -> tuple[hmm.MacroProblem, fem.Constant, fem.DirichletBC]:
     """Problem D on any macro mesh."""
     domain = mesh.create_rectangle(MPI.COMM_SELF, [[0.0, 0.0], [10.0, 2.0]], [nx, ny], mesh.CellType.triangle)
     V = fem.functionspace(domain, ("Lagrange", 2, (2,)))

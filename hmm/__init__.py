@@ -11,7 +11,29 @@ from hmm.fields import fluctuation, macro_deformation_gradient, macro_gradient, 
 from hmm.homogenizer import Homogenizer  # noqa: E402
 from hmm.macro import MacroProblem  # noqa: E402
 from hmm.newton import NewtonOptions  # noqa: E402
-from hmm.rve import RVE, PointState, Response  # noqa: E402
+from hmm.response import PointState, Response  # noqa: E402
+from hmm.rve import RVE  # noqa: E402
 from hmm.stepping import Step, steps  # noqa: E402
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "RVE",
+    "Cell",
+    "ConvergenceError",
+    "HMMError",
+    "Homogenizer",
+    "InputError",
+    "MacroProblem",
+    "NewtonOptions",
+    "PointState",
+    "Response",
+    "Step",
+    "cells",
+    "fluctuation",
+    "laws",
+    "macro_deformation_gradient",
+    "macro_gradient",
+    "macro_strain",
+    "steps",
+]

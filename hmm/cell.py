@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mpi4py import MPI
+
 import numpy as np
 import ufl
 from dolfinx import fem, io
 from dolfinx.mesh import Mesh, MeshTags, entities_to_geometry, exterior_facet_indices
-from mpi4py import MPI
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.errors import InputError
@@ -125,8 +126,8 @@ class Cell:
         """Volume fraction of each phase in |Y|; with voids they sum to less than one."""
         dx = self.measure()
         one = fem.Constant(self.mesh, 1.0)
-        fractions = {name: fem.assemble_scalar(fem.form(one * dx(tag))) / self.volume for name, tag in self.phases.items()}
-        return {name: float(self.comm.allreduce(value)) for name, value in fractions.items()}
+        volumes = {name: fem.assemble_scalar(fem.form(one * dx(tag))) for name, tag in self.phases.items()}
+        return {name: float(self.comm.allreduce(value)) / self.volume for name, value in volumes.items()}
 
     def measure(self, **metadata: object) -> ufl.Measure:
         """The volume measure ``dx`` that knows the phases; `metadata` goes to the form compiler."""
@@ -181,10 +182,11 @@ class Cell:
         s = self.fractional(x)
         low = self._comm_reduce(s.min(axis=0, initial=np.inf), MPI.MIN)
         high = self._comm_reduce(s.max(axis=0, initial=-np.inf), MPI.MAX)
+        low_corner = np.asarray(self.origin).tolist()
         if np.any(low < -1e-6) or np.any(high > 1 + 1e-6):
             raise InputError(
                 f"the mesh reaches lattice coordinates {low.round(6).tolist()} to {high.round(6).tolist()}, outside "
-                f"[0, 1]: the lattice vectors {self.lattice.tolist()} from {self.origin.tolist()} do not span the mesh"
+                f"[0, 1]: the lattice vectors {self.lattice.tolist()} from {low_corner} do not span the mesh"
             )
 
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from mpi4py import MPI
+
 import numpy as np
 import ufl
 from dolfinx import fem, la
 from dolfinx.mesh import meshtags
-from mpi4py import MPI
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 

@@ -92,7 +92,7 @@ def macro_strain(cell: Cell) -> MacroInput:
 
 
 def macro_deformation_gradient(cell: Cell) -> MacroInput:
-    """Macroscopic deformation gradient ``F`` (dimensionless); its response is the first Piola-Kirchhoff stress ``P``."""
+    """Macroscopic deformation gradient ``F``; its response is the first Piola-Kirchhoff stress ``P``."""
     packing = tensors.general(cell.dim, cell.dim)
     identity = np.eye(cell.dim).ravel()
     return _macro_input(cell, packing, ufl.grad, "deformation gradient", "first Piola-Kirchhoff stress", identity)

@@ -24,9 +24,33 @@ def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float6
     return fem.Expression(expression, points, jit_options=dict(JIT_OPTIONS))
 
 
+class PackedForm:
+    """A compiled form with its constants packed once."""
+
+    def __init__(self, form: ufl.Form) -> None:
+        self.form = compile_form(form)
+        self.constants = fem.pack_constants(self.form)
+
+    def packed(self) -> tuple[fem.Form, object, object]:
+        """The form, its constants and its coefficients as they are now."""
+        return self.form, self.constants, fem.pack_coefficients(self.form)
+
+    def assemble(self, vector: NDArray[np.float64]) -> None:
+        """Add a linear form to a local `vector`."""
+        form, constants, coefficients = self.packed()
+        fem.assemble_vector(vector, form, constants, coefficients)
+
+    def dense(self) -> NDArray[np.float64]:
+        """This rank's share of a bilinear form between two real spaces, shape (m_i, m_j)."""
+        form, constants, coefficients = self.packed()
+        matrix = fem.assemble_matrix(form, constants=constants, coeffs=coefficients)
+        rows, columns = (V.dofmap.index_map_bs for V in form.function_spaces)
+        return matrix.data.reshape(rows, columns).copy()
+
+
 def quadrature_points(mesh: Mesh, degree: int) -> NDArray[np.float64]:
     """Reference quadrature points, shape (n, tdim), of the default rule of a polynomial `degree`."""
-    return basix.make_quadrature(mesh.basix_cell(), degree)[0]
+    return np.asarray(basix.make_quadrature(mesh.basix_cell(), degree)[0])
 
 
 def quadrature_space(mesh: Mesh, degree: int, shape: tuple[int, ...] = ()) -> fem.FunctionSpace:
@@ -58,10 +82,10 @@ def owned_cells(mesh: Mesh) -> NDArray[np.int32]:
 
 
 def quadrature_weights(mesh: Mesh, degree: int, cells: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Weights of the quadrature points times the Jacobian, shape (n_cells, n_points); they sum to the cells' volumes."""
+    """Quadrature weights times the Jacobian, shape (n_cells, n_points); they sum to the cells' volumes."""
     points, weights = basix.make_quadrature(mesh.basix_cell(), degree)
-    jacobian = compile_expression(abs(ufl.JacobianDeterminant(mesh)), points)
-    return weights * jacobian.eval(mesh, cells).reshape(cells.size, -1)
+    jacobian = compile_expression(ufl.algebra.Abs(ufl.JacobianDeterminant(mesh)), np.asarray(points))
+    return np.asarray(weights) * jacobian.eval(mesh, cells).reshape(cells.size, -1)
 
 
 def depends_on(form: ufl.Form, functions: list[fem.Function]) -> bool:

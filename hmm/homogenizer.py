@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mpi4py import MPI
+
 import numpy as np
 import ufl
 from dolfinx import fem
 from dolfinx.mesh import Mesh
-from mpi4py import MPI
 from numpy.typing import NDArray
 
 from hmm.algorithms import ALGORITHMS, Counters
@@ -99,7 +100,9 @@ class Homogenizer:
         vector = ufl.as_vector([p[k] for p in packed for k in range(p.ufl_shape[0])])
         self._strain = compile_expression(vector, self.points)
         self.responses = tuple(self._function(e.packing.shape, e.response) for e in rve.inputs)
-        self.tangents = tuple(tuple(self._function((a.size, b.size), "tangent") for b in rve.inputs) for a in rve.inputs)
+        self.tangents = tuple(
+            tuple(self._function((a.size, b.size), "tangent") for b in rve.inputs) for a in rve.inputs
+        )
         self._slots = self.responses[0].function_space.dofmap.list[self.cells].ravel()
         self.states = MicroState(rve, self.n_points)
         self.count = Counters()
@@ -208,7 +211,9 @@ class Homogenizer:
 
 def _check_shapes(inputs: tuple[MacroInput, ...], strains: tuple[ufl.core.expr.Expr, ...]) -> None:
     if len(inputs) != len(strains):
-        raise InputError(f"the RVE has {len(inputs)} macro inputs and got {len(strains)} expressions: give one for each")
+        raise InputError(
+            f"the RVE has {len(inputs)} macro inputs and got {len(strains)} expressions: give one for each"
+        )
     for e, strain in zip(inputs, strains, strict=True):
         if strain.ufl_shape != e.packing.shape:
             raise InputError(

@@ -85,10 +85,13 @@ class LocalFields:
     cellwise
         Averages over each cell of the mesh by name, on DG0 spaces: ``phase`` (its tag); for RVEs with laws ``stress``,
         shape (3, 3), ``von_mises``, and each scalar internal variable (0 in phases without it).
+    phases
+        Names of the phases that have each cellwise field.
     """
 
     displacement: fem.Function
     cellwise: dict[str, fem.Function]
+    phases: dict[str, tuple[str, ...]]
 
     @property
     def mesh(self) -> Mesh:
@@ -126,10 +129,12 @@ def local_fields(rve: RVE, state: PointState, E: ArrayLike) -> LocalFields:
     cellwise = {"phase": phase}
     if rve.law:
         cellwise |= _stress_fields(rve)
-    for history_name, values in _internal_variables(rve, state).items():
-        cellwise[history_name] = fem.Function(space, name=history_name)
-        cellwise[history_name].x.array[: values.size] = values
-    return LocalFields(_total_field(rve), cellwise)
+    phases = {name: tuple(rve.cell.phases) for name in cellwise}
+    for name, values in _internal_variables(rve, state).items():
+        cellwise[name] = fem.Function(space, name=name)
+        cellwise[name].x.array[: values.size] = values
+        phases[name] = tuple(phase for phase, v in _scalar_variables(rve) if v == name)
+    return LocalFields(_total_field(rve), cellwise, phases)
 
 
 def point_fields(hom: Homogenizer, point: int) -> LocalFields:
@@ -299,7 +304,7 @@ def _scalar_variables(rve: RVE) -> list[tuple[str, str]]:
 
 
 def _total_field(rve: RVE) -> fem.Function:
-    """The field of the macroscopic input plus `w` at the loaded state, or `w` alone where they are of different shapes."""
+    """The field of the macroscopic input plus `w` at the loaded state; `w` alone where their shapes differ."""
     macro, space = rve.inputs[0], rve.w.function_space
     field = fem.Function(space, name="displacement" if rve.w.ufl_shape else rve.w.name)
     field.x.array[:] = rve.w.x.array

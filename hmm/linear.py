@@ -71,7 +71,9 @@ class MicroSolver:
         except PETSc.Error as error:
             raise ConvergenceError(f"the micro tangent could not be factorized ({error})") from None
         if self.ksp.getPC().getFailedReason():
-            raise ConvergenceError("the micro tangent is singular: a phase without stiffness, or a loose part of the cell")
+            raise ConvergenceError(
+                "the micro tangent is singular: a phase without stiffness, or a loose part of the cell"
+            )
 
     def _set_up(self) -> None:
         if self._is_set_up:

@@ -252,7 +252,8 @@ class MacroProblem:
         if self.hom.failures:
             return self._reason()
         history = ", ".join(f"{n:.2g}" for n in self._norms[-4:])
-        return f"the macro Newton method stopped with {self._reason()}; last relative residuals {history}; {self._worst_point()}"
+        stopped = f"the macro Newton method stopped with {self._reason()}, last relative residuals {history}"
+        return f"{stopped}; {self._worst_point()}"
 
     def _worst_point(self) -> str:
         """The point of largest macro input, for the message of a failed solve (collective)."""

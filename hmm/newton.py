@@ -93,8 +93,9 @@ def newton(
         norm, tries = _step(rve, z, E, d, norms[-1], options.max_halvings)
         norms.append(norm)
         residuals += tries
-    reason = f"micro residual {norms[-1]:.3g} after {options.max_iterations} iterations, tolerance {options.rtol * scale:.3g}"
-    return NewtonResult(False, options.max_iterations, residuals, tuple(norms), reason)
+    n = options.max_iterations
+    reason = f"micro residual {norms[-1]:.3g} after {n} iterations, tolerance {options.rtol * scale:.3g}"
+    return NewtonResult(False, n, residuals, tuple(norms), reason)
 
 
 def _step(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from mpi4py import MPI
+
 import numpy as np
 from dolfinx import fem
 from dolfinx.fem import petsc
-from mpi4py import MPI
 from numpy.typing import NDArray
 from petsc4py import PETSc
 
@@ -70,7 +71,7 @@ class ReducedSystem:
         """Euclidean norm of a reduced vector."""
         return float(np.sqrt(self.sum(reduced @ reduced)))
 
-    def sum(self, value: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
+    def sum[T: (float, NDArray[np.float64])](self, value: T) -> T:
         """Sum over the ranks of the cell."""
         return value if self._serial else self.comm.allreduce(value)
 
@@ -85,7 +86,7 @@ class ReducedSystem:
         return matrix
 
     def create_dense(self, columns: int) -> PETSc.Mat:
-        """A dense matrix of `columns` reduced vectors, to which values of local dofs and one real space can be added."""
+        """A dense matrix of `columns` reduced vectors, which takes values of local dofs and one real space."""
         owned_columns = columns if self.comm.rank == 0 else 0
         size = ((self.size_owned, self.size_global), (owned_columns, columns))
         matrix = PETSc.Mat().createDense(size, comm=self.comm)

@@ -3,72 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import ufl
 from dolfinx import fem
 from numpy.typing import ArrayLike, NDArray
-from petsc4py import PETSc
 
 from hmm import tensors
 from hmm.cell import Cell
 from hmm.constraints import constrain
 from hmm.errors import ConvergenceError, InputError
 from hmm.fields import MacroInput
-from hmm.forms import compile_expression, compile_form, default_quadrature_degree, depends_on
+from hmm.forms import PackedForm, compile_expression, compile_form, default_quadrature_degree, depends_on
 from hmm.history import History
 from hmm.laws import Law
 from hmm.linear import MicroSolver
 from hmm.newton import NewtonOptions, newton
 from hmm.reduced import ReducedSystem
-
-
-@dataclass(frozen=True)
-class PointState:
-    """State of one RVE: what a path-dependent cell must remember between steps.
-
-    Attributes
-    ----------
-    z
-        Shape (rve.n_unknowns,); this rank's share of the reduced fluctuation (and multipliers).
-    history
-        Shape (rve.n_history,); this rank's internal variables.
-    """
-
-    z: NDArray[np.float64]
-    history: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Response:
-    """What a cell answers to a macroscopic input.
-
-    Attributes
-    ----------
-    vector
-        Shape (m,); packed macroscopic response ``Sigma`` (Mandel for stress).
-    tangent
-        Shape (m, m); packed consistent tangent ``A = d Sigma / d E``.
-    state
-        The state at the end of the step; pass it to the next `RVE.solve`.
-    iterations
-        Newton iterations.
-    parts
-        The responses as tensors, one per macro input.
-    """
-
-    vector: NDArray[np.float64]
-    tangent: NDArray[np.float64]
-    state: PointState
-    iterations: int
-    parts: tuple[NDArray[np.float64], ...]
-
-    @property
-    def stress(self) -> NDArray[np.float64]:
-        """The response to the first macro input as a tensor, shape (d, d) for a stress."""
-        return self.parts[0]
+from hmm.response import Condensed, PointState, Response
 
 
 class RVE:
@@ -135,6 +88,9 @@ class RVE:
         else:
             R_w, R_E = self._residual_of_energy(energy)
         self._has_potential = energy is not None
+        self._factorized = False
+        self._condensed: Condensed | None = None
+        self.n_factorizations = 0
         self._compile(R_w, R_E)
         self._allocate(petsc_options)
 
@@ -402,9 +358,6 @@ class RVE:
         plain = self.reduced.constraint.multipliers.size == 0
         self.solver = MicroSolver(self._K, self._symmetric, petsc_options, well_scaled=plain)
         self._affine = self._affine_fields() if self.law else None
-        self._factorized = False
-        self._condensed: Condensed | None = None
-        self.n_factorizations = 0
 
     def _tangent_is_symmetric(self) -> bool:
         """Ask the assembled tangent, at deformations over many scales so that each branch of a law is met."""
@@ -421,14 +374,14 @@ class RVE:
         return True
 
     def _affine_fields(self) -> NDArray[np.float64] | None:
-        """Dofs of the affine field of each unit macro input, shape (m, n_local); None if the space does not hold them."""
+        """Dofs of the affine field of each unit macro input, shape (m, n_local); None if the space has none."""
         space = self.w.function_space
         if space.ufl_element().embedded_superdegree < self.cell.mesh.geometry.cmap.degree:
             return None
         (e,) = self.inputs
         points = space.element.interpolation_points
         field, rows = fem.Function(space), []
-        x = ufl.SpatialCoordinate(self.cell.mesh) - ufl.as_vector(self.cell.origin.tolist())
+        x = ufl.SpatialCoordinate(self.cell.mesh) - ufl.as_vector(np.asarray(self.cell.origin).tolist())
         affine = compile_expression(e.affine(e.tensor, x), points)
         for unit in np.eye(e.size):
             e.function.x.array[:] = unit
@@ -444,52 +397,6 @@ class RVE:
 
     def _assemble_D(self) -> NDArray[np.float64]:
         return np.block([[form.dense() for form in row] for row in self._form_D])
-
-
-@dataclass(frozen=True)
-class Condensed:
-    """A linearized cell seen from outside.
-
-    Attributes
-    ----------
-    tangent
-        Shape (m, m); ``A``.
-    sensitivity
-        Shape (m, n_unknowns); ``X^T`` with ``X = -K^-1 L``, the move of the unknowns per unit of macroscopic input.
-    correction
-        Shape (n_unknowns,); ``d = K^-1 R_w``, or None.
-    drop
-        Shape (m,); ``M d / |Y|``: what the response loses when the unknowns move by ``-d``, or None.
-    """
-
-    tangent: NDArray[np.float64]
-    sensitivity: NDArray[np.float64]
-    correction: NDArray[np.float64] | None = None
-    drop: NDArray[np.float64] | None = None
-
-
-class PackedForm:
-    """A compiled form with its constants packed once."""
-
-    def __init__(self, form: ufl.Form) -> None:
-        self.form = compile_form(form)
-        self.constants = fem.pack_constants(self.form)
-
-    def packed(self) -> tuple[fem.Form, object, object]:
-        """The form, its constants and its coefficients as they are now."""
-        return self.form, self.constants, fem.pack_coefficients(self.form)
-
-    def assemble(self, vector: NDArray[np.float64]) -> None:
-        """Add a linear form to a local `vector`."""
-        form, constants, coefficients = self.packed()
-        fem.assemble_vector(vector, form, constants, coefficients)
-
-    def dense(self) -> NDArray[np.float64]:
-        """This rank's share of a bilinear form between two real spaces, shape (m_i, m_j)."""
-        form, constants, coefficients = self.packed()
-        matrix = fem.assemble_matrix(form, constants=constants, coeffs=coefficients)
-        rows, columns = (V.dofmap.index_map_bs for V in form.function_spaces)
-        return matrix.data.reshape(rows, columns).copy()
 
 
 def _check_phases(cell: Cell, law: Mapping[str, Law]) -> None:

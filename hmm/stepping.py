@@ -34,7 +34,9 @@ class Step:
     stats: StepStats
 
 
-def steps(problem: MacroProblem, load: fem.Constant, target: ArrayLike, n: int, *, label: str = "load steps") -> Iterator[Step]:
+def steps(
+    problem: MacroProblem, load: fem.Constant, target: ArrayLike, n: int, *, label: str = "load steps"
+) -> Iterator[Step]:
     """Raise a load to its target in equal steps, solving and committing each.
 
     Parameters

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import ufl
@@ -50,7 +51,9 @@ class Packing:
 
     def pack(self, tensor: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         """UFL vector of a UFL tensor (the tensor is taken as symmetric where this packing is)."""
-        return ufl.as_vector([f * self._entry(tensor, index) for index, f in zip(self.indices, self.factors, strict=True)])
+        return ufl.as_vector(
+            [f * self._entry(tensor, index) for index, f in zip(self.indices, self.factors, strict=True)]
+        )
 
     def unpack(self, vector: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         """UFL tensor of a UFL vector; the inverse of `pack`."""
@@ -68,16 +71,16 @@ class Packing:
     def to_vector(self, tensor: ArrayLike) -> NDArray[np.float64]:
         """NumPy vector(s), shape ``(..., size)``, of tensor(s) of shape ``(..., *shape)``."""
         array = np.asarray(tensor, dtype=float)
-        return np.stack([f * array[(..., *index)] for index, f in zip(self.indices, self.factors, strict=True)], axis=-1)
+        return np.stack([f * array[_last(index)] for index, f in zip(self.indices, self.factors, strict=True)], axis=-1)
 
     def to_tensor(self, vector: ArrayLike) -> NDArray[np.float64]:
         """NumPy tensor(s), shape ``(..., *shape)``, of vector(s) of shape ``(..., size)``."""
         array = np.asarray(vector, dtype=float)
         tensor = np.zeros((*array.shape[:-1], *self.shape))
         for k, (index, f) in enumerate(zip(self.indices, self.factors, strict=True)):
-            tensor[(..., *index)] = array[..., k] / f
+            tensor[_last(index)] = array[..., k] / f
             if self.symmetric:
-                tensor[(..., *index[::-1])] = array[..., k] / f
+                tensor[_last(index[::-1])] = array[..., k] / f
         return tensor
 
     def to_fourth_order(self, matrix: ArrayLike, columns: Packing | None = None) -> NDArray[np.float64]:
@@ -97,6 +100,11 @@ class Packing:
     @staticmethod
     def _entry(tensor: ufl.core.expr.Expr, index: tuple[int, ...]) -> ufl.core.expr.Expr:
         return tensor[index] if index else tensor
+
+
+def _last(index: tuple[int, ...]) -> Any:
+    """An index of the last axes of an array."""
+    return (Ellipsis, *index)
 
 
 def symmetric(dim: int) -> Packing:

@@ -19,7 +19,7 @@ def test_one_rank_raises_all_raise(guilty: int) -> None:
 
 
 def test_the_lowest_failing_rank_speaks() -> None:
-    with pytest.raises(InputError, match="^rank 0$"), collectively(COMM):
+    with pytest.raises(InputError, match=r"^rank 0$"), collectively(COMM):
         raise InputError(f"rank {COMM.rank}")
 
 

@@ -22,11 +22,11 @@ class Law(Protocol):
     """
 
     def internal(self, dim: int) -> Mapping[str, Packing]:
-        """Names of the internal variables in a cell of dimension `dim`, and how each is packed; empty if there are none."""
+        """Internal variables in a cell of dimension `dim`, by name, and how each is packed; empty if there are none."""
         ...
 
     def stress(self, strain: ufl.core.expr.Expr, old: State) -> ufl.core.expr.Expr:
-        """Stress, shape (3, 3), at the end of the step, of the total strain, shape (3, 3), and the old internal variables."""
+        """Stress at the end of the step, shape (3, 3), for the total strain, shape (3, 3), and the old variables."""
         ...
 
     def update(self, strain: ufl.core.expr.Expr, old: State) -> State:
