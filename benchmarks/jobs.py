@@ -118,7 +118,7 @@ def profile(h: float = 0.075) -> dict:
         pass
     profiler.disable()
     stats = pstats.Stats(profiler)
-    kernels = ("_assemble_vector_array", "_assemble_matrix_csr", "_pack", "factorize", "solve_columns", "eval")
+    kernels = ("_assemble_vector_array", "_assemble_matrix_csr", "_pack", "_set_up", "solve", "solve_columns", "eval")
     inside, rows = 0.0, []
     for (file, _, name), (_, calls, own, _, _) in stats.stats.items():
         compiled = (name in kernels) or (file.endswith("fem/petsc.py") and name == "_") or "petsc4py" in name

@@ -4,11 +4,21 @@ from hmm._environment import load_stack
 
 load_stack()
 
-from hmm import cells, laws  # noqa: E402
+from hmm import cells, checks, laws, plot, report  # noqa: E402
 from hmm.cell import Cell  # noqa: E402
 from hmm.errors import ConvergenceError, HMMError, InputError  # noqa: E402
 from hmm.fields import fluctuation, macro_deformation_gradient, macro_gradient, macro_strain  # noqa: E402
 from hmm.homogenizer import Homogenizer  # noqa: E402
+from hmm.io import (  # noqa: E402
+    LocalFields,
+    Output,
+    WorstPoint,
+    local_fields,
+    point_fields,
+    worst_point,
+    write_csv,
+    write_rve,
+)
 from hmm.macro import MacroProblem  # noqa: E402
 from hmm.newton import NewtonOptions  # noqa: E402
 from hmm.response import PointState, Response  # noqa: E402
@@ -24,16 +34,27 @@ __all__ = [
     "HMMError",
     "Homogenizer",
     "InputError",
+    "LocalFields",
     "MacroProblem",
     "NewtonOptions",
+    "Output",
     "PointState",
     "Response",
     "Step",
+    "WorstPoint",
     "cells",
+    "checks",
     "fluctuation",
     "laws",
+    "local_fields",
     "macro_deformation_gradient",
     "macro_gradient",
     "macro_strain",
+    "plot",
+    "point_fields",
+    "report",
     "steps",
+    "worst_point",
+    "write_csv",
+    "write_rve",
 ]

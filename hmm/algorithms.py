@@ -90,11 +90,12 @@ def monolithic(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], cou
     states.response[p] = rve.response()
     if not np.isfinite(norm):
         return "the micro residual is not a number"
-    states.scale[p] = max(states.scale[p], scale)
-    states.settled[p] = norm <= rve.newton_options.rtol * states.scale[p]
+    states.scale[p] = max(states.committed_scale[p], scale)
+    rtol, rounding = rve.newton_options.rtol, rve.roundoff(E)
+    states.settled[p] = norm <= max(rtol * states.scale[p], rounding)
     miss = np.linalg.norm(states.response[p] - predicted)
     size = np.linalg.norm(states.response[p]) + np.linalg.norm(change)
-    if states.settled[p] and miss <= rve.newton_options.rtol * size:
+    if states.settled[p] and miss <= rtol * size and not states.stale[p]:
         return ""
     factorized = rve.n_factorizations
     rve.linearize()
@@ -103,8 +104,8 @@ def monolithic(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], cou
     count.right_hand_sides += rve.n_inputs + 1
     z -= condensed.correction
     states.response[p] -= condensed.drop
-    states.sensitivity[p] = condensed.sensitivity
-    states.tangent[p] = condensed.tangent
+    states.sensitivity[p], states.tangent[p] = condensed.sensitivity, condensed.tangent
+    states.stale[p] = False
     return ""
 
 
@@ -121,16 +122,17 @@ def nested(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], count: 
     z = states.z[p] + dE @ states.sensitivity[p]
     rve.load_history(states.history[p])
     factorized = rve.n_factorizations
-    result = newton(rve, z, E, rve.newton_options, states.scale[p])
+    result = newton(rve, z, E, rve.newton_options, states.committed_scale[p])
     count.residuals += result.residuals
     count.right_hand_sides += result.iterations
     if result.converged:
         states.z[p], states.E[p] = z, E
-        states.scale[p] = max(states.scale[p], rve.force_scale())
+        states.scale[p] = max(states.committed_scale[p], rve.force_scale())
         states.response[p] = rve.response()
         rve.linearize()
         condensed = rve.condense()
         states.sensitivity[p], states.tangent[p] = condensed.sensitivity, condensed.tangent
+        states.stale[p] = False
         count.right_hand_sides += rve.n_inputs
     count.factorizations += rve.n_factorizations - factorized
     states.settled[p] = result.converged

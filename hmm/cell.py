@@ -6,16 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from mpi4py import MPI
 
 import numpy as np
 import ufl
-from dolfinx import fem, io
+from dolfinx import fem
 from dolfinx.mesh import Mesh, MeshTags, entities_to_geometry, exterior_facet_indices
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.errors import InputError
+from hmm.errors import InputError, collectively
+from hmm.meshing import distribute, gmsh_errors, session
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,8 @@ class Cell:
         parallelepiped) these vectors span from `origin`.
     origin
         Shape (d,); the corner of the cell, by default the lower corner of the mesh's bounding box.
+    grid
+        Elements along each axis if the mesh is a regular grid of equal quadrilaterals or hexahedra, else None.
 
     Raises
     ------
@@ -47,6 +51,7 @@ class Cell:
     phases: Mapping[str, int]
     lattice: NDArray[np.float64]
     origin: NDArray[np.float64] | None = None
+    grid: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         dim = self.mesh.geometry.dim
@@ -97,7 +102,7 @@ class Cell:
         path = Path(path)
         if not path.is_file():
             raise InputError(f"there is no mesh file {path}: give the path of a Gmsh .msh file")
-        data = io.gmsh.read_from_msh(path, comm, gdim=dim or _planar(path))
+        data = distribute(lambda model: _merge(model, path), comm, dim or _dimension(path, comm))
         top = data.mesh.topology.dim
         phases = {name: group.tag for name, group in data.physical_groups.items() if group.dim == top}
         if data.cell_tags is None or not phases:
@@ -190,20 +195,22 @@ class Cell:
             )
 
 
-def _planar(path: Path) -> int:
-    """2 if all nodes of a .msh file lie in z = 0, else 3."""
+def _merge(model: Any, path: Path) -> None:
+    """Read a mesh file into the current Gmsh model."""
     import gmsh
 
-    started = not gmsh.isInitialized()
-    if started:
-        gmsh.initialize(interruptible=False)
-    try:
-        gmsh.option.setNumber("General.Terminal", 0)
-        gmsh.model.add("probe")
-        gmsh.merge(str(path))
-        z = gmsh.model.mesh.getNodes()[1][2::3]
-        gmsh.model.remove()
-    finally:
-        if started:
-            gmsh.finalize()
-    return 2 if np.all(np.abs(z) < 1e-12) else 3
+    gmsh.merge(str(path))
+    if not model.getPhysicalGroups(model.getDimension()):
+        raise InputError(f"{path} names no phases: add a physical group of dimension {model.getDimension()} for each")
+
+
+def _dimension(path: Path, comm: MPI.Comm) -> int:
+    """2 if all nodes of a mesh file lie in z = 0, else 3; collective."""
+    with collectively(comm), gmsh_errors():
+        dim = 0
+        if comm.rank == 0:
+            with session("hmm probe") as model:
+                _merge(model, path)
+                z = model.mesh.getNodes()[1][2::3]
+                dim = 2 if np.all(np.abs(z) < 1e-12) else 3
+    return int(comm.bcast(dim))

@@ -29,8 +29,9 @@ class EnvironmentMismatch(HMMError, ImportError):
 def collectively(comm: MPI.Comm) -> Iterator[None]:
     """Raise on every rank of `comm` if the body raised an `HMMError` on any of them.
 
-    Use it around validation that only some ranks can fail: nobody is left waiting in a later collective call. The
-    lowest failing rank's error is the one everybody sees.
+    Use it around what only some ranks do or can fail: nobody is left waiting in a later collective call. The lowest
+    failing rank's error is the one everybody sees. Another exception is raised as it is where it occurred, and named in
+    an `HMMError` on the other ranks.
 
     Parameters
     ----------
@@ -43,13 +44,18 @@ def collectively(comm: MPI.Comm) -> Iterator[None]:
         The same error on all ranks.
     """
     error: HMMError | None = None
+    unexpected: Exception | None = None
     try:
         yield
     except HMMError as caught:
         error = caught
+    except Exception as caught:
+        unexpected = caught
+        error = HMMError(f"rank {comm.rank} failed with {type(caught).__name__}: {caught}")
     first = comm.allreduce(comm.rank if error is not None else comm.size, op=MPI.MIN)
     if first < comm.size:
-        raise comm.bcast(error, root=first)
+        everybodys = comm.bcast(error, root=first)
+        raise everybodys if unexpected is None else unexpected
 
 
 def run(main: Callable[[], object], comm: MPI.Comm = MPI.COMM_WORLD) -> None:

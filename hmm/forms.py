@@ -6,7 +6,7 @@ import basix
 import basix.ufl
 import numpy as np
 import ufl
-from dolfinx import fem
+from dolfinx import fem, la
 from dolfinx.mesh import Mesh
 from numpy.typing import NDArray
 
@@ -25,15 +25,18 @@ def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float6
 
 
 class PackedForm:
-    """A compiled form with its constants packed once."""
+    """A compiled form; assembled with the values its constants and coefficients have at that time."""
 
     def __init__(self, form: ufl.Form) -> None:
         self.form = compile_form(form)
-        self.constants = fem.pack_constants(self.form)
+        self._no_constants = not form.constants()
+        self._constants = fem.pack_constants(self.form)
+        self._matrix: la.MatrixCSR | None = None
 
     def packed(self) -> tuple[fem.Form, object, object]:
         """The form, its constants and its coefficients as they are now."""
-        return self.form, self.constants, fem.pack_coefficients(self.form)
+        constants = self._constants if self._no_constants else fem.pack_constants(self.form)
+        return self.form, constants, fem.pack_coefficients(self.form)
 
     def assemble(self, vector: NDArray[np.float64]) -> None:
         """Add a linear form to a local `vector`."""
@@ -43,7 +46,11 @@ class PackedForm:
     def dense(self) -> NDArray[np.float64]:
         """This rank's share of a bilinear form between two real spaces, shape (m_i, m_j)."""
         form, constants, coefficients = self.packed()
-        matrix = fem.assemble_matrix(form, constants=constants, coeffs=coefficients)
+        if self._matrix is None:
+            self._matrix = fem.create_matrix(form)
+        matrix = self._matrix
+        matrix.set_value(0.0)
+        fem.assemble_matrix(matrix, form, constants=constants, coeffs=coefficients)
         rows, columns = (V.dofmap.index_map_bs for V in form.function_spaces)
         return matrix.data.reshape(rows, columns).copy()
 
@@ -72,7 +79,7 @@ def default_quadrature_degree(space: fem.FunctionSpace) -> int:
     k = space.element.basix_element.degree if not space.num_sub_spaces else _highest_degree(space)
     mesh = space.mesh
     simplex = mesh.basix_cell() in (basix.CellType.interval, basix.CellType.triangle, basix.CellType.tetrahedron)
-    curved = 2 * (mesh.geometry.cmap.degree - 1) if simplex else 0
+    curved = 2 * (mesh.geometry.cmaps[0].degree - 1) if simplex else 0
     return max(2 * (k - 1), 1) + curved if simplex else 2 * k + 1
 
 
@@ -85,7 +92,7 @@ def quadrature_weights(mesh: Mesh, degree: int, cells: NDArray[np.int32]) -> NDA
     """Quadrature weights times the Jacobian, shape (n_cells, n_points); they sum to the cells' volumes."""
     points, weights = basix.make_quadrature(mesh.basix_cell(), degree)
     jacobian = compile_expression(ufl.algebra.Abs(ufl.JacobianDeterminant(mesh)), np.asarray(points))
-    return np.asarray(weights) * jacobian.eval(mesh, cells).reshape(cells.size, -1)
+    return np.asarray(weights) * jacobian.eval(mesh, cells).reshape(cells.size, len(np.asarray(points)))
 
 
 def depends_on(form: ufl.Form, functions: list[fem.Function]) -> bool:

@@ -12,9 +12,10 @@ import ufl
 from dolfinx import fem
 from dolfinx.mesh import Mesh
 from numpy.typing import NDArray
+from petsc4py import PETSc
 
 from hmm.algorithms import ALGORITHMS, Counters
-from hmm.errors import InputError
+from hmm.errors import HMMError, InputError
 from hmm.fields import MacroInput
 from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_space, quadrature_weights
 from hmm.rve import RVE
@@ -89,8 +90,9 @@ class Homogenizer:
                 f"the RVE's cell lives on {rve.cell.comm.size} ranks: make it on MPI.COMM_SELF, one RVE object a rank"
             )
         self.rve, self.algorithm, self.degree = rve, algorithm, degree
-        self.strains = (strain,) if isinstance(strain, ufl.core.expr.Expr) else tuple(strain)
-        _check_shapes(rve.inputs, self.strains)
+        strains = (strain,) if isinstance(strain, ufl.core.expr.Expr) else tuple(strain)
+        _check_shapes(rve.inputs, strains)
+        self.strains = tuple(ufl.sym(s) if e.packing.symmetric else s for e, s in zip(rve.inputs, strains, strict=True))
         self.mesh = _mesh_of(self.strains)
         self.comm: MPI.Comm = self.mesh.comm
         self.cells = owned_cells(self.mesh)
@@ -122,11 +124,11 @@ class Homogenizer:
     def coordinates(self) -> NDArray[np.float64]:
         """Macro coordinates of this rank's points, shape (n_points, gdim)."""
         x = compile_expression(ufl.SpatialCoordinate(self.mesh), self.points)
-        return x.eval(self.mesh, self.cells).reshape(self.n_points, -1)
+        return x.eval(self.mesh, self.cells).reshape(self.n_points, self.mesh.geometry.dim)
 
     def macro_inputs(self) -> NDArray[np.float64]:
         """Packed macroscopic inputs of the present macro field, shape (n_points, m)."""
-        return self._strain.eval(self.mesh, self.cells).reshape(self.n_points, -1)
+        return self._strain.eval(self.mesh, self.cells).reshape(self.n_points, self.rve.n_inputs)
 
     def evaluate(self) -> bool:
         """Answer the present macro field at every point (collective).
@@ -136,11 +138,9 @@ class Homogenizer:
         bool
             Whether every point of every rank answered; if not, `failures` says where and why, on all ranks alike.
         """
-        solve = ALGORITHMS[self.algorithm]
         failed: list[tuple[int, str]] = []
         for p, E in enumerate(self.macro_inputs()):
-            reason = solve(self.rve, self.states, p, E, self.count)
-            if reason:
+            if reason := self._answer(p, E):
                 failed.append((p, reason))
                 break
         self.failures = self._gather_failures(failed)
@@ -159,6 +159,7 @@ class Homogenizer:
     def revert(self) -> None:
         """Drop the step at every point."""
         self.states.revert()
+        self._publish()
 
     def point_average(self, phase: str, variable: str) -> NDArray[np.float64]:
         """Average of an internal variable over a phase of each RVE, shape (n_points, packed size)."""
@@ -179,6 +180,13 @@ class Homogenizer:
         weights = quadrature_weights(self.mesh, self.degree, self.cells)
         array = values.reshape(*weights.shape, -1)
         return (weights[..., None] * array).sum(axis=1) / weights.sum(axis=1)[:, None]
+
+    def _answer(self, p: int, E: NDArray[np.float64]) -> str:
+        """Let a point answer; why it failed, or nothing. Raises nothing: the other ranks would wait."""
+        try:
+            return ALGORITHMS[self.algorithm](self.rve, self.states, p, E, self.count)
+        except (HMMError, PETSc.Error) as error:
+            return str(error).splitlines()[-1]
 
     def _function(self, shape: tuple[int, ...], name: str) -> fem.Function:
         return fem.Function(quadrature_space(self.mesh, self.degree, shape), name=name.replace(" ", "_"))

@@ -7,17 +7,18 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mpi4py import MPI
 
 import numpy as np
 import ufl
-from dolfinx import fem
-from dolfinx.io import VTXWriter
+from dolfinx import fem, has_adios2
+from dolfinx import io as dolfinx_io
 from dolfinx.mesh import Mesh
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.errors import InputError, collectively
+from hmm.errors import EnvironmentMismatch, InputError, collectively
 from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_weights
 from hmm.homogenizer import Homogenizer
 from hmm.rve import RVE, PointState
@@ -165,7 +166,8 @@ def write_rve(path: str | Path, hom: Homogenizer, where: WorstPoint) -> Path:
     InputError
         On all ranks, if the path cannot be written to.
     """
-    path = Path(path).with_suffix(".bp")
+    path = Path(path)
+    path = path if path.suffix == ".bp" else path.with_name(path.name + ".bp")
     with collectively(hom.comm):
         if hom.comm.rank == where.rank:
             require_writable(path.parent)
@@ -225,6 +227,8 @@ class Output:
     ----------
     path
         What is written.
+    cellwise
+        The cell averages by name, on DG0 spaces, as they were last written.
 
     Raises
     ------
@@ -245,21 +249,19 @@ class Output:
             if hom.comm.rank == 0:
                 require_writable(self.path.parent)
         self._variables = {f"{v}_{phase}": (phase, v) for phase, v in _scalar_variables(hom.rve)}
-        self._responses = [_cellwise(r.function_space.mesh, r.ufl_shape, r.name) for r in hom.responses]
-        self._averages = {name: _cellwise(hom.mesh, (), name) for name in self._variables}
-        self._writer = _vtx(hom.comm, self.path, [u, *self._responses, *self._averages.values()])
+        self.cellwise = {r.name: _cellwise(hom.mesh, r.ufl_shape, r.name) for r in hom.responses}
+        self.cellwise |= {name: _cellwise(hom.mesh, (), name) for name in self._variables}
+        self._writer = _vtx(hom.comm, self.path, [u, *self.cellwise.values()])
 
     def write(self, time: float) -> None:
         """Add the present fields as a time step (collective)."""
-        slots = self.hom.cells
-        for response, mean in zip(self.hom.responses, self._responses, strict=True):
-            size = mean.function_space.dofmap.bs
-            points = response.function_space.dofmap.list[slots].ravel()
-            values = response.x.array.reshape(-1, size)[points]
-            mean.x.array[: slots.size * size] = self.hom.cell_average(values).ravel()
+        hom = self.hom
+        for response in hom.responses:
+            points = response.function_space.dofmap.list[hom.cells].ravel()
+            size = response.function_space.dofmap.bs
+            self._set(response.name, response.x.array.reshape(-1, size)[points])
         for name, (phase, variable) in self._variables.items():
-            average = self.hom.cell_average(self.hom.point_average(phase, variable))
-            self._averages[name].x.array[: slots.size] = average.ravel()
+            self._set(name, hom.point_average(phase, variable))
         self._writer.write(time)
 
     def close(self) -> None:
@@ -272,15 +274,22 @@ class Output:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _set(self, name: str, values: NDArray[np.float64]) -> None:
+        """Average values at the points, shape (n_points, k), over each owned cell."""
+        means = self.hom.cell_average(values)
+        self.cellwise[name].x.array[: means.size] = means.ravel()
+
 
 def _cellwise(mesh: Mesh, shape: tuple[int, ...], name: str) -> fem.Function:
     return fem.Function(fem.functionspace(mesh, ("DG", 0, shape) if shape else ("DG", 0)), name=name)
 
 
-def _vtx(comm: MPI.Comm, path: Path, functions: list[fem.Function]) -> VTXWriter:
+def _vtx(comm: MPI.Comm, path: Path, functions: list[fem.Function]) -> Any:
     """A writer of one Lagrange field and any number of DG0 fields; BP4 is what all ParaView versions read."""
+    if not has_adios2:
+        raise EnvironmentMismatch(f"cannot write {path}: this DOLFINx is built without ADIOS2; install one that has it")
     try:
-        return VTXWriter(comm, path, functions, engine="BP4")
+        return dolfinx_io.VTXWriter(comm, path, functions, engine="BP4")
     except RuntimeError as error:
         element = functions[0].function_space.ufl_element()
         raise InputError(
@@ -309,7 +318,7 @@ def _total_field(rve: RVE) -> fem.Function:
     field = fem.Function(space, name="displacement" if rve.w.ufl_shape else rve.w.name)
     field.x.array[:] = rve.w.x.array
     if macro.packing.shape == (*rve.w.ufl_shape, rve.cell.dim):
-        x = ufl.SpatialCoordinate(rve.cell.mesh) - ufl.as_vector(rve.cell.origin.tolist())
+        x = ufl.SpatialCoordinate(rve.cell.mesh) - ufl.as_vector(np.asarray(rve.cell.origin).tolist())
         reference = macro.packing.unpack(ufl.as_vector(macro.reference.tolist()))
         total = macro.affine(macro.tensor - reference, x) + rve.w
         field.interpolate(compile_expression(total, space.element.interpolation_points))

@@ -69,11 +69,19 @@ class MicroSolver:
         try:
             self._set_up()
         except PETSc.Error as error:
-            raise ConvergenceError(f"the micro tangent could not be factorized ({error})") from None
+            self._forget()
+            why = str(error).splitlines()[-1]
+            raise ConvergenceError(f"the micro tangent could not be factorized ({why})") from None
         if self.ksp.getPC().getFailedReason():
+            self._forget()
             raise ConvergenceError(
                 "the micro tangent is singular: a phase without stiffness, or a loose part of the cell"
             )
+
+    def _forget(self) -> None:
+        """Drop a factorization that failed: MUMPS would refuse every later one."""
+        self.ksp.reset()
+        self._is_set_up = False
 
     def _set_up(self) -> None:
         if self._is_set_up:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import ufl
@@ -23,6 +25,7 @@ from hmm.linear import check_packages, options_in_force
 DEFAULT_OPTIONS = {
     "snes_linesearch_type": "basic",
     "snes_max_it": 25,
+    "snes_stol": 0,
     "ksp_type": "preonly",
     "pc_type": "lu",
     "pc_factor_mat_solver_type": "mumps",
@@ -72,7 +75,8 @@ class MacroProblem:
     petsc_options
         PETSc options of the SNES, without prefix. Not modified.
     rtol
-        The residual of the free dofs may be this fraction of the largest reactions met.
+        The residual of the free dofs may be this fraction of the reactions or of the loads added in the step,
+        whichever are larger, now or in an earlier step.
 
     Attributes
     ----------
@@ -105,14 +109,16 @@ class MacroProblem:
         self._A = petsc.create_matrix(self._J)
         self._b, self._x = petsc.create_vector(u.function_space), petsc.create_vector(u.function_space)
         self.forces = fem.Function(u.function_space, name="forces")
+        self._block_size = u.function_space.dofmap.index_map_bs
         self._constrained = self._constrained_dofs()
-        self._scale = 0.0
+        self._scale = self._accepted_scale = self._unbalance = 0.0
         self._norms: list[float] = []
-        self._accepted_u = u.x.array.copy()
+        self._joint = False
+        self._accepted_u, self._accepted_forces = u.x.array.copy(), self.forces.x.array.copy()
         self.solver = PETSc.SNES().create(hom.comm)
-        self.solver.setFunction(self._residual, self._b)
-        self.solver.setJacobian(self._jacobian, self._A)
-        self.solver.setConvergenceTest(self._converged)
+        self.solver.setFunction(_weakly(self._residual), self._b)
+        self.solver.setJacobian(_weakly(self._jacobian), self._A)
+        self.solver.setConvergenceTest(_weakly(self._converged))
         self.solver.setOptionsPrefix(petsc_options_prefix)
         self._options = {**DEFAULT_OPTIONS, **(petsc_options or {})}
         check_packages(petsc_options_prefix, self._options)
@@ -147,7 +153,8 @@ class MacroProblem:
             self._revert()
             raise ConvergenceError(message)
         self.hom.commit()
-        self._accepted_u[:] = self.u.x.array
+        self._accepted_u[:], self._accepted_forces[:] = self.u.x.array, self.forces.x.array
+        self._accepted_scale = self._scale
         micro = self._sum(self.hom.count - before)
         iterations = self.solver.getIterationNumber()
         self.stats.append(StepStats(iterations, tuple(self._norms), micro, taken, int(fallback)))
@@ -173,12 +180,12 @@ class MacroProblem:
 
     def _iterate(self) -> bool:
         """One SNES solve from the present `u`; whether it converged."""
-        self._norms = []
+        self._norms, self._joint = [], False
         petsc.assign(self.u, self._x)
         with options_in_force(self.solver.getOptionsPrefix(), self._options):
             self.solver.solve(None, self._x)
         self._take(self._x)
-        return self.solver.getConvergedReason() > 0
+        return self._joint
 
     def _say_fallback(self) -> None:
         """Say, the first time, that a step is done again with nested iterations."""
@@ -194,7 +201,7 @@ class MacroProblem:
         with b.localForm() as local:
             local.set(0.0)
         if not self.hom.evaluate():
-            snes.setFunctionDomainError()
+            b.set(np.nan)  # makes SNES stop, on every rank
             return
         petsc.assemble_vector(b, self._F)
         b.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
@@ -213,18 +220,26 @@ class MacroProblem:
 
     def _converged(self, snes: PETSc.SNES, iteration: int, norms: tuple[float, float, float]) -> int:
         """Joint convergence of the macro residual and all micro residuals."""
-        self._scale = max(self._scale, self._reaction_norm())
+        held, free = self._force_norms()
+        if iteration == 0:
+            self._unbalance = free
+        self._scale = max(self._accepted_scale, held, self._unbalance)
         norm = norms[2]
         self._norms.append(norm / self._scale if self._scale else norm)
         if not np.isfinite(norm):
-            return PETSc.SNES.ConvergedReason.DIVERGED_FNORM_NAN
-        if norm <= self.rtol * self._scale and self.hom.settled():
+            return -4  # SNES_DIVERGED_FUNCTION_NANORINF, called DIVERGED_FNORM_NAN before PETSc 3.25
+        self._joint = norm <= self.rtol * self._scale and self.hom.settled()
+        if self._joint:
             return PETSc.SNES.ConvergedReason.CONVERGED_FNORM_RELATIVE
         return PETSc.SNES.ConvergedReason.ITERATING
 
-    def _reaction_norm(self) -> float:
-        held = self.forces.x.array[self._constrained]
-        return float(np.sqrt(self.hom.comm.allreduce(held @ held)))
+    def _force_norms(self) -> tuple[float, float]:
+        """Norms of the forces on the held dofs (reactions) and on the free ones (at first, the new loads)."""
+        forces = self.forces.x.array[: self.u.function_space.dofmap.index_map.size_local * self._block_size].copy()
+        held = forces[self._constrained]
+        forces[self._constrained] = 0.0
+        held_2, free_2 = self.hom.comm.allreduce(np.array([held @ held, forces @ forces]))
+        return float(np.sqrt(held_2)), float(np.sqrt(free_2))
 
     def _constrained_dofs(self) -> NDArray[np.int32]:
         owned = [dofs[:n] for dofs, n in (bc.dof_indices() for bc in self.bcs)]
@@ -236,7 +251,7 @@ class MacroProblem:
         self.u.x.scatter_forward()
 
     def _revert(self) -> None:
-        self.u.x.array[:] = self._accepted_u
+        self.u.x.array[:], self.forces.x.array[:] = self._accepted_u, self._accepted_forces
         self.hom.revert()
 
     def _reason(self) -> str:
@@ -274,6 +289,18 @@ class MacroProblem:
         """Free the PETSc objects (collective); the problem cannot be used afterwards."""
         for thing in (self.solver, self._A, self._b, self._x):
             thing.destroy()
+
+
+def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A bound method for PETSc to call: kept by PETSc itself it would keep the problem and all RVEs alive for ever."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*args: object) -> object:
+        bound = reference()
+        assert bound is not None, "PETSc calls a problem that is gone"
+        return bound(*args)
+
+    return call
 
 
 def _tangent(F: ufl.Form, u: fem.Function, hom: Homogenizer) -> ufl.Form:

@@ -26,7 +26,8 @@ class NewtonOptions:
     max_iterations
         Most Newton iterations.
     max_halvings
-        Most halvings of a step that makes the residual explode.
+        Most halvings of a step that does not lower the residual. Without them Newton's method cycles in porous plastic
+        cells, where a full first step overshoots.
     """
 
     rtol: float = 1e-8
@@ -79,12 +80,16 @@ def newton(
     norms = [rve.reduced.norm(residual)]
     scale = max(scale, norms[0])
     residuals = 1
-    for iteration in range(options.max_iterations):
+    n = options.max_iterations
+    for iteration in range(n + 1):
         if not np.isfinite(norms[-1]):
             return NewtonResult(False, iteration, residuals, tuple(norms), "the micro residual is not a number")
         scale = max(scale, rve.force_scale())
-        if norms[-1] <= options.rtol * scale:
+        tolerance = max(options.rtol * scale, rve.roundoff(E))
+        if norms[-1] <= tolerance:
             return NewtonResult(True, iteration, residuals, tuple(norms))
+        if iteration == n:
+            break
         try:
             rve.linearize()
             d = rve.solver.solve(residual)
@@ -93,20 +98,20 @@ def newton(
         norm, tries = _step(rve, z, E, d, norms[-1], options.max_halvings)
         norms.append(norm)
         residuals += tries
-    n = options.max_iterations
-    reason = f"micro residual {norms[-1]:.3g} after {n} iterations, tolerance {options.rtol * scale:.3g}"
+    reason = f"micro residual {norms[-1]:.3g} after {n} iterations, tolerance {tolerance:.3g}"
     return NewtonResult(False, n, residuals, tuple(norms), reason)
 
 
 def _step(
     rve: RVE, z: NDArray[np.float64], E: NDArray[np.float64], d: NDArray[np.float64], norm: float, max_halvings: int
 ) -> tuple[float, int]:
-    """Move `z` by ``-d``, halved while the residual explodes; return the new norm and the number of tries."""
+    """Move `z` by ``-d``, halved until the residual falls; return the new norm and the number of tries."""
     for halving in range(max_halvings + 1):
-        trial = z - d * 0.5**halving
+        length = 0.5**halving
+        trial = z - d * length
         rve.load(trial, E)
         new = rve.reduced.norm(rve.residual())
-        if new <= 10 * norm:
+        if new <= (1 - 1e-4 * length) * norm:
             break
     z[:] = trial
     return new, halving + 1

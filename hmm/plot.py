@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import importlib.util
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -26,12 +27,14 @@ COLOURS = "viridis"
 PHASE_COLOURS = ("#c9d6e2", "#e07b39", "#6a994e", "#8e6c8a", "#d9b44a", "#5b7c99")
 INK = "#222222"
 NO_VALUE = "#b9b9b9"
+IN_FRONT = np.array([0.0, 0.0, 0.1])
 
 
 def check_available() -> None:
-    """Raise `EnvironmentMismatch` unless PyVista and Matplotlib can be imported."""
+    """Raise `EnvironmentMismatch` unless PyVista and Matplotlib are installed; they are not imported."""
     for name in ("pyvista", "matplotlib"):
-        _require(name)
+        if importlib.util.find_spec(name) is None:
+            raise _missing(name, "it is not installed")
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Drawing:
     @classmethod
     def of(cls, u: fem.Function, values: Mapping[str, NDArray[np.float64]]) -> Drawing:
         """This rank's own cells with a Lagrange vector field `u` and cell `values`."""
-        cells, types, points = vtk_mesh(u.function_space, owned_cells(u.function_space.mesh))
+        cells, types, points = vtk_mesh(u.function_space, owned_cells(u.function_space.mesh))  # type: ignore[arg-type]
         bs = u.function_space.dofmap.bs
         displacement = np.zeros_like(points)
         displacement[:, :bs] = u.x.array.reshape(-1, bs)
@@ -69,8 +72,13 @@ class Drawing:
         starts = np.cumsum([0, *(len(part.points) for part in parts)])
         cells = [part._shifted(start) for part, start in zip(parts, starts[:-1], strict=True)]
         values = {name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values}
-        rest = [np.concatenate([getattr(p, name) for p in parts]) for name in ("types", "points", "displacement")]
-        return cls(np.concatenate(cells), *rest, values)
+        return cls(
+            np.concatenate(cells),
+            np.concatenate([part.types for part in parts]),
+            np.concatenate([part.points for part in parts]),
+            np.concatenate([part.displacement for part in parts]),
+            values,
+        )
 
     @property
     def size(self) -> float:
@@ -78,13 +86,13 @@ class Drawing:
         return float(np.ptp(self.points, axis=0).max())
 
     def warp_factor(self) -> float:
-        """A round factor that makes the largest displacement about 8 % of the body, and at least 1."""
+        """A round factor that makes the largest displacement about 10 % of the body, and at least 1."""
         largest = float(np.linalg.norm(self.displacement, axis=1).max())
-        wanted = 0.08 * self.size / largest if largest > 0 else 1.0
+        wanted = 0.1 * self.size / largest if largest > 0 else 1.0
         power = 10.0 ** np.floor(np.log10(wanted))
-        return float(max(1.0, power * max(k for k in (1, 2, 5) if k * power <= wanted * (1 + 1e-9))))
+        return float(max(1.0, power * max(k for k in (1, 2, 3, 4, 5, 6, 8) if k * power <= wanted * (1 + 1e-9))))
 
-    def grid(self, pv: ModuleType, warp: float, scale: float = 1.0, shift: ArrayLike = 0.0) -> Any:
+    def grid(self, pv: ModuleType, warp: float, scale: float = 1.0, shift: float | NDArray[np.float64] = 0.0) -> Any:
         """A PyVista grid, displacements times `warp`, then scaled and shifted."""
         points = (self.points + warp * self.displacement) * scale + shift
         grid = pv.UnstructuredGrid(self.cells, self.types, points)
@@ -154,7 +162,7 @@ def plot_fe2(
         if comm.rank == where.rank:
             inside = _drawing_of_rve(hom.rve.cell, point_fields(hom, where.point), variable)
     means = hom.cell_average(np.asarray(values, dtype=float)).ravel()
-    parts = comm.gather(Drawing.of(u, {label: means}))
+    parts = comm.gather(Drawing.of(u, {label: means})) or []
     inside = comm.bcast(inside, root=where.rank)
     with collectively(comm):
         if comm.rank == 0:
@@ -192,7 +200,7 @@ def plot_rve(path: str | Path, cell: Cell, fields: LocalFields, variable: str, *
         "inferno",
     )
     _add_outlines(plotter, drawing.grid(pv, drawing.warp_factor()))
-    _look(plotter, cell.dim, 1.25)
+    _look(plotter, cell.dim, 1.35, 0.06)
     return _save(plotter, path)
 
 
@@ -209,20 +217,26 @@ def plot_cell(path: str | Path, cell: Cell) -> Path:
     path = Path(path)
     pv = _prepare(path)
     cells, types, points = vtk_mesh(cell.mesh)
-    plotter = _plotter(pv, (900, 800))
+    plotter = _plotter(pv, (900, 900))
     grid = pv.UnstructuredGrid(cells, types, points)
-    tags = np.zeros(len(types), dtype=np.int32)
-    tags[cell.phase_tags.indices] = cell.phase_tags.values
-    for k, (name, tag) in enumerate(cell.phases.items()):
-        part = grid.extract_cells(np.flatnonzero(tags == tag))
-        share = f"{name}, {100 * cell.volume_fractions[name]:.3g} %"
-        colour = PHASE_COLOURS[k % len(PHASE_COLOURS)]
-        plotter.add_mesh(_surface(part), color=colour, lighting=cell.dim == 3, label=share)
-        plotter.add_mesh(_edges(part), color=INK, line_width=1.0, lighting=False)
-    plotter.add_legend(
-        face="rectangle", bcolor="white", border=False, size=(0.34, 0.06 * len(cell.phases)), loc="lower center"
-    )
-    _look(plotter, cell.dim, 1.3)
+    numbers = np.zeros(len(types))
+    for k, tag in enumerate(cell.phases.values()):
+        numbers[cell.phase_tags.find(tag)] = k
+    grid.cell_data["number"] = numbers
+    grid = _cut_open(grid)
+    n = len(cell.phases)
+    colours = [PHASE_COLOURS[k % len(PHASE_COLOURS)] for k in range(n)]
+    style = {"cmap": colours, "clim": (-0.5, n - 0.5), **_light(grid)}
+    bar = {**_horizontal_bar(" ", 0.15, 0.01, 0.7), "n_labels": 0}
+    plotter.add_mesh(_surface(grid), scalars="number", scalar_bar_args=bar, **style)
+    for k, (name, fraction) in enumerate(cell.volume_fractions.items()):
+        place = (0.15 + 0.7 * (k + 0.5) / n, 0.09)
+        text = plotter.add_text(
+            f"{name} {100 * fraction:.3g} %", position=place, viewport=True, font_size=13, color=INK
+        )
+        text.prop.justification_horizontal = "center"
+    plotter.add_mesh(_edges(grid), color=INK, line_width=1.0, lighting=False)
+    _look(plotter, cell.dim, 1.3, 0.06)
     return _save(plotter, path)
 
 
@@ -295,7 +309,12 @@ class _Scene:
 
     def notes(self) -> str:
         x = ", ".join(f"{c:.3g}" for c in self.where)
-        return f"RVE at ({x}). Displacements: body x {self.body_warp:g}, RVE x {self.inside_warp:g}"
+        body, inside = _times(self.body_warp), _times(self.inside_warp)
+        return f"RVE at ({x}); displacements magnified {body} (body), {inside} (RVE)"
+
+
+def _times(factor: float) -> str:
+    return f"{factor:g}\N{MULTIPLICATION SIGN}"
 
 
 def _draw_fe2(path: Path, scene: _Scene, label: str, variable: str, variable_label: str) -> None:
@@ -305,27 +324,51 @@ def _draw_fe2(path: Path, scene: _Scene, label: str, variable: str, variable_lab
 
 
 def _draw_flat(pv: ModuleType, scene: _Scene, label: str, variable: str, variable_label: str) -> Any:
-    """Both bodies in one plane, the RVE magnified beneath a long body or beside a tall one."""
+    """Both bodies in one plane, the RVE magnified beneath a long body or beside a tall one, colour bars next to it."""
     body = scene.body.grid(pv, scene.body_warp)
     x0, x1, y0, y1, *_ = body.bounds
-    long = (y1 - y0) < 0.6 * (x1 - x0)
-    edge = 0.36 * (x1 - x0) if long else 0.6 * (y1 - y0)
-    corner = np.array([x0, y0 - 0.07 * (x1 - x0) - edge, 0] if long else [x1 + 0.15 * (x1 - x0), y1 - edge, 0])
+    width, height = x1 - x0, y1 - y0
+    long = height < 0.6 * width
+    if long:
+        edge = 0.36 * width
+        corner = np.array([x0, y0 - 0.07 * width - edge, 0.0])
+        bars = np.array([[x0 + 1.35 * edge, corner[1] + 0.5 * edge], [x0 + 1.35 * edge, corner[1] + 0.1 * edge]])
+        bar_width = x1 - bars[0, 0]
+    else:
+        edge = 0.55 * height
+        corner = np.array([x1 + 0.25 * edge, y1 - edge, 0.0])
+        bars = np.array([[corner[0], corner[1] - 0.42 * edge], [corner[0], corner[1] - 0.74 * edge]])
+        bar_width = edge
+    low = np.array([x0, min(y0, bars[1, 1])])
+    high = np.array([max(x1, corner[0] + edge), y1])
+    plotter, to_viewport = _window(pv, low, high)
     inside = _fitted(pv, scene, corner, edge)
-    right, bottom = (x1, corner[1]) if long else (corner[0] + edge, min(y0, corner[1] - 0.5 * edge))
-    width, height = 1.1 * (right - x0), 1.1 * (y1 - bottom)
-    plotter = _plotter(pv, (1600, int(np.clip(1600 * height / width, 500, 1600))))
     _add_callout(pv, plotter, scene.marker, inside, long)
-    first, second = ((0.48, 0.30), (0.48, 0.12)) if long else ((0.58, 0.22), (0.58, 0.06))
-    _add_body(plotter, body, label, _horizontal_bar(label, *first), COLOURS)
-    _add_body(plotter, inside, variable, _horizontal_bar(variable_label, *second), "inferno")
+    (x, y_body), (end, y_inside) = to_viewport(bars + np.array([[0.0, 0.0], [bar_width, 0.0]])).tolist()
+    _add_body(plotter, body, label, _horizontal_bar(label, x, y_body, end - x), COLOURS)
+    _add_body(plotter, inside, variable, _horizontal_bar(variable_label, x, y_inside, end - x), "inferno")
     _add_outlines(plotter, inside)
     plotter.add_text(scene.notes(), position=(0.02, 0.955), viewport=True, font_size=13, color=INK)
-    _look(plotter, 2, 1.0)
-    plotter.camera.focal_point = (0.5 * (x0 + right), 0.5 * (bottom + y1), 0.0)
-    plotter.camera.position = (*plotter.camera.focal_point[:2], 1.0)
-    plotter.camera.parallel_scale = 0.5 * 1.14 * (y1 - bottom)
+    plotter.reset_camera_clipping_range()
     return plotter
+
+
+def _window(
+    pv: ModuleType, low: NDArray[np.float64], high: NDArray[np.float64]
+) -> tuple[Any, Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
+    """A plotter that looks at a rectangle of the plane, and the map from the plane to fractions of its window."""
+    low, high = low - 0.06 * (high - low), high + 0.08 * (high - low)
+    width, height = high - low
+    pixels = 1600, int(np.clip(1600 * height / width, 500, 1600))
+    plotter = _plotter(pv, pixels)
+    plotter.enable_parallel_projection()
+    plotter.view_xy()
+    plotter.camera.focal_point = (*(0.5 * (low + high)), 0.0)
+    plotter.camera.position = (*(0.5 * (low + high)), 1.0)
+    seen = max(height, width * pixels[1] / pixels[0])
+    plotter.camera.parallel_scale = 0.5 * seen
+    extent = np.array([seen * pixels[0] / pixels[1], seen])
+    return plotter, lambda points: (points - 0.5 * (low + high)) / extent + 0.5
 
 
 def _fitted(pv: ModuleType, scene: _Scene, corner: NDArray[np.float64], edge: float) -> Any:
@@ -346,12 +389,13 @@ def _draw_solid(pv: ModuleType, scene: _Scene, label: str, variable: str, variab
     for k, (drawing, warp, name, title, colours) in enumerate(parts):
         plotter.subplot(0, k)
         grid = drawing.grid(pv, warp)
+        grid = _cut_open(grid) if drawing is scene.inside else grid
         _add_body(plotter, grid, name, _horizontal_bar(title, 0.2, 0.06, 0.6), colours)
         if "phase" in drawing.values:
             _add_outlines(plotter, grid)
-        _look(plotter, 3, 1.2)
+        _look(plotter, 3, 1.3, 0.06)
     plotter.subplot(0, 0)
-    _add_marker(plotter, scene.marker)
+    _add_marker(plotter, scene.marker, scene.body.size * np.ones(3))
     plotter.add_text(scene.notes(), position=(0.02, 0.94), viewport=True, font_size=12, color=INK)
     return plotter
 
@@ -360,13 +404,16 @@ def _add_callout(pv: ModuleType, plotter: Any, marker: NDArray[np.float64], insi
     """Two thin lines from the marked point to the near corners of the RVE's frame."""
     x0, x1, y0, y1, *_ = inside.bounds
     corners = [(x0, y1, 0.0), (x1, y1, 0.0)] if above else [(x0, y0, 0.0), (x0, y1, 0.0)]
-    for corner in corners:
-        plotter.add_mesh(pv.Line(marker, corner), color="#888888", line_width=1.5, lighting=False)
-    _add_marker(plotter, marker)
+    for corner in np.array(corners):
+        plotter.add_mesh(pv.Line(marker + IN_FRONT, corner + IN_FRONT), color="#888888", line_width=1.5, lighting=False)
+    _add_marker(plotter, marker, 2 * IN_FRONT)
 
 
-def _add_marker(plotter: Any, marker: NDArray[np.float64]) -> None:
-    plotter.add_points(marker[None], color="#d62728", point_size=16, render_points_as_spheres=True, always_visible=True)
+def _add_marker(plotter: Any, marker: NDArray[np.float64], towards_viewer: NDArray[np.float64]) -> None:
+    """A red dot in front of everything: in parallel projection it may come nearer without moving on the screen."""
+    dot = marker + towards_viewer
+    plotter.add_points(dot[None], color="#d62728", point_size=16, render_points_as_spheres=True)
+    plotter.reset_camera_clipping_range()
 
 
 # -- the parts of a picture ------------------------------------------------------------------------------------------
@@ -384,34 +431,69 @@ def _drawing_of_rve(cell: Cell, fields: LocalFields, variable: str) -> Drawing:
 
 
 def _add_body(plotter: Any, grid: Any, scalars: str, bar: dict[str, Any], colours: str) -> None:
-    flat = bool(grid.bounds[5] == grid.bounds[4])
-    style = {"cmap": colours, "nan_color": NO_VALUE, "lighting": not flat, "scalar_bar_args": bar}
+    least, most = np.nanmin(grid.cell_data[scalars]), np.nanmax(grid.cell_data[scalars])
+    limits = (0.0 if 0 <= least < 0.2 * most else least, most)
+    style = {
+        "clim": limits,
+        "cmap": colours,
+        "nan_color": NO_VALUE,
+        "scalar_bar_args": bar,
+        **_light(grid),
+    }
     plotter.add_mesh(_surface(grid), scalars=scalars, **style)
-    plotter.add_mesh(_edges(grid), color=INK, line_width=0.6, opacity=0.35, lighting=False)
+    plotter.add_mesh(_edges(grid), color="#808080", line_width=0.8, opacity=0.5, lighting=False)
 
 
 def _add_outlines(plotter: Any, grid: Any) -> None:
     """Bold lines around each phase."""
     tags = grid.cell_data["phase"]
     for tag in np.unique(tags):
-        surface = _surface(grid.extract_cells(np.flatnonzero(tags == tag)))
-        lines = surface.extract_feature_edges(
-            feature_angle=60, boundary_edges=True, feature_edges=True, manifold_edges=False, non_manifold_edges=False
-        )
-        plotter.add_mesh(lines, color="white", line_width=5, lighting=False)
-        plotter.add_mesh(lines, color=INK, line_width=2.5, lighting=False)
+        lines = _boundary(_surface(grid.extract_cells(np.flatnonzero(tags == tag))), angle=60)
+        if lines.n_points:
+            plotter.add_mesh(lines, color="white", line_width=5, lighting=False)
+            plotter.add_mesh(lines, color=INK, line_width=2.5, lighting=False)
 
 
 def _surface(grid: Any) -> Any:
-    return grid.extract_surface(nonlinear_subdivision=2, algorithm="geometry")
+    """The surface of a grid (in 2D: all of it) as triangles fine enough for curved elements and quadratic fields."""
+    geometry = importlib.import_module("vtkmodules.vtkFiltersGeometry").vtkDataSetSurfaceFilter()
+    geometry.SetInputData(grid)
+    geometry.SetNonlinearSubdivisionLevel(2)
+    geometry.Update()
+    return _require("pyvista").wrap(geometry.GetOutput())
 
 
 def _edges(grid: Any) -> Any:
-    """Edges of the elements, curved if they are."""
-    surface = grid.separate_cells().extract_surface(nonlinear_subdivision=2, algorithm="geometry")
+    """Edges of the elements, curved if they are; in a solid, where the faces of an element meet."""
+    return _boundary(_surface(grid.separate_cells()), angle=None if _is_flat(grid) else 20.0)
+
+
+def _light(grid: Any) -> dict[str, Any]:
+    """No shading in the plane, where colours are to be read; little on solids."""
+    return {"lighting": False} if _is_flat(grid) else {"lighting": True, "ambient": 0.45, "diffuse": 0.65}
+
+
+def _is_flat(grid: Any) -> bool:
+    return bool(grid.bounds[5] == grid.bounds[4])
+
+
+def _boundary(surface: Any, angle: float | None = None) -> Any:
+    """Border of a surface, and where it folds by more than an angle in degrees."""
     return surface.extract_feature_edges(
-        boundary_edges=True, feature_edges=False, manifold_edges=False, non_manifold_edges=False
+        feature_angle=angle or 180.0,
+        boundary_edges=True,
+        feature_edges=angle is not None,
+        manifold_edges=False,
+        non_manifold_edges=False,
     )
+
+
+def _cut_open(grid: Any) -> Any:
+    """A solid without the elements in the octant nearest to the viewer; a plane body as it is."""
+    if _is_flat(grid):
+        return grid
+    low, high = np.reshape(grid.bounds, (3, 2)).T
+    return grid.extract_cells(np.flatnonzero(~(grid.cell_centers().points > 0.5 * (low + high)).all(axis=1)))
 
 
 def _horizontal_bar(title: str, x: float, y: float, width: float = 0.46) -> dict[str, Any]:
@@ -431,20 +513,29 @@ def _horizontal_bar(title: str, x: float, y: float, width: float = 0.46) -> dict
 
 
 def _plotter(pv: ModuleType, size: tuple[int, int], **options: Any) -> Any:
-    plotter = pv.Plotter(off_screen=True, window_size=list(size), border=False, **options)
+    with pv.vtk_verbosity("error"):  # without a screen VTK warns before it finds another way
+        plotter = pv.Plotter(off_screen=True, window_size=list(size), border=False, **options)
     plotter.set_background("white")
     plotter.enable_anti_aliasing("ssaa")
     return plotter
 
 
-def _look(plotter: Any, dim: int, margin: float) -> None:
-    """Frame everything: the plane from above, solids from a corner, both without perspective."""
+def _look(plotter: Any, dim: int, margin: float, up: float = 0.0) -> None:
+    """Frame everything: the plane from above, solids from a corner, both without perspective.
+
+    `margin` is the size of the view per size of what is seen; `up` moves the picture up by that part of the view.
+    """
+    plotter.enable_parallel_projection()
     if dim == 2:
         plotter.view_xy()
+        width, height, _ = np.diff(np.reshape(plotter.bounds, (3, 2))).ravel()
+        plotter.camera.parallel_scale = 0.5 * max(width, height)
     else:
         plotter.view_isometric()
-    plotter.enable_parallel_projection()
     plotter.camera.parallel_scale *= margin
+    shift = 2 * up * plotter.camera.parallel_scale * np.array(plotter.camera.up)
+    plotter.camera.focal_point = np.array(plotter.camera.focal_point) - shift
+    plotter.camera.position = np.array(plotter.camera.position) - shift
 
 
 def _save(plotter: Any, path: Path) -> Path:
@@ -466,6 +557,8 @@ def _require(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise EnvironmentMismatch(
-            f"pictures need {name}, which cannot be imported ({error}): pip install 'fenicsx-hmm[plot]'"
-        ) from None
+        raise _missing(name, str(error)) from None
+
+
+def _missing(name: str, why: str) -> EnvironmentMismatch:
+    return EnvironmentMismatch(f"pictures need {name}, but {why}: pip install 'fenicsx-hmm[plot]'")

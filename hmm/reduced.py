@@ -65,7 +65,7 @@ class ReducedSystem:
         self._scatter.scatter(
             self._global_vec, self._local_vec, addv=PETSc.InsertMode.INSERT, mode=PETSc.ScatterMode.REVERSE
         )
-        local[:] = self._local
+        local[self._free] = self._local[self._free]  # `gather` left its own values where dofs are held
 
     def norm(self, reduced: NDArray[np.float64]) -> float:
         """Euclidean norm of a reduced vector."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 
 from mpi4py import MPI
 
@@ -47,3 +49,44 @@ def print_table(comm: MPI.Comm, title: str, columns: Sequence[str], rows: Sequen
     for row in rows:
         table.add_row(*(f"{v:.5g}" if isinstance(v, float) else str(v) for v in row))
     Console().print(table)
+
+
+def live_table(comm: MPI.Comm, columns: Sequence[str]) -> Callable[..., None]:
+    """Print a heading on rank 0 of `comm`, and return what prints a row beneath it as soon as it is known.
+
+    Parameters
+    ----------
+    comm
+        The communicator.
+    columns
+        Titles; a column is as wide as its title, and ten characters at least.
+
+    Returns
+    -------
+    callable
+        Call it with one value for each column; real numbers are shown with five digits.
+    """
+    widths = [max(len(title), 10) for title in columns]
+
+    def print_row(*values: object) -> None:
+        cells = (f"{v:.5g}" if isinstance(v, float) else str(v) for v in values)
+        say(comm, "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)))
+
+    print_row(*columns)
+    return print_row
+
+
+def say(comm: MPI.Comm, text: str = "") -> None:
+    """Print on rank 0 of `comm`, at once."""
+    if comm.rank == 0:
+        print(text, flush=True)
+
+
+def parse_arguments(parser: ArgumentParser, argv: Sequence[str] | None, comm: MPI.Comm) -> Namespace:
+    """Parse a script's arguments on every rank of `comm`; help and complaints are printed by rank 0 only."""
+    with ExitStack() as stack:
+        if comm.rank:
+            nowhere = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(redirect_stdout(nowhere))
+            stack.enter_context(redirect_stderr(nowhere))
+        return parser.parse_args(argv)

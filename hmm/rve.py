@@ -88,7 +88,8 @@ class RVE:
         else:
             R_w, R_E = self._residual_of_energy(energy)
         self._has_potential = energy is not None
-        self._factorized = False
+        self._factorized_for: list[bytes] | None = None
+        self._stiffness = 0.0
         self._condensed: Condensed | None = None
         self.n_factorizations = 0
         self._compile(R_w, R_E)
@@ -151,7 +152,7 @@ class RVE:
         result = newton(self, z, self.pack(E), self.newton_options)
         if not result.converged:
             raise ConvergenceError(
-                f"the RVE did not converge for E = {np.array2string(np.asarray(E, dtype=float), precision=6)}: "
+                f"the RVE did not converge for E = {np.asarray(E, dtype=float).round(9).tolist()}: "
                 f"{result.reason}; take smaller steps, or check the laws' parameters"
             )
         vector = self.response()
@@ -225,15 +226,25 @@ class RVE:
     def residual(self) -> NDArray[np.float64]:
         """Reduced residual ``R_w``, shape (n_unknowns,), at the loaded point (a view, overwritten by the next call)."""
         n = self.reduced.size_fluctuation
-        self._local_residual[:] = 0.0
-        self._R_w.assemble(self._local_residual[:n])
+        self._forces[:] = 0.0
+        self._R_w.assemble(self._forces)
+        self._local_residual[:n] = self._forces
+        self._local_residual[n:] = 0.0
         self.reduced.add_multipliers(self._local, self._local_residual)
         self.reduced.gather(self._local_residual, self._residual)
         return self._residual
 
     def force_scale(self) -> float:
-        """Norm of the nodal forces before opposite faces cancel: the natural scale of the last residual."""
-        return float(np.sqrt(self.reduced.sum(self._local_residual @ self._local_residual)))
+        """Norm of the nodal forces before opposite faces or multipliers cancel them: the scale of the last residual."""
+        return float(np.sqrt(self.reduced.sum(self._forces @ self._forces)))
+
+    def roundoff(self, E: NDArray[np.float64]) -> float:
+        """Bound on what rounding leaves in a residual at the packed macroscopic input `E`, shape (m,).
+
+        Nodal forces are differences of terms as large as stiffness times deformation. At finite strain these do not
+        vanish with the stress: a hardly strained cell has forces near rounding, and no residual is small beside them.
+        """
+        return float(np.finfo(float).eps * self._stiffness * np.linalg.norm(E))
 
     def response(self) -> NDArray[np.float64]:
         """Macroscopic response ``Sigma = R_E / |Y|``, shape (m,), at the point of the last `residual`; a new array.
@@ -243,7 +254,7 @@ class RVE:
         """
         vector = np.zeros(self.n_inputs)
         if self._affine is not None:
-            return self.reduced.sum(self._affine @ self._local_residual[: self._affine.shape[1]]) / self.cell.volume
+            return self.reduced.sum(self._affine @ self._forces) / self.cell.volume
         start = 0
         for e, form in zip(self.inputs, self._R_E, strict=True):
             form.assemble(vector[start : start + e.size])
@@ -251,12 +262,16 @@ class RVE:
         return self.reduced.sum(vector) / self.cell.volume
 
     def linearize(self) -> None:
-        """Assemble and factorize the tangent at the loaded point; once and for all if the cell is linear."""
-        if self.is_linear and self._factorized:
+        """Assemble and factorize the tangent at the loaded point; if the cell is linear, once for its parameters."""
+        parameters = self._parameter_values() if self.is_linear else []
+        if self.is_linear and not self.reduced.sum(float(parameters != self._factorized_for)):
             return
+        self._factorized_for = self._condensed = None
         self.reduced.assemble(self._K, *self._form_K.packed())
+        if not self._stiffness:
+            self._stiffness = self._K.norm() * self.cell.volume ** (1 / self.cell.dim)
         self.solver.factorize()
-        self._factorized = True
+        self._factorized_for = parameters
         self.n_factorizations += 1
 
     def condense(self, residual: NDArray[np.float64] | None = None) -> Condensed:
@@ -338,6 +353,7 @@ class RVE:
         variables = [self.w, *(e.function for e in self.inputs), *(h.function for h in self.histories.values())]
         D = [[ufl.derivative(R, e.function, d) for e, d in pairs] for R in R_E]
         self.is_linear = not any(depends_on(form, variables) for form in [K, *(f for row in D for f in row)])
+        self._parameters = _parameters([R_w, *R_E], variables)
         self._R_w = PackedForm(R_w)
         self._R_E = [PackedForm(R) for R in R_E]
         self._form_K = PackedForm(K)
@@ -345,10 +361,15 @@ class RVE:
         self._form_M = [PackedForm(ufl.adjoint(ufl.derivative(R, self.w, dw))) for R in R_E]
         self._form_D = [[PackedForm(form) for form in row] for row in D]
 
+    def _parameter_values(self) -> list[bytes]:
+        """What the constants and coefficients that the user may change are now."""
+        return [np.asarray(p.value if isinstance(p, fem.Constant) else p.x.array).tobytes() for p in self._parameters]
+
     def _allocate(self, petsc_options: Mapping[str, object] | None) -> None:
         m = self.n_inputs
         n_local = self.reduced.size_fluctuation + self.reduced.constraint.multipliers.size
         self._local = np.zeros(n_local)
+        self._forces = np.zeros(self.reduced.size_fluctuation)  # nodal forces, without those of the multipliers
         self._local_residual = np.zeros(n_local)
         self._residual = np.zeros(self.n_unknowns)
         self._K = self.reduced.create_matrix()
@@ -376,7 +397,7 @@ class RVE:
     def _affine_fields(self) -> NDArray[np.float64] | None:
         """Dofs of the affine field of each unit macro input, shape (m, n_local); None if the space has none."""
         space = self.w.function_space
-        if space.ufl_element().embedded_superdegree < self.cell.mesh.geometry.cmap.degree:
+        if space.ufl_element().embedded_superdegree < self.cell.mesh.geometry.cmaps[0].degree:
             return None
         (e,) = self.inputs
         points = space.element.interpolation_points
@@ -397,6 +418,13 @@ class RVE:
 
     def _assemble_D(self) -> NDArray[np.float64]:
         return np.block([[form.dense() for form in row] for row in self._form_D])
+
+
+def _parameters(forms: list[ufl.Form], variables: list[fem.Function]) -> list[fem.Constant | fem.Function]:
+    """Constants and coefficients of `forms` other than the `variables` of the problem."""
+    constants = dict.fromkeys(c for form in forms for c in form.constants())
+    coefficients = dict.fromkeys(f for form in forms for f in form.coefficients() if f not in variables)
+    return [*constants, *coefficients]
 
 
 def _check_phases(cell: Cell, law: Mapping[str, Law]) -> None:

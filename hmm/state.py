@@ -25,7 +25,10 @@ class MicroState:
     settled
         Shape (n_points,); whether the micro residual was below its tolerance at the last evaluation.
     scale
-        Shape (n_points,); the largest nodal force met, to which residuals are compared.
+        Shape (n_points,); the nodal forces to which residuals are compared: the largest of the accepted steps and of
+        the last iterate. What a diverging iterate met does not count.
+    stale
+        Shape (n_points,); whether `sensitivity` and `tangent` belong to a step that was dropped.
     """
 
     def __init__(self, rve: RVE, n_points: int) -> None:
@@ -44,8 +47,11 @@ class MicroState:
         self.tangent = np.tile(virgin.tangent, (n_points, 1, 1))
         self.settled = np.zeros(n_points, dtype=bool)
         self.scale = np.zeros(n_points)
+        self.stale = np.zeros(n_points, dtype=bool)
+        self.committed_scale = self.scale.copy()
         self._committed_z = self.z.copy()
         self._committed_E = self.E.copy()
+        self._committed_response = self.response.copy()
 
     @property
     def n_points(self) -> int:
@@ -62,6 +68,9 @@ class MicroState:
         """Accept the trial state: update each point's internal variables and make its fields the committed ones."""
         self._committed_z[:] = self.z
         self._committed_E[:] = self.E
+        self._committed_response[:] = self.response
+        self.committed_scale[:] = self.scale
+        self.settled[:] = False  # with another history, time or parameter the same input has another answer
         if not rve.n_history:
             return
         for p in range(self.n_points):
@@ -73,4 +82,8 @@ class MicroState:
         """Drop the trial state and go back to the committed one."""
         self.z[:] = self._committed_z
         self.E[:] = self._committed_E
+        self.response[:] = self._committed_response
+        self.scale[:] = self.committed_scale
+        self.sensitivity[:] = 0.0
         self.settled[:] = False
+        self.stale[:] = True

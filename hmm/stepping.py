@@ -67,6 +67,8 @@ def steps(
     start, end = np.array(load.value, dtype=float), np.asarray(target, dtype=float)
     if start.shape != end.shape:
         raise InputError(f"the load has shape {start.shape} and its target {end.shape}: they must agree")
+    if not np.isfinite(end).all():
+        raise InputError(f"the target of the load is {end.tolist()}: give finite numbers")
     with progress(problem.hom.comm, label, n) as advance:
         for number in range(1, n + 1):
             accepted = np.array(load.value)

@@ -2,9 +2,10 @@
 
 import hmm  # isort: skip
 
+from mpi4py import MPI
+
 import dolfinx
 import pytest
-from mpi4py import MPI
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mpi4py import MPI
+
 import basix.ufl
-import hmm
 import numpy as np
 import ufl
 from dolfinx import fem, mesh
 from dolfinx.mesh import CellType, Mesh
-from mpi4py import MPI
 
-TIGHT = hmm.NewtonOptions(rtol=1e-13)
+import hmm
+
+TIGHT = hmm.NewtonOptions(rtol=1e-11)
 """Micro tolerance at which two algorithms have to agree to roundoff."""
 
 ALGORITHMS = ("monolithic", "nested")
@@ -51,7 +53,7 @@ def composite(law: hmm.laws.Law = J2) -> hmm.RVE:
 
 
 def neo_hooke(F: ufl.core.expr.Expr, mu: float, lmbda: float) -> ufl.core.expr.Expr:
-    """Plane-strain energy density ``mu/2 (F:F + 1 - 3 - 2 ln J) + lambda/2 (ln J)^2`` of a (2, 2) deformation gradient."""
+    """Plane-strain energy density ``mu/2 (F:F + 1 - 3 - 2 ln J) + lambda/2 (ln J)^2``, `F` of shape (2, 2)."""
     J = ufl.det(F)
     return mu / 2 * (ufl.inner(F, F) - 2 - 2 * ufl.ln(J)) + lmbda / 2 * ufl.ln(J) ** 2
 
@@ -63,7 +65,9 @@ def neo_hooke_rve(
     w, F = hmm.fluctuation(cell, degree), hmm.macro_deformation_gradient(cell)
     dx = cell.measure(quadrature_degree=quadrature_degree)
     terms = [neo_hooke(F.local(w), *moduli[name]) * dx(tag) for name, tag in cell.phases.items()]
-    return hmm.RVE(cell, w, F, energy=sum(terms[1:], terms[0]), quadrature_degree=quadrature_degree, newton_options=TIGHT)
+    return hmm.RVE(
+        cell, w, F, energy=sum(terms[1:], terms[0]), quadrature_degree=quadrature_degree, newton_options=TIGHT
+    )
 
 
 @dataclass(frozen=True, eq=False)

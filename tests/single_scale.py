@@ -1,4 +1,4 @@
-"""J2 plasticity on one scale in plain DOLFINx, with a NumPy return mapping: what a homogeneous cell has to reproduce."""
+"""J2 plasticity on one scale in plain DOLFINx, with a NumPy return mapping: what a homogeneous cell must give."""
 
 from __future__ import annotations
 

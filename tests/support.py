@@ -34,10 +34,16 @@ def neo_hookean(F, mu, lam):
 
 
 def neo_hookean_rve(cell, parameters, constraint="periodic", degree=1, quadrature_degree=None):
-    """A finite-strain RVE of neo-Hookean phases, `parameters` = {phase: (mu, lam)}; also its energy density by phase."""
+    """A finite-strain RVE of neo-Hookean phases, and its energy density by phase.
+
+    `parameters` holds (mu, lam) of each phase: numbers, or Constants that the test will change.
+    """
     w, F = hmm.fluctuation(cell, degree=degree), hmm.macro_deformation_gradient(cell)
     dx = cell.measure(quadrature_degree=quadrature_degree or 2 * (degree - 1))
-    constants = {phase: [fem.Constant(cell.mesh, float(v)) for v in values] for phase, values in parameters.items()}
+    constants = {
+        phase: [v if isinstance(v, fem.Constant) else fem.Constant(cell.mesh, float(v)) for v in values]
+        for phase, values in parameters.items()
+    }
     density = {phase: neo_hookean(F.local(w), *constants[phase]) for phase in cell.phases}
     energy = sum(W * dx(cell.phases[phase]) for phase, W in density.items())
     return hmm.RVE(cell, w, F, energy=energy, constraint=constraint, newton_options=TIGHT), density

@@ -80,23 +80,21 @@ def stress_rows(rve, direction, substeps):
     return np.array(rows)
 
 
-@pytest.fixture(scope="module", params=[2, 3])
-def j2_rve(request):
-    return strain_rve(hmm.cells.laminate(FRACTIONS, dim=request.param, mesh_size=1.0), J2_LAWS)
+@pytest.fixture(scope="module")
+def j2_rves():
+    return {dim: strain_rve(hmm.cells.laminate(FRACTIONS, dim=dim, mesh_size=1.0), J2_LAWS) for dim in (2, 3)}
 
 
-@pytest.mark.parametrize("path", DIRECTIONS)
-def test_j2_history(j2_rve, path):
-    if j2_rve.cell.dim == 2 and path in ("gamma23", "mixed"):
-        pytest.skip("not a plane-strain path")
+@pytest.mark.parametrize(("dim", "path"), [(2, "e11"), (2, "e22"), (2, "gamma12"), *((3, path) for path in DIRECTIONS)])
+def test_j2_history(j2_rves, dim, path):
+    """The 2D cell is in plane strain, where <s33> comes from the local stress."""
     reference = np.array(references.LAMINATE_J2[path])
-    rows = stress_rows(j2_rve, DIRECTIONS[path], 1 if path in EXACT_IN_ONE_STEP else 400)
+    rows = stress_rows(j2_rves[dim], DIRECTIONS[path], 1 if path in EXACT_IN_ONE_STEP else 400)
     assert np.abs(rows - reference).max() < 1e-7 * np.abs(reference).max()  # the same algorithm: digits of the table
 
 
-def test_j2_time_error_is_first_order():
-    rve = strain_rve(hmm.cells.laminate(FRACTIONS, mesh_size=1.0), J2_LAWS)
-    exact, coarse, fine = (stress_rows(rve, DIRECTIONS["e22"], n) for n in (160, 5, 10))
+def test_j2_time_error_is_first_order(j2_rves):
+    exact, coarse, fine = (stress_rows(j2_rves[2], DIRECTIONS["e22"], n) for n in (160, 5, 10))
     ratio = np.abs(coarse - exact).max() / np.abs(fine - exact).max()
     assert 1.7 < ratio < 2.5
 

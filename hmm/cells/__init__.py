@@ -2,5 +2,6 @@
 
 from hmm.cells._laminate import laminate
 from hmm.cells._round import fibre, sphere
+from hmm.cells._voxels import voxels
 
-__all__ = ["fibre", "laminate", "sphere"]
+__all__ = ["fibre", "laminate", "sphere", "voxels"]

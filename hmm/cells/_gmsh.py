@@ -7,64 +7,17 @@ kernel are absolute lengths (1e-7), and `build` scales the mesh.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from types import ModuleType
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mpi4py import MPI
 
 import numpy as np
-from dolfinx import io
 from numpy.typing import NDArray
 
 from hmm.cell import Cell
-from hmm.errors import EnvironmentMismatch, HMMError, InputError, collectively
-
-OPTIONS = {
-    "General.Terminal": 0,
-    "General.NumThreads": 1,
-    "Mesh.Algorithm": 1,
-    "Mesh.Algorithm3D": 1,
-    "Mesh.RandomSeed": 1,
-    "Mesh.MeshSizeExtendFromBoundary": 0,
-    "Mesh.MeshSizeFromPoints": 0,
-    "Mesh.MeshSizeFromCurvature": 0,
-    "Mesh.Optimize": 1,
-}
-"""Gmsh options of every session: silent, and the same mesh from the same input."""
-
-
-@contextmanager
-def session(name: str) -> Iterator[Any]:
-    """A Gmsh model of its own, inside the running Gmsh session if there is one.
-
-    Whatever happens in the body, the model is removed, the options and the current model are those from before, and
-    Gmsh is finalized if it was started here.
-
-    Parameters
-    ----------
-    name
-        Name of the model.
-
-    Yields
-    ------
-    gmsh.model
-        The model interface; the new model is the current one.
-    """
-    gmsh = _import_gmsh()
-    with ExitStack() as stack:
-        if gmsh.isInitialized():
-            stack.callback(gmsh.model.setCurrent, gmsh.model.getCurrent())
-        else:
-            gmsh.initialize(readConfigFiles=False, interruptible=False)
-            stack.callback(gmsh.finalize)
-        for option, value in OPTIONS.items():
-            stack.callback(gmsh.option.setNumber, option, gmsh.option.getNumber(option))
-            gmsh.option.setNumber(option, value)
-        gmsh.model.add(name)
-        stack.callback(gmsh.model.remove)
-        yield gmsh.model
+from hmm.errors import HMMError, InputError
+from hmm.meshing import distribute
 
 
 def build(draw: Callable[[Any], None], comm: MPI.Comm, lattice: NDArray[np.float64], size: float = 1.0) -> Cell:
@@ -87,14 +40,7 @@ def build(draw: Callable[[Any], None], comm: MPI.Comm, lattice: NDArray[np.float
         On every rank, if rank 0 could not draw or mesh the cell.
     """
     dim = len(lattice)
-    with ExitStack() as stack:
-        model = None
-        with collectively(comm), _gmsh_errors():
-            if comm.rank == 0:
-                model = stack.enter_context(session("hmm unit cell"))
-                draw(model)
-                model.mesh.renumberNodes()
-        data = io.gmsh.model_to_mesh(model, comm, 0, gdim=dim)
+    data = distribute(draw, comm, dim)
     assert data.cell_tags is not None  # model_to_mesh has checked that every element is in a physical group
     data.mesh.geometry.x[:] *= size
     phases = {name: group.tag for name, group in data.physical_groups.items() if group.dim == dim}
@@ -228,25 +174,3 @@ def _partners(wanted: NDArray[np.float64], found: NDArray[np.float64], axis: int
             "draw the same geometry on opposite faces"
         )
     return partners
-
-
-@contextmanager
-def _gmsh_errors() -> Iterator[None]:
-    """Turn whatever is raised in the body (Gmsh raises bare `Exception`) into an `HMMError`."""
-    try:
-        yield
-    except HMMError:
-        raise
-    except Exception as error:
-        raise HMMError(f"gmsh could not mesh the cell ({error}): change mesh_size or the geometry slightly") from error
-
-
-def _import_gmsh() -> ModuleType:
-    try:
-        import gmsh
-    except (ImportError, OSError) as error:
-        raise EnvironmentMismatch(
-            f"gmsh cannot be imported ({error}): install it with `pip install gmsh`, and the system libraries it "
-            "needs with `apt install libglu1-mesa libxcursor1 libxinerama1 libxft2`"
-        ) from error
-    return gmsh

@@ -1,0 +1,92 @@
+"""The comparisons: which jobs are run side by side, and what is printed of them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+from measure import BASELINE, job, medians, run, spread, table
+
+
+def by_hand(*arguments: str) -> dict:
+    """The hand-written FE2 script on problem D."""
+    out = run([sys.executable, "D.py", *arguments], cwd=BASELINE)
+    found = re.search(r"rve solves=(\d+).*factorizations=(\d+)", out)
+    seconds = re.search(r"total ([\d.]+) s", out)
+    assert found is not None and seconds is not None
+    return {
+        "seconds": float(seconds.group(1)),
+        "solves": int(found.group(1)),
+        "factorizations": int(found.group(2)),
+        "reactions": [float(r) for r in re.findall(r"reaction (-?[\d.]+)", out)],
+    }
+
+
+def fe2(repeats: int) -> None:
+    """D: an FE2 cantilever with 192 RVEs, against the same written by hand in DOLFINx."""
+    sides: dict[str, list[dict]] = {"by hand": [], "nested": [], "monolithic": []}
+    for _ in range(repeats):
+        sides["by hand"].append(by_hand("0.075"))
+        sides["nested"].append(job("fe2", "nested"))
+        sides["monolithic"].append(job("fe2", "monolithic"))
+    hand = sides["by hand"]
+    rows = []
+    for name, runs in sides.items():
+        ratio = median(h["seconds"] / r["seconds"] for h, r in zip(hand, runs, strict=True))
+        error = max(abs(a / b - 1) for a, b in zip(runs[0]["reactions"], hand[0]["reactions"], strict=True))
+        rows.append([name, spread(runs), ratio, runs[0]["solves"], runs[0]["factorizations"], f"{error:.1e}"])
+    columns = ["", "s: median (range)", "times faster", "micro solves", "factorizations", "reactions differ by"]
+    table("D: FE2, 5 load steps, one core", columns, rows)
+
+
+def rve_step(repeats: int) -> None:
+    """One plastic RVE step, against its floor: assembly, MUMPS and solves of one factorization alone."""
+    runs = [job("rve_step") for _ in range(repeats)]
+    ratio = median(r["seconds"] / r["floor"] for r in runs)
+    columns = ["unknowns", "step, s", "floor, s", "ratio"]
+    table("One RVE step", columns, [[runs[0]["unknowns"], spread(runs), spread(runs, "floor"), ratio]])
+
+
+def profile(repeats: int) -> None:
+    """Where the time of problem D goes, by function."""
+    result = job("profile")
+    rows = [
+        [name, calls, f"{100 * share:.1f} %", "kernel or PETSc" if inside else ""]
+        for name, calls, share, inside in result["rows"]
+    ]
+    table(
+        f"Profile of D: {100 * result['outside_share']:.0f} % outside kernels and PETSc",
+        ["function", "calls", "own time", ""],
+        rows,
+    )
+
+
+def memory(repeats: int) -> None:
+    """State of 10,000 points of a J2 cell with about 1,000 dofs, on one rank."""
+    r = job("memory")
+    columns = ["unknowns", "points", "kB a point", "peak MB of the process"]
+    table("Memory", columns, [[r["unknowns"], 10_000, r["bytes_per_point"] / 1e3, r["peak_mb"]]])
+
+
+def growth(repeats: int) -> None:
+    """Time and memory against the number of macro points, and against the size of the cell."""
+    grids = [(4, 2), (8, 4), (16, 8), (34, 16)]
+    runs = {grid: [job("fe2", "monolithic", *grid, 0.15, 2) for _ in range(repeats)] for grid in grids}
+    _growth_table("macro points (cell of 506 unknowns, 2 steps)", "points", runs.values())
+    sizes = [0.15, 0.075, 0.0375, 0.01875]
+    cells = {h: [job("rve_step", h, 40) for _ in range(repeats)] for h in sizes}
+    _growth_table("cell size (one step)", "unknowns", cells.values())
+
+
+def _growth_table(title: str, key: str, runs: object) -> None:
+    points = [medians(r) for r in runs]
+    x, t = np.array([p[key] for p in points]), np.array([p["seconds"] for p in points])
+    exponent = np.polyfit(np.log(x), np.log(t), 1)[0]
+    rows = [[int(p[key]), p["seconds"], 1e3 * p["seconds"] / p[key], p.get("peak_mb", float("nan"))] for p in points]
+    table(f"Growth with {title}: time ~ n^{exponent:.2f}", [key, "s", "ms each", "peak MB"], rows)
+
+
+COMPARISONS: dict[str, Callable[[int], None]] = {f.__name__: f for f in (fe2, rve_step, profile, memory, growth)}

@@ -1,0 +1,39 @@
+"""Checks a user can ask of a solved RVE."""
+
+from __future__ import annotations
+
+import numpy as np
+import ufl
+
+from hmm import tensors
+from hmm.rve import RVE, Response
+
+
+def hill_mandel_defect(rve: RVE, response: Response) -> float:
+    """How far a cell is from the Hill-Mandel condition, ``|<sigma : eps> - Sigma : E| / |Sigma : E|``.
+
+    The average of the local work equals the work of the averages for every admissible constraint at equilibrium, so
+    that the defect is the micro residual in disguise: round-off times the condition of the cell for a converged one.
+    Source: Hill, *J. Mech. Phys. Solids* 11 (1963) 357; averages are over |Y|, voids included.
+
+    Parameters
+    ----------
+    rve
+        The microproblem; its fields must still be those of `response`, which they are after `RVE.solve`.
+    response
+        What it answered last.
+
+    Returns
+    -------
+    float
+        The relative defect, dimensionless; the absolute one, in the unit of the response, where ``Sigma : E`` is zero.
+        With laws, ``<sigma : eps>`` is integrated phase by phase; with an energy it follows from the residual, as
+        ``R_w[w] + R_E[E]`` over |Y|. Collective on the cell's communicator.
+    """
+    macro = float(np.concatenate([e.function.x.array for e in rve.inputs]) @ response.vector)
+    if rve.law:
+        strain = tensors.embed(rve.local())
+        micro = sum(rve.average(ufl.inner(rve.local_stress(phase), strain), phase) for phase in rve.law)
+    else:
+        micro = macro + float(rve.reduced.sum(rve.residual() @ response.state.z)) / rve.cell.volume
+    return abs(micro - macro) / (abs(macro) or 1.0)

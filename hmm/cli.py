@@ -1,0 +1,83 @@
+"""The command ``hmm``."""
+
+from __future__ import annotations
+
+import platform
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from importlib import metadata
+from typing import NoReturn
+
+from mpi4py import MPI
+
+import basix
+import dolfinx
+import ffcx
+import numpy as np
+from petsc4py import PETSc
+
+import hmm
+from hmm import errors, linear, report
+from hmm.errors import InputError
+
+OPTIONAL = ("gmsh", "scipy", "pyvista", "matplotlib")
+
+
+class _Parser(ArgumentParser):
+    """A parser that complains in one line, like everything else here."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}: see '{self.prog} --help'")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command with the given arguments, by default the process's.
+
+    Errors are printed as one line by rank 0, and the exit code is then 1.
+    """
+    errors.run(lambda: _run(argv))
+
+
+def information() -> dict[str, str]:
+    """What this installation consists of, as it is needed in a bug report: names and versions."""
+    petsc = ".".join(str(part) for part in PETSc.Sys.getVersion())
+    precision = f"{np.dtype(PETSc.ScalarType).name} numbers, {8 * np.dtype(PETSc.IntType).itemsize}-bit indices"
+    packages = [p for p in (*linear.SOLVER_PACKAGES, *linear.PRECONDITIONER_PACKAGES) if _petsc_has(p)]
+    library = MPI.Get_library_version().replace("\x00", "").splitlines()[0]
+    world = MPI.COMM_WORLD.size
+    return {
+        "hmm": hmm.__version__,
+        "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        "DOLFINx": f"{dolfinx.__version__} (ADIOS2 {'yes' if dolfinx.has_adios2 else 'no'})",
+        "Basix, FFCx, UFL": f"{basix.__version__}, {ffcx.__version__}, {_version('fenics-ufl')}",
+        "PETSc": f"{petsc}, {precision}",
+        "PETSc packages": ", ".join(packages) or "none",
+        "MPI": f"{' '.join(library.split())}; {world} rank{'s' if world > 1 else ''}; mpi4py {_version('mpi4py')}",
+        "NumPy": np.__version__,
+        **{name: _version(name) for name in OPTIONAL},
+    }
+
+
+def _run(argv: Sequence[str] | None) -> None:
+    parser = _Parser(prog="hmm", description="FE2 and computational homogenization on FEniCSx.")
+    parser.add_argument("--version", action="version", version=f"hmm {hmm.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("info", help="show the versions of everything hmm runs on")
+    options = report.parse_arguments(parser, argv, MPI.COMM_WORLD)
+    if options.command == "info":
+        rows = information()
+        width = max(map(len, rows))
+        report.say(MPI.COMM_WORLD, "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items()))
+    else:
+        report.say(MPI.COMM_WORLD, parser.format_help().rstrip())
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _petsc_has(package: str) -> bool:
+    return bool(PETSc.Sys.hasExternalPackage(package))

@@ -1,0 +1,49 @@
+"""The command `hmm`: what it prints, and errors in one line."""
+
+import subprocess
+import sys
+
+import pytest
+
+import hmm
+from hmm import cli
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"hmm {hmm.__version__}\n"
+
+
+def test_info_names_the_stack_and_the_packages_of_petsc(capsys):
+    cli.main(["info"])
+    lines = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    assert lines["hmm"].strip() == hmm.__version__
+    assert {"Python", "DOLFINx", "PETSc", "PETSc packages", "MPI", "gmsh", "pyvista"} <= set(lines)
+    assert "mumps" in lines["PETSc packages"]
+
+
+def test_without_a_command_it_explains_itself(capsys):
+    cli.main([])
+    assert "info" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("argv", [["unheard-of"], ["info", "--colour"]])
+def test_a_wrong_command_is_one_line_and_exit_code_1(argv, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(argv)
+    printed = capsys.readouterr()
+    assert end.value.code == 1
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    assert argv[-1] in printed.err
+
+
+def test_as_a_process_of_its_own():
+    done = subprocess.run(
+        [sys.executable, "-c", "from hmm.cli import main; main()", "wrong"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Traceback" not in done.stderr

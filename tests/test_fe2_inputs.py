@@ -1,0 +1,141 @@
+"""Wrong input is refused on every rank, in one line that names the thing, its value and the remedy."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from mpi4py import MPI
+
+import numpy as np
+import pytest
+import ufl
+from dolfinx import fem, mesh
+from macro_tools import J2, beam, beam_mesh, cantilever, cube_cell, homogeneous_cell, rve_of
+
+import hmm
+from hmm.errors import InputError
+
+COMM = MPI.COMM_WORLD
+
+
+@pytest.fixture(scope="module")
+def rve():
+    return rve_of(homogeneous_cell(), {"matrix": J2})
+
+
+@pytest.fixture(scope="module")
+def u():
+    return fem.Function(cantilever(beam_mesh())[0])
+
+
+def refused(function, *args, match, **kwargs):
+    """The one-line message with which `function` refuses its arguments, the same on all ranks."""
+    with pytest.raises(InputError, match=match) as caught:
+        function(*args, **kwargs)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert set(COMM.allgather(message)) == {message}
+    return message
+
+
+def test_unknown_algorithm(rve, u):
+    message = refused(hmm.Homogenizer, rve, ufl.sym(ufl.grad(u)), algorithm="staggered", match="staggered")
+    assert "monolithic" in message and "nested" in message
+
+
+def test_macro_strain_of_another_dimension(u):
+    cell3 = cube_cell()
+    rve3 = rve_of(cell3, {"matrix": J2.elastic, "inclusion": J2.elastic})
+    refused(hmm.Homogenizer, rve3, ufl.sym(ufl.grad(u)), match=r"strain has shape \(2, 2\).*\(3, 3\)")
+
+
+def test_macro_strain_that_is_a_vector(rve, u):
+    refused(hmm.Homogenizer, rve, u, match=r"strain has shape \(2,\).*\(2, 2\)")
+
+
+def test_macro_strain_without_unknown(rve):
+    refused(hmm.Homogenizer, rve, ufl.as_tensor(np.eye(2)), match="no Function")
+
+
+def test_two_expressions_for_one_input(rve, u):
+    e = ufl.sym(ufl.grad(u))
+    refused(hmm.Homogenizer, rve, [e, e], match="1 macro inputs and got 2")
+
+
+@pytest.mark.skipif(COMM.size == 1, reason="needs two ranks")
+def test_cell_on_many_ranks(u):
+    square = mesh.create_unit_square(COMM, 4, 4)
+    cells = np.arange(square.topology.index_map(2).size_local, dtype=np.int32)
+    cell = hmm.Cell.box(square, mesh.meshtags(square, 2, cells, np.ones(cells.size, np.int32)), {"matrix": 1})
+    shared = rve_of(cell, {"matrix": J2})
+    refused(hmm.Homogenizer, shared, ufl.sym(ufl.grad(u)), match=f"{COMM.size} ranks.*COMM_SELF")
+
+
+def test_form_without_stress(rve, u):
+    hom = hmm.Homogenizer(rve, ufl.sym(ufl.grad(u)))
+    v = ufl.TestFunction(u.function_space)
+    F = ufl.inner(ufl.grad(u), ufl.grad(v)) * ufl.dx
+    refused(hmm.MacroProblem, F, u, hom, match="hom.stress")
+
+
+@pytest.mark.parametrize("degree", [1, 4])
+def test_form_with_another_quadrature_rule(rve, degree):
+    """The stress lives at the points of the RVEs: another rule in the form changes nothing."""
+    reactions = []
+    for dx in (None, ufl.dx(metadata={"quadrature_degree": degree})):
+        V, load, clamp, drive = cantilever(beam_mesh())
+        load.value = -0.01
+        u, v = fem.Function(V), ufl.TestFunction(V)
+        hom = hmm.Homogenizer(rve, ufl.sym(ufl.grad(u)), degree=2)
+        F = ufl.inner(hom.stress, ufl.sym(ufl.grad(v))) * (dx or hom.dx)
+        problem = hmm.MacroProblem(F, u, hom, bcs=[clamp, drive], petsc_options_prefix="rule_")
+        problem.solve()
+        reactions.append(problem.reaction(drive))
+    assert reactions[0] == pytest.approx(reactions[1], rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [0, -3])
+def test_no_load_steps(rve, n):
+    body = beam(rve)
+    refused(lambda: list(hmm.steps(body.problem, body.load, 1.0, n)), match=f"n = {n} load steps")
+    assert body.load.value == 0.0
+
+
+def test_load_and_target_of_different_shape(rve):
+    body = beam(rve)
+    refused(lambda: list(hmm.steps(body.problem, body.load, [1.0, 2.0], 2)), match=r"\(\).*\(2,\)")
+
+
+def test_target_that_is_not_a_number(rve):
+    body = beam(rve)
+    refused(lambda: list(hmm.steps(body.problem, body.load, np.nan, 2)), match="nan")
+
+
+def test_wrong_strain_for_a_cell(rve):
+    refused(rve.solve, [1.0, 2.0], match=r"shape \(2,\).*\(2, 2\).*\(3,\)")
+
+
+SCRIPT = """
+    import hmm
+    from hmm.errors import run
+
+    def main():
+        hmm.laws.Elastic(young=-1.0, poisson=0.3)
+
+    run(main)
+    print("not reached")
+"""
+
+
+@pytest.mark.skipif(COMM.size > 1, reason="starts a serial process; MPI forbids that under mpirun")
+def test_run_gives_one_line_and_exit_code_1(tmp_path):
+    script = tmp_path / "wrong.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PMI", "HYDRA", "MPIR"))}
+    environment["PYTHONPATH"] = str(Path(hmm.__file__).parents[1])
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == "error: Elastic: young = -1.0 must be positive and finite\n"
