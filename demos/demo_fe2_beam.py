@@ -188,6 +188,7 @@ def main(argv: list[str] | None = None) -> None:
     if not options.no_plots:
         hmm.plot.check_available()
     start = MPI.Wtime()
+    hmm.report.say(comm, "Meshing the fibre cell and compiling its forms (some seconds more the first time) ...")
     rve = composite(size.mesh_size)
     beam = Beam(rve, size.elements, comm)
     n_points, unknowns = comm.allreduce(beam.hom.n_points), rve.n_unknowns
@@ -227,6 +228,7 @@ def report(
         "force_displacement.png": "the same as a picture",
         "beam.png": "the deformed beam and that RVE",
     }
+    width = max(len(str(path)) for path in written)
     lines = [
         "\nChecked",
         f"  energy: work of the reaction {balance.external:.6g}, of the stresses {balance.internal:.6g} N mm per mm, "
@@ -234,7 +236,7 @@ def report(
         f"  Hill-Mandel in the RVE with the largest plastic strain: relative defect {defect:.1e}",
         f"  {verdict}",
         "\nWritten",
-        *(f"  {path!s:<40} {hints[path.name]}" for path in written),
+        *(f"  {path!s:<{width}}  {hints[path.name]}" for path in written),
     ]
     hmm.report.say(comm, "\n".join(lines))
 

@@ -75,12 +75,20 @@ class ReducedSystem:
         """Sum over the ranks of the cell."""
         return value if self._serial else self.comm.allreduce(value)
 
-    def create_matrix(self) -> PETSc.Mat:
-        """An empty square matrix that local values of the fluctuation and the multipliers can be added to."""
+    def create_matrix(self, symmetric: bool = False) -> PETSc.Mat:
+        """An empty square matrix that local values of the fluctuation and the multipliers can be added to.
+
+        Parameters
+        ----------
+        symmetric
+            Keep only the upper triangle: half the time of assembly, but for direct solvers only.
+        """
         size = (self.size_owned, self.size_global)
         matrix = PETSc.Mat().create(self.comm)
         matrix.setSizes((size, size), bsize=self.constraint.block_size)
-        matrix.setType(PETSc.Mat.Type.AIJ)
+        matrix.setType(PETSc.Mat.Type.SBAIJ if symmetric else PETSc.Mat.Type.AIJ)
+        if symmetric:
+            matrix.setOption(PETSc.Mat.Option.IGNORE_LOWER_TRIANGULAR, True)
         matrix.setUp()
         matrix.setLGMap(self.lgmap, self.lgmap)
         return matrix

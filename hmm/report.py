@@ -34,7 +34,7 @@ def progress(comm: MPI.Comm, label: str, total: int) -> Iterator[Callable[[], No
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
         task = bar.add_task(label, total=total)
         yield lambda: bar.advance(task)
 

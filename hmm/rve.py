@@ -18,7 +18,7 @@ from hmm.fields import MacroInput
 from hmm.forms import PackedForm, compile_expression, compile_form, default_quadrature_degree, depends_on
 from hmm.history import History
 from hmm.laws import Law
-from hmm.linear import MicroSolver
+from hmm.linear import MicroSolver, default_options, is_direct
 from hmm.newton import NewtonOptions, newton
 from hmm.reduced import ReducedSystem
 from hmm.response import Condensed, PointState, Response
@@ -376,8 +376,12 @@ class RVE:
         self._columns_of = [self.reduced.create_dense(e.size) for e in self.inputs]
         self._rhs, self._solution = self.reduced.create_dense(m + 1), self.reduced.create_dense(m + 1)
         self._symmetric = self._has_potential or self._tangent_is_symmetric()
-        plain = self.reduced.constraint.multipliers.size == 0
-        self.solver = MicroSolver(self._K, self._symmetric, petsc_options, well_scaled=plain)
+        options = default_options(self._symmetric, self.reduced.constraint.multipliers.size == 0)
+        options |= petsc_options or {}
+        if self._symmetric and is_direct(options) and self.cell.comm.size == 1:
+            self._K.destroy()
+            self._K = self.reduced.create_matrix(symmetric=True)
+        self.solver = MicroSolver(self._K, self._symmetric, options)
         self._affine = self._affine_fields() if self.law else None
 
     def _tangent_is_symmetric(self) -> bool:
