@@ -30,9 +30,9 @@ setup: ## make $(VENV) and install everything, when something has changed
 demo: setup ## run the main demo on RANKS ranks
 	$(if $(filter 1,$(RANKS)),,$(BIN)/mpirun -n $(RANKS) )$(BIN)/python $(MAIN_DEMO) $(ARGS)
 
-test: setup ## run the tests serially, then those marked `mpi` on 2 ranks
+test: setup ## run the tests serially, then on 2 ranks
 	$(HEADLESS) $(BIN)/python -m pytest $(ARGS)
-	$(HEADLESS) scripts/mpi-pytest -n 2 -m mpi $(ARGS)
+	$(HEADLESS) scripts/mpi-pytest -n 2 $(ARGS)
 
 lint: setup ## ruff check, ruff format --check, mypy
 	$(BIN)/ruff check .

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+from types import TracebackType
 
-from mpi4py import MPI  # noqa: F401  must come before any compiled FEniCSx module
+from mpi4py import MPI  # must come before any compiled FEniCSx module
 
 SUPPORTED = "0.11"
 
@@ -15,8 +17,29 @@ def load_stack() -> None:
     Raises
     ------
     EnvironmentMismatch
-        If DOLFINx is missing, of another minor version than `SUPPORTED`, or built with complex PETSc.
+        If DOLFINx is missing, of another minor version than `SUPPORTED`, or built with complex PETSc. A program that
+        does not catch it ends with this one line instead of a traceback.
     """
+    from hmm.errors import EnvironmentMismatch
+
+    try:
+        _load_stack()
+    except EnvironmentMismatch:
+        sys.excepthook = _print_one_line
+        raise
+
+
+def _print_one_line(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """An exception hook that prints an unusable stack as one line, on rank 0, and anything else as usual."""
+    from hmm.errors import EnvironmentMismatch
+
+    if not isinstance(error, EnvironmentMismatch):
+        sys.__excepthook__(kind, error, traceback)
+    elif MPI.COMM_WORLD.rank == 0:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+
+
+def _load_stack() -> None:
     from hmm.errors import EnvironmentMismatch
 
     if importlib.util.find_spec("dolfinx_solver") is not None:
