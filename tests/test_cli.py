@@ -3,10 +3,14 @@
 import subprocess
 import sys
 
+from mpi4py import MPI
+
 import pytest
 
 import hmm
 from hmm import cli
+
+pytestmark = pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="the command runs on one rank, and only rank 0 prints")
 
 
 def test_version(capsys):
