@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from petsc4py import PETSc
 
 from hmm.errors import ConvergenceError, InputError
+from hmm.forms import PackedForm
+from hmm.reduced import ReducedSystem
 
 PREFIX = "hmm_micro_"
 """Prefix of the micro solver's PETSc options on the command line."""
 
 
-def default_options(symmetric: bool, well_scaled: bool) -> dict[str, object]:
-    """PETSc options of the default micro solver, MUMPS.
+def direct_options(symmetric: bool, well_scaled: bool) -> dict[str, object]:
+    """PETSc options of the direct micro solver, MUMPS.
 
     Parameters
     ----------
@@ -36,37 +39,98 @@ def default_options(symmetric: bool, well_scaled: bool) -> dict[str, object]:
     return options
 
 
+def iterative_options(symmetric: bool) -> dict[str, object]:
+    """PETSc options of the iterative micro solver: CG (GMRES if not symmetric) with algebraic multigrid."""
+    return {
+        "ksp_type": "cg" if symmetric else "gmres",
+        "ksp_norm_type": "unpreconditioned",
+        "ksp_pc_side": "left" if symmetric else "right",
+        "ksp_rtol": 1e-8,
+        "ksp_max_it": 2000,
+        "pc_type": "gamg",
+        "pc_gamg_threshold": 0.02,
+        "mg_levels_ksp_type": "chebyshev",
+        "mg_levels_pc_type": "jacobi",
+    }
+
+
 def is_direct(options: Mapping[str, object]) -> bool:
     """Whether `options`, or those of the command line, ask for MUMPS' LDL^T, which needs one triangle only."""
     wanted = {"pc_type": "cholesky", "pc_factor_mat_solver_type": "mumps"}
     return all(PETSc.Options().getString(PREFIX + k, str(options.get(k, ""))) == v for k, v in wanted.items())
 
 
-class MicroSolver:
-    """A PETSc KSP on the reduced tangent.
+class MicroSolver(Protocol):
+    """What an RVE asks of its linear solver."""
+
+    @property
+    def norm(self) -> float:
+        """Norm of the tangent, to estimate rounding errors."""
+        ...
+
+    def update(self) -> None:
+        """Take the tangent at the loaded point and prepare for solves with it."""
+        ...
+
+    def solve(self, rhs: NDArray[np.float64], rtol: float | None = None) -> NDArray[np.float64]:
+        """Solution, shape (n_owned,), for one right-hand side; a new array. Direct solvers ignore `rtol`."""
+        ...
+
+    def solve_columns(self, rhs: PETSc.Mat, solution: PETSc.Mat) -> None:
+        """Solve for all columns of the dense matrix `rhs` at once, into the dense matrix `solution`."""
+        ...
+
+
+class AssembledSolver:
+    """A PETSc KSP on the assembled reduced tangent.
 
     Parameters
     ----------
-    matrix
-        The tangent; its sparsity pattern must not change.
+    reduced
+        The reduced system.
+    form
+        The tangent's form.
     symmetric
         Whether it is symmetric.
     options
-        PETSc options of the KSP, without prefix (see `default_options`); those of the command line win. Not modified.
+        PETSc options of the KSP, without prefix (see `direct_options`); those of the command line win. Not modified.
     """
 
-    def __init__(self, matrix: PETSc.Mat, symmetric: bool, options: Mapping[str, object]) -> None:
-        self.matrix = matrix
-        self.symmetric = symmetric
-        matrix.setOption(PETSc.Mat.Option.SYMMETRIC, symmetric)
-        self.ksp = PETSc.KSP().create(matrix.comm)
-        self.ksp.setOperators(matrix)
+    def __init__(
+        self, reduced: ReducedSystem, form: PackedForm, symmetric: bool, options: Mapping[str, object]
+    ) -> None:
+        check_packages(PREFIX, options)
+        self._reduced, self._form = reduced, form
+        one_triangle = symmetric and is_direct(options) and reduced.comm.size == 1
+        self.matrix = reduced.create_matrix(symmetric=one_triangle)
+        self.matrix.setOption(PETSc.Mat.Option.SYMMETRIC, symmetric)
+        self.ksp = PETSc.KSP().create(self.matrix.comm)
+        self.ksp.setOperators(self.matrix)
         self.ksp.setOptionsPrefix(PREFIX)
         self._options = dict(options)
-        check_packages(PREFIX, self._options)
         self._is_set_up = False
-        self._rhs = matrix.createVecLeft()
-        self._solution = matrix.createVecRight()
+        self._rhs = self.matrix.createVecLeft()
+        self._solution = self.matrix.createVecRight()
+
+    @property
+    def norm(self) -> float:
+        """Frobenius norm of the tangent."""
+        return float(self.matrix.norm())
+
+    def set_near_nullspace(self, vectors: Sequence[PETSc.Vec]) -> None:
+        """Give the modes that multigrid must represent, such as rigid motions; they need not be orthonormal."""
+        basis: list[PETSc.Vec] = []
+        for vector in vectors:
+            for done in basis:
+                vector.axpy(-vector.dot(done), done)
+            if vector.normalize() > 1e-10:
+                basis.append(vector)
+        self.matrix.setNearNullSpace(PETSc.NullSpace().create(vectors=basis, comm=self.matrix.comm))
+
+    def update(self) -> None:
+        """Assemble the tangent at the loaded point and factorize it, or set up its preconditioner."""
+        self._reduced.assemble(self.matrix, *self._form.packed())
+        self.factorize()
 
     def factorize(self) -> None:
         """Prepare for solves with the current values of the matrix.
@@ -103,15 +167,34 @@ class MicroSolver:
             self.ksp.setUp()
         self._is_set_up = True
 
-    def solve(self, rhs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Solution, shape (n_owned,), for one right-hand side; the result is a copy."""
+    def solve(self, rhs: NDArray[np.float64], rtol: float | None = None) -> NDArray[np.float64]:
+        """Solution, shape (n_owned,), to a relative residual `rtol` if iterative; a new array.
+
+        Raises
+        ------
+        ConvergenceError
+            If an iterative solver does not converge.
+        """
         self._rhs.array_w[:] = rhs
+        default = self.ksp.rtol
+        if rtol is not None:
+            self.ksp.setTolerances(rtol=max(rtol, default))
         self.ksp.solve(self._rhs, self._solution)
+        self.ksp.setTolerances(rtol=default)
+        self._check()
         return self._solution.array_r.copy()
+
+    def _check(self) -> None:
+        if self.ksp.getConvergedReason() < 0:
+            raise ConvergenceError(
+                f"the micro solver stopped after {self.ksp.getIterationNumber()} iterations "
+                f"(reason {self.ksp.getConvergedReason()}): raise -{PREFIX}ksp_max_it, or take solver='direct'"
+            )
 
     def solve_columns(self, rhs: PETSc.Mat, solution: PETSc.Mat) -> None:
         """Solve for all columns of the dense matrix `rhs` at once, into the dense matrix `solution`."""
         self.ksp.matSolve(rhs, solution)
+        self._check()
 
 
 SOLVER_PACKAGES = ("mumps", "superlu_dist", "superlu", "umfpack", "cholmod", "klu", "mkl_pardiso", "strumpack")

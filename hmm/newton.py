@@ -92,7 +92,7 @@ def newton(
             break
         try:
             rve.linearize()
-            d = rve.solver.solve(residual)
+            d = rve.solver.solve(residual, _forcing(norms, tolerance))
         except ConvergenceError as error:
             return NewtonResult(False, iteration, residuals, tuple(norms), str(error))
         norm, tries = _step(rve, z, E, d, norms[-1], options.max_halvings)
@@ -100,6 +100,15 @@ def newton(
         residuals += tries
     reason = f"micro residual {norms[-1]:.3g} after {n} iterations, tolerance {tolerance:.3g}"
     return NewtonResult(False, n, residuals, tuple(norms), reason)
+
+
+def _forcing(norms: list[float], tolerance: float) -> float:
+    """Relative residual to which an iterative solver should solve for the next step.
+
+    Enough for quadratic convergence, and not more than is left to do (Eisenstat and Walker 1996, choice 2).
+    """
+    quadratic = 0.9 * (norms[-1] / norms[-2]) ** 2 if len(norms) > 1 else 0.03
+    return max(min(0.03, quadratic), 0.3 * tolerance / norms[-1])
 
 
 def _step(

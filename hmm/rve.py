@@ -18,10 +18,10 @@ from hmm.fields import MacroInput
 from hmm.forms import PackedForm, compile_expression, compile_form, default_quadrature_degree, depends_on
 from hmm.history import History
 from hmm.laws import Law
-from hmm.linear import MicroSolver, default_options, is_direct
 from hmm.newton import NewtonOptions, newton
 from hmm.reduced import ReducedSystem
 from hmm.response import Condensed, PointState, Response
+from hmm.solvers import create_solver
 
 
 class RVE:
@@ -45,6 +45,8 @@ class RVE:
         Polynomial degree of the quadrature rule; enough for the linear stiffness by default.
     newton_options
         Tolerances of the micro Newton method.
+    solver
+        ``"direct"``, ``"iterative"`` or ``"auto"``, which chooses by cost (see `hmm.solvers`).
     petsc_options
         PETSc options of the micro linear solver, without prefix; also settable as ``-hmm_micro_...``.
 
@@ -71,6 +73,7 @@ class RVE:
         constraint: str = "periodic",
         quadrature_degree: int | None = None,
         newton_options: NewtonOptions | None = None,
+        solver: str = "auto",
         petsc_options: Mapping[str, object] | None = None,
     ) -> None:
         self.cell, self.w = cell, w
@@ -93,7 +96,7 @@ class RVE:
         self._condensed: Condensed | None = None
         self.n_factorizations = 0
         self._compile(R_w, R_E)
-        self._allocate(petsc_options)
+        self._allocate(solver, petsc_options)
 
     # -- sizes and states ------------------------------------------------------------------------------------------
 
@@ -123,7 +126,7 @@ class RVE:
 
     # -- for users -------------------------------------------------------------------------------------------------
 
-    def solve(self, E: ArrayLike, state: PointState | None = None) -> Response:
+    def solve(self, E: ArrayLike, state: PointState | None = None, tangent: bool = True) -> Response:
         """Solve the cell for a macroscopic input.
 
         Parameters
@@ -132,6 +135,8 @@ class RVE:
             The macroscopic input at the end of the step: its tensor, or the packed vector of all inputs, shape (m,).
         state
             State at the start of the step; virgin by default. Not modified.
+        tangent
+            Whether to compute the consistent tangent; without it, the response's is filled with NaN.
 
         Returns
         -------
@@ -156,10 +161,12 @@ class RVE:
                 f"{result.reason}; take smaller steps, or check the laws' parameters"
             )
         vector = self.response()
-        self.linearize()
-        condensed = self.condense()
+        A = np.full((self.n_inputs, self.n_inputs), np.nan)
+        if tangent:
+            self.linearize()
+            A = self.condense().tangent
         new_state = PointState(z, self.updated_history())
-        return Response(vector, condensed.tangent, new_state, result.iterations, self.split(vector))
+        return Response(vector, A, new_state, result.iterations, self.split(vector))
 
     def pack(self, E: ArrayLike) -> NDArray[np.float64]:
         """Packed macroscopic input, shape (m,), of a tensor (single input) or of a packed vector."""
@@ -267,10 +274,9 @@ class RVE:
         if self.is_linear and not self.reduced.sum(float(parameters != self._factorized_for)):
             return
         self._factorized_for = self._condensed = None
-        self.reduced.assemble(self._K, *self._form_K.packed())
+        self.solver.update()
         if not self._stiffness:
-            self._stiffness = self._K.norm() * self.cell.volume ** (1 / self.cell.dim)
-        self.solver.factorize()
+            self._stiffness = self.solver.norm * self.cell.volume ** (1 / self.cell.dim)
         self._factorized_for = parameters
         self.n_factorizations += 1
 
@@ -291,7 +297,7 @@ class RVE:
             return self._condensed
         m = self.n_inputs
         L = self._columns(self._form_L)
-        M = L if self._symmetric else self._columns(self._form_M)
+        M = L if self.is_symmetric else self._columns(self._form_M)
         rhs = self._rhs.getDenseArray()
         rhs[:, :m] = L
         rhs[:, m] = 0.0 if residual is None else residual
@@ -356,7 +362,7 @@ class RVE:
         self._parameters = _parameters([R_w, *R_E], variables)
         self._R_w = PackedForm(R_w)
         self._R_E = [PackedForm(R) for R in R_E]
-        self._form_K = PackedForm(K)
+        self.tangent_form = PackedForm(K)
         self._form_L = [PackedForm(ufl.derivative(R_w, e.function, d)) for e, d in pairs]
         self._form_M = [PackedForm(ufl.adjoint(ufl.derivative(R, self.w, dw))) for R in R_E]
         self._form_D = [[PackedForm(form) for form in row] for row in D]
@@ -365,36 +371,26 @@ class RVE:
         """What the constants and coefficients that the user may change are now."""
         return [np.asarray(p.value if isinstance(p, fem.Constant) else p.x.array).tobytes() for p in self._parameters]
 
-    def _allocate(self, petsc_options: Mapping[str, object] | None) -> None:
+    def _allocate(self, solver: str, petsc_options: Mapping[str, object] | None) -> None:
         m = self.n_inputs
         n_local = self.reduced.size_fluctuation + self.reduced.constraint.multipliers.size
         self._local = np.zeros(n_local)
         self._forces = np.zeros(self.reduced.size_fluctuation)  # nodal forces, without those of the multipliers
         self._local_residual = np.zeros(n_local)
         self._residual = np.zeros(self.n_unknowns)
-        self._K = self.reduced.create_matrix()
         self._columns_of = [self.reduced.create_dense(e.size) for e in self.inputs]
         self._rhs, self._solution = self.reduced.create_dense(m + 1), self.reduced.create_dense(m + 1)
-        self._symmetric = self._has_potential or self._tangent_is_symmetric()
-        options = default_options(self._symmetric, self.reduced.constraint.multipliers.size == 0)
-        options |= petsc_options or {}
-        if self._symmetric and is_direct(options) and self.cell.comm.size == 1:
-            self._K.destroy()
-            self._K = self.reduced.create_matrix(symmetric=True)
-        self.solver = MicroSolver(self._K, self._symmetric, options)
+        self.is_symmetric = self._has_potential or self._tangent_is_symmetric()
+        self.solver = create_solver(self, solver, petsc_options)
         self._affine = self._affine_fields() if self.law else None
 
     def _tangent_is_symmetric(self) -> bool:
-        """Ask the assembled tangent, at deformations over many scales so that each branch of a law is met."""
+        """Ask ``D``, the mean moduli, at deformations over many scales so that each branch of a law is met."""
         rng = np.random.default_rng(0)
         for scale in 10.0 ** np.arange(-6, 1):
             self.load(np.zeros(self.n_unknowns), self.reference + scale * rng.normal(size=self.n_inputs))
-            self.reduced.assemble(self._K, *self._form_K.packed())
-            asymmetry = self._K.duplicate(copy=True)
-            asymmetry.axpy(-1.0, self._K.copy().transpose())
-            asymmetric = asymmetry.norm() > 1e-10 * self._K.norm()
-            asymmetry.destroy()
-            if asymmetric:
+            D = self.reduced.sum(self._assemble_D())
+            if np.linalg.norm(D - D.T) > 1e-10 * np.linalg.norm(D):
                 return False
         return True
 

@@ -1,4 +1,4 @@
-/* Kernels on a periodic grid of equal voxels; compiled once for each block size BS and dimension DIM, see kernels.py. */
+/* Loops over a periodic grid of equal voxels, compiled by kernels.py for each block size BS and dimension DIM. */
 #include <stdint.h>
 #include <string.h>
 #define LINES (1 << (DIM - 1))      /* lines of nodes along the last axis that bound a cell */

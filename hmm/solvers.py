@@ -1,0 +1,160 @@
+"""Which linear solver a cell gets, by cost.
+
+===========================  ==============================================================================
+cell                         solver
+===========================  ==============================================================================
+small                        direct: MUMPS, one factorization for all right-hand sides
+periodic grid of voxels      iterative: CG preconditioned by the FFT inverse of a reference cell, no matrix
+any other large cell         iterative: CG or GMRES with algebraic multigrid, rigid motions given to it
+===========================  ==============================================================================
+
+Small is what a direct solver does faster: see `DIRECT_LIMIT`. With PETSc options that name a solver, that one is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from numpy.typing import NDArray
+from petsc4py import PETSc
+from ufl.algorithms import expand_derivatives, extract_coefficients
+
+from hmm import tensors
+from hmm.errors import InputError
+from hmm.forms import compile_expression, quadrature_points, quadrature_weights
+from hmm.grid.layout import VoxelGrid
+from hmm.grid.solver import GridSolver, GridTangent, PhaseTangent, PointTangent
+from hmm.linear import PREFIX, AssembledSolver, MicroSolver, direct_options, iterative_options
+
+if TYPE_CHECKING:
+    from hmm.rve import RVE
+
+SOLVERS = ("auto", "direct", "iterative")
+
+DIRECT_LIMIT = {2: 100_000, 3: 8_000}
+"""Unknowns up to which ``solver="auto"`` factorizes, by dimension of the cell."""
+
+
+def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -> MicroSolver:
+    """The micro solver of an RVE.
+
+    Parameters
+    ----------
+    rve
+        The microproblem, its forms compiled.
+    solver
+        ``"direct"``, ``"iterative"`` or ``"auto"``.
+    options
+        PETSc options without prefix; if they name a ``ksp_type`` or ``pc_type`` the choice is theirs.
+
+    Raises
+    ------
+    InputError
+        For an unknown solver, or options that name a missing package.
+    """
+    if solver not in SOLVERS:
+        raise InputError(f"solver {solver!r} is unknown: choose one of {', '.join(map(repr, SOLVERS))}")
+    options = dict(options or {})
+    chosen = any(key in options or PETSc.Options().hasName(PREFIX + key) for key in ("ksp_type", "pc_type"))
+    large = rve.reduced.size_global > DIRECT_LIMIT[rve.cell.dim]
+    if chosen or solver == "direct" or (solver == "auto" and not large):
+        plain = rve.reduced.constraint.multipliers.size == 0
+        return AssembledSolver(
+            rve.reduced, rve.tangent_form, rve.is_symmetric, direct_options(rve.is_symmetric, plain) | options
+        )
+    if _fits_grid(rve):
+        return _grid_solver(rve, {"ksp_rtol": 1e-8, "ksp_max_it": 2000} | options)
+    if rve.reduced.constraint.multipliers.size:
+        raise InputError("constraint 'minimal' makes the tangent indefinite: take solver='direct'")
+    assembled = AssembledSolver(
+        rve.reduced, rve.tangent_form, rve.is_symmetric, iterative_options(rve.is_symmetric) | options
+    )
+    assembled.set_near_nullspace(_rigid_motions(rve, assembled.matrix))
+    return assembled
+
+
+def _fits_grid(rve: RVE) -> bool:
+    """Whether the cell is a periodic grid whose tangent can be applied and inverted on the grid."""
+    space = rve.w.function_space
+    corners = 2**rve.cell.dim
+    alike = rve.cell.grid is not None and rve.cell.comm.size == 1 and space.dofmap.list.shape[1] == corners
+    known = rve.is_linear or bool(rve.law)
+    return alike and known and rve.is_symmetric and rve.reduced.constraint.name == "periodic"
+
+
+def _grid_solver(rve: RVE, options: Mapping[str, object]) -> GridSolver:
+    grid = VoxelGrid.from_space(rve.w.function_space, rve.cell.lattice, np.asarray(rve.cell.origin))
+    tangent: GridTangent = PhaseTangent(grid, rve.tangent_form) if rve.is_linear else _point_tangent(rve, grid)
+    return GridSolver(grid, rve.reduced.constraint.blocks, tangent, options)
+
+
+def _point_tangent(rve: RVE, grid: VoxelGrid) -> PointTangent:
+    """The tangent ``sum of B^T C B`` of laws, moduli C evaluated by UFL at the quadrature points."""
+    mesh, macro = rve.cell.mesh, rve.inputs[0]
+    points = quadrature_points(mesh, rve.quadrature_degree)
+    one = np.zeros(1, dtype=np.int32)
+    trial = ufl.TrialFunction(rve.w.function_space)
+    strain = compile_expression(macro.packing.pack(macro.operator(trial)), points).eval(mesh, one)[0]
+    local = (grid.block * np.argsort(grid.corner)[:, None] + np.arange(grid.block)).ravel()
+    moduli = _moduli(rve, grid, points)
+    return PointTangent(grid, moduli, strain[..., local], quadrature_weights(mesh, rve.quadrature_degree, one)[0])
+
+
+def _moduli(rve: RVE, grid: VoxelGrid, points: NDArray[np.float64]) -> Callable[[], NDArray[np.float64]]:
+    """A function that returns the lower triangles of the packed moduli of all cells, in grid order."""
+    m = rve.inputs[0].size
+    values = np.zeros((grid.size, len(points), m * (m + 1) // 2))
+    changing = []
+    for phase, tag in rve.cell.phases.items():
+        vector = _phase_moduli(rve, phase)
+        cells = rve.cell.phase_tags.find(tag).astype(np.int32)
+        expression = compile_expression(vector, points)
+        values[grid.cell[cells]] = expression.eval(rve.cell.mesh, cells)
+        if extract_coefficients(vector):
+            changing.append((grid.cell[cells], cells, expression))
+
+    def collect() -> NDArray[np.float64]:
+        for nodes, cells, expression in changing:
+            values[nodes] = expression.eval(rve.cell.mesh, cells)
+        return values
+
+    return collect
+
+
+def _phase_moduli(rve: RVE, phase: str) -> Any:
+    """Lower triangle of ``d stress / d strain`` of a phase, packed, as a UFL vector."""
+    macro, history = rve.inputs[0], rve.histories.get(phase)
+    y = ufl.variable(macro.packing.pack(rve.local()))
+    strain = tensors.embed(macro.packing.unpack(y))
+    stress = rve.law[phase].stress(strain, history.old if history else {})
+    packed = macro.packing.pack(stress)
+    C = expand_derivatives(ufl.diff(packed, y))
+    nothing = fem.Constant(rve.cell.mesh, 0.0)  # lets moduli that are plain numbers know their mesh
+    return ufl.as_vector([C[i, j] + nothing for i in range(macro.size) for j in range(i + 1)])
+
+
+def _rigid_motions(rve: RVE, matrix: PETSc.Mat) -> list[PETSc.Vec]:
+    """Translations and rotations of the free dofs; translations only for a scalar field."""
+    space = rve.w.function_space
+    x = space.tabulate_dof_coordinates()[:, : rve.cell.dim]
+    block = space.dofmap.index_map_bs
+    motions = [np.tile(e, (len(x), 1)) for e in np.eye(block)]
+    if block == rve.cell.dim:
+        for i in range(block):
+            for j in range(i):
+                rotation = np.zeros((len(x), block))
+                rotation[:, i], rotation[:, j] = x[:, j], -x[:, i]
+                motions.append(rotation)
+    blocks, vectors = rve.reduced.constraint.blocks, []
+    low, high = matrix.getOwnershipRange()
+    rows = blocks[:, None] * block + np.arange(block)
+    own = (blocks[:, None] >= 0) & (rows >= low) & (rows < high)
+    for motion in motions:
+        vector = matrix.createVecRight()
+        vector.array_w[rows[own] - low] = motion[own]
+        vectors.append(vector)
+    return vectors
