@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from statistics import median
 
+import fans
 import numpy as np
 from measure import BASELINE, job, medians, run, spread, table
 
@@ -71,6 +72,74 @@ def memory(repeats: int) -> None:
     table("Memory", columns, [[r["unknowns"], 10_000, r["bytes_per_point"] / 1e3, r["peak_mb"]]])
 
 
+def voxels(repeats: int) -> None:
+    """A: stiffness of a cell with a sphere, six load cases: voxels against FANS and by hand, and a conforming mesh."""
+    rows = []
+    for n in (32, 64):
+        sides: dict[str, list[dict]] = {"hmm": [], "FANS": []}
+        for _ in range(repeats):
+            sides["hmm"].append(job("voxel_elastic", n))
+            if fans.available():
+                sides["FANS"].append(fans.elastic(n))
+        rows += [_stiffness_row(f"{name}, {n}^3 voxels", runs, sides["hmm"]) for name, runs in sides.items() if runs]
+    hand = [_by_hand_elastic(32) for _ in range(repeats)]
+    rows.append(_stiffness_row("by hand (CG, GAMG), 32^3 voxels", hand, [job("voxel_elastic", 32)]))
+    for h in (0.15, 0.1):
+        rows.append(
+            _stiffness_row(f"hmm, curved tetrahedra, h = {h}", [job("conforming_elastic", h) for _ in range(repeats)])
+        )
+    columns = ["", "s: median (range)", "of hmm's time", "CG per case", "C11, C12, C44", "peak MB"]
+    table("A: set-up and six load cases, one core (converged: 1.6126, 0.6579, 0.4602)", columns, rows)
+
+
+def _stiffness_row(name: str, runs: list[dict], ours: list[dict] | None = None) -> list[object]:
+    ratio = medians(runs)["seconds"] / medians(ours)["seconds"] if ours else ""
+    iterations = f"{runs[0]['iterations'] / 6:.1f}" if "iterations" in runs[0] else ""
+    return [name, spread(runs), ratio, iterations, ", ".join(f"{c:.6f}" for c in runs[0]["C"]), runs[0]["peak_mb"]]
+
+
+def _by_hand_elastic(n: int) -> dict:
+    out = run([sys.executable, "A.py", str(n), "gamg"], cwd=BASELINE)
+    C = [float(v) for v in re.findall(r"C\d\d=([\d.]+)", out)]
+    iterations = sum(int(i) for i in re.findall(r"its=\[(.*)\]", out)[0].split(","))
+    seconds = float(re.findall(r"total\(no import\) ([\d.]+)", out)[0])
+    return {"seconds": seconds, "iterations": iterations, "C": C, "peak_mb": float(re.findall(r"maxrss (\d+)", out)[0])}
+
+
+def plastic(repeats: int) -> None:
+    """B3: the same cell with a J2 matrix at 32^3, 20 increments of shear, against FANS."""
+    sides: dict[str, list[dict]] = {"hmm": [], "FANS": []}
+    for _ in range(repeats):
+        sides["hmm"].append(job("voxel_plastic", 32))
+        if fans.available():
+            sides["FANS"].append(fans.plastic(32))
+    ours = medians(sides["hmm"])["seconds"]
+    rows = [
+        [
+            name,
+            spread(runs),
+            medians(runs)["seconds"] / ours,
+            runs[0]["iterations"],
+            str([round(s, 6) for s in runs[0]["stress"]]),
+        ]
+        for name, runs in sides.items()
+        if runs
+    ]
+    columns = ["", "s an increment", "of hmm's time", "CG an increment", "stress at 2, 5, 10, 20"]
+    table("B3: J2 voxel cell at 32^3, one core", columns, rows)
+
+
+def solvers(repeats: int) -> None:
+    """Linear solvers of a plastic 3D cell, unstructured: cost of a Newton step and of a consistent tangent."""
+    rows = []
+    for h in (0.2, 0.12, 0.08, 0.06):
+        for solver in ("direct", "reuse", "iterative"):
+            runs = [job("linear_solver", solver, h) for _ in range(repeats)]
+            both = median(r["seconds"] + r["tangent"] for r in runs)
+            rows.append([runs[0]["unknowns"], solver, spread(runs), spread(runs, "tangent"), both])
+    table("Linear solvers", ["unknowns", "solver", "Newton step, s", "tangent, s", "sum"], rows)
+
+
 def growth(repeats: int) -> None:
     """Time and memory against the number of macro points, and against the size of the cell."""
     grids = [(4, 2), (8, 4), (16, 8), (34, 16)]
@@ -89,4 +158,5 @@ def _growth_table(title: str, key: str, runs: object) -> None:
     table(f"Growth with {title}: time ~ n^{exponent:.2f}", [key, "s", "ms each", "peak MB"], rows)
 
 
-COMPARISONS: dict[str, Callable[[int], None]] = {f.__name__: f for f in (fe2, rve_step, profile, memory, growth)}
+ALL = (fe2, rve_step, profile, memory, voxels, plastic, solvers, growth)
+COMPARISONS: dict[str, Callable[[int], None]] = {f.__name__: f for f in ALL}

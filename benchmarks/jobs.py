@@ -15,6 +15,7 @@ import numpy as np
 import ufl
 from dolfinx import fem, mesh
 from measure import BASELINE
+from problems import sphere_labels
 
 MATRIX = hmm.laws.J2(young=70e3, poisson=0.3, yield_stress=100.0, hardening=700.0)
 FIBRE = hmm.laws.Elastic(young=400e3, poisson=0.2)
@@ -98,12 +99,80 @@ def rve_step(h: float = 0.075, repeats: int = 200) -> dict:
 def _floor(rve: hmm.RVE) -> None:
     """What one factorization costs at least: the residual, three assemblies, MUMPS, four right-hand sides."""
     rve._R_w.assemble(rve._local_residual[: rve.reduced.size_fluctuation])
-    rve.reduced.assemble(rve._K, *rve._form_K.packed())
-    rve.solver.factorize()
+    rve.solver.update()
     for matrix, form in zip(rve._columns_of, rve._form_L, strict=True):
         rve.reduced.assemble(matrix, *form.packed())
     rve._form_D[0][0].dense()
     rve.solver.solve_columns(rve._rhs, rve._solution)
+
+
+def voxel_elastic(n: int = 32) -> dict:
+    """Problem A: six load cases of a voxel cell, mesh and set-up included."""
+    start = time.perf_counter()
+    cell = hmm.cells.voxels(sphere_labels(n), {"matrix": 0, "sphere": 1})
+    law = {"matrix": hmm.laws.Elastic(1.0, 0.3), "sphere": hmm.laws.Elastic(10.0, 0.3)}
+    options = {"ksp_rtol": 1e-6}
+    rve = hmm.RVE(cell, hmm.fluctuation(cell, 1), hmm.macro_strain(cell), law=law, petsc_options=options)
+    C = hmm.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
+    return {
+        "seconds": time.perf_counter() - start,
+        "cpu": time.process_time(),
+        "iterations": rve.solver.iterations,
+        "C": [C[0, 0], C[0, 1], C[3, 3]],
+        "peak_mb": peak_mb(),
+    }
+
+
+def conforming_elastic(h: float = 0.1) -> dict:
+    """Problem A on a conforming mesh of curved quadratic tetrahedra."""
+    start = time.perf_counter()
+    cell = hmm.cells.sphere(radius=0.3, mesh_size=h, phases=("matrix", "sphere"), order=2)
+    law = {"matrix": hmm.laws.Elastic(1.0, 0.3), "sphere": hmm.laws.Elastic(10.0, 0.3)}
+    rve = hmm.RVE(cell, hmm.fluctuation(cell, 2), hmm.macro_strain(cell), law=law)
+    C = hmm.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
+    return {
+        "seconds": time.perf_counter() - start,
+        "unknowns": rve.n_unknowns,
+        "C": [C[0, 0], C[0, 1], C[3, 3]],
+        "peak_mb": peak_mb(),
+    }
+
+
+def voxel_plastic(n: int = 32, increments: int = 20) -> dict:
+    """Problem B3: J2 under shear in 20 increments, stress at increments 2, 5, 10 and 20."""
+    cell = hmm.cells.voxels(sphere_labels(n), {"matrix": 0, "sphere": 1})
+    law = {"matrix": MATRIX, "sphere": FIBRE}
+    rve = hmm.RVE(cell, hmm.fluctuation(cell, 1), hmm.macro_strain(cell), law=law)
+    state, stress = None, []
+    start = time.perf_counter()
+    for k in range(1, increments + 1):
+        shear = 0.01 * k / 20
+        response = rve.solve([[0, shear, 0], [shear, 0, 0], [0, 0, 0]], state, tangent=False)
+        state = response.state
+        stress.append(float(response.stress[0, 1]))
+    return {
+        "seconds": (time.perf_counter() - start) / increments,
+        "iterations": rve.solver.iterations / increments,
+        "stress": [stress[i - 1] for i in (2, 5, 10, 20) if i <= increments],
+        "peak_mb": peak_mb(),
+    }
+
+
+def linear_solver(solver: str, h: float) -> dict:
+    """A plastic 3D cell: one Newton step, and one consistent tangent."""
+    cell = hmm.cells.sphere(0.2, mesh_size=h)
+    law = {"matrix": MATRIX, "inclusion": FIBRE}
+    rve = hmm.RVE(cell, hmm.fluctuation(cell, 1), hmm.macro_strain(cell), law=law, solver=solver)
+    state, steps, start = None, 0, time.perf_counter()
+    for k in range(1, 5):
+        shear = 0.01 * k / 20
+        response = rve.solve([[0, shear, 0], [shear, 0, 0], [0, 0, 0]], state, tangent=False)
+        state, steps = response.state, steps + response.iterations
+    newton = (time.perf_counter() - start) / steps
+    start = time.perf_counter()
+    rve.linearize()
+    rve.condense()
+    return {"seconds": newton, "tangent": time.perf_counter() - start, "unknowns": rve.n_unknowns, "steps": steps}
 
 
 def profile(h: float = 0.075) -> dict:
@@ -152,7 +221,8 @@ def memory(points: int = 10_000, h: float = 0.075) -> dict:
     }
 
 
-JOBS = {f.__name__: f for f in (fe2, rve_step, profile, memory)}
+ALL = (fe2, rve_step, profile, memory, voxel_elastic, conforming_elastic, voxel_plastic, linear_solver)
+JOBS = {f.__name__: f for f in ALL}
 
 
 def main() -> None:

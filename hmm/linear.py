@@ -54,6 +54,12 @@ def iterative_options(symmetric: bool) -> dict[str, object]:
     }
 
 
+def reuse_options(symmetric: bool, well_scaled: bool) -> dict[str, object]:
+    """PETSc options of CG (GMRES if not symmetric) preconditioned by a factorization that is kept."""
+    krylov = {key: value for key, value in iterative_options(symmetric).items() if key.startswith("ksp_")}
+    return direct_options(symmetric, well_scaled) | krylov
+
+
 def is_direct(options: Mapping[str, object]) -> bool:
     """Whether `options`, or those of the command line, ask for MUMPS' LDL^T, which needs one triangle only."""
     wanted = {"pc_type": "cholesky", "pc_factor_mat_solver_type": "mumps"}
@@ -94,10 +100,17 @@ class AssembledSolver:
         Whether it is symmetric.
     options
         PETSc options of the KSP, without prefix (see `direct_options`); those of the command line win. Not modified.
+    keep_first
+        Keep the factorization of the first tangent as a preconditioner for all later ones.
     """
 
     def __init__(
-        self, reduced: ReducedSystem, form: PackedForm, symmetric: bool, options: Mapping[str, object]
+        self,
+        reduced: ReducedSystem,
+        form: PackedForm,
+        symmetric: bool,
+        options: Mapping[str, object],
+        keep_first: bool = False,
     ) -> None:
         check_packages(PREFIX, options)
         self._reduced, self._form = reduced, form
@@ -108,6 +121,7 @@ class AssembledSolver:
         self.ksp.setOperators(self.matrix)
         self.ksp.setOptionsPrefix(PREFIX)
         self._options = dict(options)
+        self._keep_first = keep_first
         self._is_set_up = False
         self._rhs = self.matrix.createVecLeft()
         self._solution = self.matrix.createVecRight()
@@ -165,6 +179,7 @@ class AssembledSolver:
         with options_in_force(PREFIX, self._options):
             self.ksp.setFromOptions()
             self.ksp.setUp()
+        self.ksp.getPC().setReusePreconditioner(self._keep_first)
         self._is_set_up = True
 
     def solve(self, rhs: NDArray[np.float64], rtol: float | None = None) -> NDArray[np.float64]:
@@ -192,9 +207,13 @@ class AssembledSolver:
             )
 
     def solve_columns(self, rhs: PETSc.Mat, solution: PETSc.Mat) -> None:
-        """Solve for all columns of the dense matrix `rhs` at once, into the dense matrix `solution`."""
-        self.ksp.matSolve(rhs, solution)
-        self._check()
+        """Solve for all columns of the dense matrix `rhs`, into the dense matrix `solution`; at once if direct."""
+        if self.ksp.getType() == PETSc.KSP.Type.PREONLY:
+            self.ksp.matSolve(rhs, solution)
+            return
+        columns, out = rhs.getDenseArray(), solution.getDenseArray()
+        for k in range(columns.shape[1]):  # matSolve reports on the last column only
+            out[:, k] = self.solve(columns[:, k])
 
 
 SOLVER_PACKAGES = ("mumps", "superlu_dist", "superlu", "umfpack", "cholmod", "klu", "mkl_pardiso", "strumpack")

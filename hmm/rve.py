@@ -46,7 +46,7 @@ class RVE:
     newton_options
         Tolerances of the micro Newton method.
     solver
-        ``"direct"``, ``"iterative"`` or ``"auto"``, which chooses by cost (see `hmm.solvers`).
+        ``"direct"``, ``"reuse"``, ``"iterative"`` or ``"auto"``, which chooses by cost (see `hmm.solvers`).
     petsc_options
         PETSc options of the micro linear solver, without prefix; also settable as ``-hmm_micro_...``.
 

@@ -6,6 +6,8 @@ cell                         solver
 small                        direct: MUMPS, one factorization for all right-hand sides
 periodic grid of voxels      iterative: CG preconditioned by the FFT inverse of a reference cell, no matrix
 any other large cell         iterative: CG or GMRES with algebraic multigrid, rigid motions given to it
+on demand                    reuse: CG preconditioned by the factorization of the undeformed cell, which all points
+                             share; the fastest for stresses of mid-sized plastic 3D cells, not for their tangents
 ===========================  ==============================================================================
 
 Small is what a direct solver does faster: see `DIRECT_LIMIT`. With PETSc options that name a solver, that one is taken.
@@ -22,21 +24,29 @@ from dolfinx import fem
 from numpy.typing import NDArray
 from petsc4py import PETSc
 from ufl.algorithms import expand_derivatives, extract_coefficients
+from ufl.algorithms.analysis import extract_constants
 
 from hmm import tensors
 from hmm.errors import InputError
 from hmm.forms import compile_expression, quadrature_points, quadrature_weights
 from hmm.grid.layout import VoxelGrid
 from hmm.grid.solver import GridSolver, GridTangent, PhaseTangent, PointTangent
-from hmm.linear import PREFIX, AssembledSolver, MicroSolver, direct_options, iterative_options
+from hmm.linear import PREFIX, AssembledSolver, MicroSolver, direct_options, iterative_options, reuse_options
 
 if TYPE_CHECKING:
     from hmm.rve import RVE
 
-SOLVERS = ("auto", "direct", "iterative")
+SOLVERS = ("auto", "direct", "reuse", "iterative")
 
-DIRECT_LIMIT = {2: 100_000, 3: 8_000}
-"""Unknowns up to which ``solver="auto"`` factorizes, by dimension of the cell."""
+DIRECT_LIMIT = {2: 200_000, 3: 15_000}
+"""Unknowns up to which ``solver="auto"`` factorizes a tangent, by dimension of the cell.
+
+That is where a plastic FE2 point (one Newton step and one consistent tangent) costs as much either way; see
+``python benchmarks solvers``. Without tangents (``rve.solve(..., tangent=False)``) iterations win much earlier.
+"""
+
+GRID_LIMIT = {2: 50_000, 3: 1_000}
+"""The same on a periodic grid of voxels."""
 
 
 def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -> MicroSolver:
@@ -47,7 +57,7 @@ def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -
     rve
         The microproblem, its forms compiled.
     solver
-        ``"direct"``, ``"iterative"`` or ``"auto"``.
+        ``"direct"``, ``"reuse"``, ``"iterative"`` or ``"auto"``.
     options
         PETSc options without prefix; if they name a ``ksp_type`` or ``pc_type`` the choice is theirs.
 
@@ -60,12 +70,15 @@ def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -
         raise InputError(f"solver {solver!r} is unknown: choose one of {', '.join(map(repr, SOLVERS))}")
     options = dict(options or {})
     chosen = any(key in options or PETSc.Options().hasName(PREFIX + key) for key in ("ksp_type", "pc_type"))
-    large = rve.reduced.size_global > DIRECT_LIMIT[rve.cell.dim]
+    limit = GRID_LIMIT if _fits_grid(rve) else DIRECT_LIMIT
+    large = rve.reduced.size_global > limit[rve.cell.dim]
     if chosen or solver == "direct" or (solver == "auto" and not large):
         plain = rve.reduced.constraint.multipliers.size == 0
         return AssembledSolver(
             rve.reduced, rve.tangent_form, rve.is_symmetric, direct_options(rve.is_symmetric, plain) | options
         )
+    if solver == "reuse":
+        return _reusing_solver(rve, options)
     if _fits_grid(rve):
         return _grid_solver(rve, {"ksp_rtol": 1e-8, "ksp_max_it": 2000} | options)
     if rve.reduced.constraint.multipliers.size:
@@ -75,6 +88,24 @@ def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -
     )
     assembled.set_near_nullspace(_rigid_motions(rve, assembled.matrix))
     return assembled
+
+
+def _reusing_solver(rve: RVE, options: Mapping[str, object]) -> AssembledSolver:
+    """CG whose preconditioner is the factorization of the undeformed cell, shared by all points."""
+    plain = rve.reduced.constraint.multipliers.size == 0
+    if not plain:
+        raise InputError("constraint 'minimal' makes the tangent indefinite: take solver='direct'")
+    reusing = AssembledSolver(
+        rve.reduced,
+        rve.tangent_form,
+        rve.is_symmetric,
+        reuse_options(rve.is_symmetric, plain) | options,
+        keep_first=True,
+    )
+    rve.load_history(np.zeros(rve.n_history))
+    rve.load(np.zeros(rve.n_unknowns), rve.reference)
+    reusing.update()
+    return reusing
 
 
 def _fits_grid(rve: RVE) -> bool:
@@ -114,7 +145,7 @@ def _moduli(rve: RVE, grid: VoxelGrid, points: NDArray[np.float64]) -> Callable[
         cells = rve.cell.phase_tags.find(tag).astype(np.int32)
         expression = compile_expression(vector, points)
         values[grid.cell[cells]] = expression.eval(rve.cell.mesh, cells)
-        if extract_coefficients(vector):
+        if extract_coefficients(vector) or len(extract_constants(vector)) > 1:  # one is the nothing of `_phase_moduli`
             changing.append((grid.cell[cells], cells, expression))
 
     def collect() -> NDArray[np.float64]:
