@@ -17,7 +17,7 @@ HEADLESS := MPLBACKEND=Agg PYVISTA_OFF_SCREEN=true
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint demos-quick clean
+.PHONY: help setup demo test lint demos-quick bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ lint: setup ## ruff check, ruff format --check, mypy
 
 demos-quick: setup ## run every demo with --quick, the main one on 2 ranks too
 	@$(HEADLESS) scripts/run-demos $(MAIN_DEMO)
+
+bench: setup ## measure side by side (ARGS: names of benchmarks; takes a quarter of an hour)
+	$(BIN)/python benchmarks $(ARGS)
 
 clean: ## remove $(VENV) if make made it, and the caches of the tools
 	@if [ -e '$(VENV)/.hmm-environment' ]; then rm -rf '$(VENV)'; fi

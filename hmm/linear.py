@@ -210,6 +210,7 @@ class AssembledSolver:
         """Solve for all columns of the dense matrix `rhs`, into the dense matrix `solution`; at once if direct."""
         if self.ksp.getType() == PETSc.KSP.Type.PREONLY:
             self.ksp.matSolve(rhs, solution)
+            self._check()
             return
         columns, out = rhs.getDenseArray(), solution.getDenseArray()
         for k in range(columns.shape[1]):  # matSolve reports on the last column only
