@@ -142,19 +142,23 @@ def solvers(repeats: int) -> None:
 
 def growth(repeats: int) -> None:
     """Time and memory against the number of macro points, and against the size of the cell."""
-    grids = [(4, 2), (8, 4), (16, 8), (34, 16)]
-    runs = {grid: [job("fe2", "monolithic", *grid, 0.15, 2) for _ in range(repeats)] for grid in grids}
-    _growth_table("macro points (cell of 506 unknowns, 2 steps)", "points", runs.values())
+    blocks = [job_runs("sheared_block", n, repeats=repeats) for n in (5, 10, 20, 40)]
+    _growth_table("macro points, all plastic alike", "points", blocks)
     sizes = [0.15, 0.075, 0.0375, 0.01875]
-    cells = {h: [job("rve_step", h, 40) for _ in range(repeats)] for h in sizes}
-    _growth_table("cell size (one step)", "unknowns", cells.values())
+    cells = [job_runs("rve_step", h, 40, repeats=repeats) for h in sizes]
+    _growth_table("cell size, one step of a point", "unknowns", cells)
 
 
-def _growth_table(title: str, key: str, runs: object) -> None:
+def job_runs(*arguments: object, repeats: int) -> list[dict]:
+    """The same job `repeats` times."""
+    return [job(str(arguments[0]), *arguments[1:]) for _ in range(repeats)]
+
+
+def _growth_table(title: str, key: str, runs: list[list[dict]]) -> None:
     points = [medians(r) for r in runs]
     x, t = np.array([p[key] for p in points]), np.array([p["seconds"] for p in points])
     exponent = np.polyfit(np.log(x), np.log(t), 1)[0]
-    rows = [[int(p[key]), p["seconds"], 1e3 * p["seconds"] / p[key], p.get("peak_mb", float("nan"))] for p in points]
+    rows = [[int(p[key]), p["seconds"], 1e3 * p["seconds"] / p[key], p.get("peak_mb", "")] for p in points]
     table(f"Growth with {title}: time ~ n^{exponent:.2f}", [key, "s", "ms each", "peak MB"], rows)
 
 

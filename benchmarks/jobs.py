@@ -75,6 +75,30 @@ def fe2(algorithm: str = "monolithic", nx: int = 8, ny: int = 4, h: float = 0.07
     }
 
 
+def sheared_block(n: int = 8, h: float = 0.15) -> dict:
+    """FE2 of n x n split squares in simple shear: every point yields alike, so that only their number grows."""
+    rve = fibre_rve(baseline_cell(h))
+    domain = mesh.create_unit_square(MPI.COMM_SELF, n, n)
+    V = fem.functionspace(domain, ("Lagrange", 1, (2,)))
+    u, v = fem.Function(V), ufl.TestFunction(V)
+    hom = hmm.Homogenizer(rve, ufl.sym(ufl.grad(u)), degree=1)
+    top = fem.Constant(domain, 0.0)
+
+    def held(axis: int, where) -> np.ndarray:
+        return fem.locate_dofs_geometrical((V.sub(axis), V.sub(axis).collapse()[0]), where)[0]
+
+    flat = fem.dirichletbc(0.0, held(1, lambda x: x[0] > -1), V.sub(1))
+    bottom = fem.dirichletbc(0.0, held(0, lambda x: np.isclose(x[1], 0)), V.sub(0))
+    moved = fem.dirichletbc(top, held(0, lambda x: np.isclose(x[1], 1)), V.sub(0))
+    F = ufl.inner(hom.stress, ufl.sym(ufl.grad(v))) * hom.dx
+    problem = hmm.MacroProblem(F, u, hom, bcs=[flat, bottom, moved])
+    start = time.perf_counter()
+    for _ in hmm.steps(problem, top, 0.01, 3):
+        pass
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "points": hom.n_points, "peak_mb": peak_mb(), **vars(hom.count)}
+
+
 def rve_step(h: float = 0.075, repeats: int = 200) -> dict:
     """One plastic step of a point, and the floor: DOLFINx assembly, MUMPS and the solves of its factorization alone."""
     from hmm.algorithms import Counters, monolithic
@@ -221,7 +245,7 @@ def memory(points: int = 10_000, h: float = 0.075) -> dict:
     }
 
 
-ALL = (fe2, rve_step, profile, memory, voxel_elastic, conforming_elastic, voxel_plastic, linear_solver)
+ALL = (fe2, sheared_block, rve_step, profile, memory, voxel_elastic, conforming_elastic, voxel_plastic, linear_solver)
 JOBS = {f.__name__: f for f in ALL}
 
 

@@ -16,6 +16,7 @@ Small is what a direct solver does faster: see `DIRECT_LIMIT`. With PETSc option
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from ufl.algorithms.analysis import extract_constants
 from hmm import tensors
 from hmm.errors import InputError
 from hmm.forms import compile_expression, quadrature_points, quadrature_weights
-from hmm.grid.layout import VoxelGrid
+from hmm.grid.layout import VoxelGrid, element_matrices
 from hmm.grid.solver import GridSolver, GridTangent, PhaseTangent, PointTangent
 from hmm.linear import PREFIX, AssembledSolver, MicroSolver, direct_options, iterative_options, reuse_options
 
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from hmm.rve import RVE
 
 SOLVERS = ("auto", "direct", "reuse", "iterative")
+
+NAMING = ("ksp_type", "pc_type", "pc_factor_mat_solver_type")
+"""PETSc options that name a solver, and so take the choice from ``solver=``."""
 
 DIRECT_LIMIT = {2: 200_000, 3: 15_000}
 """Unknowns up to which ``solver="auto"`` factorizes a tangent, by dimension of the cell.
@@ -59,7 +63,7 @@ def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -
     solver
         ``"direct"``, ``"reuse"``, ``"iterative"`` or ``"auto"``.
     options
-        PETSc options without prefix; if they name a ``ksp_type`` or ``pc_type`` the choice is theirs.
+        PETSc options without prefix; if they name a solver (one of `NAMING`) the choice is theirs.
 
     Raises
     ------
@@ -69,19 +73,20 @@ def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -
     if solver not in SOLVERS:
         raise InputError(f"solver {solver!r} is unknown: choose one of {', '.join(map(repr, SOLVERS))}")
     options = dict(options or {})
-    chosen = any(key in options or PETSc.Options().hasName(PREFIX + key) for key in ("ksp_type", "pc_type"))
+    chosen = any(key in options or PETSc.Options().hasName(PREFIX + key) for key in NAMING)
     limit = GRID_LIMIT if _fits_grid(rve) else DIRECT_LIMIT
     large = rve.reduced.size_global > limit[rve.cell.dim]
-    if chosen or solver == "direct" or (solver == "auto" and not large):
-        plain = rve.reduced.constraint.multipliers.size == 0
+    plain = rve.reduced.constraint.multipliers.size == 0
+    if chosen or solver == "direct" or (solver == "auto" and not (large and plain)):
         return AssembledSolver(
             rve.reduced, rve.tangent_form, rve.is_symmetric, direct_options(rve.is_symmetric, plain) | options
         )
     if solver == "reuse":
         return _reusing_solver(rve, options)
     if _fits_grid(rve):
-        return _grid_solver(rve, {"ksp_rtol": 1e-8, "ksp_max_it": 2000} | options)
-    if rve.reduced.constraint.multipliers.size:
+        with suppress(InputError):  # coefficients of too many values for a matrix each: multigrid then
+            return _grid_solver(rve, {"ksp_rtol": 1e-8, "ksp_max_it": 2000} | options)
+    if not plain:
         raise InputError("constraint 'minimal' makes the tangent indefinite: take solver='direct'")
     assembled = AssembledSolver(
         rve.reduced, rve.tangent_form, rve.is_symmetric, iterative_options(rve.is_symmetric) | options
@@ -90,7 +95,7 @@ def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -
     return assembled
 
 
-def _reusing_solver(rve: RVE, options: Mapping[str, object]) -> AssembledSolver:
+def _reusing_solver(rve: RVE, options: dict[str, object]) -> AssembledSolver:
     """CG whose preconditioner is the factorization of the undeformed cell, shared by all points."""
     plain = rve.reduced.constraint.multipliers.size == 0
     if not plain:
@@ -114,11 +119,15 @@ def _fits_grid(rve: RVE) -> bool:
     corners = 2**rve.cell.dim
     alike = rve.cell.grid is not None and rve.cell.comm.size == 1 and space.dofmap.list.shape[1] == corners
     known = rve.is_linear or bool(rve.law)
-    return alike and known and rve.is_symmetric and rve.reduced.constraint.name == "periodic"
+    volume_only = rve.tangent_form.form.integral_types == {fem.IntegralType.cell}
+    return alike and known and volume_only and rve.is_symmetric and rve.reduced.constraint.name == "periodic"
 
 
 def _grid_solver(rve: RVE, options: Mapping[str, object]) -> GridSolver:
     grid = VoxelGrid.from_space(rve.w.function_space, rve.cell.lattice, np.asarray(rve.cell.origin))
+    form = rve.tangent_form.form
+    if rve.is_linear and form.ufcx_form.num_coefficients:
+        element_matrices(form, grid)
     tangent: GridTangent = PhaseTangent(grid, rve.tangent_form) if rve.is_linear else _point_tangent(rve, grid)
     return GridSolver(grid, rve.reduced.constraint.blocks, tangent, options)
 

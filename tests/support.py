@@ -12,19 +12,19 @@ CONSTRAINTS = ("minimal", "periodic", "dirichlet")
 TIGHT = hmm.NewtonOptions(rtol=1e-12)
 
 
-def strain_rve(cell, law, constraint="periodic", degree=1):
-    """A small-strain RVE with tight micro tolerances."""
+def strain_rve(cell, law, constraint="periodic", degree=1, **options):
+    """A small-strain RVE with tight micro tolerances; `options` go to `hmm.RVE`."""
     w, E = hmm.fluctuation(cell, degree=degree), hmm.macro_strain(cell)
-    return hmm.RVE(cell, w, E, law=law, constraint=constraint, newton_options=TIGHT)
+    return hmm.RVE(cell, w, E, law=law, constraint=constraint, newton_options=TIGHT, **options)
 
 
-def conduction_rve(cell, conductivity, degree=1):
-    """A heat conduction RVE, energy ``k/2 |grad T|^2``; `conductivity` by phase name."""
+def conduction_rve(cell, conductivity, degree=1, **options):
+    """A heat conduction RVE, energy ``k/2 |grad T|^2``; `conductivity` by phase name, `options` go to `hmm.RVE`."""
     T, G = hmm.fluctuation(cell, degree=degree, shape=()), hmm.macro_gradient(cell)
     g, dx = G.local(T), cell.measure(quadrature_degree=2 * degree)
     k = {phase: fem.Constant(cell.mesh, float(conductivity[phase])) for phase in cell.phases}
     energy = sum(k[phase] / 2 * ufl.inner(g, g) * dx(tag) for phase, tag in cell.phases.items())
-    return hmm.RVE(cell, T, G, energy=energy, newton_options=TIGHT)
+    return hmm.RVE(cell, T, G, energy=energy, newton_options=TIGHT, **options)
 
 
 def neo_hookean(F, mu, lam):

@@ -75,7 +75,10 @@ def _checked(labels: ArrayLike, phases: Mapping[str, int]) -> NDArray[np.int64]:
 
 
 def _edges(spacing: float | Sequence[float] | None, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    edges = np.broadcast_to(np.asarray(1.0 / max(shape) if spacing is None else spacing, dtype=float), len(shape))
+    given = np.asarray(1.0 / max(shape) if spacing is None else spacing, dtype=float)
+    if given.shape not in ((), (len(shape),)):
+        raise InputError(f"spacing = {spacing} does not fit labels of shape {shape}: give one number, or one per axis")
+    edges = np.broadcast_to(given, len(shape))
     for edge in edges:
         check_range("spacing", float(edge), 0.0, float("inf"), "give positive voxel edge lengths")
     return edges.copy()

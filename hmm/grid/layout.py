@@ -119,7 +119,7 @@ def element_matrices(form: fem.Form, grid: VoxelGrid) -> tuple[Floats, NDArray[n
         values.append(distinct)
     kinds, first, inverse = np.unique(group, axis=0, return_index=True, return_inverse=True)
     if len(kinds) > 256:
-        raise InputError(f"{len(kinds)} different element matrices, at most 256 are kept: assemble the matrix instead")
+        raise InputError(f"{len(kinds)} different element matrices, at most 256 are kept: take solver='direct'")
     phase = np.empty(grid.size, dtype=np.uint8)
     phase[grid.cell] = inverse.ravel()
     nd = len(grid.corner) * grid.block
