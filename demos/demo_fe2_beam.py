@@ -106,7 +106,8 @@ def solve(beam: Beam, steps: int, output: Path) -> tuple[list[tuple[float, float
     """Bend the beam, writing and printing each step; the (deflection, reaction) pairs and the energies."""
     hom, balance = beam.hom, EnergyBalance(beam)
     curve = [(0.0, 0.0)]
-    columns = ["step", "deflection", "reaction", "macro iterations", "RVE solves", "factorizations", "largest p"]
+    columns = ["step", "deflection", "reaction", "macro iterations", "RVE solves", "skipped"]
+    columns += ["residuals", "factorizations", "right-hand sides", "largest p"]
     row = hmm.report.live_table(hom.comm, columns)
     with hmm.Output(output, hom, beam.u) as results:
         results.write(0)
@@ -118,7 +119,8 @@ def solve(beam: Beam, steps: int, output: Path) -> tuple[list[tuple[float, float
             worst = hmm.worst_point(hom, hom.point_average("matrix", "p"))
             micro = step.stats.micro
             iterations = step.stats.iterations
-            row(step.number, step.load, reaction, iterations, micro.solves, micro.factorizations, worst.value)
+            work = (micro.solves, micro.skipped, micro.residuals, micro.factorizations, micro.right_hand_sides)
+            row(step.number, step.load, reaction, iterations, *work, worst.value)
     return curve, balance
 
 

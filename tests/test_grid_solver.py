@@ -255,3 +255,17 @@ def test_ranks_that_compile_at_once(tmp_path, monkeypatch):
     assert y == pytest.approx(3 * u - sum(neighbours) / 3, abs=1e-14)  # stencil 8/3 in the middle, -1/3 round it
     MPI.COMM_WORLD.barrier()
     assert [path.suffix for path in folder.iterdir()] == [".so"]
+
+
+def test_a_compiler_that_cannot_build_the_loops(monkeypatch, tmp_path):
+    """One line that says which compilers can, and what to do without one; nothing is left in the cache."""
+    from hmm.errors import EnvironmentMismatch
+    from hmm.grid import kernels
+
+    monkeypatch.setattr(kernels, "SOURCE", "#error no such compiler\n")
+    monkeypatch.setattr(kernels, "get_options", lambda: {"cache_dir": tmp_path})
+    kernels.kernel.cache_clear()
+    with pytest.raises(EnvironmentMismatch, match=r"GCC 12, Clang 15 or newer; or take solver='direct'"):
+        kernels.kernel(3, 3)
+    kernels.kernel.cache_clear()
+    assert list(tmp_path.iterdir()) == []

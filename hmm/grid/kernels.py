@@ -16,6 +16,8 @@ import numpy as np
 from dolfinx.jit import get_options
 from numpy.typing import NDArray
 
+from hmm.errors import EnvironmentMismatch
+
 DECLARATION = """
 void apply(const int* n, const uint8_t* phase, const double* K, const double* u, double* y);
 void symbol_real_d(int64_t n, const double* G, double* x);
@@ -51,12 +53,25 @@ def kernel(
         builder.cdef(declaration)
         builder.set_source(name, header + SOURCE, extra_compile_args=FLAGS)
         with tempfile.TemporaryDirectory(dir=folder) as work:
-            os.replace(builder.compile(tmpdir=work), target)
+            os.replace(_compile(builder, work), target)
     spec = importlib.util.spec_from_file_location(name, target)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def _compile(builder: Any, folder: str) -> str:
+    """Path of the compiled module; an `EnvironmentMismatch` if the C compiler cannot build it."""
+    import cffi
+
+    try:
+        return str(builder.compile(tmpdir=folder))
+    except cffi.VerificationError as error:
+        raise EnvironmentMismatch(
+            f"the C compiler cannot build the loops over voxels ({str(error).splitlines()[-1]}): "
+            "they need GCC 12, Clang 15 or newer; or take solver='direct'"
+        ) from None
 
 
 def _processor() -> str:
