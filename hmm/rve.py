@@ -87,6 +87,7 @@ class RVE:
         self.histories: dict[str, History] = {}
         if law is not None:
             _check_phases(cell, law)
+            _check_fields(w, self.inputs)
             R_w, R_E = self._residual_of_laws()
         else:
             R_w, R_E = self._residual_of_energy(energy)
@@ -434,3 +435,24 @@ def _check_phases(cell: Cell, law: Mapping[str, Law]) -> None:
     for phase in cell.phases:
         if phase not in law:
             raise InputError(f"phase {phase!r} has no law: add it to law={{...}}, which has {list(law)}")
+        if not isinstance(law[phase], Law):
+            raise InputError(
+                f"the law of phase {phase!r} is {law[phase]!r}: give one of hmm.laws, or your own hmm.laws.Law"
+            )
+
+
+def _check_fields(w: fem.Function, inputs: tuple[MacroInput, ...]) -> None:
+    """Raise `InputError` unless laws can be evaluated: one tensor input that the derivative of `w` adds to."""
+    macro = inputs[0]
+    if len(inputs) > 1 or len(macro.packing.shape) != 2:
+        raise InputError(
+            f"laws answer one macro strain or deformation gradient, not {', '.join(e.name for e in inputs)}: "
+            "write the problem as energy=..."
+        )
+    needed = macro.packing.shape[:1]
+    if w.ufl_shape != needed:
+        kind = f"a field of shape {w.ufl_shape}" if w.ufl_shape else "a scalar"
+        raise InputError(
+            f"a macro {macro.name} of shape {macro.packing.shape} needs a fluctuation of shape {needed}, "
+            f"and w is {kind}: make it with hmm.fluctuation(cell)"
+        )

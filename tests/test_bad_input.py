@@ -178,3 +178,18 @@ def test_import_without_dolfinx():
     assert result.stderr.startswith("error: hmm needs DOLFINx 0.11 and found none: install it with pip")
     assert "conda install" in result.stderr
     assert result.stderr.count("\n") == 1, "one line, no traceback"
+
+
+def bad_rve(cell, w=None, E=None, law=None):
+    law = {"matrix": law or hmm.laws.Elastic(1.0, 0.3), "fibre": hmm.laws.Elastic(1.0, 0.3)}
+    return hmm.RVE(cell, w or hmm.fluctuation(cell), E or hmm.macro_strain(cell), law=law)
+
+
+def test_laws_and_fields_that_do_not_fit():
+    cell = hmm.cells.fibre(0.3, mesh_size=0.25)
+    with pytest.raises(hmm.InputError, match=r"the law of phase 'matrix' is 'steel': give one"):
+        bad_rve(cell, law="steel")
+    with pytest.raises(hmm.InputError, match=r"not gradient: write the problem as energy"):
+        bad_rve(cell, E=hmm.macro_gradient(cell))
+    with pytest.raises(hmm.InputError, match=r"needs a fluctuation of shape \(2,\), and w is a scalar"):
+        bad_rve(cell, w=hmm.fluctuation(cell, shape=()))
