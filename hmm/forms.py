@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import basix
 import basix.ufl
 import numpy as np
@@ -25,17 +27,26 @@ def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float6
 
 
 class PackedForm:
-    """A compiled form; assembled with the values its constants and coefficients have at that time."""
+    """A form, compiled when first used; assembled with the values its constants and coefficients have at that time."""
 
     def __init__(self, form: ufl.Form) -> None:
-        self.form = compile_form(form)
+        self._ufl_form = form
         self._no_constants = not form.constants()
-        self._constants = fem.pack_constants(self.form)
         self._matrix: la.MatrixCSR | None = None
+
+    @cached_property
+    def form(self) -> fem.Form:
+        """The compiled form."""
+        return compile_form(self._ufl_form)
+
+    @cached_property
+    def _nothing(self) -> object:
+        """The packed constants of a form that has none."""
+        return fem.pack_constants(self.form)
 
     def packed(self) -> tuple[fem.Form, object, object]:
         """The form, its constants and its coefficients as they are now."""
-        constants = self._constants if self._no_constants else fem.pack_constants(self.form)
+        constants = self._nothing if self._no_constants else fem.pack_constants(self.form)
         return self.form, constants, fem.pack_coefficients(self.form)
 
     def assemble(self, vector: NDArray[np.float64]) -> None:

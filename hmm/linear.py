@@ -54,10 +54,10 @@ def iterative_options(symmetric: bool) -> dict[str, object]:
     }
 
 
-def reuse_options(symmetric: bool, well_scaled: bool) -> dict[str, object]:
+def reuse_options(symmetric: bool) -> dict[str, object]:
     """PETSc options of CG (GMRES if not symmetric) preconditioned by a factorization that is kept."""
     krylov = {key: value for key, value in iterative_options(symmetric).items() if key.startswith("ksp_")}
-    return direct_options(symmetric, well_scaled) | krylov
+    return direct_options(symmetric, well_scaled=True) | krylov
 
 
 def is_direct(options: Mapping[str, object]) -> bool:

@@ -33,7 +33,7 @@ class Response:
     vector
         Shape (m,); packed macroscopic response ``Sigma`` (Mandel for stress).
     tangent
-        Shape (m, m); packed consistent tangent ``A = d Sigma / d E``.
+        Shape (m, m); packed consistent tangent ``A = d Sigma / d E``, or NaN if it was not asked for.
     state
         The state at the end of the step; pass it to the next `RVE.solve`.
     iterations

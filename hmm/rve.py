@@ -260,10 +260,9 @@ class RVE:
         With laws, ``R_E`` is the sum of nodal forces times position (Kouznetsova et al. 2001, eq. 19), which are at
         hand; with a general energy it is assembled.
         """
-        vector = np.zeros(self.n_inputs)
         if self._affine is not None:
             return self.reduced.sum(self._affine @ self._forces) / self.cell.volume
-        start = 0
+        vector, start = np.zeros(self.n_inputs), 0
         for e, form in zip(self.inputs, self._R_E, strict=True):
             form.assemble(vector[start : start + e.size])
             start += e.size
@@ -442,12 +441,11 @@ def _check_phases(cell: Cell, law: Mapping[str, Law]) -> None:
 
 
 def _check_fields(w: fem.Function, inputs: tuple[MacroInput, ...]) -> None:
-    """Raise `InputError` unless laws can be evaluated: one tensor input that the derivative of `w` adds to."""
+    """Raise `InputError` unless laws can be evaluated: one strain, which the derivative of `w` adds to."""
     macro = inputs[0]
-    if len(inputs) > 1 or len(macro.packing.shape) != 2:
+    if len(inputs) > 1 or not macro.packing.symmetric:
         raise InputError(
-            f"laws answer one macro strain or deformation gradient, not {', '.join(e.name for e in inputs)}: "
-            "write the problem as energy=..."
+            f"laws answer one macro strain, not {', '.join(e.name for e in inputs)}: write the problem as energy=..."
         )
     needed = macro.packing.shape[:1]
     if w.ufl_shape != needed:

@@ -81,13 +81,13 @@ def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -
         return AssembledSolver(
             rve.reduced, rve.tangent_form, rve.is_symmetric, direct_options(rve.is_symmetric, plain) | options
         )
+    if not plain:
+        raise InputError("constraint 'minimal' makes the tangent indefinite: take solver='direct'")
     if solver == "reuse":
         return _reusing_solver(rve, options)
     if _fits_grid(rve):
         with suppress(InputError):  # coefficients of too many values for a matrix each: multigrid then
             return _grid_solver(rve, {"ksp_rtol": 1e-8, "ksp_max_it": 2000} | options)
-    if not plain:
-        raise InputError("constraint 'minimal' makes the tangent indefinite: take solver='direct'")
     assembled = AssembledSolver(
         rve.reduced, rve.tangent_form, rve.is_symmetric, iterative_options(rve.is_symmetric) | options
     )
@@ -97,16 +97,8 @@ def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -
 
 def _reusing_solver(rve: RVE, options: dict[str, object]) -> AssembledSolver:
     """CG whose preconditioner is the factorization of the undeformed cell, shared by all points."""
-    plain = rve.reduced.constraint.multipliers.size == 0
-    if not plain:
-        raise InputError("constraint 'minimal' makes the tangent indefinite: take solver='direct'")
-    reusing = AssembledSolver(
-        rve.reduced,
-        rve.tangent_form,
-        rve.is_symmetric,
-        reuse_options(rve.is_symmetric, plain) | options,
-        keep_first=True,
-    )
+    wanted = reuse_options(rve.is_symmetric) | options
+    reusing = AssembledSolver(rve.reduced, rve.tangent_form, rve.is_symmetric, wanted, keep_first=True)
     rve.load_history(np.zeros(rve.n_history))
     rve.load(np.zeros(rve.n_unknowns), rve.reference)
     reusing.update()

@@ -191,5 +191,7 @@ def test_laws_and_fields_that_do_not_fit():
         bad_rve(cell, law="steel")
     with pytest.raises(hmm.InputError, match=r"not gradient: write the problem as energy"):
         bad_rve(cell, E=hmm.macro_gradient(cell))
+    with pytest.raises(hmm.InputError, match=r"laws answer one macro strain, not deformation gradient"):
+        bad_rve(cell, E=hmm.macro_deformation_gradient(cell))
     with pytest.raises(hmm.InputError, match=r"needs a fluctuation of shape \(2,\), and w is a scalar"):
         bad_rve(cell, w=hmm.fluctuation(cell, shape=()))
