@@ -7,7 +7,7 @@ load_stack()
 from hmm import cells, checks, laws, plot, report  # noqa: E402
 from hmm.cell import Cell  # noqa: E402
 from hmm.errors import ConvergenceError, HMMError, InputError  # noqa: E402
-from hmm.fields import fluctuation, macro_deformation_gradient, macro_gradient, macro_strain  # noqa: E402
+from hmm.fields import fluctuation, macro_deformation_gradient, macro_gradient, macro_strain, macro_temperature  # noqa: E402
 from hmm.homogenizer import Homogenizer  # noqa: E402
 from hmm.io import (  # noqa: E402
     LocalFields,
@@ -50,6 +50,7 @@ __all__ = [
     "macro_deformation_gradient",
     "macro_gradient",
     "macro_strain",
+    "macro_temperature",
     "plot",
     "point_fields",
     "report",

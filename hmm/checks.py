@@ -32,8 +32,11 @@ def hill_mandel_defect(rve: RVE, response: Response) -> float:
     """
     macro = float(np.concatenate([e.function.x.array for e in rve.inputs]) @ response.vector)
     if rve.law:
-        strain = tensors.embed(rve.local())
-        micro = sum(rve.average(ufl.inner(rve.local_stress(phase), strain), phase) for phase in rve.law)
+        work = {
+            phase: sum(ufl.inner(rve.local_response(phase, e.name), tensors.embed(e.local(rve.w))) for e in rve.inputs)
+            for phase in rve.law
+        }
+        micro = sum(rve.average(value, phase) for phase, value in work.items())
     else:
         micro = macro + float(rve.reduced.sum(rve.residual() @ response.state.z)) / rve.cell.volume
     return abs(micro - macro) / (abs(macro) or 1.0)

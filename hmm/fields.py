@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import ufl
@@ -40,6 +40,10 @@ def fluctuation(cell: Cell, degree: int = 1, shape: tuple[int, ...] | None = Non
     return fem.Function(space, name="w")
 
 
+Operator = Callable[[ufl.core.expr.Expr], ufl.core.expr.Expr]
+"""From a fluctuation to the local field it adds to."""
+
+
 @dataclass(frozen=True, eq=False)
 class MacroInput:
     """One macroscopic input ``E``: real numbers on the cell and the tensor they stand for.
@@ -51,24 +55,27 @@ class MacroInput:
     packing
         How they are packed.
     operator
-        The derivative of the fluctuation that adds to it, such as ``lambda w: sym(grad(w))``.
+        The derivative of the fluctuation that adds to it, such as ``lambda w: sym(grad(w))``, or None if nothing does.
     name
-        What it is, for messages, such as ``"strain"``.
+        What it is, such as ``"strain"``: the name by which laws ask for the local field.
     response
         Name of the conjugate response, such as ``"stress"``.
     reference
         The packed value of the undeformed state.
     affine
         The field whose derivative is the input, such as ``lambda E, x: dot(E, x)``: ``operator(affine(E, x)) = E``.
+    out_of_plane
+        What a tensor of a 2D cell has in the entry 33 when laws get it: 0 for a strain, 1 for a deformation gradient.
     """
 
     function: fem.Function
     packing: Packing
-    operator: Callable[[ufl.core.expr.Expr], ufl.core.expr.Expr]
+    operator: Operator | None
     name: str
     response: str
     reference: NDArray[np.float64]
     affine: Callable[[ufl.core.expr.Expr, ufl.core.expr.Expr], ufl.core.expr.Expr] = ufl.dot
+    out_of_plane: float = 0.0
 
     @property
     def tensor(self) -> ufl.core.expr.Expr:
@@ -82,36 +89,50 @@ class MacroInput:
 
     def local(self, w: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         """The local field ``E + D w`` as a UFL tensor."""
-        return self.tensor + self.operator(w)
+        return self.tensor if self.operator is None else self.tensor + self.operator(w)
+
+    def local_3d(self, w: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
+        """The local field as laws get it: tensors have the shape (3, 3) in 2D cells too."""
+        return tensors.embed(self.local(w), self.out_of_plane)
+
+    def variation(self, v: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
+        """What a variation `v` of the fluctuation adds to `local_3d`; there must be an operator."""
+        assert self.operator is not None
+        return tensors.embed(self.operator(v))
+
+    def macro_variation(self, v: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
+        """What a variation `v` of the packed numbers adds to `local_3d`."""
+        return tensors.embed(self.packing.unpack(v))
 
 
 def macro_strain(cell: Cell) -> MacroInput:
     """Small macroscopic strain ``E`` (symmetric, dimensionless); its response is the macroscopic Cauchy stress."""
     packing = tensors.symmetric(cell.dim)
-    return _macro_input(cell, packing, lambda w: ufl.sym(ufl.grad(w)), "strain", "stress", np.zeros(packing.size))
+    return _macro_input(cell, packing, lambda w: ufl.sym(ufl.grad(w)), "strain", "stress")
 
 
 def macro_deformation_gradient(cell: Cell) -> MacroInput:
     """Macroscopic deformation gradient ``F``; its response is the first Piola-Kirchhoff stress ``P``."""
     packing = tensors.general(cell.dim, cell.dim)
-    identity = np.eye(cell.dim).ravel()
-    return _macro_input(cell, packing, ufl.grad, "deformation gradient", "first Piola-Kirchhoff stress", identity)
+    F = _macro_input(cell, packing, ufl.grad, "deformation_gradient", "first Piola-Kirchhoff stress")
+    F.reference[:] = F.function.x.array[:] = np.eye(cell.dim).ravel()
+    return replace(F, out_of_plane=1.0)
 
 
 def macro_gradient(cell: Cell) -> MacroInput:
     """Macroscopic gradient of a scalar (per mesh unit); its response is the conjugate of it in the energy."""
-    packing = tensors.general(cell.dim)
-    return _macro_input(cell, packing, ufl.grad, "gradient", "flux", np.zeros(packing.size))
+    return _macro_input(cell, tensors.general(cell.dim), ufl.grad, "gradient", "flux")
 
 
-def _macro_input(
-    cell: Cell,
-    packing: Packing,
-    operator: Callable[[ufl.core.expr.Expr], ufl.core.expr.Expr],
-    name: str,
-    response: str,
-    reference: NDArray[np.float64],
-) -> MacroInput:
+def macro_temperature(cell: Cell) -> MacroInput:
+    """Macroscopic temperature ``T``, the same everywhere in the cell; its response is the conjugate of it.
+
+    A cell is small, so its temperature varies little within it; the variation along a macroscopic gradient is a
+    further input, `macro_gradient`.
+    """
+    return _macro_input(cell, tensors.general(), None, "temperature", "entropy")
+
+
+def _macro_input(cell: Cell, packing: Packing, operator: Operator | None, name: str, response: str) -> MacroInput:
     function = fem.Function(real_space(cell.mesh, packing.size), name=name)
-    function.x.array[:] = reference
-    return MacroInput(function, packing, operator, name, response, reference)
+    return MacroInput(function, packing, operator, name, response, np.zeros(packing.size))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hmm.cell import Cell
 from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_space, quadrature_weights
-from hmm.laws import Law, State
+from hmm.laws import Law, Local, State
 
 
 class History:
@@ -63,9 +63,9 @@ class History:
         """Copy a state row, shape (size,), into the forms' coefficient."""
         self.function.x.array[self._slots] = row
 
-    def compile_update(self, strain: ufl.core.expr.Expr) -> None:
-        """Compile the law's update for the local `strain` field, shape (3, 3)."""
-        new = self.law.update(strain, self.old)
+    def compile_update(self, at: Local) -> None:
+        """Compile the law's update for the local fields."""
+        new = self.law.update(at)
         packed = [self.packings[name].pack(new[name]) for name in self.packings]
         vector = ufl.as_vector([part[k] for part in packed for k in range(part.ufl_shape[0])])
         self._update = compile_expression(vector, self._points)

@@ -138,6 +138,7 @@ class Homogenizer:
         bool
             Whether every point of every rank answered; if not, `failures` says where and why, on all ranks alike.
         """
+        self.rve.check_time_step()
         failed: list[tuple[int, str]] = []
         for p, E in enumerate(self.macro_inputs()):
             if reason := self._answer(p, E):

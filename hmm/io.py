@@ -332,7 +332,7 @@ def _stress_fields(rve: RVE) -> dict[str, fem.Function]:
     points = quadrature_points(mesh, degree)
     for phase, tag in rve.cell.phases.items():
         cells = np.intersect1d(rve.cell.phase_tags.find(tag), owned_cells(mesh)).astype(np.int32)
-        sigma = rve.local_stress(phase)
+        sigma = rve.local_response(phase)
         s = ufl.dev(sigma)
         values = ufl.as_vector([*(sigma[i, j] for i in range(3) for j in range(3)), ufl.sqrt(1.5 * ufl.inner(s, s))])
         at_points = compile_expression(values, points).eval(mesh, cells)

@@ -10,14 +10,13 @@ import ufl
 from dolfinx import fem
 from numpy.typing import ArrayLike, NDArray
 
-from hmm import tensors
 from hmm.cell import Cell
 from hmm.constraints import constrain
 from hmm.errors import ConvergenceError, InputError
 from hmm.fields import MacroInput
 from hmm.forms import PackedForm, compile_expression, compile_form, default_quadrature_degree, depends_on
 from hmm.history import History
-from hmm.laws import Law
+from hmm.laws.base import Law, Local, responses
 from hmm.newton import NewtonOptions, newton
 from hmm.reduced import ReducedSystem
 from hmm.response import Condensed, PointState, Response
@@ -77,6 +76,7 @@ class RVE:
         petsc_options: Mapping[str, object] | None = None,
     ) -> None:
         self.cell, self.w = cell, w
+        self._dt = fem.Constant(cell.mesh, 0.0)
         self.inputs = (E,) if isinstance(E, MacroInput) else tuple(E)
         self.newton_options = newton_options or NewtonOptions()
         self.quadrature_degree = quadrature_degree or default_quadrature_degree(w.function_space)
@@ -87,7 +87,7 @@ class RVE:
         self.histories: dict[str, History] = {}
         if law is not None:
             _check_phases(cell, law)
-            _check_fields(w, self.inputs)
+            _check_fields(w, self.inputs, law)
             R_w, R_E = self._residual_of_laws()
         else:
             R_w, R_E = self._residual_of_energy(energy)
@@ -125,9 +125,22 @@ class RVE:
         """The virgin state: no fluctuation, internal variables zero."""
         return PointState(np.zeros(self.n_unknowns), np.zeros(self.n_history))
 
+    @property
+    def time_step(self) -> float:
+        """Duration of the step, in the unit of time of the laws' parameters; laws without rates do not ask for it."""
+        return float(self._dt.value)
+
+    @time_step.setter
+    def time_step(self, dt: float) -> None:
+        if not 0 <= dt < float("inf"):
+            raise InputError(f"time step {dt} must be zero or more, and finite")
+        np.copyto(self._dt.value, dt)
+
     # -- for users -------------------------------------------------------------------------------------------------
 
-    def solve(self, E: ArrayLike, state: PointState | None = None, tangent: bool = True) -> Response:
+    def solve(
+        self, E: ArrayLike, state: PointState | None = None, tangent: bool = True, dt: float | None = None
+    ) -> Response:
         """Solve the cell for a macroscopic input.
 
         Parameters
@@ -138,6 +151,8 @@ class RVE:
             State at the start of the step; virgin by default. Not modified.
         tangent
             Whether to compute the consistent tangent; without it, the response's is filled with NaN.
+        dt
+            Duration of the step, for laws with rates; by default what `time_step` is.
 
         Returns
         -------
@@ -152,6 +167,9 @@ class RVE:
         ConvergenceError
             If Newton's method does not converge.
         """
+        if dt is not None:
+            self.time_step = dt
+        self.check_time_step()
         state = state or self.initial_state()
         z = state.z.copy()
         self.load_history(state.history)
@@ -189,9 +207,20 @@ class RVE:
             e.packing.to_tensor(vector[..., end - e.size : end]) for e, end in zip(self.inputs, ends, strict=True)
         )
 
-    def local(self, phase: str | None = None) -> ufl.core.expr.Expr:
-        """The local strain-like field ``E + D w`` of the first macro input, as UFL; laws get it embedded in 3D."""
+    def check_time_step(self) -> None:
+        """Raise `InputError` if the laws ask for the duration of the step and it was not given."""
+        if self.has_rates and not self._dt.value:
+            raise InputError("a law depends on time, and the step has no duration: give dt=, or set time_step")
+
+    def local(self) -> ufl.core.expr.Expr:
+        """The local field ``E + D w`` of the first macro input, as UFL; laws get it embedded in 3D."""
         return self.inputs[0].local(self.w)
+
+    def at(self, phase: str) -> Local:
+        """What the law of a phase is given: local fields, old internal variables and time step, as UFL."""
+        history = self.histories.get(phase)
+        fields = {e.name: e.local_3d(self.w) for e in self.inputs}
+        return Local(fields, history.old if history else {}, self._dt)
 
     def average(self, expression: ufl.core.expr.Expr, phase: str | None = None) -> float:
         """Volume average over |Y| (voids counted) of a scalar UFL expression at the loaded state.
@@ -208,10 +237,17 @@ class RVE:
         value = fem.assemble_scalar(compile_form(form))
         return float(self.cell.comm.allreduce(value)) / self.cell.volume
 
-    def local_stress(self, phase: str) -> ufl.core.expr.Expr:
-        """Local stress of a phase, shape (3, 3), at the loaded state, as UFL."""
-        history = self.histories.get(phase)
-        return self.law[phase].stress(tensors.embed(self.local()), history.old if history else {})
+    def local_response(self, phase: str, field: str | None = None) -> ufl.core.expr.Expr:
+        """Local response of a phase at the loaded state, as UFL: a stress has shape (3, 3).
+
+        Parameters
+        ----------
+        phase
+            Name of the phase.
+        field
+            Name of the macro input it is conjugate to; the first one by default.
+        """
+        return responses(self.law[phase], self.at(phase))[field or self.inputs[0].name]
 
     # -- the loaded point ------------------------------------------------------------------------------------------
 
@@ -335,21 +371,22 @@ class RVE:
 
     def _residual_of_laws(self) -> tuple[ufl.Form, list[ufl.Form]]:
         v, tests = self._tests()
-        macro = self.inputs[0]
-        strain = tensors.embed(self.local())
-        integrands = {}
         for phase, law in self.law.items():
-            tag = self.cell.phases[phase]
             if law.internal(self.cell.dim):
-                history = History(self.cell, tag, law, self.quadrature_degree)
-                history.compile_update(strain)
-                self.histories[phase] = history
-            integrands[tag] = self.local_stress(phase)
-        along = {tag: tensors.embed(macro.operator(v)) for tag in integrands}
-        R_w = sum(ufl.inner(s, along[tag]) * self.measure(tag) for tag, s in integrands.items())
-        macro_test = tensors.embed(macro.packing.unpack(tests[0]))
-        R_E = sum(ufl.inner(s, macro_test) * self.measure(tag) for tag, s in integrands.items())
-        return R_w, [R_E]
+                self.histories[phase] = History(self.cell, self.cell.phases[phase], law, self.quadrature_degree)
+                self.histories[phase].compile_update(self.at(phase))
+        moved = [(e.name, e.variation(v)) for e in self.inputs if e.operator is not None]
+        R_w = self._work(moved)
+        R_E = [self._work([(e.name, e.macro_variation(t))]) for e, t in zip(self.inputs, tests, strict=True)]
+        return R_w, R_E
+
+    def _work(self, variations: list[tuple[str, ufl.core.expr.Expr]]) -> ufl.Form:
+        """Work of the phases' responses on variations of the local fields, given by name."""
+        return sum(
+            ufl.inner(responses(law, self.at(phase))[name], variation) * self.measure(self.cell.phases[phase])
+            for phase, law in self.law.items()
+            for name, variation in variations
+        )
 
     def _compile(self, R_w: ufl.Form, R_E: list[ufl.Form]) -> None:
         dw = ufl.TrialFunction(self.w.function_space)
@@ -360,6 +397,7 @@ class RVE:
         D = [[ufl.derivative(R, e.function, d) for e, d in pairs] for R in R_E]
         self.is_linear = not any(depends_on(form, variables) for form in [K, *(f for row in D for f in row)])
         self._parameters = _parameters([R_w, *R_E], variables)
+        self.has_rates = self._dt in self._parameters
         self._R_w = PackedForm(R_w)
         self._R_E = [PackedForm(R) for R in R_E]
         self.tangent_form = PackedForm(K)
@@ -387,17 +425,21 @@ class RVE:
     def _tangent_is_symmetric(self) -> bool:
         """Ask ``D``, the mean moduli, at deformations over many scales so that each branch of a law is met."""
         rng = np.random.default_rng(0)
+        state, symmetric = self.initial_state(), True
+        self.load_history(state.history)
         for scale in 10.0 ** np.arange(-6, 1):
-            self.load(np.zeros(self.n_unknowns), self.reference + scale * rng.normal(size=self.n_inputs))
+            self.load(state.z, self.reference + scale * rng.normal(size=self.n_inputs))
             D = self.reduced.sum(self._assemble_D())
-            if np.linalg.norm(D - D.T) > 1e-10 * np.linalg.norm(D):
-                return False
-        return True
+            symmetric = symmetric and bool(np.linalg.norm(D - D.T) <= 1e-10 * np.linalg.norm(D))
+            self.load_history(self.updated_history())
+        self.load_history(state.history)
+        return symmetric
 
     def _affine_fields(self) -> NDArray[np.float64] | None:
         """Dofs of the affine field of each unit macro input, shape (m, n_local); None if the space has none."""
         space = self.w.function_space
-        if space.ufl_element().embedded_superdegree < self.cell.mesh.geometry.cmaps[0].degree:
+        plain = len(self.inputs) == 1 and space.num_sub_spaces in (0, self.cell.dim)
+        if not plain or space.ufl_element().embedded_superdegree < self.cell.mesh.geometry.cmaps[0].degree:
             return None
         (e,) = self.inputs
         points = space.element.interpolation_points
@@ -440,15 +482,18 @@ def _check_phases(cell: Cell, law: Mapping[str, Law]) -> None:
             )
 
 
-def _check_fields(w: fem.Function, inputs: tuple[MacroInput, ...]) -> None:
-    """Raise `InputError` unless laws can be evaluated: one strain, which the derivative of `w` adds to."""
+def _check_fields(w: fem.Function, inputs: tuple[MacroInput, ...], law: Mapping[str, Law]) -> None:
+    """Raise `InputError` unless the laws answer just the macro inputs, and `w` has the derivatives that add to them."""
+    names = [e.name for e in inputs]
+    for phase, of_phase in law.items():
+        if set(of_phase.fields) != set(names):
+            raise InputError(
+                f"the law of phase {phase!r}, {type(of_phase).__name__}, answers {', '.join(of_phase.fields)}, but the "
+                f"macro inputs are {', '.join(names)}: take another law or other inputs, or write energy=..."
+            )
     macro = inputs[0]
-    if len(inputs) > 1 or not macro.packing.symmetric:
-        raise InputError(
-            f"laws answer one macro strain, not {', '.join(e.name for e in inputs)}: write the problem as energy=..."
-        )
-    needed = macro.packing.shape[:1]
-    if w.ufl_shape != needed:
+    needed = macro.packing.shape[:-1]
+    if len(inputs) == 1 and w.ufl_shape != needed:
         kind = f"a field of shape {w.ufl_shape}" if w.ufl_shape else "a scalar"
         raise InputError(
             f"a macro {macro.name} of shape {macro.packing.shape} needs a fluctuation of shape {needed}, "

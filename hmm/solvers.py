@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from hmm.errors import InputError
 from hmm.forms import compile_expression, quadrature_points, quadrature_weights
 from hmm.grid.layout import VoxelGrid, element_matrices
 from hmm.grid.solver import GridSolver, GridTangent, PhaseTangent, PointTangent
+from hmm.laws.base import responses
 from hmm.linear import PREFIX, AssembledSolver, MicroSolver, direct_options, iterative_options, reuse_options
 
 if TYPE_CHECKING:
@@ -110,7 +112,7 @@ def _fits_grid(rve: RVE) -> bool:
     space = rve.w.function_space
     corners = 2**rve.cell.dim
     alike = rve.cell.grid is not None and rve.cell.comm.size == 1 and space.dofmap.list.shape[1] == corners
-    known = rve.is_linear or bool(rve.law)
+    known = rve.is_linear or (bool(rve.law) and len(rve.inputs) == 1)
     volume_only = rve.tangent_form.form.integral_types == {fem.IntegralType.cell}
     return alike and known and volume_only and rve.is_symmetric and rve.reduced.constraint.name == "periodic"
 
@@ -127,6 +129,7 @@ def _grid_solver(rve: RVE, options: Mapping[str, object]) -> GridSolver:
 def _point_tangent(rve: RVE, grid: VoxelGrid) -> PointTangent:
     """The tangent ``sum of B^T C B`` of laws, moduli C evaluated by UFL at the quadrature points."""
     mesh, macro = rve.cell.mesh, rve.inputs[0]
+    assert macro.operator is not None
     points = quadrature_points(mesh, rve.quadrature_degree)
     one = np.zeros(1, dtype=np.int32)
     trial = ufl.TrialFunction(rve.w.function_space)
@@ -158,11 +161,11 @@ def _moduli(rve: RVE, grid: VoxelGrid, points: NDArray[np.float64]) -> Callable[
 
 
 def _phase_moduli(rve: RVE, phase: str) -> Any:
-    """Lower triangle of ``d stress / d strain`` of a phase, packed, as a UFL vector."""
-    macro, history = rve.inputs[0], rve.histories.get(phase)
+    """Lower triangle of the moduli ``d response / d field`` of a phase, packed, as a UFL vector."""
+    macro, at = rve.inputs[0], rve.at(phase)
     y = ufl.variable(macro.packing.pack(rve.local()))
-    strain = tensors.embed(macro.packing.unpack(y))
-    stress = rve.law[phase].stress(strain, history.old if history else {})
+    local = tensors.embed(macro.packing.unpack(y), macro.out_of_plane)
+    stress = responses(rve.law[phase], replace(at, fields={macro.name: local}))[macro.name]
     packed = macro.packing.pack(stress)
     C = expand_derivatives(ufl.diff(packed, y))
     nothing = fem.Constant(rve.cell.mesh, 0.0)  # lets moduli that are plain numbers know their mesh

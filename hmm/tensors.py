@@ -124,11 +124,12 @@ def general(*shape: int) -> Packing:
     return Packing(shape, indices, (1.0,) * len(indices))
 
 
-def embed(tensor: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
-    """The ``(3, 3)`` tensor of a ``(2, 2)`` one, zeros out of plane (plane strain); 3D tensors pass unchanged."""
-    if tensor.ufl_shape == (3, 3):
+def embed(tensor: ufl.core.expr.Expr, out_of_plane: float = 0.0) -> ufl.core.expr.Expr:
+    """The ``(3, 3)`` tensor of a ``(2, 2)`` one, `out_of_plane` in its entry 33; all others pass unchanged."""
+    if tensor.ufl_shape != (2, 2):
         return tensor
-    return ufl.as_tensor([[tensor[0, 0], tensor[0, 1], 0], [tensor[1, 0], tensor[1, 1], 0], [0, 0, 0]])
+    T = tensor
+    return ufl.as_tensor([[T[0, 0], T[0, 1], 0], [T[1, 0], T[1, 1], 0], [0, 0, out_of_plane]])
 
 
 def mandel_to_voigt(matrix: ArrayLike) -> NDArray[np.float64]:

@@ -179,13 +179,15 @@ class Scaled:
     def __init__(self, k):
         self.k = k
 
+    fields = ("strain",)
+
     def internal(self, dim):
         return {}
 
-    def stress(self, strain, old):
-        return self.k * Elastic(1.0, 0.2).stress(strain, {})
+    def response(self, at):
+        return self.k * Elastic(1.0, 0.2).stress(at.strain)
 
-    def update(self, strain, old):
+    def update(self, at):
         return {}
 
 

@@ -24,7 +24,7 @@ def porous():
 
 def average_stress(rve):
     """In-plane part of <sigma> over |Y|, shape (2, 2)."""
-    sigma = {phase: rve.local_stress(phase) for phase in rve.law}
+    sigma = {phase: rve.local_response(phase) for phase in rve.law}
     return np.array([[sum(rve.average(s[i, j], p) for p, s in sigma.items()) for j in range(2)] for i in range(2)])
 
 

@@ -63,7 +63,7 @@ EXACT_IN_ONE_STEP = {"e11", "gamma12", "gamma23"}
 
 def out_of_plane_stress(rve):
     """<s33> of a plane-strain cell."""
-    return sum(rve.average(rve.local_stress(phase)[2, 2], phase) for phase in rve.cell.phases)
+    return sum(rve.average(rve.local_response(phase)[2, 2], phase) for phase in rve.cell.phases)
 
 
 def stress_rows(rve, direction, substeps):

@@ -82,15 +82,17 @@ class Skewed:
     def __init__(self, young, cubic=0.0):
         self.elastic, self.cubic = Elastic(young, 0.3), cubic
 
+    fields = ("strain",)
+
     def internal(self, dim):
         return {}
 
-    def stress(self, strain, old):
-        e22 = strain[1, 1]
+    def response(self, at):
+        e22 = at.strain[1, 1]
         more = 0.2 * self.elastic.young * (e22 + self.cubic * e22**3)
-        return self.elastic.stress(strain, {}) + more * ufl.as_tensor([[1, 0, 0], [0, 0, 0], [0, 0, 0]])
+        return self.elastic.stress(at.strain) + more * ufl.as_tensor([[1, 0, 0], [0, 0, 0], [0, 0, 0]])
 
-    def update(self, strain, old):
+    def update(self, at):
         return {}
 
 

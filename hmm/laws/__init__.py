@@ -1,7 +1,7 @@
 """Constitutive laws: stress and internal variables, all in UFL."""
 
-from hmm.laws.base import Law, State
+from hmm.laws.base import Law, Local, State
 from hmm.laws.elastic import Elastic
 from hmm.laws.plastic import J2
 
-__all__ = ["J2", "Elastic", "Law", "State"]
+__all__ = ["J2", "Elastic", "Law", "Local", "State"]

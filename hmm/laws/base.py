@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import ufl
@@ -13,25 +14,90 @@ from hmm.tensors import Packing
 State = Mapping[str, ufl.core.expr.Expr]
 """Internal variables by name, as UFL tensors; ``old`` ones are those of the last accepted step."""
 
+Responses = ufl.core.expr.Expr | Mapping[str, ufl.core.expr.Expr]
+"""What a law answers: one UFL tensor, or one for each of its fields by name."""
+
+
+@dataclass(frozen=True)
+class Local:
+    """What a law is given at a point of the cell, all as UFL.
+
+    A field is also an attribute: ``at.strain`` is ``at.fields["strain"]``.
+
+    Attributes
+    ----------
+    fields
+        The local fields by name, such as ``strain``, ``deformation_gradient`` (both of shape (3, 3), also in 2D cells),
+        ``gradient``, shape (d,), or ``temperature``.
+    old
+        The internal variables at the start of the step.
+    dt
+        Duration of the step, in the user's unit of time.
+    """
+
+    fields: State
+    old: State
+    dt: ufl.core.expr.Expr
+
+    def __getattr__(self, name: str) -> ufl.core.expr.Expr:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name not in self.fields:
+            raise InputError(f"a law asks for the field {name!r}, but the RVE has {_listed(self.fields)}")
+        return self.fields[name]
+
 
 @runtime_checkable
 class Law(Protocol):
-    """A law between the local strain and stress, with internal variables and their implicit update.
+    """A law between local fields and their responses, with internal variables and their implicit update.
 
-    A law is written once, in 3D tensors; in a 2D cell the strain has no out-of-plane components (plane strain).
+    A law of solids is written once, in 3D tensors; in a 2D cell the strain has no out-of-plane components and the
+    deformation gradient a unit one (plane strain).
+
     """
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields it answers, such as ``("strain",)``."""
+        ...
 
     def internal(self, dim: int) -> Mapping[str, Packing]:
         """Internal variables in a cell of dimension `dim`, by name, and how each is packed; empty if there are none."""
         ...
 
-    def stress(self, strain: ufl.core.expr.Expr, old: State) -> ufl.core.expr.Expr:
-        """Stress at the end of the step, shape (3, 3), for the total strain, shape (3, 3), and the old variables."""
+    def response(self, at: Local) -> Responses:
+        """Responses at the end of the step, conjugate to the fields; for one field just the tensor."""
         ...
 
-    def update(self, strain: ufl.core.expr.Expr, old: State) -> State:
+    def update(self, at: Local) -> State:
         """Internal variables at the end of the step."""
         ...
+
+
+def responses(law: Law, at: Local) -> State:
+    """The responses of a law by the names of its fields.
+
+    Raises
+    ------
+    InputError
+        If the law does not answer each of its fields with a tensor of the field's shape.
+    """
+    answer = law.response(at)
+    named = dict(answer) if isinstance(answer, Mapping) else dict.fromkeys(law.fields[:1], answer)
+    if set(named) != set(law.fields):
+        raise InputError(f"{type(law).__name__} answers {_listed(named)} and should answer {_listed(law.fields)}")
+    for name, value in named.items():
+        shape = ufl.as_ufl(value).ufl_shape
+        if shape != at.fields[name].ufl_shape:
+            raise InputError(
+                f"{type(law).__name__}: the response to {name} has shape {shape}, but the field's is "
+                f"{at.fields[name].ufl_shape}"
+            )
+    return {name: ufl.as_ufl(value) for name, value in named.items()}
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 def require_positive(law: str, **values: float) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import ufl
 
-from hmm.laws.base import State, require_poisson, require_positive
+from hmm.laws.base import Local, State, require_poisson, require_positive
 from hmm.tensors import Packing
 
 
@@ -25,6 +25,8 @@ class Elastic:
 
     young: float
     poisson: float
+
+    fields = ("strain",)
 
     def __post_init__(self) -> None:
         require_positive("Elastic", young=self.young)
@@ -44,10 +46,14 @@ class Elastic:
         """No internal variables."""
         return {}
 
-    def stress(self, strain: ufl.core.expr.Expr, old: State) -> ufl.core.expr.Expr:
-        """Cauchy stress, shape (3, 3)."""
+    def stress(self, strain: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
+        """Cauchy stress, shape (3, 3), of an elastic strain."""
         return self.bulk_modulus * ufl.tr(strain) * ufl.Identity(3) + 2 * self.shear_modulus * ufl.dev(strain)
 
-    def update(self, strain: ufl.core.expr.Expr, old: State) -> State:
+    def response(self, at: Local) -> ufl.core.expr.Expr:
+        """Cauchy stress, shape (3, 3)."""
+        return self.stress(at.strain)
+
+    def update(self, at: Local) -> State:
         """Nothing to update."""
         return {}

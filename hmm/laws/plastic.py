@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import ufl
 
 from hmm import tensors
-from hmm.laws.base import State, require_not_negative, require_poisson, require_positive
+from hmm.laws.base import Local, State, require_not_negative, require_poisson, require_positive
 from hmm.laws.elastic import Elastic
 from hmm.tensors import Packing
 
@@ -37,6 +37,8 @@ class J2:
     yield_stress: float
     hardening: float
 
+    fields = ("strain",)
+
     def __post_init__(self) -> None:
         require_positive("J2", young=self.young, yield_stress=self.yield_stress)
         require_not_negative("J2", hardening=self.hardening)
@@ -51,23 +53,23 @@ class J2:
         """``plastic_strain`` (tensor) and ``p`` (accumulated plastic strain)."""
         return {"plastic_strain": tensors.plane(dim), "p": tensors.general()}
 
-    def stress(self, strain: ufl.core.expr.Expr, old: State) -> ufl.core.expr.Expr:
+    def response(self, at: Local) -> ufl.core.expr.Expr:
         """Cauchy stress, shape (3, 3), after the radial return."""
-        dp, direction = self._return(strain, old)
-        trial = self.elastic.stress(strain - old["plastic_strain"], {})
+        dp, direction = self._return(at)
+        trial = self.elastic.stress(at.strain - at.old["plastic_strain"])
         return trial - 2 * self.elastic.shear_modulus * dp * direction
 
-    def update(self, strain: ufl.core.expr.Expr, old: State) -> State:
+    def update(self, at: Local) -> State:
         """Plastic strain and accumulated plastic strain after the radial return."""
-        dp, direction = self._return(strain, old)
-        return {"plastic_strain": old["plastic_strain"] + dp * direction, "p": old["p"] + dp}
+        dp, direction = self._return(at)
+        return {"plastic_strain": at.old["plastic_strain"] + dp * direction, "p": at.old["p"] + dp}
 
-    def _return(self, strain: ufl.core.expr.Expr, old: State) -> tuple[ufl.core.expr.Expr, ufl.core.expr.Expr]:
+    def _return(self, at: Local) -> tuple[ufl.core.expr.Expr, ufl.core.expr.Expr]:
         """Plastic multiplier and flow direction ``3/2 s / q``."""
         mu = self.elastic.shear_modulus
-        s = 2 * mu * ufl.dev(strain - old["plastic_strain"])
+        s = 2 * mu * ufl.dev(at.strain - at.old["plastic_strain"])
         floor = (1e-12 * self.yield_stress) ** 2  # keeps the derivative of q finite at zero stress
         q = ufl.sqrt(1.5 * ufl.inner(s, s) + floor)
-        f = q - self.yield_stress - self.hardening * old["p"]
+        f = q - self.yield_stress - self.hardening * at.old["p"]
         dp = ufl.conditional(ufl.gt(f, 0), f / (3 * mu + self.hardening), 0)
         return dp, 1.5 * s / q
