@@ -6,6 +6,7 @@ load_stack()
 
 from hmm import cells, checks, laws, plot, report  # noqa: E402
 from hmm.cell import Cell  # noqa: E402
+from hmm.ensemble import Ensemble  # noqa: E402
 from hmm.errors import ConvergenceError, HMMError, InputError  # noqa: E402
 from hmm.fields import fluctuation, macro_deformation_gradient, macro_gradient, macro_strain, macro_temperature  # noqa: E402
 from hmm.homogenizer import Homogenizer  # noqa: E402
@@ -31,6 +32,7 @@ __all__ = [
     "RVE",
     "Cell",
     "ConvergenceError",
+    "Ensemble",
     "HMMError",
     "Homogenizer",
     "InputError",

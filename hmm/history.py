@@ -45,7 +45,7 @@ class History:
         points = self.function.function_space.dofmap.list[self.cells].ravel()
         self._slots = (points[:, None] * self.n_variables + np.arange(self.n_variables)).ravel()
         weights = quadrature_weights(cell.mesh, degree, self.cells).ravel()
-        self._shares = weights / weights.sum() if weights.size else weights
+        self._shares = weights / cell.comm.allreduce(weights.sum())
         self._update: fem.Expression | None = None
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import thread_time
 
 from mpi4py import MPI
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from petsc4py import PETSc
 
 from hmm.algorithms import ALGORITHMS, Counters
+from hmm.ensemble import Ensemble
 from hmm.errors import HMMError, InputError
 from hmm.fields import MacroInput
 from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_space, quadrature_weights
@@ -29,7 +31,7 @@ class MicroFailure:
     Attributes
     ----------
     rank, point
-        Where it is: the rank and its number there.
+        Where it is: the rank that owns it and its number there.
     x
         Macro coordinates.
     E
@@ -56,16 +58,24 @@ class Homogenizer:
     Parameters
     ----------
     rve
-        The microproblem, on ``MPI.COMM_SELF``; one object serves all points of the rank.
+        The microproblem; one object serves all points of the rank. Its cell is on ``MPI.COMM_SELF``, or on the
+        communicator of a group of ranks (see `hmm.Ensemble.split`).
     strain
         The macroscopic input as UFL of the macro field, such as ``sym(grad(u))``; a sequence if the RVE has several.
     degree
         Degree of the macro quadrature rule.
     algorithm
         ``"monolithic"`` (default) or ``"nested"``; see `hmm.algorithms`.
+    ensemble
+        Who works on which point: ``"owner"``, ``"balanced"``, ``"grouped"`` (for RVEs on several ranks), or ``"auto"``,
+        which starts with the owners and lets points move when this pays; see `hmm.Ensemble`.
 
     Attributes
     ----------
+    ensemble
+        The `hmm.Ensemble`.
+    states
+        The `hmm.state.MicroState` of the points this rank works on.
     responses
         One quadrature Function per macro input, of the response's tensor shape; `stress` is the first.
     tangents
@@ -82,13 +92,10 @@ class Homogenizer:
         strain: ufl.core.expr.Expr | Sequence[ufl.core.expr.Expr],
         degree: int = 2,
         algorithm: str = "monolithic",
+        ensemble: str = "auto",
     ) -> None:
         if algorithm not in ALGORITHMS:
             raise InputError(f"algorithm {algorithm!r} is unknown: choose one of {', '.join(map(repr, ALGORITHMS))}")
-        if rve.cell.comm.size > 1:
-            raise InputError(
-                f"the RVE's cell lives on {rve.cell.comm.size} ranks: make it on MPI.COMM_SELF, one RVE object a rank"
-            )
         self.rve, self.algorithm, self.degree = rve, algorithm, degree
         strains = (strain,) if isinstance(strain, ufl.core.expr.Expr) else tuple(strain)
         _check_shapes(rve.inputs, strains)
@@ -106,7 +113,8 @@ class Homogenizer:
             tuple(self._function((a.size, b.size), "tangent") for b in rve.inputs) for a in rve.inputs
         )
         self._slots = self.responses[0].function_space.dofmap.list[self.cells].ravel()
-        self.states = MicroState(rve, self.n_points)
+        self.ensemble = Ensemble(self.comm, self.n_points, rve.cell.comm, ensemble)
+        self.states = MicroState(rve, self.ensemble.n_rows)
         self.count = Counters()
         self.failures: list[MicroFailure] = []
         self._publish()
@@ -140,8 +148,11 @@ class Homogenizer:
         """
         self.rve.check_time_step()
         failed: list[tuple[int, str]] = []
-        for p, E in enumerate(self.macro_inputs()):
-            if reason := self._answer(p, E):
+        for p, E in enumerate(self.ensemble.to_workers(self.macro_inputs())):
+            start = thread_time()
+            reason = self._answer(p, E)
+            self.ensemble.seconds[p] += thread_time() - start
+            if reason:
                 failed.append((p, reason))
                 break
         self.failures = self._gather_failures(failed)
@@ -154,16 +165,17 @@ class Homogenizer:
         return bool(self.comm.allreduce(bool(self.states.settled.all()), op=MPI.LAND))
 
     def commit(self) -> None:
-        """Accept the step at every point."""
+        """Accept the step at every point, and let points move to where time is (collective)."""
         self.states.commit(self.rve)
+        self.ensemble.rebalance(self.states)
 
     def revert(self) -> None:
-        """Drop the step at every point."""
+        """Drop the step at every point (collective)."""
         self.states.revert()
         self._publish()
 
     def point_average(self, phase: str, variable: str) -> NDArray[np.float64]:
-        """Average of an internal variable over a phase of each RVE, shape (n_points, packed size)."""
+        """Average of an internal variable over a phase of each RVE, shape (n_points, packed size) (collective)."""
         if phase not in self.rve.histories:
             raise InputError(
                 f"phase {phase!r} has no internal variables; the phases that have are {list(self.rve.histories)}"
@@ -172,7 +184,9 @@ class Homogenizer:
         for name, history in self.rve.histories.items():
             rows = self.states.history[:, start : start + history.size]
             if name == phase:
-                return np.array([history.average(row, variable) for row in rows]).reshape(self.n_points, -1)
+                size = history.packings[variable].size
+                averages = np.array([history.average(row, variable) for row in rows]).reshape(len(rows), size)
+                return self.ensemble.to_owners(self.rve.reduced.sum(averages))
             start += history.size
         raise AssertionError
 
@@ -193,14 +207,20 @@ class Homogenizer:
         return fem.Function(quadrature_space(self.mesh, self.degree, shape), name=name.replace(" ", "_"))
 
     def _publish(self) -> None:
-        """Copy the points' answers into the quadrature Functions."""
-        start = 0
+        """Copy the points' answers into the quadrature Functions (collective)."""
+        m, start = self.rve.n_inputs, 0
+        if self.ensemble.is_local:
+            response, all_tangents = self.states.response, self.states.tangent
+        else:
+            answers = np.column_stack([self.states.response, self.states.tangent.reshape(-1, m * m)])
+            answers = self.ensemble.to_owners(answers)
+            response, all_tangents = answers[:, :m], answers[:, m:].reshape(-1, m, m)
         for i, a in enumerate(self.rve.inputs):
             rows = slice(start, start + a.size)
-            self._write(self.responses[i], a.packing.to_tensor(self.states.response[:, rows]))
+            self._write(self.responses[i], a.packing.to_tensor(response[:, rows]))
             begin = 0
             for j, b in enumerate(self.rve.inputs):
-                self._write(self.tangents[i][j], self.states.tangent[:, rows, begin : begin + b.size])
+                self._write(self.tangents[i][j], all_tangents[:, rows, begin : begin + b.size])
                 begin += b.size
             start += a.size
 
@@ -209,13 +229,19 @@ class Homogenizer:
         function.x.array.reshape(-1, size)[self._slots] = values.reshape(self.n_points, size)
 
     def _gather_failures(self, failed: list[tuple[int, str]]) -> list[MicroFailure]:
-        everyone = self.comm.allgather(failed)
-        if not any(everyone):
+        """The failures of all ranks, on all ranks."""
+        if not self.comm.allreduce(bool(failed), op=MPI.LOR):
             return []
-        x = self.coordinates()
-        E = self.macro_inputs()
-        mine = [MicroFailure(self.comm.rank, p, tuple(x[p]), tuple(E[p]), reason) for p, reason in failed]
-        return [failure for part in self.comm.allgather(mine) for failure in part]
+        who = self.ensemble
+        mine = [(int(who.owner[p]), int(who.index[p]), reason) for p, reason in failed if self.comm.rank == who.leader]
+        everyones = [failure for part in self.comm.allgather(mine) for failure in part]
+        x, E = self.coordinates(), self.macro_inputs()
+        found = [
+            MicroFailure(rank, p, tuple(x[p]), tuple(E[p]), reason)
+            for rank, p, reason in everyones
+            if rank == self.comm.rank
+        ]
+        return [failure for part in self.comm.allgather(found) for failure in part]
 
 
 def _check_shapes(inputs: tuple[MacroInput, ...], strains: tuple[ufl.core.expr.Expr, ...]) -> None:

@@ -31,7 +31,7 @@ class WorstPoint:
     Attributes
     ----------
     rank, point
-        The rank that works on it and its number there.
+        The rank that works on it (the first of its group) and its number there.
     x
         Macro coordinates, in the unit of the macro mesh.
     value
@@ -71,7 +71,8 @@ def worst_point(hom: Homogenizer, values: ArrayLike) -> WorstPoint:
     candidates = np.flatnonzero(array >= largest - 1e-9 * abs(largest))
     x = hom.coordinates()
     mine = [(tuple(x[p].round(9).tolist()), hom.comm.rank, int(p)) for p in candidates]
-    where, rank, point = min(found for part in hom.comm.allgather(mine) for found in part)
+    where, owner, index = min(found for part in hom.comm.allgather(mine) for found in part)
+    rank, point = hom.ensemble.locate(owner, index)
     return WorstPoint(rank, point, where, largest)
 
 
@@ -139,7 +140,7 @@ def local_fields(rve: RVE, state: PointState, E: ArrayLike) -> LocalFields:
 
 
 def point_fields(hom: Homogenizer, point: int) -> LocalFields:
-    """The fields inside the RVE at a point of this rank, at the last accepted step."""
+    """The fields inside the RVE of a point this rank works on, at the last accepted step (collective in its group)."""
     states = hom.states
     return local_fields(hom.rve, PointState(states.z[point], states.history[point]), states.E[point])
 
@@ -169,7 +170,7 @@ def write_rve(path: str | Path, hom: Homogenizer, where: WorstPoint) -> Path:
     path = Path(path)
     path = path if path.suffix == ".bp" else path.with_name(path.name + ".bp")
     with collectively(hom.comm):
-        if hom.comm.rank == where.rank:
+        if hom.ensemble.leader == where.rank:
             require_writable(path.parent)
             fields = point_fields(hom, where.point)
             with _vtx(fields.mesh.comm, path, [fields.displacement, *fields.cellwise.values()]) as writer:

@@ -159,6 +159,8 @@ def plot_fe2(
     with collectively(comm):
         if comm.rank == 0:
             _prepare(path)
+        if hom.rve.cell.comm.size > 1:
+            raise InputError(f"an RVE on {hom.rve.cell.comm.size} ranks cannot be drawn: write it with hmm.write_rve")
         if comm.rank == where.rank:
             inside = _drawing_of_rve(hom.rve.cell, point_fields(hom, where.point), variable)
     means = hom.cell_average(np.asarray(values, dtype=float)).ravel()

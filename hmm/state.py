@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hmm.rve import RVE
 
@@ -61,8 +64,7 @@ class MicroState:
     @property
     def nbytes_per_point(self) -> int:
         """Memory of one point, in bytes."""
-        arrays = [v for v in vars(self).values() if isinstance(v, np.ndarray)]
-        return sum(a.nbytes for a in arrays) // max(self.n_points, 1)
+        return sum(a.nbytes for a in self._arrays().values()) // max(self.n_points, 1)
 
     def commit(self, rve: RVE) -> None:
         """Accept the trial state: update each point's internal variables and make its fields the committed ones."""
@@ -77,6 +79,30 @@ class MicroState:
             rve.load_history(self.history[p])
             rve.load(self.z[p], self.E[p])
             self.history[p] = rve.updated_history()
+
+    def exchange(
+        self,
+        leaving: NDArray[np.int64],
+        send: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+        order: NDArray[np.int64],
+    ) -> None:
+        """Give rows away and take others; only between an accepted step and the next evaluation.
+
+        Parameters
+        ----------
+        leaving
+            The rows to give away.
+        send
+            Brings rows, shape (n, ...), to where they go; returns those that arrive.
+        order
+            Order of the rows kept and arrived, as one list, in which they are stored.
+        """
+        for name, array in self._arrays().items():
+            kept = np.delete(array, leaving, axis=0)
+            setattr(self, name, np.concatenate([kept, send(array[leaving])])[order])
+
+    def _arrays(self) -> dict[str, NDArray]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
 
     def revert(self) -> None:
         """Drop the trial state and go back to the committed one."""

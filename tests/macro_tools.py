@@ -106,7 +106,13 @@ def cantilever(domain: Mesh) -> tuple[fem.FunctionSpace, fem.Constant, fem.Diric
     return V, load, fem.dirichletbc(np.zeros(2), left, V), fem.dirichletbc(load, right, V.sub(1))
 
 
-def beam(rve: hmm.RVE, algorithm: str = "monolithic", rtol: float = 1e-12, cells: tuple[int, int] = (4, 1)) -> Beam:
+def beam(
+    rve: hmm.RVE,
+    algorithm: str = "monolithic",
+    rtol: float = 1e-12,
+    cells: tuple[int, int] = (4, 1),
+    ensemble: str = "auto",
+) -> Beam:
     """A cantilever of the RVE's material, at small or finite strain as the RVE's macro input says."""
     V, load, clamp, drive = cantilever(beam_mesh(cells))
     u, v = fem.Function(V), ufl.TestFunction(V)
@@ -114,7 +120,7 @@ def beam(rve: hmm.RVE, algorithm: str = "monolithic", rtol: float = 1e-12, cells
         strain, along = ufl.sym(ufl.grad(u)), ufl.sym(ufl.grad(v))
     else:
         strain, along = ufl.Identity(2) + ufl.grad(u), ufl.grad(v)
-    hom = hmm.Homogenizer(rve, strain, degree=2, algorithm=algorithm)
+    hom = hmm.Homogenizer(rve, strain, degree=2, algorithm=algorithm, ensemble=ensemble)
     F = ufl.inner(hom.stress, along) * hom.dx
     problem = hmm.MacroProblem(F, u, hom, bcs=[clamp, drive], petsc_options_prefix="beam_", rtol=rtol)
     return Beam(u, hom, problem, load, clamp, drive)
