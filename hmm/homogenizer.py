@@ -72,6 +72,9 @@ class Homogenizer:
         ``tangents[i][j]``: quadrature Function of the packed tangent of response i by input j, shape (m_i, m_j).
     dx
         The macro volume measure with the points of the responses.
+    keys
+        Shape (n_points,); the number of each point of this rank's own cells, the same on any number of ranks: that of
+        its macro cell in the mesh's input times the points of a cell, plus that of the point.
     count
         Micro operations of this rank so far.
     """
@@ -105,6 +108,9 @@ class Homogenizer:
         self.tangents = tuple(
             tuple(self._function((a.size, b.size), "tangent") for b in rve.inputs) for a in rve.inputs
         )
+        n = self.points.shape[0]
+        original = np.asarray(self.mesh.topology.original_cell_index, dtype=np.int64)[self.cells]
+        self.keys = (original[:, None] * n + np.arange(n)).ravel()
         self._slots = self.responses[0].function_space.dofmap.list[self.cells].ravel()
         self.states = MicroState(rve, self.n_points)
         self.count = Counters()
@@ -120,6 +126,24 @@ class Homogenizer:
     def n_points(self) -> int:
         """Quadrature points of this rank's own cells."""
         return self.cells.size * self.points.shape[0]
+
+    @property
+    def state_keys(self) -> NDArray[np.int64]:
+        """The `keys` of the rows of `states`."""
+        return self.keys
+
+    @property
+    def time_step(self) -> float | None:
+        """The RVEs' time step, or None if they know no time."""
+        constant = getattr(self.rve, "time_step", None)
+        return None if constant is None else float(constant.value)
+
+    @time_step.setter
+    def time_step(self, value: float) -> None:
+        constant = getattr(self.rve, "time_step", None)
+        if constant is None:
+            raise InputError(f"time_step = {value}: no law of the RVE depends on time")
+        constant.value = value
 
     def coordinates(self) -> NDArray[np.float64]:
         """Macro coordinates of this rank's points, shape (n_points, gdim)."""
@@ -159,6 +183,10 @@ class Homogenizer:
     def revert(self) -> None:
         """Drop the step at every point."""
         self.states.revert()
+        self._publish()
+
+    def restored(self) -> None:
+        """Show the macro problem what the committed `states` answer, after they were restored (collective)."""
         self._publish()
 
     def point_average(self, phase: str, variable: str) -> NDArray[np.float64]:
