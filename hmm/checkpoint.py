@@ -85,11 +85,10 @@ def load(path: str | Path, problem: MacroProblem, identity: Identity | None = No
     """
     path = Path(path)
     header = _header(path, problem, identity)
-    hom = problem.hom
+    hom, fields = problem.hom, problem.accepted_fields()
     with collectively(hom.comm):
         for rows, values in storage.read(path, "points", hom.state_keys, hom.states.committed()):
             hom.states.restore(values, rows)
-        fields = problem.accepted_fields()
         cells = np.asarray(hom.mesh.topology.original_cell_index).astype(np.int64)
         like = {name: _by_cell(field) for name, field in fields.items()}
         for rows, values in storage.read(path, "fields", cells, like):
@@ -109,7 +108,19 @@ Identity = Mapping[str, str]
 
 
 def identify(problem: MacroProblem) -> dict[str, str]:
-    """What a checkpoint of this problem can only be read by (collective)."""
+    """What a checkpoint of this problem can only be read by (collective).
+
+    Raises
+    ------
+    InputError
+        On all ranks, if the problem is one that a checkpoint cannot hold.
+    """
+    space = problem.u.function_space
+    if space.element.needs_dof_transformations:
+        raise InputError(
+            f"a checkpoint cannot hold the macro field {problem.u.name!r} of {space.ufl_element()}, whose dofs change "
+            "sign with the numbering: use a Lagrange space"
+        )
     return fingerprint(problem)
 
 
@@ -145,9 +156,4 @@ def _dofs(field: fem.Function) -> NDArray[np.int64]:
 
 def _by_cell(field: fem.Function) -> NDArray[np.float64]:
     """Values of the dofs of each local cell, ghosts included, in the order of the reference element."""
-    if field.function_space.element.needs_dof_transformations:
-        raise InputError(
-            f"a checkpoint cannot hold the macro field {field.name!r} of {field.function_space.ufl_element()}, whose "
-            "dofs change sign with the numbering: use a Lagrange space"
-        )
     return field.x.array[_dofs(field)]

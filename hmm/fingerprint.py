@@ -81,7 +81,7 @@ def _of_rve(rve: RVE) -> dict[str, str]:
     laws = {f"law of {phase!r}": _described(law) for phase, law in rve.law.items()}
     functions = [p.x.array for p in rve.parameters if isinstance(p, fem.Function)]
     return {
-        "unit cell": f"{n_cells} cells, hash {_hash(scaled, cell.mesh.geometry.dofmap)}",
+        "unit cell": f"{n_cells} cells, hash {_hash(scaled, cell.mesh.geometry.dofmaps[0])}",
         "unit cell's lattice": str(cell.lattice.round(12).tolist()),
         "unit cell's phases": f"{dict(cell.phases)}, hash {_hash(cell.phase_tags.indices, cell.phase_tags.values)}",
         "constraint": rve.reduced.constraint.name,

@@ -198,11 +198,12 @@ class _Stepper:
         reached = stage.load(stage.fraction + size).tolist()
         tried = "" if size == 1.0 else f", not even an increment of {size:g} of it"
         part = f" and {stage.fraction:g} of this one" if stage.fraction else ""
-        where = f"; they are in {self.run.path}" if self.run is not None else ""
+        remedy = "take more steps, or raise max_cutbacks"
+        if self.run is not None:  # another number of steps would be another run
+            remedy = f"raise max_cutbacks; they are in {self.run.path}"
         return ConvergenceError(
             f"load step {stage.step + 1} of {stage.n} (load {reached}) did not converge{tried}: {error}; the "
-            f"{stage.step} steps before{part} are kept, at load {self.load.value.tolist()}: take more steps, or raise "
-            f"max_cutbacks{where}"
+            f"{stage.step} steps before{part} are kept, at load {self.load.value.tolist()}: {remedy}"
         )
 
     def _stop_if_asked(self) -> None:
