@@ -4,7 +4,7 @@ from hmm._environment import load_stack
 
 load_stack()
 
-from hmm import cells, checks, laws, plot, report  # noqa: E402
+from hmm import cells, checkpoint, checks, laws, plot, report  # noqa: E402
 from hmm.cell import Cell  # noqa: E402
 from hmm.ensemble import Ensemble  # noqa: E402
 from hmm.errors import ConvergenceError, HMMError, InputError  # noqa: E402
@@ -45,6 +45,7 @@ __all__ = [
     "Step",
     "WorstPoint",
     "cells",
+    "checkpoint",
     "checks",
     "fluctuation",
     "laws",

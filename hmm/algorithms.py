@@ -37,6 +37,9 @@ class Counters:
     factorizations: int = 0
     right_hand_sides: int = 0
 
+    def __add__(self, other: Counters) -> Counters:
+        return Counters(**{k: v + getattr(other, k) for k, v in asdict(self).items()})
+
     def __sub__(self, other: Counters) -> Counters:
         return Counters(**{k: v - getattr(other, k) for k, v in asdict(self).items()})
 

@@ -82,6 +82,9 @@ class Homogenizer:
         ``tangents[i][j]``: quadrature Function of the packed tangent of response i by input j, shape (m_i, m_j).
     dx
         The macro volume measure with the points of the responses.
+    keys
+        Shape (n_points,); the number of each point of this rank's own cells, the same on any number of ranks: that of
+        its macro cell in the mesh's input times the points of a cell, plus that of the point.
     count
         Micro operations of this rank so far.
     """
@@ -112,6 +115,9 @@ class Homogenizer:
         self.tangents = tuple(
             tuple(self._function((a.size, b.size), "tangent") for b in rve.inputs) for a in rve.inputs
         )
+        n = self.points.shape[0]
+        original = np.asarray(self.mesh.topology.original_cell_index, dtype=np.int64)[self.cells]
+        self.keys = (original[:, None] * n + np.arange(n)).ravel()
         self._slots = self.responses[0].function_space.dofmap.list[self.cells].ravel()
         self.ensemble = Ensemble(self.comm, self.n_points, rve.cell.comm, ensemble)
         self.states = MicroState(rve, self.ensemble.n_rows)
@@ -128,6 +134,20 @@ class Homogenizer:
     def n_points(self) -> int:
         """Quadrature points of this rank's own cells."""
         return self.cells.size * self.points.shape[0]
+
+    @property
+    def state_keys(self) -> NDArray[np.int64]:
+        """The `keys` of the rows of `states` (collective)."""
+        return self.ensemble.to_workers(self.keys)
+
+    @property
+    def time_step(self) -> float:
+        """Duration of the step, for laws with rates (see `hmm.RVE.time_step`)."""
+        return self.rve.time_step
+
+    @time_step.setter
+    def time_step(self, dt: float) -> None:
+        self.rve.time_step = dt
 
     def coordinates(self) -> NDArray[np.float64]:
         """Macro coordinates of this rank's points, shape (n_points, gdim)."""
@@ -172,6 +192,10 @@ class Homogenizer:
     def revert(self) -> None:
         """Drop the step at every point (collective)."""
         self.states.revert()
+        self._publish()
+
+    def restored(self) -> None:
+        """Show the macro problem what the committed `states` answer, after they were restored (collective)."""
         self._publish()
 
     def point_average(self, phase: str, variable: str) -> NDArray[np.float64]:

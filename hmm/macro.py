@@ -82,6 +82,10 @@ class MacroProblem:
     ----------
     stats
         One `StepStats` per accepted solve.
+    form
+        The residual form F.
+    accepted_scale
+        Norm of the forces to which residuals are compared, as of the accepted steps.
 
     Notes
     -----
@@ -102,7 +106,7 @@ class MacroProblem:
     ) -> None:
         if not any(r in F.coefficients() for r in hom.responses):
             raise InputError("the macro form F does not contain hom.stress: without it no RVE is ever asked")
-        self.u, self.hom, self.bcs, self.rtol = u, hom, list(bcs), rtol
+        self.form, self.u, self.hom, self.bcs, self.rtol = F, u, hom, list(bcs), rtol
         self.stats: list[StepStats] = []
         self._F = compile_form(F)
         self._J = compile_form(_tangent(F, u, hom))
@@ -111,7 +115,7 @@ class MacroProblem:
         self.forces = fem.Function(u.function_space, name="forces")
         self._block_size = u.function_space.dofmap.index_map_bs
         self._constrained = self._constrained_dofs()
-        self._scale = self._accepted_scale = self._unbalance = 0.0
+        self._scale = self.accepted_scale = self._unbalance = 0.0
         self._norms: list[float] = []
         self._joint = False
         self._accepted_u, self._accepted_forces = u.x.array.copy(), self.forces.x.array.copy()
@@ -154,7 +158,7 @@ class MacroProblem:
             raise ConvergenceError(message)
         self.hom.commit()
         self._accepted_u[:], self._accepted_forces[:] = self.u.x.array, self.forces.x.array
-        self._accepted_scale = self._scale
+        self.accepted_scale = self._scale
         micro = self._sum(self.hom.count - before)
         iterations = self.solver.getIterationNumber()
         self.stats.append(StepStats(iterations, tuple(self._norms), micro, taken, int(fallback)))
@@ -177,6 +181,24 @@ class MacroProblem:
         total = self.hom.comm.allreduce(total)
         touched = self.hom.comm.allreduce(np.bincount(dofs % size, minlength=size)) > 0
         return float(total[touched][0]) if touched.sum() == 1 else total
+
+    def accepted_fields(self) -> dict[str, fem.Function]:
+        """Copies of `u` and of the nodal forces at the last accepted solve, ghosts up to date (collective)."""
+        fields = {"u": self._accepted_u, "forces": self._accepted_forces}
+        copies = {name: fem.Function(self.u.function_space, name=name) for name in fields}
+        for name, copy in copies.items():
+            copy.x.array[:] = fields[name]
+            copy.x.scatter_forward()
+        return copies
+
+    def restore(self, fields: Mapping[str, fem.Function], scale: float) -> None:
+        """Go on from `accepted_fields` and an `accepted_scale`; the Homogenizer's states are restored (collective)."""
+        for field in fields.values():
+            field.x.scatter_forward()
+        self._accepted_u[:], self._accepted_forces[:] = fields["u"].x.array, fields["forces"].x.array
+        self.u.x.array[:], self.forces.x.array[:] = self._accepted_u, self._accepted_forces
+        self._scale = self.accepted_scale = scale
+        self.hom.restored()
 
     def _iterate(self) -> bool:
         """One SNES solve from the present `u`; whether it converged."""
@@ -223,7 +245,7 @@ class MacroProblem:
         held, free = self._force_norms()
         if iteration == 0:
             self._unbalance = free
-        self._scale = max(self._accepted_scale, held, self._unbalance)
+        self._scale = max(self.accepted_scale, held, self._unbalance)
         norm = norms[2]
         self._norms.append(norm / self._scale if self._scale else norm)
         if not np.isfinite(norm):

@@ -16,8 +16,17 @@ from rich.table import Table
 
 
 @contextmanager
-def progress(comm: MPI.Comm, label: str, total: int) -> Iterator[Callable[[], None]]:
+def progress(comm: MPI.Comm, label: str, total: int, completed: int = 0) -> Iterator[Callable[[], None]]:
     """One progress bar on rank 0 of `comm`, or none when standard error is not a terminal.
+
+    Parameters
+    ----------
+    comm
+        The communicator.
+    label
+        Text beside it.
+    total, completed
+        How many parts there are, and how many were done before.
 
     Yields
     ------
@@ -35,7 +44,7 @@ def progress(comm: MPI.Comm, label: str, total: int) -> Iterator[Callable[[], No
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
-        task = bar.add_task(label, total=total)
+        task = bar.add_task(label, total=total, completed=completed)
         yield lambda: bar.advance(task)
 
 

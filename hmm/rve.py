@@ -49,6 +49,13 @@ class RVE:
     petsc_options
         PETSc options of the micro linear solver, without prefix; also settable as ``-hmm_micro_...``.
 
+    Attributes
+    ----------
+    forms
+        The residual ``R_w`` and, for each macro input, ``R_E``.
+    parameters
+        Constants and Functions in them that the user may change between two solves.
+
     Notes
     -----
     With ``K = dR_w/dw``, ``L = dR_w/dE``, ``M = dR_E/dw`` and ``D = dR_E/dE``, the response is
@@ -396,8 +403,9 @@ class RVE:
         variables = [self.w, *(e.function for e in self.inputs), *(h.function for h in self.histories.values())]
         D = [[ufl.derivative(R, e.function, d) for e, d in pairs] for R in R_E]
         self.is_linear = not any(depends_on(form, variables) for form in [K, *(f for row in D for f in row)])
-        self._parameters = _parameters([R_w, *R_E], variables)
-        self.has_rates = self._dt in self._parameters
+        self.forms = (R_w, *R_E)
+        self.parameters = _parameters(self.forms, variables)
+        self.has_rates = self._dt in self.parameters
         self._R_w = PackedForm(R_w)
         self._R_E = [PackedForm(R) for R in R_E]
         self.tangent_form = PackedForm(K)
@@ -407,7 +415,7 @@ class RVE:
 
     def _parameter_values(self) -> list[bytes]:
         """What the constants and coefficients that the user may change are now."""
-        return [np.asarray(p.value if isinstance(p, fem.Constant) else p.x.array).tobytes() for p in self._parameters]
+        return [np.asarray(p.value if isinstance(p, fem.Constant) else p.x.array).tobytes() for p in self.parameters]
 
     def _allocate(self, solver: str, petsc_options: Mapping[str, object] | None) -> None:
         m = self.n_inputs
@@ -462,7 +470,7 @@ class RVE:
         return np.block([[form.dense() for form in row] for row in self._form_D])
 
 
-def _parameters(forms: list[ufl.Form], variables: list[fem.Function]) -> list[fem.Constant | fem.Function]:
+def _parameters(forms: Sequence[ufl.Form], variables: list[fem.Function]) -> list[fem.Constant | fem.Function]:
     """Constants and coefficients of `forms` other than the `variables` of the problem."""
     constants = dict.fromkeys(c for form in forms for c in form.constants())
     coefficients = dict.fromkeys(f for form in forms for f in form.coefficients() if f not in variables)

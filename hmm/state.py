@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,10 +106,32 @@ class MicroState:
 
     def revert(self) -> None:
         """Drop the trial state and go back to the committed one."""
+        self._start_from_committed()
+        self.sensitivity[:] = 0.0
+        self.stale[:] = True
+
+    def committed(self) -> dict[str, NDArray[np.generic]]:
+        """All that a run between two steps needs to go on, by name; the arrays themselves, first axis the points."""
+        return {
+            "z": self._committed_z,
+            "E": self._committed_E,
+            "history": self.history,
+            "response": self._committed_response,
+            "sensitivity": self.sensitivity,
+            "tangent": self.tangent,
+            "scale": self.committed_scale,
+            "stale": self.stale,
+        }
+
+    def restore(self, values: Mapping[str, NDArray[np.generic]], rows: slice | NDArray[np.intp] = slice(None)) -> None:
+        """Make `values`, named as in `committed`, the committed state of some points; all trials are dropped."""
+        for name, array in self.committed().items():
+            array[rows] = values[name]
+        self._start_from_committed()
+
+    def _start_from_committed(self) -> None:
         self.z[:] = self._committed_z
         self.E[:] = self._committed_E
         self.response[:] = self._committed_response
         self.scale[:] = self.committed_scale
-        self.sensitivity[:] = 0.0
         self.settled[:] = False
-        self.stale[:] = True

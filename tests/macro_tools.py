@@ -81,11 +81,14 @@ class Beam:
     clamp: fem.DirichletBC
     drive: fem.DirichletBC
 
-    def reactions(self, targets: list[float], n: int = 1) -> np.ndarray:
-        """Reactions of the driven edge along y at each of the `targets`, met one after another in `n` steps each."""
+    def reactions(self, targets: list[float], n: int = 1, **options: object) -> np.ndarray:
+        """Reactions of the driven edge along y at each of the `targets`, met one after another in `n` steps each.
+
+        `options` go to `hmm.steps`.
+        """
         rows = []
         for target in targets:
-            for _ in hmm.steps(self.problem, self.load, target, n):
+            for _ in hmm.steps(self.problem, self.load, target, n, **options):
                 pass
             rows.append(self.problem.reaction(self.drive))
         return np.array(rows)
