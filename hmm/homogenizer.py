@@ -12,12 +12,12 @@ import ufl
 from dolfinx import fem
 from dolfinx.mesh import Mesh
 from numpy.typing import NDArray
-from petsc4py import PETSc
 
 from hmm.algorithms import ALGORITHMS, Counters
-from hmm.errors import HMMError, InputError
+from hmm.errors import ConvergenceError, InputError, collectively
 from hmm.fields import MacroInput
 from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_space, quadrature_weights
+from hmm.ladder import recover
 from hmm.rve import RVE
 from hmm.state import MicroState
 
@@ -153,8 +153,16 @@ class Homogenizer:
         return bool(self.comm.allreduce(bool(self.states.settled.all()), op=MPI.LAND))
 
     def commit(self) -> None:
-        """Accept the step at every point."""
-        self.states.commit(self.rve)
+        """Accept the step at every point (collective).
+
+        Raises
+        ------
+        ConvergenceError
+            On all ranks, if the internal variables of a point cannot be updated; nothing is then accepted.
+        """
+        with collectively(self.comm):
+            history = self._updated_history()
+        self.states.commit(self.rve, history)
 
     def revert(self) -> None:
         """Drop the step at every point."""
@@ -183,10 +191,30 @@ class Homogenizer:
 
     def _answer(self, p: int, E: NDArray[np.float64]) -> str:
         """Let a point answer; why it failed, or nothing. Raises nothing: the other ranks would wait."""
+        if not np.isfinite(E).all():
+            return "the macro input is not a number"
         try:
-            return ALGORITHMS[self.algorithm](self.rve, self.states, p, E, self.count)
-        except (HMMError, PETSc.Error) as error:
-            return str(error).splitlines()[-1]
+            reason = ALGORITHMS[self.algorithm](self.rve, self.states, p, E, self.count)
+        except Exception as error:
+            reason = recover(self.rve, error)
+        if reason:
+            self.states.settled[p] = False
+            self.count.rejections += 1
+        return reason
+
+    def _updated_history(self) -> NDArray[np.float64]:
+        try:
+            history = self.states.updated_history(self.rve)
+        except Exception as error:
+            why = recover(self.rve, error)
+            raise ConvergenceError(f"internal variables could not be updated on rank {self.comm.rank}: {why}") from None
+        bad = np.flatnonzero(~np.isfinite(history).all(axis=1))
+        if bad.size:
+            x = ", ".join(f"{c:.4g}" for c in self.coordinates()[bad[0]])
+            raise ConvergenceError(
+                f"RVE at ({x}) on rank {self.comm.rank}: an updated internal variable is not a number"
+            )
+        return history
 
     def _function(self, shape: tuple[int, ...], name: str) -> fem.Function:
         return fem.Function(quadrature_space(self.mesh, self.degree, shape), name=name.replace(" ", "_"))

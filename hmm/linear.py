@@ -78,6 +78,10 @@ class MicroSolver(Protocol):
         """Take the tangent at the loaded point and prepare for solves with it."""
         ...
 
+    def forget(self) -> None:
+        """Drop what is left of a solve that an exception ended, so that the next `update` begins anew."""
+        ...
+
     def solve(self, rhs: NDArray[np.float64], rtol: float | None = None) -> NDArray[np.float64]:
         """Solution, shape (n_owned,), for one right-hand side; a new array. Direct solvers ignore `rtol`."""
         ...
@@ -158,19 +162,20 @@ class AssembledSolver:
         try:
             self._set_up()
         except PETSc.Error as error:
-            self._forget()
+            self.forget()
             why = str(error).splitlines()[-1]
             raise ConvergenceError(f"the micro tangent could not be factorized ({why})") from None
         if self.ksp.getPC().getFailedReason():
-            self._forget()
+            self.forget()
             raise ConvergenceError(
                 "the micro tangent is singular: a phase without stiffness, or a loose part of the cell"
             )
 
-    def _forget(self) -> None:
-        """Drop a factorization that failed: MUMPS would refuse every later one."""
+    def forget(self) -> None:
+        """Drop a factorization that failed, since MUMPS would refuse every later one, and vectors left locked."""
         self.ksp.reset()
         self._is_set_up = False
+        self._rhs, self._solution = self.matrix.createVecLeft(), self.matrix.createVecRight()
 
     def _set_up(self) -> None:
         if self._is_set_up:

@@ -152,7 +152,11 @@ class MacroProblem:
             message = self._explain()
             self._revert()
             raise ConvergenceError(message)
-        self.hom.commit()
+        try:
+            self.hom.commit()
+        except ConvergenceError:
+            self._revert()
+            raise
         self._accepted_u[:], self._accepted_forces[:] = self.u.x.array, self.forces.x.array
         self._accepted_scale = self._scale
         micro = self._sum(self.hom.count - before)

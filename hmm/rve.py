@@ -77,6 +77,7 @@ class RVE:
         petsc_options: Mapping[str, object] | None = None,
     ) -> None:
         self.cell, self.w = cell, w
+        self.constraint, self.solver_choice, self.petsc_options = constraint, solver, dict(petsc_options or {})
         self.inputs = (E,) if isinstance(E, MacroInput) else tuple(E)
         self.newton_options = newton_options or NewtonOptions()
         self.quadrature_degree = quadrature_degree or default_quadrature_degree(w.function_space)
@@ -279,6 +280,11 @@ class RVE:
             self._stiffness = self.solver.norm * self.cell.volume ** (1 / self.cell.dim)
         self._factorized_for = parameters
         self.n_factorizations += 1
+
+    def forget(self) -> None:
+        """Drop what is left of a solve that an exception ended; the next `linearize` begins anew."""
+        self._factorized_for = self._condensed = None
+        self.solver.forget()
 
     def condense(self, residual: NDArray[np.float64] | None = None) -> Condensed:
         """Condense the linearized cell: all columns in one multi-right-hand-side solve.

@@ -156,6 +156,13 @@ class GridSolver:
         self._pc = self.tangent.precondition(self._pc)
         self.ksp.getPC().setPythonContext(self._pc)
 
+    def forget(self) -> None:
+        """Drop what is left of a solve that an exception ended: vectors are left locked."""
+        self.ksp.reset()
+        self.ksp.setOperators(self.matrix)
+        self._b, self._x = self.matrix.createVecs()
+        self._pc = None
+
     def solve(self, rhs: Floats, rtol: float | None = None) -> Floats:
         """Solution, shape (n_unknowns,), to a relative residual `rtol` (the KSP's own by default); a new array.
 
