@@ -36,7 +36,7 @@ class Counters:
     elastic_starts
         Micro solves from an elastic first guess.
     climbs
-        Points whose joint Newton step failed or did not settle, and which were converged on their own.
+        Points whose joint Newton step failed, and which were converged on their own.
     rejections
         Points without an answer in the end: their macro iterate is rejected on all ranks.
     """
@@ -60,10 +60,6 @@ class Counters:
         return Counters(**asdict(self))
 
 
-PATIENCE = 8
-"""Joint Newton steps in which a point has to settle before it is converged on its own."""
-
-
 def monolithic(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
     """One step of the joint Newton method for the macro field and all fluctuations, micro unknowns condensed.
 
@@ -72,8 +68,8 @@ def monolithic(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], cou
     step is condensed into the answer, ``Sigma - M d / |Y|`` with ``d = K^-1 R_w``, and the fluctuation moves by ``-d``
     for the next iterate. (In a homogeneous cell the residual is always zero, whatever the tangent does.)
 
-    A point that meets an exception or what is not a number, one that is in substeps, and one that has not settled after
-    `PATIENCE` joint steps (which have no line search) answers this iterate as `nested` does; the others go on.
+    A point that meets an exception or what is not a number begins anew from its committed state and answers this
+    iterate as `nested` does, and so does one that is in substeps; the others go on.
     Source: Lange, Huetter, Kiefer, *Comput. Methods Appl. Mech. Engrg.* 382 (2021) 113886.
 
     Parameters
@@ -96,7 +92,7 @@ def monolithic(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], cou
     """
     if _is_answered(states, p, E, count):
         return ""
-    if p not in states.substeps and states.tries[p] < PATIENCE:
+    if p not in states.substeps:
         try:
             reason = _joint_step(rve, states, p, E, count)
         except Exception as error:
@@ -152,7 +148,6 @@ def _joint_step(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], co
     condensed = rve.condense(residual)
     count.factorizations += rve.n_factorizations - factorized
     count.right_hand_sides += rve.n_inputs + 1
-    states.tries[p] += 1
     z -= condensed.correction
     states.response[p] -= condensed.drop
     states.sensitivity[p], states.tangent[p] = condensed.sensitivity, condensed.tangent
@@ -176,7 +171,8 @@ def _converge(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], coun
     if answer.solved is None:
         states.settled[p] = False
     else:
-        states.accept(p, E, answer.solved, answer.substeps)
+        unmoved = len(answer.attempts) == 1 and len(answer.attempts[0].norms) == 1
+        states.accept(p, E, answer.solved, answer.substeps, keep_tangent=unmoved and bool(states.elastic_start[p]))
     return answer.reason
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 
 from mpi4py import MPI
 
@@ -14,6 +14,7 @@ from dolfinx.mesh import Mesh
 from numpy.typing import NDArray
 
 from hmm.algorithms import ALGORITHMS, Counters
+from hmm.dump import MicroFailure, write_dump
 from hmm.errors import ConvergenceError, InputError, collectively
 from hmm.fields import MacroInput
 from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_space, quadrature_weights
@@ -21,33 +22,8 @@ from hmm.ladder import recover
 from hmm.rve import RVE
 from hmm.state import MicroState
 
-
-@dataclass(frozen=True)
-class MicroFailure:
-    """A point whose RVE failed.
-
-    Attributes
-    ----------
-    rank, point
-        Where it is: the rank and its number there.
-    x
-        Macro coordinates.
-    E
-        Packed macroscopic input.
-    reason
-        What went wrong.
-    """
-
-    rank: int
-    point: int
-    x: tuple[float, ...]
-    E: tuple[float, ...]
-    reason: str
-
-    def __str__(self) -> str:
-        x = ", ".join(f"{c:.4g}" for c in self.x)
-        E = ", ".join(f"{c:.4g}" for c in self.E)
-        return f"RVE at ({x}) on rank {self.rank}, packed macro input [{E}]: {self.reason}"
+MOST_DUMPS = 10
+"""Dumps of failed RVEs that one homogenizer writes at most."""
 
 
 class Homogenizer:
@@ -63,6 +39,9 @@ class Homogenizer:
         Degree of the macro quadrature rule.
     algorithm
         ``"monolithic"`` (default) or ``"nested"``; see `hmm.algorithms`.
+    dumps
+        Directory for what `hmm.replay` needs of RVEs that failed for good; made when first needed. At most
+        `MOST_DUMPS` files are written in a run, and none if None.
 
     Attributes
     ----------
@@ -82,6 +61,7 @@ class Homogenizer:
         strain: ufl.core.expr.Expr | Sequence[ufl.core.expr.Expr],
         degree: int = 2,
         algorithm: str = "monolithic",
+        dumps: str | Path | None = "hmm-failures",
     ) -> None:
         if algorithm not in ALGORITHMS:
             raise InputError(f"algorithm {algorithm!r} is unknown: choose one of {', '.join(map(repr, ALGORITHMS))}")
@@ -109,6 +89,8 @@ class Homogenizer:
         self.states = MicroState(rve, self.n_points)
         self.count = Counters()
         self.failures: list[MicroFailure] = []
+        self.dumps = None if dumps is None else Path(dumps)
+        self._n_dumps = 0
         self._publish()
 
     @property
@@ -148,6 +130,27 @@ class Homogenizer:
             self._publish()
         return not self.failures
 
+    def dump(self) -> str:
+        """Write what `hmm.replay` needs of the first of the `failures`, before they are reverted (collective).
+
+        Returns
+        -------
+        str
+            Where it is, or why it could not be written, to be added to an error message; on all ranks alike. Never
+            raises, so that nothing hides the failure itself.
+        """
+        if self.dumps is None or not self.failures or self._n_dumps == MOST_DUMPS:
+            return ""
+        self._n_dumps += 1
+        failure = self.failures[0]
+        said = ""
+        if self.comm.rank == failure.rank:
+            try:
+                said = f"; 'hmm replay {write_dump(self.dumps, self.rve, self.states, failure)}' repeats it"
+            except Exception as error:
+                said = f"; it could not be dumped to {self.dumps} ({type(error).__name__}: {error})"
+        return str(self.comm.bcast(said, root=failure.rank))
+
     def settled(self) -> bool:
         """Whether all micro residuals of all ranks are below their tolerance (collective)."""
         return bool(self.comm.allreduce(bool(self.states.settled.all()), op=MPI.LAND))
@@ -164,9 +167,9 @@ class Homogenizer:
             history = self._updated_history()
         self.states.commit(self.rve, history)
 
-    def revert(self) -> None:
-        """Drop the step at every point."""
-        self.states.revert()
+    def revert(self, elastic: bool = False) -> None:
+        """Drop the step at every point; the tangents are then the virgin cell's if `elastic`."""
+        self.states.revert(elastic)
         self._publish()
 
     def point_average(self, phase: str, variable: str) -> NDArray[np.float64]:

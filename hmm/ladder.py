@@ -83,6 +83,9 @@ class Attempt:
         Evaluations of the residual; those beyond the iterates are halvings of the line search.
     reason
         Why it failed, or empty.
+    E, z, history
+        Shapes (m,), (n_unknowns,) and (n_history,); the macroscopic input, the last iterate and the internal variables
+        it started with.
     """
 
     rung: str
@@ -91,6 +94,9 @@ class Attempt:
     norms: tuple[float, ...]
     residuals: int
     reason: str
+    E: NDArray[np.float64]
+    z: NDArray[np.float64]
+    history: NDArray[np.float64]
 
     @property
     def halvings(self) -> int:
@@ -244,7 +250,7 @@ class _Path:
             reason = recover(rve, error)
         if solved is not None and not _is_finite(solved):
             solved, reason = None, "the micro response or its tangent is not a number"
-        self.attempts.append(Attempt(rung, a, b, norms, residuals, reason))
+        self.attempts.append(Attempt(rung, a, b, norms, residuals, reason, E, z, here.history))
         return solved
 
     def divided(self, rung: str, size: float, division: tuple[float, ...] = ()) -> Solved | None:

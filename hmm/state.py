@@ -33,10 +33,10 @@ class MicroState:
         Shape (n_points,); whether `sensitivity` and `tangent` belong to a step that was dropped.
     substeps
         How the few points were divided that had to be, in the present step (see `hmm.ladder`).
-    tries
-        Shape (n_points,); joint Newton steps (see `hmm.algorithms`) since the start of the step.
-    elastic
-        Shape (m, n_unknowns); sensitivity of the virgin cell.
+    virgin
+        The undeformed cell, linearized.
+    elastic_start
+        Shape (n_points,); whether its sensitivity and tangent are the ones in use, until the point moves.
     """
 
     def __init__(self, rve: RVE, n_points: int) -> None:
@@ -57,8 +57,8 @@ class MicroState:
         self.scale = np.zeros(n_points)
         self.stale = np.zeros(n_points, dtype=bool)
         self.substeps: dict[int, Substeps] = {}
-        self.tries = np.zeros(n_points, dtype=np.int32)
-        self.elastic = virgin.sensitivity
+        self.virgin = virgin
+        self.elastic_start = np.zeros(n_points, dtype=bool)
         self.committed_scale = self.scale.copy()
         self._committed_z = self.z.copy()
         self._committed_E = self.E.copy()
@@ -78,12 +78,21 @@ class MicroState:
     def start(self, p: int) -> Start:
         """The committed state of a point."""
         scale = float(self.committed_scale[p])
-        return Start(self._committed_z[p], self._committed_E[p], self.history[p], scale, self.elastic)
+        return Start(self._committed_z[p], self._committed_E[p], self.history[p], scale, self.virgin.sensitivity)
 
-    def accept(self, p: int, E: NDArray[np.float64], solved: Solved, substeps: Substeps | None) -> None:
+    def accept(
+        self,
+        p: int,
+        E: NDArray[np.float64],
+        solved: Solved,
+        substeps: Substeps | None = None,
+        keep_tangent: bool = False,
+    ) -> None:
         """Make a converged solution the trial state of a point."""
         self.z[p], self.E[p], self.response[p] = solved.z, E, solved.response
-        self.sensitivity[p], self.tangent[p] = solved.condensed.sensitivity, solved.condensed.tangent
+        if not keep_tangent:
+            self.sensitivity[p], self.tangent[p] = solved.condensed.sensitivity, solved.condensed.tangent
+            self.elastic_start[p] = False
         self.scale[p] = max(self.committed_scale[p], solved.scale)
         self.settled[p], self.stale[p] = True, False
         self.substeps.pop(p, None)
@@ -116,16 +125,18 @@ class MicroState:
         self.committed_scale[:] = self.scale
         self.settled[:] = False  # with another history, time or parameter the same input has another answer
         self.substeps.clear()
-        self.tries[:] = 0
+        self.elastic_start[:] = False
 
-    def revert(self) -> None:
-        """Drop the trial state and go back to the committed one."""
+    def revert(self, elastic: bool = False) -> None:
+        """Drop the trial state and go back to the committed one, without a tangent or with the virgin cell's."""
         self.z[:] = self._committed_z
         self.E[:] = self._committed_E
         self.response[:] = self._committed_response
         self.scale[:] = self.committed_scale
-        self.sensitivity[:] = 0.0
+        self.sensitivity[:] = self.virgin.sensitivity if elastic else 0.0
+        if elastic:
+            self.tangent[:] = self.virgin.tangent
         self.settled[:] = False
-        self.stale[:] = True
+        self.stale[:] = not elastic
+        self.elastic_start[:] = elastic
         self.substeps.clear()
-        self.tries[:] = 0
