@@ -136,7 +136,7 @@ class Answer:
     solved
         The end of the step; None if the point has no solution.
     substeps
-        How the step was divided; None if it was not.
+        How the step was divided; None if it was not, or if there is no history to remember: then any way there will do.
     attempts
         All Newton solves, in order.
     reason
@@ -268,7 +268,7 @@ class _Path:
                 if size < 0.5**self.rve.newton_options.max_cuts:
                     return None
             elif solved.history is None:
-                self.substeps = Substeps((*ends, b), here.history) if ends else None
+                self.substeps = Substeps((*ends, b), here.history) if ends and self.rve.n_history else None
                 return solved
             else:
                 here = replace(here, z=solved.z, E=self.at(b), history=solved.history)
@@ -279,9 +279,11 @@ class _Path:
 
     def reason(self) -> str:
         """What the first attempt met, and how far the others went."""
-        parts = [a.end - a.start for a in self.attempts[1:]]
-        more = f"; substeps down to {min(parts):.3g} of the step failed too, with an elastic first guess also"
-        return self.attempts[0].reason + (more if parts else "")
+        first, others = self.attempts[0].reason, self.attempts[1:]
+        if not others:
+            return first
+        smallest = min(a.end - a.start for a in others)
+        return f"{first}; substeps down to {smallest:.3g} of the step failed too, with an elastic first guess also"
 
     def _sensitivity(self, rung: str) -> NDArray[np.float64]:
         """Sensitivity for the first guess of the first substep: the committed state's, or the virgin cell's."""
