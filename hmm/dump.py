@@ -186,7 +186,7 @@ def _cell_arrays(cell: Cell) -> dict[str, NDArray[Any]]:
     mesh = cell.mesh
     return {
         "connectivity": mesh.topology.connectivity(mesh.topology.dim, 0).array,
-        "nodes": mesh.geometry.dofmap,
+        "nodes": mesh.geometry.dofmaps[0],
         "x": mesh.geometry.x,
         "tagged": cell.phase_tags.indices,
         "tags": cell.phase_tags.values,

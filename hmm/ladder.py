@@ -218,8 +218,10 @@ def recover(rve: RVE, error: Exception) -> str:
     """
     with suppress(Exception):
         rve.forget()
-    lines = str(error).splitlines() or ["no message"]
-    return lines[-1] if isinstance(error, HMMError) else f"{type(error).__name__}: {lines[-1]}"
+    lines = [line for line in str(error).splitlines() if "() at " not in line] or ["no message"]  # PETSc's call stack
+    kind = type(error)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.split('.')[-1]}.{kind.__name__}"
+    return lines[-1] if isinstance(error, HMMError) else f"{name}: {lines[-1]}"
 
 
 class _Path:

@@ -121,14 +121,9 @@ class AssembledSolver:
         one_triangle = symmetric and is_direct(options) and reduced.comm.size == 1
         self.matrix = reduced.create_matrix(symmetric=one_triangle)
         self.matrix.setOption(PETSc.Mat.Option.SYMMETRIC, symmetric)
-        self.ksp = PETSc.KSP().create(self.matrix.comm)
-        self.ksp.setOperators(self.matrix)
-        self.ksp.setOptionsPrefix(PREFIX)
         self._options = dict(options)
         self._keep_first = keep_first
-        self._is_set_up = False
-        self._rhs = self.matrix.createVecLeft()
-        self._solution = self.matrix.createVecRight()
+        self.forget()
 
     @property
     def norm(self) -> float:
@@ -172,8 +167,12 @@ class AssembledSolver:
             )
 
     def forget(self) -> None:
-        """Drop a factorization that failed, since MUMPS would refuse every later one, and vectors left locked."""
-        self.ksp.reset()
+        """Begin with a new KSP and vectors: MUMPS refuses to go on after a failed factorization, and PETSc after an
+        exception in the middle of a solve, which leaves vectors locked and a preconditioner halfway.
+        """
+        self.ksp = PETSc.KSP().create(self.matrix.comm)
+        self.ksp.setOperators(self.matrix)
+        self.ksp.setOptionsPrefix(PREFIX)
         self._is_set_up = False
         self._rhs, self._solution = self.matrix.createVecLeft(), self.matrix.createVecRight()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from mpi4py import MPI
 
@@ -106,7 +107,13 @@ def cantilever(domain: Mesh) -> tuple[fem.FunctionSpace, fem.Constant, fem.Diric
     return V, load, fem.dirichletbc(np.zeros(2), left, V), fem.dirichletbc(load, right, V.sub(1))
 
 
-def beam(rve: hmm.RVE, algorithm: str = "monolithic", rtol: float = 1e-12, cells: tuple[int, int] = (4, 1)) -> Beam:
+def beam(
+    rve: hmm.RVE,
+    algorithm: str = "monolithic",
+    rtol: float = 1e-12,
+    cells: tuple[int, int] = (4, 1),
+    dumps: str | Path | None = None,
+) -> Beam:
     """A cantilever of the RVE's material, at small or finite strain as the RVE's macro input says."""
     V, load, clamp, drive = cantilever(beam_mesh(cells))
     u, v = fem.Function(V), ufl.TestFunction(V)
@@ -114,7 +121,7 @@ def beam(rve: hmm.RVE, algorithm: str = "monolithic", rtol: float = 1e-12, cells
         strain, along = ufl.sym(ufl.grad(u)), ufl.sym(ufl.grad(v))
     else:
         strain, along = ufl.Identity(2) + ufl.grad(u), ufl.grad(v)
-    hom = hmm.Homogenizer(rve, strain, degree=2, algorithm=algorithm)
+    hom = hmm.Homogenizer(rve, strain, degree=2, algorithm=algorithm, dumps=dumps)
     F = ufl.inner(hom.stress, along) * hom.dx
     problem = hmm.MacroProblem(F, u, hom, bcs=[clamp, drive], petsc_options_prefix="beam_", rtol=rtol)
     return Beam(u, hom, problem, load, clamp, drive)

@@ -123,7 +123,7 @@ def poisoned(sensitivity):
 
 
 def test_a_cell_without_history_has_one_answer(rubber):
-    """A shear of 2 in one go: NaN, then substeps; the answer and its tangent do not know the way (central differences)."""
+    """A shear of 2 in one go: NaN, then substeps; answer and tangent do not know the way (central differences)."""
     F = np.array([1.0, 2.0, 0.0, 1.0])
     with pytest.raises(hmm.ConvergenceError):
         rubber.solve(F)
@@ -151,7 +151,7 @@ def test_what_no_rung_can_solve(rubber):
 
 @dataclass(frozen=True)
 class Maxwell:
-    """Deviatoric Maxwell element beside a spring, backward Euler: ``v' = (dev eps - v) / tau``, s = mu (2 dev eps - v)."""
+    """A viscous law, backward Euler: ``v' = (dev eps - v) / tau``, deviatoric stress ``mu (2 dev eps - v)``."""
 
     dt: fem.Constant
     mu: float = 1.0
