@@ -213,10 +213,8 @@ class Homogenizer:
             raise ConvergenceError(f"internal variables could not be updated on rank {self.comm.rank}: {why}") from None
         bad = np.flatnonzero(~np.isfinite(history).all(axis=1))
         if bad.size:
-            x = ", ".join(f"{c:.4g}" for c in self.coordinates()[bad[0]])
-            raise ConvergenceError(
-                f"RVE at ({x}) on rank {self.comm.rank}: an updated internal variable is not a number"
-            )
+            where = f"point {bad[0]} of rank {self.comm.rank}"
+            raise ConvergenceError(f"RVE of {where}: an updated internal variable is not a number")
         return history
 
     def _function(self, shape: tuple[int, ...], name: str) -> fem.Function:

@@ -167,8 +167,10 @@ class AssembledSolver:
             )
 
     def forget(self) -> None:
-        """Begin with a new KSP and vectors: MUMPS refuses to go on after a failed factorization, and PETSc after an
-        exception in the middle of a solve, which leaves vectors locked and a preconditioner halfway.
+        """Begin with a new KSP and vectors.
+
+        MUMPS refuses to go on after a failed factorization, and PETSc after an exception in the middle of a solve: it
+        leaves vectors locked and a preconditioner halfway.
         """
         self.ksp = PETSc.KSP().create(self.matrix.comm)
         self.ksp.setOperators(self.matrix)

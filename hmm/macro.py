@@ -56,6 +56,12 @@ class StepStats:
     algorithm: str
     fallbacks: int = 0
 
+    def trouble(self) -> str:
+        """What the failure ladder did in this step, in words; empty if it was not needed."""
+        names = ("substeps", "elastic_starts", "climbs", "rejections")
+        counts = {"fallbacks": self.fallbacks, **{name: getattr(self.micro, name) for name in names}}
+        return ", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in counts.items() if n)
+
 
 class MacroProblem:
     """Solve ``F(u, Sigma(u); v) = 0`` where ``Sigma`` is homogenized.
