@@ -121,6 +121,8 @@ def solve(beam: Beam, steps: int, output: Path) -> tuple[list[tuple[float, float
             iterations = step.stats.iterations
             work = (micro.solves, micro.skipped, micro.residuals, micro.factorizations, micro.right_hand_sides)
             row(step.number, step.load, reaction, iterations, *work, worst.value)
+            if trouble := step.stats.trouble():
+                hmm.report.say(hom.comm, f"  {trouble}")
     return curve, balance
 
 

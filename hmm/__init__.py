@@ -22,6 +22,7 @@ from hmm.io import (  # noqa: E402
 )
 from hmm.macro import MacroProblem  # noqa: E402
 from hmm.newton import NewtonOptions  # noqa: E402
+from hmm.replaying import Replay, replay  # noqa: E402
 from hmm.response import PointState, Response  # noqa: E402
 from hmm.rve import RVE  # noqa: E402
 from hmm.stepping import Step, steps  # noqa: E402
@@ -41,6 +42,7 @@ __all__ = [
     "NewtonOptions",
     "Output",
     "PointState",
+    "Replay",
     "Response",
     "Step",
     "WorstPoint",
@@ -56,6 +58,7 @@ __all__ = [
     "macro_temperature",
     "plot",
     "point_fields",
+    "replay",
     "report",
     "steps",
     "worst_point",

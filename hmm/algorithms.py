@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.newton import newton
+from hmm.ladder import ELASTIC_START, climb, recover
 from hmm.rve import RVE
 from hmm.state import MicroState
 
@@ -29,6 +29,16 @@ class Counters:
         Factorizations of a micro tangent.
     right_hand_sides
         Right-hand sides solved for.
+    line_searches
+        Halvings of a micro Newton step.
+    substeps
+        Micro solves over a part of the step, of points that failed in one go (see `hmm.ladder`).
+    elastic_starts
+        Micro solves from an elastic first guess.
+    climbs
+        Points whose joint Newton step failed, and which were converged on their own.
+    rejections
+        Points without an answer in the end: their macro iterate is rejected on all ranks.
     """
 
     solves: int = 0
@@ -36,6 +46,11 @@ class Counters:
     residuals: int = 0
     factorizations: int = 0
     right_hand_sides: int = 0
+    line_searches: int = 0
+    substeps: int = 0
+    elastic_starts: int = 0
+    climbs: int = 0
+    rejections: int = 0
 
     def __add__(self, other: Counters) -> Counters:
         return Counters(**{k: v + getattr(other, k) for k, v in asdict(self).items()})
@@ -55,6 +70,9 @@ def monolithic(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], cou
     tolerance and the response followed that tangent too, the point answers without factorization; otherwise one Newton
     step is condensed into the answer, ``Sigma - M d / |Y|`` with ``d = K^-1 R_w``, and the fluctuation moves by ``-d``
     for the next iterate. (In a homogeneous cell the residual is always zero, whatever the tangent does.)
+
+    A point that meets an exception or what is not a number begins anew from its committed state and answers this
+    iterate as `nested` does, and so does one that is in substeps; the others go on.
     Source: Lange, Huetter, Kiefer, *Comput. Methods Appl. Mech. Engrg.* 382 (2021) 113886.
 
     Parameters
@@ -75,11 +93,39 @@ def monolithic(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], cou
     str
         Empty, or why the point failed.
     """
-    count.solves += 1
-    dE = E - states.E[p]
-    if states.settled[p] and not dE.any():
-        count.skipped += 1
+    if _is_answered(states, p, E, count):
         return ""
+    if p not in states.substeps:
+        try:
+            reason = _joint_step(rve, states, p, E, count)
+        except Exception as error:
+            reason = recover(rve, error)
+        if not reason:
+            return ""
+        states.restart(p)
+    count.climbs += 1
+    return _converge(rve, states, p, E, count)
+
+
+def nested(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
+    """Converge the RVE of a point for each macro iterate, starting from the tangent predictor (see `hmm.ladder`).
+
+    Parameters and result are those of `monolithic`.
+    """
+    return "" if _is_answered(states, p, E, count) else _converge(rve, states, p, E, count)
+
+
+def _is_answered(states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> bool:
+    """Count a point that is asked; whether it has the answer already."""
+    answered = bool(states.settled[p]) and np.array_equal(E, states.E[p])
+    count.solves += 1
+    count.skipped += answered
+    return answered
+
+
+def _joint_step(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
+    """What `monolithic` does as long as all goes well; if not, why, and the trial state of the point is then spoilt."""
+    dE = E - states.E[p]
     z = states.z[p]
     z += dE @ states.sensitivity[p]
     states.E[p] = E
@@ -109,37 +155,28 @@ def monolithic(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], cou
     states.response[p] -= condensed.drop
     states.sensitivity[p], states.tangent[p] = condensed.sensitivity, condensed.tangent
     states.stale[p] = False
-    return ""
+    finite = all(np.isfinite(a).all() for a in (z, states.response[p], condensed.tangent, condensed.sensitivity))
+    return "" if finite else "the micro response or its tangent is not a number"
 
 
-def nested(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
-    """Converge the RVE of a point for each macro iterate, starting from the tangent predictor.
-
-    Parameters and result are those of `monolithic`.
-    """
-    count.solves += 1
-    dE = E - states.E[p]
-    if states.settled[p] and not dE.any():
-        count.skipped += 1
-        return ""
-    z = states.z[p] + dE @ states.sensitivity[p]
-    rve.load_history(states.history[p])
-    factorized = rve.n_factorizations
-    result = newton(rve, z, E, rve.newton_options, states.committed_scale[p])
-    count.residuals += result.residuals
-    count.right_hand_sides += result.iterations
-    if result.converged:
-        states.z[p], states.E[p] = z, E
-        states.scale[p] = max(states.committed_scale[p], rve.force_scale())
-        states.response[p] = rve.response()
-        rve.linearize()
-        condensed = rve.condense()
-        states.sensitivity[p], states.tangent[p] = condensed.sensitivity, condensed.tangent
-        states.stale[p] = False
-        count.right_hand_sides += rve.n_inputs
+def _converge(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
+    """Solve the RVE of a point to the end."""
+    factorized, substeps = rve.n_factorizations, states.substeps.get(p)
+    guess = states.z[p] + (E - states.E[p]) @ states.sensitivity[p]
+    answer = climb(rve, states.start(p), E, guess, substeps.ends if substeps else ())
     count.factorizations += rve.n_factorizations - factorized
-    states.settled[p] = result.converged
-    return result.reason
+    for attempt in answer.attempts:
+        count.residuals += attempt.residuals
+        count.right_hand_sides += max(len(attempt.norms) - 1, 0) + (0 if attempt.reason else rve.n_inputs)
+        count.line_searches += attempt.halvings
+        count.substeps += attempt.end - attempt.start < 1.0
+        count.elastic_starts += attempt.rung == ELASTIC_START
+    if answer.solved is None:
+        states.settled[p] = False
+    else:
+        unmoved = len(answer.attempts) == 1 and len(answer.attempts[0].norms) == 1
+        states.accept(p, E, answer.solved, answer.substeps, keep_tangent=unmoved and bool(states.elastic_start[p]))
+    return answer.reason
 
 
 Algorithm = Callable[[RVE, MicroState, int, NDArray[np.float64], Counters], str]

@@ -63,13 +63,27 @@ def _run(argv: Sequence[str] | None) -> None:
     parser.add_argument("--version", action="version", version=f"hmm {hmm.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("info", help="show the versions of everything hmm runs on")
+    again = commands.add_parser("replay", help="solve an RVE again that failed in a run")
+    again.add_argument("dump", help="the .npz file that the error message named; made by yourself, as laws are pickled")
+    again.add_argument("--plot", metavar="PNG", help="draw the residuals and the deformed cell")
     options = report.parse_arguments(parser, argv, MPI.COMM_WORLD)
     if options.command == "info":
         rows = information()
         width = max(map(len, rows))
         report.say(MPI.COMM_WORLD, "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items()))
+    elif options.command == "replay":
+        with errors.collectively(MPI.COMM_WORLD):
+            if MPI.COMM_WORLD.rank == 0:
+                _replay(options.dump, options.plot)
     else:
         report.say(MPI.COMM_WORLD, parser.format_help().rstrip())
+
+
+def _replay(dump: str, picture: str | None) -> None:
+    done = hmm.replay(dump)
+    print(done, flush=True)
+    if picture:
+        print(f"drawn in {done.plot(picture)}", flush=True)
 
 
 def _version(distribution: str) -> str:

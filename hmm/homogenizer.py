@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from time import thread_time
 
 from mpi4py import MPI
@@ -13,43 +13,19 @@ import ufl
 from dolfinx import fem
 from dolfinx.mesh import Mesh
 from numpy.typing import NDArray
-from petsc4py import PETSc
 
 from hmm.algorithms import ALGORITHMS, Counters
+from hmm.dump import MicroFailure, write_dump
 from hmm.ensemble import Ensemble
-from hmm.errors import HMMError, InputError
+from hmm.errors import ConvergenceError, InputError, collectively
 from hmm.fields import MacroInput
 from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_space, quadrature_weights
+from hmm.ladder import recover
 from hmm.rve import RVE
 from hmm.state import MicroState
 
-
-@dataclass(frozen=True)
-class MicroFailure:
-    """A point whose RVE failed.
-
-    Attributes
-    ----------
-    rank, point
-        Where it is: the rank that owns it and its number there.
-    x
-        Macro coordinates.
-    E
-        Packed macroscopic input.
-    reason
-        What went wrong.
-    """
-
-    rank: int
-    point: int
-    x: tuple[float, ...]
-    E: tuple[float, ...]
-    reason: str
-
-    def __str__(self) -> str:
-        x = ", ".join(f"{c:.4g}" for c in self.x)
-        E = ", ".join(f"{c:.4g}" for c in self.E)
-        return f"RVE at ({x}) on rank {self.rank}, packed macro input [{E}]: {self.reason}"
+MOST_DUMPS = 10
+"""Dumps of failed RVEs that one homogenizer writes at most."""
 
 
 class Homogenizer:
@@ -69,6 +45,9 @@ class Homogenizer:
     ensemble
         Who works on which point: ``"owner"``, ``"balanced"``, ``"grouped"`` (for RVEs on several ranks), or ``"auto"``,
         which starts with the owners and lets points move when this pays; see `hmm.Ensemble`.
+    dumps
+        Directory for what `hmm.replay` needs of RVEs that failed for good; made when first needed. At most
+        `MOST_DUMPS` files are written in a run, and none if None.
 
     Attributes
     ----------
@@ -96,6 +75,7 @@ class Homogenizer:
         degree: int = 2,
         algorithm: str = "monolithic",
         ensemble: str = "auto",
+        dumps: str | Path | None = "hmm-failures",
     ) -> None:
         if algorithm not in ALGORITHMS:
             raise InputError(f"algorithm {algorithm!r} is unknown: choose one of {', '.join(map(repr, ALGORITHMS))}")
@@ -123,6 +103,8 @@ class Homogenizer:
         self.states = MicroState(rve, self.ensemble.n_rows)
         self.count = Counters()
         self.failures: list[MicroFailure] = []
+        self.dumps = None if dumps is None else Path(dumps)
+        self._n_dumps = 0
         self._publish()
 
     @property
@@ -167,31 +149,61 @@ class Homogenizer:
             Whether every point of every rank answered; if not, `failures` says where and why, on all ranks alike.
         """
         self.rve.check_time_step()
-        failed: list[tuple[int, str]] = []
+        failed: list[tuple[int, NDArray[np.float64], str]] = []
         for p, E in enumerate(self.ensemble.to_workers(self.macro_inputs())):
             start = thread_time()
             reason = self._answer(p, E)
             self.ensemble.seconds[p] += thread_time() - start
             if reason:
-                failed.append((p, reason))
+                failed.append((p, E, reason))
                 break
         self.failures = self._gather_failures(failed)
         if not self.failures:
             self._publish()
         return not self.failures
 
+    def dump(self) -> str:
+        """Write what `hmm.replay` needs of the first of the `failures`, before they are reverted (collective).
+
+        Returns
+        -------
+        str
+            Where it is, or why it could not be written, to be added to an error message; on all ranks alike. Never
+            raises, so that nothing hides the failure itself.
+        """
+        alone = self.ensemble.group.size == 1
+        if self.dumps is None or not self.failures or self._n_dumps == MOST_DUMPS or not alone:
+            return ""
+        self._n_dumps += 1
+        failure = self.failures[0]
+        said = ""
+        if self.comm.rank == failure.rank:
+            try:
+                said = f"; 'hmm replay {write_dump(self.dumps, self.rve, self.states, failure)}' repeats it"
+            except Exception as error:
+                said = f"; it could not be dumped to {self.dumps} ({type(error).__name__}: {error})"
+        return str(self.comm.bcast(said, root=failure.rank))
+
     def settled(self) -> bool:
         """Whether all micro residuals of all ranks are below their tolerance (collective)."""
         return bool(self.comm.allreduce(bool(self.states.settled.all()), op=MPI.LAND))
 
     def commit(self) -> None:
-        """Accept the step at every point, and let points move to where time is (collective)."""
-        self.states.commit(self.rve)
+        """Accept the step at every point, and let points move to where time is (collective).
+
+        Raises
+        ------
+        ConvergenceError
+            On all ranks, if the internal variables of a point cannot be updated; nothing is then accepted.
+        """
+        with collectively(self.comm):
+            history = self._updated_history()
+        self.states.commit(self.rve, history)
         self.ensemble.rebalance(self.states)
 
-    def revert(self) -> None:
-        """Drop the step at every point (collective)."""
-        self.states.revert()
+    def revert(self, elastic: bool = False) -> None:
+        """Drop the step at every point; the tangents are then the virgin cell's if `elastic` (collective)."""
+        self.states.revert(elastic)
         self._publish()
 
     def restored(self) -> None:
@@ -222,10 +234,28 @@ class Homogenizer:
 
     def _answer(self, p: int, E: NDArray[np.float64]) -> str:
         """Let a point answer; why it failed, or nothing. Raises nothing: the other ranks would wait."""
+        if not np.isfinite(E).all():
+            return "the macro input is not a number"
         try:
-            return ALGORITHMS[self.algorithm](self.rve, self.states, p, E, self.count)
-        except (HMMError, PETSc.Error) as error:
-            return str(error).splitlines()[-1]
+            reason = ALGORITHMS[self.algorithm](self.rve, self.states, p, E, self.count)
+        except Exception as error:
+            reason = recover(self.rve, error)
+        if reason:
+            self.states.settled[p] = False
+            self.count.rejections += 1
+        return reason
+
+    def _updated_history(self) -> NDArray[np.float64]:
+        try:
+            history = self.states.updated_history(self.rve)
+        except Exception as error:
+            why = recover(self.rve, error)
+            raise ConvergenceError(f"internal variables could not be updated on rank {self.comm.rank}: {why}") from None
+        bad = np.flatnonzero(~np.isfinite(history).all(axis=1))
+        if bad.size:
+            where = f"point {bad[0]} of rank {self.comm.rank}"
+            raise ConvergenceError(f"RVE of {where}: an updated internal variable is not a number")
+        return history
 
     def _function(self, shape: tuple[int, ...], name: str) -> fem.Function:
         return fem.Function(quadrature_space(self.mesh, self.degree, shape), name=name.replace(" ", "_"))
@@ -252,18 +282,18 @@ class Homogenizer:
         size = function.function_space.dofmap.bs
         function.x.array.reshape(-1, size)[self._slots] = values.reshape(self.n_points, size)
 
-    def _gather_failures(self, failed: list[tuple[int, str]]) -> list[MicroFailure]:
-        """The failures of all ranks, on all ranks."""
+    def _gather_failures(self, failed: list[tuple[int, NDArray[np.float64], str]]) -> list[MicroFailure]:
+        """The failures of all ranks, on all ranks, with coordinates from those that own the points."""
         if not self.comm.allreduce(bool(failed), op=MPI.LOR):
             return []
-        who = self.ensemble
-        mine = [(int(who.owner[p]), int(who.index[p]), reason) for p, reason in failed if self.comm.rank == who.leader]
-        everyones = [failure for part in self.comm.allgather(mine) for failure in part]
-        x, E = self.coordinates(), self.macro_inputs()
+        who, rank = self.ensemble, self.comm.rank
+        mine = [(int(who.owner[p]), int(who.index[p]), rank, p, tuple(E.tolist()), why) for p, E, why in failed]
+        everyones = [failure for part in self.comm.allgather(mine if rank == who.leader else []) for failure in part]
+        x = self.coordinates()
         found = [
-            MicroFailure(rank, p, tuple(x[p]), tuple(E[p]), reason)
-            for rank, p, reason in everyones
-            if rank == self.comm.rank
+            MicroFailure(worker, row, tuple(x[index].tolist()), E, why)
+            for owner, index, worker, row, E, why in everyones
+            if owner == rank
         ]
         return [failure for part in self.comm.allgather(found) for failure in part]
 

@@ -78,6 +78,10 @@ class MicroSolver(Protocol):
         """Take the tangent at the loaded point and prepare for solves with it."""
         ...
 
+    def forget(self) -> None:
+        """Drop what is left of a solve that an exception ended, so that the next `update` begins anew."""
+        ...
+
     def solve(self, rhs: NDArray[np.float64], rtol: float | None = None) -> NDArray[np.float64]:
         """Solution, shape (n_owned,), for one right-hand side; a new array. Direct solvers ignore `rtol`."""
         ...
@@ -117,14 +121,9 @@ class AssembledSolver:
         one_triangle = symmetric and is_direct(options) and reduced.comm.size == 1
         self.matrix = reduced.create_matrix(symmetric=one_triangle)
         self.matrix.setOption(PETSc.Mat.Option.SYMMETRIC, symmetric)
-        self.ksp = PETSc.KSP().create(self.matrix.comm)
-        self.ksp.setOperators(self.matrix)
-        self.ksp.setOptionsPrefix(PREFIX)
         self._options = dict(options)
         self._keep_first = keep_first
-        self._is_set_up = False
-        self._rhs = self.matrix.createVecLeft()
-        self._solution = self.matrix.createVecRight()
+        self.forget()
 
     @property
     def norm(self) -> float:
@@ -158,19 +157,26 @@ class AssembledSolver:
         try:
             self._set_up()
         except PETSc.Error as error:
-            self._forget()
+            self.forget()
             why = str(error).splitlines()[-1]
             raise ConvergenceError(f"the micro tangent could not be factorized ({why})") from None
         if self.ksp.getPC().getFailedReason():
-            self._forget()
+            self.forget()
             raise ConvergenceError(
                 "the micro tangent is singular: a phase without stiffness, or a loose part of the cell"
             )
 
-    def _forget(self) -> None:
-        """Drop a factorization that failed: MUMPS would refuse every later one."""
-        self.ksp.reset()
+    def forget(self) -> None:
+        """Begin with a new KSP and vectors.
+
+        MUMPS refuses to go on after a failed factorization, and PETSc after an exception in the middle of a solve: it
+        leaves vectors locked and a preconditioner halfway.
+        """
+        self.ksp = PETSc.KSP().create(self.matrix.comm)
+        self.ksp.setOperators(self.matrix)
+        self.ksp.setOptionsPrefix(PREFIX)
         self._is_set_up = False
+        self._rhs, self._solution = self.matrix.createVecLeft(), self.matrix.createVecRight()
 
     def _set_up(self) -> None:
         if self._is_set_up:

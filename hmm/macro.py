@@ -47,7 +47,7 @@ class StepStats:
     algorithm
         The algorithm that found the solution.
     fallbacks
-        1 if the monolithic iteration failed and the nested one was taken instead.
+        Attempts that failed before (see `MacroProblem.attempts`).
     """
 
     iterations: int
@@ -55,6 +55,12 @@ class StepStats:
     micro: Counters
     algorithm: str
     fallbacks: int = 0
+
+    def trouble(self) -> str:
+        """What the failure ladder did in this step, in words; empty if it was not needed."""
+        names = ("substeps", "elastic_starts", "climbs", "rejections")
+        counts = {"fallbacks": self.fallbacks, **{name: getattr(self.micro, name) for name in names}}
+        return ", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in counts.items() if n)
 
 
 class MacroProblem:
@@ -143,26 +149,42 @@ class MacroProblem:
             If it does not converge; `u` and all RVEs are then as they were before the call, on every rank.
         """
         before = self.hom.count.copy()
-        algorithm = self.hom.algorithm
-        converged = self._iterate()
-        fallback = not converged and algorithm == "monolithic"
-        if fallback:
-            self._say_fallback()
-            self._revert()
-            self.hom.algorithm = "nested"
+        chosen = self.hom.algorithm
+        for failed, (algorithm, elastic) in enumerate(self.attempts()):
+            if failed == 1:
+                self._say_fallback()
+            if failed:
+                self._revert(elastic)
+            self.hom.algorithm = algorithm
             converged = self._iterate()
-        taken, self.hom.algorithm = self.hom.algorithm, algorithm
+            if converged:
+                break
+        self.hom.algorithm = chosen
         if not converged:
             message = self._explain()
             self._revert()
             raise ConvergenceError(message)
-        self.hom.commit()
+        try:
+            self.hom.commit()
+        except ConvergenceError:
+            self._revert()
+            raise
         self._accepted_u[:], self._accepted_forces[:] = self.u.x.array, self.forces.x.array
         self.accepted_scale = self._scale
         micro = self._sum(self.hom.count - before)
         iterations = self.solver.getIterationNumber()
-        self.stats.append(StepStats(iterations, tuple(self._norms), micro, taken, int(fallback)))
+        self.stats.append(StepStats(iterations, tuple(self._norms), micro, algorithm, failed))
         return self.stats[-1]
+
+    def attempts(self) -> list[tuple[str, bool]]:
+        """What a step is tried with in turn: algorithms, and whether the first tangents are the virgin cell's.
+
+        After a reversal of the load the tangents of the last step are plastic: with little hardening the first iterate
+        then goes astray, where the elastic ones are nearly right.
+        """
+        chosen = self.hom.algorithm
+        elastic = [(chosen, True)] if self.hom.rve.n_history else []
+        return [(chosen, False), *elastic, *([("nested", False)] if chosen != "nested" else [])]
 
     def reaction(self, bc: fem.DirichletBC) -> float | NDArray[np.float64]:
         """Total force on the dofs of a Dirichlet condition at the last solution (collective).
@@ -210,11 +232,12 @@ class MacroProblem:
         return self._joint
 
     def _say_fallback(self) -> None:
-        """Say, the first time, that a step is done again with nested iterations."""
+        """Say, the first time, that a step is done again."""
         if self.hom.comm.rank == 0 and not any(s.fallbacks for s in self.stats):
             logging.getLogger("hmm").warning(
-                "the monolithic iteration failed (%s); this step is done with nested iterations, and so will be later "
-                "ones that fail, counted in problem.stats",
+                "the %s iteration failed (%s); this step is done again, from elastic tangents or with nested "
+                "iterations, and so will be later ones that fail, counted in problem.stats",
+                self.hom.algorithm,
                 self._reason(),
             )
 
@@ -272,9 +295,9 @@ class MacroProblem:
         petsc.assign(x, self.u)
         self.u.x.scatter_forward()
 
-    def _revert(self) -> None:
+    def _revert(self, elastic: bool = False) -> None:
         self.u.x.array[:], self.forces.x.array[:] = self._accepted_u, self._accepted_forces
-        self.hom.revert()
+        self.hom.revert(elastic)
 
     def _reason(self) -> str:
         """Why the last SNES solve failed, in short."""
@@ -287,7 +310,7 @@ class MacroProblem:
     def _explain(self) -> str:
         """Why the last SNES solve failed, with the worst point (collective)."""
         if self.hom.failures:
-            return self._reason()
+            return self._reason() + self.hom.dump()
         history = ", ".join(f"{n:.2g}" for n in self._norms[-4:])
         stopped = f"the macro Newton method stopped with {self._reason()}, last relative residuals {history}"
         return f"{stopped}; {self._worst_point()}"

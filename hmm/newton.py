@@ -28,11 +28,15 @@ class NewtonOptions:
     max_halvings
         Most halvings of a step that does not lower the residual. Without them Newton's method cycles in porous plastic
         cells, where a full first step overshoots.
+    max_cuts
+        At a macro point, most halvings of the step of a cell that does not converge in one go, which is then solved in
+        substeps (see `hmm.ladder`); 0 for none. `RVE.solve` takes no substeps.
     """
 
     rtol: float = 1e-8
     max_iterations: int = 25
     max_halvings: int = 8
+    max_cuts: int = 6
 
 
 @dataclass(frozen=True)

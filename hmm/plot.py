@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -22,9 +22,11 @@ from hmm.errors import EnvironmentMismatch, InputError, collectively
 from hmm.forms import owned_cells
 from hmm.homogenizer import Homogenizer
 from hmm.io import LocalFields, WorstPoint, point_fields, require_writable
+from hmm.ladder import Attempt
 
 COLOURS = "viridis"
 PHASE_COLOURS = ("#c9d6e2", "#e07b39", "#6a994e", "#8e6c8a", "#d9b44a", "#5b7c99")
+RUNG_COLOURS = {"line search": "#1f4e79", "substeps": "#e07b39", "elastic start": "#6a994e"}
 INK = "#222222"
 NO_VALUE = "#b9b9b9"
 IN_FRONT = np.array([0.0, 0.0, 0.1])
@@ -281,6 +283,51 @@ def plot_curve(
             axes.spines[["top", "right"]].set_visible(False)
             axes.margins(0.03, 0.06)
             figure.savefig(path, dpi=150)
+    return path
+
+
+def plot_attempts(path: str | Path, attempts: Sequence[Attempt], picture: Path | None = None) -> Path:
+    """Draw the residual norms of Newton solves on the failure ladder, beside a picture; not collective.
+
+    Parameters
+    ----------
+    path
+        The ``.png`` file.
+    attempts
+        The solves, as `hmm.replay` returns them.
+    picture
+        A ``.png`` file shown on the right, such as one of `plot_rve`.
+    """
+    path = Path(path)
+    require_writable(path.parent)
+    _require("matplotlib")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 5) if picture else (7, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot(1, 2 if picture else 1, 1)
+    named: set[str] = set()
+    for attempt in attempts:
+        colour = RUNG_COLOURS[attempt.rung]
+        label = "_" if attempt.rung in named else attempt.rung
+        named.add(attempt.rung)
+        axes.semilogy(attempt.norms, "-o", color=colour, markersize=3, linewidth=1.2, alpha=0.7, label=label)
+        if attempt.norms:
+            mark = "x" if attempt.reason else "s"
+            axes.semilogy(len(attempt.norms) - 1, attempt.norms[-1], mark, color=colour, markersize=8)
+    axes.set_xlabel("Newton iteration", fontsize=12)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_ylabel("micro residual (cross: failed, square: converged)", fontsize=12)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    if picture:
+        right = figure.add_subplot(1, 2, 2)
+        right.imshow(importlib.import_module("matplotlib.image").imread(picture))
+        right.set_axis_off()
+        right.set_title("last iterate", fontsize=12)
+    figure.savefig(path, dpi=150)
     return path
 
 

@@ -84,6 +84,7 @@ class RVE:
     ) -> None:
         self.cell, self.w = cell, w
         self._dt = fem.Constant(cell.mesh, 0.0)
+        self.constraint, self.solver_choice, self.petsc_options = constraint, solver, dict(petsc_options or {})
         self.inputs = (E,) if isinstance(E, MacroInput) else tuple(E)
         self.newton_options = newton_options or NewtonOptions()
         self.quadrature_degree = quadrature_degree or default_quadrature_degree(w.function_space)
@@ -322,6 +323,11 @@ class RVE:
             self._stiffness = self.solver.norm * self.cell.volume ** (1 / self.cell.dim)
         self._factorized_for = parameters
         self.n_factorizations += 1
+
+    def forget(self) -> None:
+        """Drop what is left of a solve that an exception ended; the next `linearize` begins anew."""
+        self._factorized_for = self._condensed = None
+        self.solver.forget()
 
     def condense(self, residual: NDArray[np.float64] | None = None) -> Condensed:
         """Condense the linearized cell: all columns in one multi-right-hand-side solve.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from hmm.ladder import Solved, Start, Substeps, part_of_step
 from hmm.rve import RVE
 
 
@@ -32,6 +33,12 @@ class MicroState:
         the last iterate. What a diverging iterate met does not count.
     stale
         Shape (n_points,); whether `sensitivity` and `tangent` belong to a step that was dropped.
+    substeps
+        How the few points were divided that had to be, in the present step (see `hmm.ladder`).
+    virgin
+        The undeformed cell, linearized.
+    elastic_start
+        Shape (n_points,); whether its sensitivity and tangent are the ones in use, until the point moves.
     """
 
     def __init__(self, rve: RVE, n_points: int) -> None:
@@ -51,6 +58,9 @@ class MicroState:
         self.settled = np.zeros(n_points, dtype=bool)
         self.scale = np.zeros(n_points)
         self.stale = np.zeros(n_points, dtype=bool)
+        self.substeps: dict[int, Substeps] = {}
+        self.virgin = virgin
+        self.elastic_start = np.zeros(n_points, dtype=bool)
         self.committed_scale = self.scale.copy()
         self._committed_z = self.z.copy()
         self._committed_E = self.E.copy()
@@ -66,19 +76,57 @@ class MicroState:
         """Memory of one point, in bytes."""
         return sum(a.nbytes for a in self._arrays().values()) // max(self.n_points, 1)
 
-    def commit(self, rve: RVE) -> None:
-        """Accept the trial state: update each point's internal variables and make its fields the committed ones."""
+    def start(self, p: int) -> Start:
+        """The committed state of a point."""
+        scale = float(self.committed_scale[p])
+        return Start(self._committed_z[p], self._committed_E[p], self.history[p], scale, self.virgin.sensitivity)
+
+    def accept(
+        self,
+        p: int,
+        E: NDArray[np.float64],
+        solved: Solved,
+        substeps: Substeps | None = None,
+        keep_tangent: bool = False,
+    ) -> None:
+        """Make a converged solution the trial state of a point."""
+        self.z[p], self.E[p], self.response[p] = solved.z, E, solved.response
+        if not keep_tangent:
+            self.sensitivity[p], self.tangent[p] = solved.condensed.sensitivity, solved.condensed.tangent
+            self.elastic_start[p] = False
+        self.scale[p] = max(self.committed_scale[p], solved.scale)
+        self.settled[p], self.stale[p] = True, False
+        self.substeps.pop(p, None)
+        if substeps is not None:
+            self.substeps[p] = substeps
+
+    def restart(self, p: int) -> None:
+        """Put the trial state of a point back to its committed one, without a tangent."""
+        self.z[p], self.E[p], self.response[p] = self._committed_z[p], self._committed_E[p], self._committed_response[p]
+        self.scale[p], self.sensitivity[p] = self.committed_scale[p], 0.0
+        self.settled[p], self.stale[p] = False, True
+
+    def updated_history(self, rve: RVE) -> NDArray[np.float64]:
+        """Internal variables at the end of the trial step, shape (n_points, n_history)."""
+        updated = np.empty_like(self.history)
+        for p in range(self.n_points if rve.n_history else 0):
+            substeps = self.substeps.get(p)
+            rve.load_history(self.history[p] if substeps is None else substeps.history)
+            rve.load(self.z[p], self.E[p])
+            with part_of_step(rve, 1.0 if substeps is None else substeps.last):
+                updated[p] = rve.updated_history()
+        return updated
+
+    def commit(self, rve: RVE, history: NDArray[np.float64] | None = None) -> None:
+        """Accept the trial state: its fields become the committed ones, its `updated_history` the history."""
+        self.history[:] = self.updated_history(rve) if history is None else history
         self._committed_z[:] = self.z
         self._committed_E[:] = self.E
         self._committed_response[:] = self.response
         self.committed_scale[:] = self.scale
         self.settled[:] = False  # with another history, time or parameter the same input has another answer
-        if not rve.n_history:
-            return
-        for p in range(self.n_points):
-            rve.load_history(self.history[p])
-            rve.load(self.z[p], self.E[p])
-            self.history[p] = rve.updated_history()
+        self.substeps.clear()
+        self.elastic_start[:] = False
 
     def exchange(
         self,
@@ -104,11 +152,14 @@ class MicroState:
     def _arrays(self) -> dict[str, NDArray]:
         return {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
 
-    def revert(self) -> None:
-        """Drop the trial state and go back to the committed one."""
+    def revert(self, elastic: bool = False) -> None:
+        """Drop the trial state and go back to the committed one, without a tangent or with the virgin cell's."""
         self._start_from_committed()
-        self.sensitivity[:] = 0.0
-        self.stale[:] = True
+        self.sensitivity[:] = self.virgin.sensitivity if elastic else 0.0
+        if elastic:
+            self.tangent[:] = self.virgin.tangent
+        self.stale[:] = not elastic
+        self.elastic_start[:] = elastic
 
     def committed(self) -> dict[str, NDArray[np.generic]]:
         """All that a run between two steps needs to go on, by name; the arrays themselves, first axis the points."""
@@ -135,3 +186,5 @@ class MicroState:
         self.response[:] = self._committed_response
         self.scale[:] = self.committed_scale
         self.settled[:] = False
+        self.elastic_start[:] = False
+        self.substeps.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from mpi4py import MPI
 
@@ -115,6 +116,7 @@ def beam(
     rtol: float = 1e-12,
     cells: tuple[int, int] = (4, 1),
     ensemble: str = "auto",
+    dumps: str | Path | None = None,
 ) -> Beam:
     """A cantilever of the RVE's material, at small or finite strain as the RVE's macro input says."""
     V, load, clamp, drive = cantilever(beam_mesh(cells))
@@ -123,7 +125,7 @@ def beam(
         strain, along = ufl.sym(ufl.grad(u)), ufl.sym(ufl.grad(v))
     else:
         strain, along = ufl.Identity(2) + ufl.grad(u), ufl.grad(v)
-    hom = hmm.Homogenizer(rve, strain, degree=2, algorithm=algorithm, ensemble=ensemble)
+    hom = hmm.Homogenizer(rve, strain, degree=2, algorithm=algorithm, ensemble=ensemble, dumps=dumps)
     F = ufl.inner(hom.stress, along) * hom.dx
     problem = hmm.MacroProblem(F, u, hom, bcs=[clamp, drive], petsc_options_prefix="beam_", rtol=rtol)
     return Beam(u, hom, problem, load, clamp, drive)

@@ -128,6 +128,12 @@ class GridSolver:
         size = grid.size * grid.block
         self.matrix = PETSc.Mat().createPython((size, size), self, comm=PETSc.COMM_SELF)
         self.matrix.setUp()
+        self._options = dict(options)
+        self.iterations = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin with a new KSP: an exception in the middle of a solve leaves vectors locked."""
         self._b, self._x = self.matrix.createVecs()
         self.ksp = PETSc.KSP().create(PETSc.COMM_SELF)
         self.ksp.setOptionsPrefix(PREFIX)
@@ -135,11 +141,10 @@ class GridSolver:
         self.ksp.setType(PETSc.KSP.Type.CG)
         self.ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
         self.ksp.getPC().setType(PETSc.PC.Type.PYTHON)
-        with options_in_force(PREFIX, options):
+        with options_in_force(PREFIX, self._options):
             self.ksp.setFromOptions()
         self._rtol = self.ksp.rtol
         self._pc: CirculantPreconditioner | None = None
-        self.iterations = 0
 
     @property
     def norm(self) -> float:
