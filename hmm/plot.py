@@ -317,7 +317,7 @@ def plot_attempts(path: str | Path, attempts: Sequence[Attempt], picture: Path |
             mark = "x" if attempt.reason else "s"
             axes.semilogy(len(attempt.norms) - 1, attempt.norms[-1], mark, color=colour, markersize=8)
     axes.set_xlabel("Newton iteration", fontsize=12)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     axes.set_ylabel("micro residual (cross: failed, square: converged)", fontsize=12)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
