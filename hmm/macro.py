@@ -123,7 +123,7 @@ class MacroProblem:
         self._constrained = self._constrained_dofs()
         self._scale = self.accepted_scale = self._unbalance = 0.0
         self._norms: list[float] = []
-        self._joint = False
+        self._joint = self._said_fallback = False
         self._accepted_u, self._accepted_forces = u.x.array.copy(), self.forces.x.array.copy()
         self.solver = PETSc.SNES().create(hom.comm)
         self.solver.setFunction(_weakly(self._residual), self._b)
@@ -233,7 +233,8 @@ class MacroProblem:
 
     def _say_fallback(self) -> None:
         """Say, the first time, that a step is done again."""
-        if self.hom.comm.rank == 0 and not any(s.fallbacks for s in self.stats):
+        said, self._said_fallback = self._said_fallback, True
+        if self.hom.comm.rank == 0 and not said:
             logging.getLogger("hmm").warning(
                 "the %s iteration failed (%s); this step is done again, from elastic tangents or with nested "
                 "iterations, and so will be later ones that fail, counted in problem.stats",

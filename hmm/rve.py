@@ -55,6 +55,8 @@ class RVE:
         The residual ``R_w`` and, for each macro input, ``R_E``.
     parameters
         Constants and Functions in them that the user may change between two solves.
+    dt
+        Duration of the step in a user's own `energy`; laws are given one (see `time_step`).
 
     Notes
     -----
@@ -81,9 +83,10 @@ class RVE:
         newton_options: NewtonOptions | None = None,
         solver: str = "auto",
         petsc_options: Mapping[str, object] | None = None,
+        dt: fem.Constant | None = None,
     ) -> None:
         self.cell, self.w = cell, w
-        self._dt = fem.Constant(cell.mesh, 0.0)
+        self._dt = fem.Constant(cell.mesh, 0.0) if dt is None else dt
         self.constraint, self.solver_choice, self.petsc_options = constraint, solver, dict(petsc_options or {})
         self.inputs = (E,) if isinstance(E, MacroInput) else tuple(E)
         self.newton_options = newton_options or NewtonOptions()

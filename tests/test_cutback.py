@@ -82,8 +82,7 @@ def test_vector_loads_and_time_steps(monkeypatch):
     w, E = hmm.fluctuation(cell), hmm.macro_strain(cell)
     dt = fem.Constant(cell.mesh, 1.0)
     e = E.local(w)
-    rve = hmm.RVE(cell, w, E, energy=3.0 / (2 * dt) * ufl.inner(e, e) * cell.measure())
-    rve.time_step = dt
+    rve = hmm.RVE(cell, w, E, energy=3.0 / (2 * dt) * ufl.inner(e, e) * cell.measure(), dt=dt)
     problem, hom = held_square(rve, lambda x: 0.01 * x[:2], "monolithic")
     load = fem.Constant(hom.mesh, np.zeros(2))
     solve, tried = problem.solve, []
@@ -103,8 +102,6 @@ def test_vector_loads_and_time_steps(monkeypatch):
     assert np.allclose(sigma, 3.0 / 4.0 * 0.01 * np.eye(2), rtol=1e-12, atol=1e-15)
 
 
-def test_time_step_of_cells_that_know_no_time():
-    body = beam(composite())
-    assert body.hom.time_step is None
-    with pytest.raises(hmm.InputError, match="no law of the RVE depends on time"):
-        body.hom.time_step = 1.0
+def test_a_time_step_that_cannot_be():
+    with pytest.raises(hmm.InputError, match=r"time step -1.0 must be zero or more"):
+        beam(composite()).hom.time_step = -1.0
