@@ -4,7 +4,7 @@ from hmm._environment import load_stack
 
 load_stack()
 
-from hmm import cells, checks, laws, plot, report  # noqa: E402
+from hmm import cells, checks, descriptors, images, laws, plot, report  # noqa: E402
 from hmm.cell import Cell  # noqa: E402
 from hmm.errors import ConvergenceError, HMMError, InputError  # noqa: E402
 from hmm.fields import fluctuation, macro_deformation_gradient, macro_gradient, macro_strain  # noqa: E402
@@ -44,7 +44,9 @@ __all__ = [
     "WorstPoint",
     "cells",
     "checks",
+    "descriptors",
     "fluctuation",
+    "images",
     "laws",
     "local_fields",
     "macro_deformation_gradient",
