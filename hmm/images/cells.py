@@ -106,7 +106,7 @@ def image_cell(
     with collectively(comm):
         _check_choices(names, empty, mesh)
         given = read_image(image, dataset) if isinstance(image, str | Path) else Image(np.asarray(image))
-        labels, edges = _prepared(given, phases, spacing, crop, downsample, fill, mirror)
+        labels, edges = _prepared(given, phases, spacing, crop, downsample, (fill, periodic), mirror)
         _warn_of_few(labels, names)
         solid = ~np.isin(labels, [names.index(name) for name in empty])
         if empty:
@@ -129,7 +129,7 @@ def _prepared(
     spacing: float | Sequence[float] | None,
     window: Sequence[tuple[int, int]] | None,
     factor: int | Sequence[int],
-    smallest: int,
+    smallest: tuple[int, bool],
     mirrored: bool | Sequence[int],
 ) -> tuple[Labels, NDArray[np.float64]]:
     """Phase numbers of the image as it will be meshed, and the edge lengths of its voxels."""
@@ -137,8 +137,8 @@ def _prepared(
     if window is not None:
         labels = crop(labels, window)
     labels = downsample(labels, factor)
-    if smallest > 1:
-        labels = fill(labels, smallest)
+    if smallest[0] > 1:
+        labels = fill(labels, *smallest)
     if mirrored is not False:
         labels = mirror(labels, None if mirrored is True else mirrored)
     given = image.spacing if spacing is None else spacing

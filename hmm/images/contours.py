@@ -35,6 +35,9 @@ Ints = NDArray[np.int64]
 FARTHEST = 0.35
 """How far, in pixels, a node may go from its crossing: interfaces are 0.7 apart or more, so they do not meet."""
 
+SHORT = 16
+"""Crossings of an interface that is too short to be smoothed."""
+
 GROWTH, COARSEST = 0.3, 4.0
 """Growth of the edge length with the distance from an interface, and its largest value per that at interfaces."""
 
@@ -129,7 +132,8 @@ def network_of(tags: Labels, mesh_size: float, periodic: bool) -> Network:
     chains = _chains(fine)
     for k, chain in enumerate(chains):
         length = np.linalg.norm(np.diff(fine.points[chain], axis=0), axis=1).sum()
-        least = 6 if chain[0] == chain[-1] else 1
+        chord = np.linalg.norm(fine.points[chain[-1]] - fine.points[chain[0]])
+        least = 6 if chain[0] == chain[-1] else 1 if chord > 0.8 * length else 3
         counts[k] = min(max(int(np.ceil(length / mesh_size)), least), len(chain) - 1)
     while True:
         coarse, chain_of = _coarsened(fine, chains, counts)
@@ -249,11 +253,20 @@ def _positions(names: Ints, shape: tuple[int, ...], lines: list[Floats], centres
 
 
 def _smoothed(network: Network, steps: int = 20) -> Network:
-    """Taubin smoothing: steps of a Laplacian inwards and a little more outwards, which keep long waves."""
+    """Taubin smoothing: steps of a Laplacian inwards and a little more outwards, which keep long waves.
+
+    Interfaces of a few pixels have no long waves and would shrink to nothing: they stay as they are.
+    """
+    small = [chain for chain in _chains(network) if len(chain) <= SHORT]
+    smooth = np.ones((len(network.points), 1), dtype=bool)
+    if small:
+        smooth[np.concatenate(small)] = False
     inner = network.segments[network.sides[:, 1] >= 0]
     ends = network.torus[inner]
     n = int(network.torus.max()) + 1
     degree = np.maximum(np.bincount(ends.ravel(), minlength=n), 1)[:, None]
+    may_move = np.ones((n, 1), dtype=bool)
+    np.logical_and.at(may_move, network.torus, smooth)
     total = np.zeros((n, 2))
     for step in range(2 * steps):
         d = network.points[inner[:, 1]] - network.points[inner[:, 0]]
@@ -261,7 +274,7 @@ def _smoothed(network: Network, steps: int = 20) -> Network:
         np.add.at(pull, ends[:, 0], d)
         np.add.at(pull, ends[:, 1], -d)
         wanted = total + (0.5, -0.53)[step % 2] * pull / degree
-        change = _limited(wanted) - total
+        change = (_limited(wanted) - total) * may_move
         total += change
         network = network.moved(change)
     return network
@@ -327,23 +340,28 @@ def _coarsened(network: Network, chains: list[Ints], counts: dict[int, int]) -> 
     return coarse, chain_of
 
 
-def _with_areas(network: Network, steps: int = 5) -> Network:
-    """The network moved as little as possible so that the pieces have their areas."""
-    n, n_pieces = int(network.torus.max()) + 1, len(network.areas)
+def _with_areas(network: Network) -> Network:
+    """The network moved as little as possible so that pieces have their areas.
+
+    Where pieces are so small that nodes may not go far enough, the phase as a whole still gets its area.
+    """
+    n = int(network.torus.max()) + 1
     total = np.zeros((n, 2))
-    for _ in range(steps):
-        missing = network.areas - network.measured()
-        if np.abs(missing).max() < 1e-9:
-            break
-        step = lsqr(_area_gradient(network, n, n_pieces), missing, atol=1e-12, btol=1e-12, iter_lim=500)[0]
-        change = _limited(total + step.reshape(n, 2)) - total
-        total += change
-        network = network.moved(change)
+    by_phase = np.unique(network.tags, return_inverse=True)[1].ravel()
+    for groups, steps in ((np.arange(len(network.areas)), 5), (by_phase, 20)):
+        for _ in range(steps):
+            missing = np.bincount(groups, network.areas - network.measured())
+            if np.abs(missing).max() < 1e-9 * network.areas.sum():
+                break
+            step = lsqr(_area_gradient(network, groups, n), missing, atol=1e-12, btol=1e-12, iter_lim=500)[0]
+            change = _limited(total + step.reshape(n, 2)) - total
+            total += change
+            network = network.moved(change)
     return network
 
 
-def _area_gradient(network: Network, n: int, n_pieces: int) -> csr_array:
-    """Derivative of the areas with respect to the torus nodes, shape (n_pieces, 2 n)."""
+def _area_gradient(network: Network, groups: Ints, n: int) -> csr_array:
+    """Derivative of the areas of groups of pieces with respect to the n torus nodes, shape (n_groups, 2 n)."""
     a, b = network.segments.T
     d = network.points[b] - network.points[a]
     outward = 0.5 * np.stack([d[:, 1], -d[:, 0]], axis=1)  # to the right: what the piece on the left gains
@@ -352,15 +370,15 @@ def _area_gradient(network: Network, n: int, n_pieces: int) -> csr_array:
         inside = network.sides[:, side] >= 0
         for node in (a, b):
             for axis in (0, 1):
-                rows.append(network.sides[inside, side])
+                rows.append(groups[network.sides[inside, side]])
                 columns.append(2 * network.torus[node[inside]] + axis)
                 values.append(sign * (outward[:, axis] * network.free[node, axis])[inside])
     entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
-    return coo_array(entries, shape=(n_pieces, 2 * n)).tocsr()
+    return coo_array(entries, shape=(int(groups.max()) + 1, 2 * n)).tocsr()
 
 
 def _crossing(network: Network) -> Ints:
-    """Segments that cross another one, without being its neighbours."""
+    """Segments that cross another one without being its neighbours, or are there twice."""
     p, q = network.points[network.segments[:, 0]], network.points[network.segments[:, 1]]
     reach = float(np.linalg.norm((q - p)[network.sides[:, 1] >= 0], axis=1).max(initial=0.0))
     inner = np.flatnonzero(network.sides[:, 1] >= 0)
@@ -376,7 +394,9 @@ def _crossing(network: Network) -> Ints:
     cross = (turn(p[i], q[i], p[j]) * turn(p[i], q[i], q[j]) <= 0) & (
         turn(p[j], q[j], p[i]) * turn(p[j], q[j], q[i]) <= 0
     )
-    return np.unique(np.r_[i[cross], j[cross]])
+    ordered = np.sort(network.segments, axis=1)
+    _, first, count = np.unique(ordered, axis=0, return_index=True, return_counts=True)
+    return np.unique(np.r_[i[cross], j[cross], first[count > 1]])
 
 
 # -- from a network to triangles -------------------------------------------------------------------------------------
