@@ -119,9 +119,17 @@ class Cell:
 
     @classmethod
     def from_image(
-        cls, image: ArrayLike | str | Path, phases: Mapping[str, Claim], *, comm: MPI.Comm = MPI.COMM_SELF, **options: Any
+        cls,
+        image: ArrayLike | str | Path,
+        phases: Mapping[str, Claim],
+        *,
+        comm: MPI.Comm = MPI.COMM_SELF,
+        **options: Any,
     ) -> Cell:
-        """A cell from an image: an array or a file (.npy, .npz, .tif, .h5, .vti, .png); see `hmm.images.image_cell`."""
+        """A cell from an image, an array or a file (.npy, .npz, .tif, .h5, .vti, .png).
+
+        All options, and what they do, are those of `hmm.images.image_cell`.
+        """
         from hmm.images.cells import image_cell
 
         return image_cell(image, phases, comm=comm, **options)
@@ -136,7 +144,10 @@ class Cell:
         lattice: ArrayLike | None = None,
         comm: MPI.Comm = MPI.COMM_SELF,
     ) -> Cell:
-        """A cell from a mesh file in any format of meshio (.vtu, .inp, .xdmf, .msh, ...); see `hmm.images.mesh_cell`."""
+        """A cell from a mesh file of any format that meshio reads (.vtu, .inp, .xdmf, .msh, ...).
+
+        See `hmm.images.mesh_cell`.
+        """
         from hmm.images.meshes import mesh_cell
 
         return mesh_cell(path, phases, tags=tags, lattice=lattice, comm=comm)

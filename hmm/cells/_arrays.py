@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mpi4py import MPI
 
 import basix.ufl
@@ -35,10 +37,10 @@ def mesh_from_arrays(
     degree
         Geometry degree.
     """
-    dim, nodes = comm.bcast((points.shape[1], elements.shape[1]))
+    dim, nodes = comm.bcast((points.shape[1], elements.shape[1]) if comm.rank == 0 else None)
     if comm.rank:
         points, elements = np.zeros((0, dim)), np.zeros((0, nodes), dtype=np.int64)
-    element = basix.ufl.element("Lagrange", kind, degree, shape=(dim,))
+    element: Any = basix.ufl.element("Lagrange", kind, degree, shape=(dim,))
     mesh = create_mesh(comm, np.ascontiguousarray(elements, dtype=np.int64), element, np.ascontiguousarray(points))
     tags = comm.bcast(tags)
     values = tags[mesh.topology.original_cell_index].astype(np.int32)

@@ -46,6 +46,9 @@ class PhaseDescription:
         Lengths of the chords along each axis.
     orientation
         Tensor of the interface's normals, shape (d, d).
+    specific_surface
+        Interface per volume, per voxel edge, from the slope of the correlation along the axes: ``-4 S2'(0)`` in 3D
+        (Debye et al. 1957), ``-pi S2'(0)`` in 2D; exact for isotropic interfaces.
     """
 
     fraction: float
@@ -54,21 +57,12 @@ class PhaseDescription:
     correlation: tuple[Floats, Floats]
     chords: tuple[NDArray[np.int64], ...]
     orientation: Floats
+    specific_surface: float
 
     @property
     def mean_chord(self) -> tuple[float, ...]:
         """Mean chord length along each axis; NaN where there are none."""
         return tuple(float(c.mean()) if c.size else float("nan") for c in self.chords)
-
-    @property
-    def specific_surface(self) -> float:
-        """Interface per volume, per voxel edge, from the slope of the correlation at 0: ``-2 d S2'(0)`` (Debye).
-
-        For isotropic phases; in 2D, ``-pi S2'(0)``, in 3D ``-4 S2'(0)``.
-        """
-        S2 = self.correlation[1]
-        factor = np.pi if self.orientation.shape[0] == 2 else 4.0
-        return float(factor * (S2[0] - S2[1])) if len(S2) > 1 else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,11 +143,15 @@ def describe(image: Labelled, phases: Mapping[str, int] | None = None, periodic:
 
 
 def _describe_phase(labels: NDArray[np.int64], label: int, periodic: bool) -> PhaseDescription:
+    S2 = two_point_correlation(labels, label, periodic)
+    steps = np.minimum(np.eye(labels.ndim, dtype=int), np.array(S2.shape) - 1)
+    slope = np.mean([S2.flat[0] - S2[tuple(step)] for step in steps])
     return PhaseDescription(
         fraction=float(np.mean(labels == label)),
         n_pieces=len(connected_pieces(labels, label, periodic)),
         percolates=percolation(labels, label, periodic),
-        correlation=radial_average(two_point_correlation(labels, label, periodic), min(labels.shape) // 2),
+        correlation=radial_average(S2, min(labels.shape) // 2),
         chords=tuple(chord_lengths(labels, label, axis, periodic) for axis in range(labels.ndim)),
         orientation=orientation_tensor(labels, label, periodic=periodic),
+        specific_surface=float((np.pi if labels.ndim == 2 else 4.0) * slope),
     )

@@ -1,4 +1,4 @@
-"""Statistical descriptors of label arrays and voxel cells (Torquato 2002, Random Heterogeneous Materials, chapter 2)."""
+"""Statistical descriptors of label arrays and voxel cells (Torquato 2002, chapter 2)."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def draw(description: Description, path: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12.5, 8.2), layout="constrained")
+    figure = Figure(figsize=(12.5, 7.4), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(2, 3, width_ratios=(1.75, 1, 1))
     _draw_image(figure, grid[:, 0], description)
@@ -44,24 +44,26 @@ def _draw_image(figure: Any, place: Any, description: Description) -> None:
     number = np.full(labels.shape, np.nan)
     for k, label in enumerate(description.labels_of_phases.values()):
         number[labels == label] = k % len(PHASE_COLOURS)
-    part = place.subgridspec(2, 1, height_ratios=(1, 0.12))
+    patches = [
+        Patch(color=PHASE_COLOURS[k % len(PHASE_COLOURS)], label=f"{name}  {100 * phase.fraction:.1f} %")
+        for k, (name, phase) in enumerate(description.phases.items())
+    ]
     if labels.ndim == 2:
+        part = place.subgridspec(2, 1, height_ratios=(1, 0.1))
         _show(figure.add_subplot(part[0]), number, "x", "y")
+        legend, columns = figure.add_subplot(part[1]), min(len(names), 3)
     else:
-        quarters = part[0].subgridspec(2, 2)
+        quarters = place.subgridspec(2, 2)
         middle = [n // 2 for n in labels.shape]
         for spot, axis in (((0, 0), 2), ((0, 1), 0), ((1, 0), 1)):
             a, b = (k for k in range(3) if k != axis)
             axes = figure.add_subplot(quarters[spot])
             _show(axes, np.take(number, middle[axis], axis), "xyz"[a], "xyz"[b])
             axes.set_title(f"{'xyz'[axis]} = {middle[axis]}", fontsize=10, color=INK)
-    legend = figure.add_subplot(part[1])
+        legend, columns = figure.add_subplot(quarters[1, 1]), 1
     legend.axis("off")
-    patches = [
-        Patch(color=PHASE_COLOURS[k % len(PHASE_COLOURS)], label=f"{name}  {100 * phase.fraction:.1f} %")
-        for k, (name, phase) in enumerate(description.phases.items())
-    ]
-    legend.legend(handles=patches, loc="center", ncols=min(len(names), 3), frameon=False, fontsize=12)
+    box = legend.legend(handles=patches, loc="center", ncols=columns, frameon=False, fontsize=11, columnspacing=1.2)
+    box.set_in_layout(False)  # or it would push the picture aside
 
 
 def _show(axes: Any, number: Any, x: str, y: str) -> None:
@@ -69,10 +71,8 @@ def _show(axes: Any, number: Any, x: str, y: str) -> None:
 
     colours = ListedColormap(PHASE_COLOURS)
     extent = (0, number.shape[0], 0, number.shape[1])
-    axes.imshow(
-        number.T, origin="lower", cmap=colours, vmin=-0.5, vmax=len(PHASE_COLOURS) - 0.5, extent=extent,
-        interpolation="nearest",
-    )  # fmt: skip
+    limits = {"vmin": -0.5, "vmax": len(PHASE_COLOURS) - 0.5}
+    axes.imshow(number.T, origin="lower", cmap=colours, extent=extent, interpolation="nearest", **limits)
     axes.set_xlabel(f"{x} in voxels")
     axes.set_ylabel(f"{y} in voxels")
 
@@ -89,24 +89,24 @@ def _draw_correlations(axes: Any, description: Description) -> None:
 
 
 def _draw_chords(figure: Any, places: list[Any], description: Description) -> None:
-    """Distribution of chords along x and y: the part of the chords' total length at each length."""
-    longest = [np.concatenate(phase.chords) for phase in description.phases.values()]
-    together = np.concatenate(longest) if longest else np.zeros(0)
-    limit = float(np.quantile(together, 0.995)) + 2 if together.size else 1.0
-    first = None
+    """Distribution of chords along x and y: how much of their total length is in chords of each length."""
+    found = np.concatenate([chords for phase in description.phases.values() for chords in phase.chords])
+    limit = max(10, int(np.quantile(found, 0.995)) + 1) if found.size else 10
+    width = max(1, round(limit / 25))
+    bins = np.arange(0.5, limit + width + 0.5, width)
+    axes = None
     for axis, place in enumerate(places):
-        axes = first = figure.add_subplot(place, sharey=first)
+        axes = figure.add_subplot(place, sharey=axes)
         for colour, phase in zip(_colours(description), description.phases.values(), strict=True):
             lengths = phase.chords[axis]
             if lengths.size:
-                share = np.bincount(lengths) * np.arange(lengths.max() + 1.0) / lengths.sum()
-                axes.plot(np.arange(1, len(share)), share[1:], color=colour, linewidth=1.6)
+                share = np.histogram(lengths, bins, weights=lengths)[0] / (lengths.sum() * width)
+                axes.plot(0.5 * (bins[1:] + bins[:-1]), share, color=colour, linewidth=2.0)
                 axes.axvline(lengths.mean(), color=colour, linewidth=1.0, linestyle=":")
         _finish(axes, f"chords along {'xyz'[axis]}", "length in voxels", "share of the length" if axis == 0 else "")
         axes.set_xlim(0, limit)
         axes.set_ylim(bottom=0)
-        if axis == 1:
-            axes.text(0.97, 0.95, "dotted: mean", transform=axes.transAxes, ha="right", va="top", fontsize=9, color=INK)
+        axes.text(0.97, 0.95, "dotted: mean", transform=axes.transAxes, ha="right", va="top", fontsize=9, color=INK)
 
 
 def _draw_orientation(axes: Any, description: Description) -> None:

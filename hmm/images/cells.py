@@ -24,10 +24,10 @@ from hmm.images.readers import Image, read_image
 FEW = 10
 """Voxels below which a phase is hardly resolved."""
 
-BYTES_PER_VOXEL = {2: 3_000.0, 3: 6_000.0}
+BYTES_PER_VOXEL = {2: 1_000.0, 3: 2_000.0}
 """Memory of a voxel cell with its elastic RVE, by dimension, measured with the solver ``"auto"`` and rounded up."""
 
-BYTES_PER_POROUS_VOXEL = {2: 4_000.0, 3: 15_000.0}
+BYTES_PER_POROUS_VOXEL = {2: 3_000.0, 3: 16_000.0}
 """The same without a grid, when voids are left out."""
 
 
@@ -89,7 +89,8 @@ def image_cell(
     Returns
     -------
     Cell
-        With its lower corner at the origin and phases tagged 1, 2, ... A voxel cell without voids knows its `Cell.grid`.
+        With phases tagged 1, 2, ... A voxel cell has its lower corner at the origin and, without voids, a `Cell.grid`;
+        a smooth periodic one starts in the middle of the first pixel.
 
     Raises
     ------
@@ -152,7 +153,7 @@ def _check_choices(names: Sequence[str], void: Sequence[str], mesh: str) -> None
         raise InputError(f"mesh = {mesh!r} is no kind of mesh: choose 'voxels' or 'smooth'")
     if unknown := [name for name in void if name not in names]:
         raise InputError(f"void = {unknown} names no phase of the image: the phases are {names}")
-    if set(void) == set(names):
+    if names and set(void) == set(names):
         raise InputError(f"void = {list(void)} leaves no solid: the phases are {names}")
 
 

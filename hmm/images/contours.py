@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from mpi4py import MPI
@@ -305,8 +306,8 @@ def _chains(network: Network) -> list[Ints]:
             while len(neighbours[chain[-1]]) == 2 and chain[-1] != start:
                 a, b = neighbours[chain[-1]]
                 chain.append(b if a == chain[-2] else a)
-            seen.update(zip(chain, chain[1:], strict=False))
-            seen.update(zip(chain[1:], chain, strict=False))
+            seen.update(pairwise(chain))
+            seen.update(pairwise(chain[::-1]))
             chains.append(np.array(chain))
     return chains
 
@@ -334,8 +335,13 @@ def _coarsened(network: Network, chains: list[Ints], counts: dict[int, int]) -> 
     torus = np.r_[network.torus[kept], network.torus.max() + 1 + np.arange(n - len(kept))]
     free = np.concatenate([network.free[kept], np.ones((n - len(kept), 2), dtype=bool)])
     chain_of = np.concatenate([np.full(int((~inner).sum()), -1), *of])
-    coarse = Network(
-        np.concatenate(points), torus, free, np.concatenate(segments), np.concatenate(sides), network.areas, network.tags
+    coarse = replace(
+        network,
+        points=np.concatenate(points),
+        torus=torus,
+        free=free,
+        segments=np.concatenate(segments),
+        sides=np.concatenate(sides),
     )
     return coarse, chain_of
 
@@ -433,12 +439,14 @@ def _fine_border(network: Network, mesh_size: float) -> Network:
     counts = np.ones(len(border), dtype=int)
     length = np.linalg.norm(np.diff(network.points[network.segments], axis=1)[:, 0], axis=1)
     counts[border] = np.maximum(1, np.ceil(length[border] / mesh_size - 1e-9)).astype(int)
-    n, points, segments, sides = len(network.points), [network.points], [], []
+    n, points = len(network.points), [network.points]
+    segments: list[tuple[int, int]] = []
+    sides: list[Ints] = []
     for (a, b), side, count in zip(network.segments.tolist(), network.sides, counts.tolist(), strict=True):
         weights = np.arange(1, count)[:, None] / count
         points.append(network.points[a] * (1 - weights) + network.points[b] * weights)
         row = [a, *range(n, n + count - 1), b]
-        segments.extend(zip(row[:-1], row[1:], strict=True))
+        segments.extend(pairwise(row))
         sides.extend([side] * count)
         n += count - 1
     return replace(

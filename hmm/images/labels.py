@@ -172,7 +172,7 @@ def _checked(values: ArrayLike) -> NDArray[Any]:
 def _claimed(array: NDArray[Any], name: str, claim: Claim) -> NDArray[np.bool_]:
     if isinstance(claim, tuple):
         if len(claim) != 2 or not claim[0] < claim[1]:
-            raise InputError(f"phase {name!r} claims {claim}: a tuple is a range of grey values (low, high), low < high")
+            raise InputError(f"phase {name!r} claims {claim}: a tuple is a range of grey values, low < high")
         return (array >= claim[0]) & (array < claim[1])
     labels = np.asarray(list(claim) if isinstance(claim, Sequence | range | set | frozenset) else claim)
     if labels.ndim > 1 or labels.size == 0 or labels.dtype.kind not in "iub":

@@ -71,7 +71,8 @@ def mesh_cell(
     with collectively(comm):
         if comm.rank == 0:
             arrays = _read(path, phases, tags)
-    points, elements, numbers, kind, names = arrays if arrays else (np.zeros((0, 3)),) * 2 + (np.zeros(0), None, None)
+    nothing: Any = (None, None, None, None, None)
+    points, elements, numbers, kind, names = arrays or nothing
     kind, names = comm.bcast((kind, names))
     shape, degree = KINDS[kind]
     mesh, cell_tags = mesh_from_arrays(points, elements, numbers, shape, comm, degree)
@@ -93,7 +94,7 @@ def _read(path: Path, phases: Mapping[str, int | str] | None, tags: str | None) 
         raise InputError(f"{path} cannot be read by meshio ({' '.join(str(error).split())})") from error
     kind, blocks = _solid_blocks(path, mesh)
     numbers, names = _tagged(path, mesh, blocks, phases, tags)
-    shape, degree = KINDS[kind]
+    shape = KINDS[kind][0]
     nodes = np.concatenate([mesh.cells[k].data for k in blocks])
     elements = nodes[:, perm_vtk(getattr(CellType, shape), nodes.shape[1])]
     used, elements = np.unique(elements, return_inverse=True)

@@ -118,12 +118,13 @@ def _vti(path: Path, dataset: str | None) -> Image:
 
 
 def _tif(path: Path, dataset: str | None) -> Image:
-    values = np.asarray(require("tifffile", f"reading {path.name}").imread(path))
-    if values.ndim == 2:
-        return Image(_upright(values))
-    if values.ndim == 3 and values.shape[-1] in (3, 4) and values.dtype == np.uint8:
-        return Image(_upright(_grey(path, values)))
-    return Image(values.T)
+    tifffile = require("tifffile", f"reading {path.name}")
+    with tifffile.TiffFile(path) as file:
+        values = np.asarray(file.asarray())
+        has_colours = file.pages[0].samplesperpixel >= 3
+    if has_colours:
+        values = _grey(path, values)
+    return Image(_upright(values) if values.ndim == 2 else values.T)
 
 
 def _picture(path: Path, dataset: str | None) -> Image:
