@@ -61,11 +61,9 @@ def test_hexahedra_of_other_programs_are_the_voxels_they_look_like(folder, suffi
 
 @pytest.mark.mpi
 def test_gmsh_files_by_meshio_and_by_gmsh_are_the_same():
-    by_gmsh, by_name = (
-        hmm.Cell.from_mesh(BENCHMARK),
-        hmm.Cell.from_mesh(BENCHMARK, {"matrix": "matrix", "fibre": "fibre"}),
-    )
-    spread = hmm.Cell.from_mesh(BENCHMARK, {"matrix": "matrix", "fibre": "fibre"}, comm=COMM)
+    names = {"matrix": "matrix", "fibre": "fibre"}
+    by_gmsh, by_name = hmm.Cell.from_mesh(BENCHMARK), hmm.Cell.from_mesh(BENCHMARK, names)
+    spread = hmm.Cell.from_mesh(BENCHMARK, names, comm=COMM)
     assert by_name.phases.keys() == by_gmsh.phases.keys() == {"matrix", "fibre"}
     C = stiffness(by_gmsh)
     assert relative_error(stiffness(by_name), C) < 1e-10

@@ -92,9 +92,9 @@ def _draw_chords(figure: Any, places: list[Any], description: Description) -> No
     """Distribution of chords along x and y: how much of their total length is in chords of each length."""
     found = np.concatenate([chords for phase in description.phases.values() for chords in phase.chords])
     limit = max(10, int(np.quantile(found, 0.995)) + 1) if found.size else 10
-    width = max(1, round(limit / 25))
+    width = max(1, round(limit / 18))
     bins = np.arange(0.5, limit + width + 0.5, width)
-    axes = None
+    axes: Any = None
     for axis, place in enumerate(places):
         axes = figure.add_subplot(place, sharey=axes)
         for colour, phase in zip(_colours(description), description.phases.values(), strict=True):
@@ -105,8 +105,8 @@ def _draw_chords(figure: Any, places: list[Any], description: Description) -> No
                 axes.axvline(lengths.mean(), color=colour, linewidth=1.0, linestyle=":")
         _finish(axes, f"chords along {'xyz'[axis]}", "length in voxels", "share of the length" if axis == 0 else "")
         axes.set_xlim(0, limit)
-        axes.set_ylim(bottom=0)
         axes.text(0.97, 0.95, "dotted: mean", transform=axes.transAxes, ha="right", va="top", fontsize=9, color=INK)
+    axes.set_ylim(bottom=0)  # of both, which share it, now that both are drawn
 
 
 def _draw_orientation(axes: Any, description: Description) -> None:
