@@ -33,8 +33,11 @@ from hmm.meshing import gmsh_errors, session
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-FARTHEST = 0.35
-"""How far, in pixels, a node may go from its crossing: interfaces are 0.7 apart or more, so they do not meet."""
+SMOOTHED, CORRECTED = 0.2, 0.3
+"""How far, in pixels, a node may go by smoothing and by correcting areas: crossings on a line are 1 apart."""
+
+MARGIN = 0.1
+"""Distance, in pixels, that interfaces keep from the boundary of the cell and its corners."""
 
 SHORT = 16
 """Crossings of an interface that is too short to be smoothed."""
@@ -123,7 +126,9 @@ class Network:
 
     def moved(self, displacement: Floats) -> Network:
         """The network with each torus node displaced, shape (n_torus, 2), where it is free."""
-        return replace(self, points=self.points + displacement[self.torus] * self.free)
+        low, high = np.min(self.points, axis=0), np.max(self.points, axis=0)
+        inside = np.clip(self.points + displacement[self.torus], low + MARGIN, high - MARGIN)
+        return replace(self, points=np.where(self.free, inside, self.points))
 
 
 def network_of(tags: Labels, mesh_size: float, periodic: bool) -> Network:
@@ -139,7 +144,8 @@ def network_of(tags: Labels, mesh_size: float, periodic: bool) -> Network:
     while True:
         coarse, chain_of = _coarsened(fine, chains, counts)
         coarse = _with_areas(coarse)
-        crossed = {int(k) for k in chain_of[_crossing(coarse)] if counts[int(k)] < len(chains[int(k)]) - 1}
+        crossing = set(chain_of[_crossing(coarse)].tolist()) - {-1}
+        crossed = {k for k in crossing if counts[k] < len(chains[k]) - 1}
         if not crossed:
             return coarse
         for k in crossed:
@@ -275,16 +281,16 @@ def _smoothed(network: Network, steps: int = 20) -> Network:
         np.add.at(pull, ends[:, 0], d)
         np.add.at(pull, ends[:, 1], -d)
         wanted = total + (0.5, -0.53)[step % 2] * pull / degree
-        change = (_limited(wanted) - total) * may_move
+        change = (_limited(wanted, SMOOTHED) - total) * may_move
         total += change
         network = network.moved(change)
     return network
 
 
-def _limited(displacement: Floats) -> Floats:
-    """Displacements cut off at `FARTHEST`."""
+def _limited(displacement: Floats, farthest: float) -> Floats:
+    """Displacements cut off at a length."""
     length = np.linalg.norm(displacement, axis=1)
-    return displacement * (FARTHEST / np.maximum(length, FARTHEST))[:, None]
+    return displacement * (farthest / np.maximum(length, farthest))[:, None]
 
 
 def _chains(network: Network) -> list[Ints]:
@@ -360,7 +366,7 @@ def _with_areas(network: Network) -> Network:
             if np.abs(missing).max() < 1e-9 * network.areas.sum():
                 break
             step = lsqr(_area_gradient(network, groups, n), missing, atol=1e-12, btol=1e-12, iter_lim=500)[0]
-            change = _limited(total + step.reshape(n, 2)) - total
+            change = _limited(total + step.reshape(n, 2), CORRECTED) - total
             total += change
             network = network.moved(change)
     return network
@@ -401,8 +407,8 @@ def _crossing(network: Network) -> Ints:
         turn(p[j], q[j], p[i]) * turn(p[j], q[j], q[i]) <= 0
     )
     ordered = np.sort(network.segments, axis=1)
-    _, first, count = np.unique(ordered, axis=0, return_index=True, return_counts=True)
-    return np.unique(np.r_[i[cross], j[cross], first[count > 1]])
+    _, same, count = np.unique(ordered, axis=0, return_inverse=True, return_counts=True)
+    return np.unique(np.r_[i[cross], j[cross], np.flatnonzero(count[same.ravel()] > 1)])
 
 
 # -- from a network to triangles -------------------------------------------------------------------------------------
