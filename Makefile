@@ -1,6 +1,6 @@
 # `make help` lists the targets. Everything is installed into $(VENV); nothing outside this folder is touched.
 VENV ?= .venv
-EXTRAS ?= wheels,plot,test
+EXTRAS ?= wheels,plot,images,test
 MAIN_DEMO := demos/demo_fe2_beam.py
 CORES := $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || echo 1)
 RANKS ?= $(if $(filter 1,$(CORES)),1,2)

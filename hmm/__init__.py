@@ -4,7 +4,7 @@ from hmm._environment import load_stack
 
 load_stack()
 
-from hmm import cells, checkpoint, checks, laws, plot, report  # noqa: E402
+from hmm import cells, checkpoint, checks, descriptors, images, laws, plot, report  # noqa: E402  # noqa: E402
 from hmm.cell import Cell  # noqa: E402
 from hmm.ensemble import Ensemble  # noqa: E402
 from hmm.errors import ConvergenceError, HMMError, InputError  # noqa: E402
@@ -49,7 +49,9 @@ __all__ = [
     "cells",
     "checkpoint",
     "checks",
+    "descriptors",
     "fluctuation",
+    "images",
     "laws",
     "local_fields",
     "macro_deformation_gradient",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mpi4py import MPI
 
@@ -18,6 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm.errors import InputError, collectively
 from hmm.meshing import distribute, gmsh_errors, session
+
+if TYPE_CHECKING:
+    from hmm.images.labels import Claim
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,8 @@ class Cell:
         Shape (d,); the corner of the cell, by default the lower corner of the mesh's bounding box.
     grid
         Elements along each axis if the mesh is a regular grid of equal quadrilaterals or hexahedra, else None.
+    open_faces
+        Whether the solid may end at a face of the cell where the opposite one is void: such points stay free.
 
     Raises
     ------
@@ -52,6 +57,7 @@ class Cell:
     lattice: NDArray[np.float64]
     origin: NDArray[np.float64] | None = None
     grid: tuple[int, ...] | None = None
+    open_faces: bool = False
 
     def __post_init__(self) -> None:
         dim = self.mesh.geometry.dim
@@ -110,6 +116,41 @@ class Cell:
         if lattice is None:
             return cls.box(data.mesh, data.cell_tags, phases)
         return cls(data.mesh, data.cell_tags, phases, np.asarray(lattice, dtype=float))
+
+    @classmethod
+    def from_image(
+        cls,
+        image: ArrayLike | str | Path,
+        phases: Mapping[str, Claim],
+        *,
+        comm: MPI.Comm = MPI.COMM_SELF,
+        **options: Any,
+    ) -> Cell:
+        """A cell from an image, an array or a file (.npy, .npz, .tif, .h5, .vti, .png).
+
+        All options, and what they do, are those of `hmm.images.image_cell`.
+        """
+        from hmm.images.cells import image_cell
+
+        return image_cell(image, phases, comm=comm, **options)
+
+    @classmethod
+    def from_mesh(
+        cls,
+        path: str | Path,
+        phases: Mapping[str, int | str] | None = None,
+        *,
+        tags: str | None = None,
+        lattice: ArrayLike | None = None,
+        comm: MPI.Comm = MPI.COMM_SELF,
+    ) -> Cell:
+        """A cell from a mesh file of any format that meshio reads (.vtu, .inp, .xdmf, .msh, ...).
+
+        See `hmm.images.mesh_cell`.
+        """
+        from hmm.images.meshes import mesh_cell
+
+        return mesh_cell(path, phases, tags=tags, lattice=lattice, comm=comm)
 
     @property
     def dim(self) -> int:

@@ -166,6 +166,8 @@ def _periodic(cell: Cell, space: fem.FunctionSpace) -> tuple[NDArray[np.int64], 
 def _match_faces(cell: Cell, s: NDArray[np.float64]) -> NDArray[np.int64]:
     """Index of the master of each boundary point, given by its lattice coordinates, shape (n, d)."""
     high = np.abs(s - 1) < cell.tolerance
+    if cell.open_faces:
+        return _match_where_solid(np.where(high, 0.0, s), cell.tolerance)
     master = np.flatnonzero(~high.any(axis=1))
     image_of = np.arange(len(s))
     for axis in range(cell.dim):
@@ -180,6 +182,11 @@ def _match_faces(cell: Cell, s: NDArray[np.float64]) -> NDArray[np.int64]:
         )
     image_of[followers] = master[nearest]
     return image_of
+
+
+def _match_where_solid(wrapped: NDArray[np.float64], tolerance: float) -> NDArray[np.int64]:
+    """Index of the first of all points that are images of each other; one whose images are void follows itself."""
+    return np.array([min(images) for images in cKDTree(wrapped).query_ball_point(wrapped, tolerance)], dtype=np.int64)
 
 
 def _check_faces(cell: Cell, s: NDArray[np.float64], axis: int) -> None:

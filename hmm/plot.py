@@ -269,7 +269,7 @@ def plot_curve(
     with collectively(comm):
         if comm.rank == 0:
             require_writable(path.parent)
-            _require("matplotlib")
+            require_package("matplotlib")
             from matplotlib.backends.backend_agg import FigureCanvasAgg
             from matplotlib.figure import Figure
 
@@ -367,7 +367,7 @@ def _times(factor: float) -> str:
 
 
 def _draw_fe2(path: Path, scene: _Scene, label: str, variable: str, variable_label: str) -> None:
-    pv = _require("pyvista")
+    pv = require_package("pyvista")
     draw = _draw_flat if scene.is_flat else _draw_solid
     _save(draw(pv, scene, label, variable, variable_label), path)
 
@@ -509,7 +509,7 @@ def _surface(grid: Any) -> Any:
     geometry.SetInputData(grid)
     geometry.SetNonlinearSubdivisionLevel(2)
     geometry.Update()
-    return _require("pyvista").wrap(geometry.GetOutput())
+    return require_package("pyvista").wrap(geometry.GetOutput())
 
 
 def _edges(grid: Any) -> Any:
@@ -597,12 +597,13 @@ def _save(plotter: Any, path: Path) -> Path:
 
 def _prepare(path: Path) -> ModuleType:
     """PyVista, after making sure that the picture can be written."""
-    pv = _require("pyvista")
+    pv = require_package("pyvista")
     require_writable(path.parent)
     return pv
 
 
-def _require(name: str) -> ModuleType:
+def require_package(name: str) -> ModuleType:
+    """Import a package of the extra ``plot``, or say how to install it."""
     try:
         return importlib.import_module(name)
     except ImportError as error:

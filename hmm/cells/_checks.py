@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from hmm.errors import InputError
 
 
@@ -23,3 +25,20 @@ def check_order(order: int) -> None:
     """Raise an `InputError` unless the geometry degree `order` is 1 or 2."""
     if order not in (1, 2):
         raise InputError(f"order = {order!r} is not a geometry degree: choose 1 (straight) or 2 (curved)")
+
+
+def check_memory(n_cells: int, bytes_per_cell: float, remedy: str) -> None:
+    """Raise an `InputError` if a mesh of `n_cells` would not fit into the memory that is free.
+
+    `bytes_per_cell` is what mesh and solver take at their peak, as measured; the operating system is asked what is
+    free. Where it does not say, nothing is checked.
+    """
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return
+    if n_cells * bytes_per_cell > free:
+        raise InputError(
+            f"a mesh of {n_cells:,} elements needs about {n_cells * bytes_per_cell / 1e9:.3g} GB, and "
+            f"{free / 1e9:.3g} GB of memory are free: {remedy}"
+        )

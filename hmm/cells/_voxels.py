@@ -49,7 +49,7 @@ def voxels(
         If the array is not of integers in two or three dimensions, or has labels that no phase claims.
     """
     array = _checked(labels, phases)
-    edges = _edges(spacing, array.shape)
+    edges = voxel_edges(spacing, array.shape)
     mesh = _grid(array.shape, edges, comm)
     tdim = mesh.topology.dim
     cell_map = mesh.topology.index_map(tdim)
@@ -74,7 +74,8 @@ def _checked(labels: ArrayLike, phases: Mapping[str, int]) -> NDArray[np.int64]:
     return array.astype(np.int64)
 
 
-def _edges(spacing: float | Sequence[float] | None, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def voxel_edges(spacing: float | Sequence[float] | None, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Edge lengths of a voxel, one per axis; by default such that the longest edge of the cell has length 1."""
     given = np.asarray(1.0 / max(shape) if spacing is None else spacing, dtype=float)
     if given.shape not in ((), (len(shape),)):
         raise InputError(f"spacing = {spacing} does not fit labels of shape {shape}: give one number, or one per axis")

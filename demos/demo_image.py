@@ -1,0 +1,122 @@
+"""From an image to a stiffness: describe a micrograph, mesh it in two ways, homogenize it.
+
+Without an argument the image is made here: periodic blobs, a random field cut at a threshold. With one it is read from
+a file of labels (.npy, .png, .tif, ...; see `hmm.images.read_image`), which need not be periodic. The descriptors say
+what the phases look like; the stiffness comes from voxels, solved with the FFT preconditioner, and from triangles along
+the smoothed interfaces, which need far fewer elements.
+
+    python demos/demo_image.py
+    python demos/demo_image.py micrograph.npy
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from itertools import pairwise
+from pathlib import Path
+
+from mpi4py import MPI
+
+import hmm  # isort: skip  loads the FEniCSx stack in the right order
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+YOUNG, POISSON, CONTRAST = 70.0, 0.3, 5.0  # GPa; each phase is CONTRAST times as stiff as the one before it
+NAMES = ("matrix", "inclusion", "third phase", "fourth phase", "fifth phase", "sixth phase")
+
+
+def blobs(n: int, fraction: float = 0.35) -> NDArray[np.uint8]:
+    """A periodic image of n x n pixels: 1 in the given fraction of it, in blobs that are longer along x than y."""
+    field = gaussian_filter(np.random.default_rng(2).normal(size=(n, n)), (6.0, 3.0), mode="wrap")
+    return (field > np.quantile(field, 1 - fraction)).astype(np.uint8)
+
+
+def laws(phases: list[str]) -> dict[str, hmm.laws.Elastic]:
+    return {name: hmm.laws.Elastic(young=YOUNG * CONTRAST**k, poisson=POISSON) for k, name in enumerate(phases)}
+
+
+def stiffness(cell: hmm.Cell, constraint: str = "periodic") -> NDArray[np.float64]:
+    """Mandel stiffness (11, 22, sqrt2 12) in GPa; plane strain."""
+    w, E = hmm.fluctuation(cell), hmm.macro_strain(cell)
+    return hmm.RVE(cell, w, E, law=laws(list(cell.phases)), constraint=constraint).solve(np.zeros((2, 2))).tangent
+
+
+def voigt_and_reuss(cell: hmm.Cell) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Upper and lower bound: means of the stiffnesses and of the compliances."""
+    e = np.array([1.0, 1.0, 0.0])
+    total, compliance = np.zeros((3, 3)), np.zeros((3, 3))
+    for name, law in laws(list(cell.phases)).items():
+        mu = law.shear_modulus
+        C = (law.bulk_modulus - 2 * mu / 3) * np.outer(e, e) + 2 * mu * np.eye(3)
+        total += cell.volume_fractions[name] * C
+        compliance += cell.volume_fractions[name] * np.linalg.inv(C)
+    return total, np.linalg.inv(compliance)
+
+
+def arguments(argv: list[str] | None) -> Namespace:
+    parser = ArgumentParser(description="Describe, mesh and homogenize a segmented image.")
+    parser.add_argument("image", nargs="?", type=Path, help="a plane image of labels; by default one is made")
+    parser.add_argument("--quick", action="store_true", help="96 x 96 pixels (of a file: 64 x 64)")
+    parser.add_argument("--output", type=Path, default=Path("results/image"), help="directory of the pictures")
+    parser.add_argument("--no-plots", action="store_true", help="no pictures")
+    return hmm.report.parse_arguments(parser, argv, MPI.COMM_WORLD)
+
+
+def labels_of(options: Namespace) -> tuple[NDArray[np.int32], dict[str, int]]:
+    """The image as phase numbers, and the number of each phase."""
+    values = hmm.images.read_image(options.image).values if options.image else blobs(96 if options.quick else 256)
+    if options.image and values.ndim != 2:
+        raise hmm.InputError(f"{options.image} has shape {values.shape}: this demo is about plane images")
+    found = np.unique(values).tolist()
+    if len(found) > len(NAMES):
+        raise hmm.InputError(f"the image has {len(found)} values, and this demo takes up to {len(NAMES)} labels")
+    claims = dict(zip(NAMES, found, strict=False))
+    labels = hmm.images.segment(values, claims)
+    if options.image and options.quick:
+        labels = hmm.images.segment(labels[:64, :64], {name: k for k, name in enumerate(claims)})
+    return labels, {name: k for k, name in enumerate(claims)}
+
+
+def main(argv: list[str] | None = None) -> None:
+    options, comm = arguments(argv), MPI.COMM_WORLD
+    labels, phases = labels_of(options)
+    described = hmm.descriptors.describe(labels, phases, periodic=options.image is None)
+    hmm.report.say(comm, f"{described}\n")
+
+    voxel = hmm.Cell.from_image(labels, phases)
+    smooth = hmm.Cell.from_image(labels, phases, mesh="smooth")
+    upper, lower = voigt_and_reuss(voxel)
+    found = {
+        "Reuss bound": (0, lower),
+        "triangles, periodic": (smooth.phase_tags.indices.size, stiffness(smooth)),
+        "voxels, periodic": (labels.size, stiffness(voxel)),
+        "voxels, dirichlet": (labels.size, stiffness(voxel, "dirichlet")),
+        "Voigt bound": (0, upper),
+    }
+    rows = [(name, n or "", C[0, 0], C[1, 1], C[0, 1], C[2, 2] / 2) for name, (n, C) in found.items()]
+    title = "Homogenized stiffness in GPa, plane strain"
+    hmm.report.print_table(comm, title, ["", "elements", "C11", "C22", "C12", "G12"], rows)
+    check(found, smooth, voxel)
+    if options.no_plots or comm.rank:
+        return
+    pictures = [
+        described.plot(options.output / "descriptors.png"),
+        hmm.plot.plot_cell(options.output / "triangles.png", smooth),
+    ]
+    print("Written:", *pictures, sep="\n  ")
+
+
+def check(found: dict[str, tuple[int, NDArray[np.float64]]], smooth: hmm.Cell, voxel: hmm.Cell) -> None:
+    """Both meshes have the same fractions and nearly the same stiffness, and the bounds hold."""
+    triangles, voxels = found["triangles, periodic"][1], found["voxels, periodic"][1]
+    for name, fraction in voxel.volume_fractions.items():
+        assert abs(smooth.volume_fractions[name] - fraction) < 1e-4, "smoothing keeps the area of each phase"
+    assert np.abs(triangles - voxels).max() < 0.06 * voxels.max(), "two meshes of one microstructure"
+    chain = [C for name, (_, C) in found.items() if "triangles" not in name]
+    for softer, stiffer in pairwise(chain):
+        assert np.linalg.eigvalsh(stiffer - softer)[0] > -1e-6 * stiffer.max(), "Reuss, periodic, dirichlet, Voigt"
+
+
+if __name__ == "__main__":
+    hmm.errors.run(main)

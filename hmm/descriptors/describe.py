@@ -1,0 +1,157 @@
+"""All descriptors of an image at once: as numbers, as a table and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from hmm.descriptors.measures import (
+    Labelled,
+    chord_lengths,
+    connected_pieces,
+    labels_of,
+    orientation_tensor,
+    percolation,
+    phases_of,
+    radial_average,
+    two_point_correlation,
+)
+from hmm.errors import InputError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseDescription:
+    """One phase of an image; lengths are in voxels.
+
+    Attributes
+    ----------
+    fraction
+        Volume fraction.
+    n_pieces
+        Number of connected pieces.
+    percolates
+        Whether it goes on for ever along each axis.
+    correlation
+        Distances and radially averaged two-point correlation, each of shape (n,).
+    chords
+        Lengths of the chords along each axis.
+    orientation
+        Tensor of the interface's normals, shape (d, d).
+    specific_surface
+        Interface per volume, per voxel edge, from the slope of the correlation along the axes: ``-4 S2'(0)`` in 3D
+        (Debye et al. 1957), ``-pi S2'(0)`` in 2D; exact for isotropic interfaces.
+    """
+
+    fraction: float
+    n_pieces: int
+    percolates: tuple[bool, ...]
+    correlation: tuple[Floats, Floats]
+    chords: tuple[NDArray[np.int64], ...]
+    orientation: Floats
+    specific_surface: float
+
+    @property
+    def mean_chord(self) -> tuple[float, ...]:
+        """Mean chord length along each axis; NaN where there are none."""
+        return tuple(float(c.mean()) if c.size else float("nan") for c in self.chords)
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """The descriptors of an image, from `describe`.
+
+    Attributes
+    ----------
+    labels
+        Shape (nx, ny) or (nx, ny, nz).
+    labels_of_phases
+        Label of each phase.
+    phases
+        The description of each phase.
+    periodic
+        Whether the image was taken to repeat.
+    """
+
+    labels: NDArray[np.int64]
+    labels_of_phases: Mapping[str, int]
+    phases: Mapping[str, PhaseDescription]
+    periodic: bool
+
+    def table(self) -> Table:
+        """A table to print with rich, one row a phase."""
+        shape = " x ".join(map(str, self.labels.shape))
+        table = Table(title=f"{shape} voxels, {'periodic' if self.periodic else 'not periodic'}", title_justify="left")
+        for title in ("phase", "fraction", "pieces", "percolates", "mean chord", "surface", "normals"):
+            table.add_column(title, justify="left" if title == "phase" else "right")
+        for name, phase in self.phases.items():
+            table.add_row(
+                name,
+                f"{phase.fraction:.4f}",
+                str(phase.n_pieces),
+                " ".join(axis for axis, yes in zip("xyz", phase.percolates, strict=False) if yes) or "no",
+                " ".join(f"{length:.3g}" for length in phase.mean_chord),
+                f"{phase.specific_surface:.3g}",
+                " ".join(f"{value:.2f}" for value in np.diag(phase.orientation)),
+            )
+        return table
+
+    def __str__(self) -> str:
+        console = Console(width=100, color_system=None)
+        with console.capture() as captured:
+            console.print(self.table())
+        return captured.get().rstrip()
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw the image, its correlations, chords and orientation into one picture; not collective."""
+        from hmm.descriptors.picture import draw
+
+        return draw(self, Path(path))
+
+
+def describe(image: Labelled, phases: Mapping[str, int] | None = None, periodic: bool = True) -> Description:
+    """All descriptors of an image.
+
+    Parameters
+    ----------
+    image
+        An array of labels, shape (nx, ny) or (nx, ny, nz), or a cell with a `Cell.grid`.
+    phases
+        Label of each phase name; by default those of the cell, or all labels.
+    periodic
+        Whether the image repeats.
+
+    Raises
+    ------
+    InputError
+        If a phase is not in the image, or it is no label array.
+    """
+    labels, names = labels_of(image), phases_of(image, phases)
+    for name, label in names.items():
+        if not (labels == label).any():
+            raise InputError(f"phase {name!r} (label {label}) is not in the image: it has {np.unique(labels).tolist()}")
+    found: dict[str, Any] = {name: _describe_phase(labels, label, periodic) for name, label in names.items()}
+    return Description(labels, names, found, periodic)
+
+
+def _describe_phase(labels: NDArray[np.int64], label: int, periodic: bool) -> PhaseDescription:
+    S2 = two_point_correlation(labels, label, periodic)
+    steps = np.minimum(np.eye(labels.ndim, dtype=int), np.array(S2.shape) - 1)
+    slope = np.mean([S2.flat[0] - S2[tuple(step)] for step in steps])
+    return PhaseDescription(
+        fraction=float(np.mean(labels == label)),
+        n_pieces=len(connected_pieces(labels, label, periodic)),
+        percolates=percolation(labels, label, periodic),
+        correlation=radial_average(S2, min(labels.shape) // 2),
+        chords=tuple(chord_lengths(labels, label, axis, periodic) for axis in range(labels.ndim)),
+        orientation=orientation_tensor(labels, label, periodic=periodic),
+        specific_surface=float((np.pi if labels.ndim == 2 else 4.0) * slope),
+    )
