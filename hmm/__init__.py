@@ -4,8 +4,9 @@ from hmm._environment import load_stack
 
 load_stack()
 
-from hmm import cells, checks, laws, plot, report  # noqa: E402
+from hmm import bounds, cells, checks, laws, plot, report  # noqa: E402
 from hmm.cell import Cell  # noqa: E402
+from hmm.control import MixedControl, TensionTest, follow, plane_stress, uniaxial  # noqa: E402
 from hmm.errors import ConvergenceError, HMMError, InputError  # noqa: E402
 from hmm.fields import fluctuation, macro_deformation_gradient, macro_gradient, macro_strain, macro_temperature  # noqa: E402
 from hmm.homogenizer import Homogenizer  # noqa: E402
@@ -21,7 +22,7 @@ from hmm.io import (  # noqa: E402
 )
 from hmm.macro import MacroProblem  # noqa: E402
 from hmm.newton import NewtonOptions  # noqa: E402
-from hmm.response import PointState, Response  # noqa: E402
+from hmm.response import ControlledResponse, PointState, Response  # noqa: E402
 from hmm.rve import RVE  # noqa: E402
 from hmm.stepping import Step, steps  # noqa: E402
 
@@ -30,31 +31,38 @@ __version__ = "0.1.0"
 __all__ = [
     "RVE",
     "Cell",
+    "ControlledResponse",
     "ConvergenceError",
     "HMMError",
     "Homogenizer",
     "InputError",
     "LocalFields",
     "MacroProblem",
+    "MixedControl",
     "NewtonOptions",
     "Output",
     "PointState",
     "Response",
     "Step",
+    "TensionTest",
     "WorstPoint",
+    "bounds",
     "cells",
     "checks",
     "fluctuation",
+    "follow",
     "laws",
     "local_fields",
     "macro_deformation_gradient",
     "macro_gradient",
     "macro_strain",
     "macro_temperature",
+    "plane_stress",
     "plot",
     "point_fields",
     "report",
     "steps",
+    "uniaxial",
     "worst_point",
     "write_csv",
     "write_rve",

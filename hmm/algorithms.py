@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hmm.microproblem import Microproblem
 from hmm.newton import newton
-from hmm.rve import RVE
 from hmm.state import MicroState
 
 
@@ -45,7 +45,7 @@ class Counters:
         return Counters(**asdict(self))
 
 
-def monolithic(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
+def monolithic(rve: Microproblem, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
     """One step of the joint Newton method for the macro field and all fluctuations, micro unknowns condensed.
 
     The fluctuation follows the macro iterate by the last tangent, ``w += X dE``. If the residual is then below its
@@ -84,7 +84,7 @@ def monolithic(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], cou
     rve.load(z, E)
     residual = rve.residual()
     count.residuals += 1
-    norm, scale = rve.reduced.norm(residual), rve.force_scale()
+    norm, scale = rve.norm(residual), rve.force_scale()
     change = states.tangent[p] @ dE
     predicted = states.response[p] + change
     states.response[p] = rve.response()
@@ -109,7 +109,7 @@ def monolithic(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], cou
     return ""
 
 
-def nested(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
+def nested(rve: Microproblem, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
     """Converge the RVE of a point for each macro iterate, starting from the tangent predictor.
 
     Parameters and result are those of `monolithic`.
@@ -139,6 +139,6 @@ def nested(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], count: 
     return result.reason
 
 
-Algorithm = Callable[[RVE, MicroState, int, NDArray[np.float64], Counters], str]
+Algorithm = Callable[[Microproblem, MicroState, int, NDArray[np.float64], Counters], str]
 
 ALGORITHMS: dict[str, Algorithm] = {"monolithic": monolithic, "nested": nested}

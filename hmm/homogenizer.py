@@ -18,7 +18,7 @@ from hmm.algorithms import ALGORITHMS, Counters
 from hmm.errors import HMMError, InputError
 from hmm.fields import MacroInput
 from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_space, quadrature_weights
-from hmm.rve import RVE
+from hmm.microproblem import Microproblem
 from hmm.state import MicroState
 
 
@@ -56,7 +56,8 @@ class Homogenizer:
     Parameters
     ----------
     rve
-        The microproblem, on ``MPI.COMM_SELF``; one object serves all points of the rank.
+        The microproblem, on ``MPI.COMM_SELF``; one object serves all points of the rank. An `hmm.MixedControl` of an
+        RVE takes as input only the components that are given, such as the in-plane ones of a 3D cell.
     strain
         The macroscopic input as UFL of the macro field, such as ``sym(grad(u))``; a sequence if the RVE has several.
     degree
@@ -78,7 +79,7 @@ class Homogenizer:
 
     def __init__(
         self,
-        rve: RVE,
+        rve: Microproblem,
         strain: ufl.core.expr.Expr | Sequence[ufl.core.expr.Expr],
         degree: int = 2,
         algorithm: str = "monolithic",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hmm.rve import RVE
+from hmm.microproblem import Microproblem
 
 
 class MicroState:
@@ -31,7 +31,7 @@ class MicroState:
         Shape (n_points,); whether `sensitivity` and `tangent` belong to a step that was dropped.
     """
 
-    def __init__(self, rve: RVE, n_points: int) -> None:
+    def __init__(self, rve: Microproblem, n_points: int) -> None:
         m, n = rve.n_inputs, rve.n_unknowns
         start = rve.initial_state()
         rve.load_history(start.history)
@@ -64,7 +64,7 @@ class MicroState:
         arrays = [v for v in vars(self).values() if isinstance(v, np.ndarray)]
         return sum(a.nbytes for a in arrays) // max(self.n_points, 1)
 
-    def commit(self, rve: RVE) -> None:
+    def commit(self, rve: Microproblem) -> None:
         """Accept the trial state: update each point's internal variables and make its fields the committed ones."""
         self._committed_z[:] = self.z
         self._committed_E[:] = self.E
