@@ -45,8 +45,8 @@ class MixedControl:
     -----
     With ``c`` for the given and ``f`` for the free components, Newton's method solves the bordered system of
     ``R_w = 0`` and ``Sigma_f = given``; with the condensed tangent ``A`` of the cell, the tangent of the controlled
-    problem is the Schur complement ``A_cc - A_cf A_ff^-1 A_fc``. Residuals of stresses are
-    multiplied by ``|Y|^((d-1)/d)``, so that they have the unit and the size of the nodal forces they are compared with.
+    problem is the Schur complement ``A_cc - A_cf A_ff^-1 A_fc``. Residuals of stresses are multiplied by
+    ``|Y|^((d-1)/d)``, so that they have the unit and the size of the nodal forces they are compared with.
     Source: van Dijk, *Int. J. Numer. Methods Engrg.* 107 (2016) 1009, where all components are unknowns.
 
     Each Newton correction solves for the columns of the tangent too.
@@ -313,8 +313,8 @@ def plane_stress(rve: RVE) -> MixedControl:
     """An RVE whose mean out-of-plane stresses vanish; its input is the (2, 2) strain or deformation gradient.
 
     The cell is 3D, or 2D with ``out_of_plane=True`` (see `hmm.macro_strain`). The stresses vanish on average, as in a
-    plate of many cells through its thickness; within the cell they do not. For a thin sheet without stress across at
-    each point, see `hmm.laws.PlaneStress`.
+    plate of many cells through its thickness; within the cell they do not. (A thin sheet without stress across at each
+    point is another problem: its law must be one of plane stress.)
 
     Raises
     ------

@@ -135,8 +135,9 @@ def solve_point(problem: Microproblem, E: NDArray[np.float64], state: PointState
     problem.load_history(state.history)
     result = newton(problem, z, E, problem.newton_options)
     if not result.converged:
+        tensors = ", ".join(str(part.round(9).tolist()) for part in problem.split(E))
         raise ConvergenceError(
-            f"the RVE did not converge for E = {E.round(9).tolist()} (packed): "
+            f"the RVE did not converge for E = {tensors}: "
             f"{result.reason}; take smaller steps, or check the laws' parameters"
         )
     vector = problem.response()

@@ -160,8 +160,9 @@ def _at_points(hom: Homogenizer, values: NDArray[np.float64]) -> fem.Function:
 def _extent(hom: Homogenizer) -> float:
     """Diagonal of the macro mesh's bounding box."""
     x = hom.mesh.geometry.x
-    low = hom.comm.allreduce(x.min(axis=0, initial=np.inf), op=MPI.MIN)
-    high = hom.comm.allreduce(x.max(axis=0, initial=-np.inf), op=MPI.MAX)
+    low, high = np.zeros(3), np.zeros(3)
+    hom.comm.Allreduce(x.min(axis=0, initial=np.inf), low, op=MPI.MIN)
+    hom.comm.Allreduce(x.max(axis=0, initial=-np.inf), high, op=MPI.MAX)
     return float(np.linalg.norm(high - low))
 
 
