@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.ladder import ELASTIC_START, climb, recover
-from hmm.rve import RVE
+from hmm.microproblem import Microproblem
 from hmm.state import MicroState
 
 
@@ -63,7 +63,7 @@ class Counters:
         return Counters(**asdict(self))
 
 
-def monolithic(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
+def monolithic(rve: Microproblem, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
     """One step of the joint Newton method for the macro field and all fluctuations, micro unknowns condensed.
 
     The fluctuation follows the macro iterate by the last tangent, ``w += X dE``. If the residual is then below its
@@ -107,7 +107,7 @@ def monolithic(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], cou
     return _converge(rve, states, p, E, count)
 
 
-def nested(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
+def nested(rve: Microproblem, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
     """Converge the RVE of a point for each macro iterate, starting from the tangent predictor (see `hmm.ladder`).
 
     Parameters and result are those of `monolithic`.
@@ -123,7 +123,7 @@ def _is_answered(states: MicroState, p: int, E: NDArray[np.float64], count: Coun
     return answered
 
 
-def _joint_step(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
+def _joint_step(rve: Microproblem, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
     """What `monolithic` does as long as all goes well; if not, why, and the trial state of the point is then spoilt."""
     dE = E - states.E[p]
     z = states.z[p]
@@ -133,7 +133,7 @@ def _joint_step(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], co
     rve.load(z, E)
     residual = rve.residual()
     count.residuals += 1
-    norm, scale = rve.reduced.norm(residual), rve.force_scale()
+    norm, scale = rve.norm(residual), rve.force_scale()
     change = states.tangent[p] @ dE
     predicted = states.response[p] + change
     states.response[p] = rve.response()
@@ -159,7 +159,7 @@ def _joint_step(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], co
     return "" if finite else "the micro response or its tangent is not a number"
 
 
-def _converge(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
+def _converge(rve: Microproblem, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
     """Solve the RVE of a point to the end."""
     factorized, substeps = rve.n_factorizations, states.substeps.get(p)
     guess = states.z[p] + (E - states.E[p]) @ states.sensitivity[p]
@@ -179,6 +179,6 @@ def _converge(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], coun
     return answer.reason
 
 
-Algorithm = Callable[[RVE, MicroState, int, NDArray[np.float64], Counters], str]
+Algorithm = Callable[[Microproblem, MicroState, int, NDArray[np.float64], Counters], str]
 
 ALGORITHMS: dict[str, Algorithm] = {"monolithic": monolithic, "nested": nested}

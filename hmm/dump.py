@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hmm.cell import Cell
 from hmm.errors import InputError
+from hmm.microproblem import Microproblem
 from hmm.rve import RVE
 from hmm.state import MicroState
 
@@ -78,14 +79,14 @@ class Dump:
     law: NDArray[np.uint8]
 
 
-def write_dump(directory: Path, rve: RVE, states: MicroState, failure: MicroFailure) -> Path:
+def write_dump(directory: Path, problem: Microproblem, states: MicroState, failure: MicroFailure) -> Path:
     """Write the failed point of this rank to a new file in a directory; not collective.
 
     Parameters
     ----------
     directory
         Made if need be.
-    rve
+    problem
         The microproblem.
     states
         Its points, not yet reverted.
@@ -97,11 +98,11 @@ def write_dump(directory: Path, rve: RVE, states: MicroState, failure: MicroFail
     pathlib.Path
         The file, ``rve-0001.npz`` or the next free number.
     """
-    p, E = failure.point, np.array(failure.E)
+    p, E, rve = failure.point, np.array(failure.E), problem.whole
     start = states.start(p)
     arrays: dict[str, Any] = {"z": start.z, "E": start.E, "history": start.history, **_cell_arrays(rve.cell)}
     arrays["guess"] = states.z[p] + (E - states.E[p]) @ states.sensitivity[p]
-    settings = {**_settings(rve), "scale": start.scale, "failure": asdict(failure)}
+    settings = {**_settings(rve, problem.control), "scale": start.scale, "failure": asdict(failure)}
     arrays |= {"settings": np.array(json.dumps(settings)), "law": _pickled_law(rve)}
     directory.mkdir(parents=True, exist_ok=True)
     for number in count(1):
@@ -138,11 +139,12 @@ def read_dump(path: str | Path) -> Dump:
     return Dump(path, MicroFailure(**{**failure, **place}), arrays, settings, law)
 
 
-def _settings(rve: RVE) -> dict[str, Any]:
+def _settings(rve: RVE, control: str) -> dict[str, Any]:
     """What of an RVE is text and numbers."""
     element, mesh = rve.w.function_space.ufl_element(), rve.cell.mesh
     family = getattr(element, "family_name", type(element).__name__)
     law_missing = "" if rve.law else "it was made from energy=, and UFL cannot be written down"
+    law_missing = f"it was driven by an hmm.MixedControl, {control}" if control else law_missing
     return {
         "format": FORMAT,
         "cell_type": to_string(mesh.topology.cell_type),

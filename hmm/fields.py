@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import ufl
 from dolfinx import fem
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hmm import tensors
 from hmm.cell import Cell
@@ -105,18 +105,37 @@ class MacroInput:
         return tensors.embed(self.packing.unpack(v))
 
 
-def macro_strain(cell: Cell) -> MacroInput:
-    """Small macroscopic strain ``E`` (symmetric, dimensionless); its response is the macroscopic Cauchy stress."""
-    packing = tensors.symmetric(cell.dim)
-    return _macro_input(cell, packing, lambda w: ufl.sym(ufl.grad(w)), "strain", "stress")
+def macro_strain(cell: Cell, *, out_of_plane: bool = False) -> MacroInput:
+    """Small macroscopic strain ``E`` (symmetric, dimensionless); its response is the macroscopic Cauchy stress.
+
+    Parameters
+    ----------
+    cell
+        The unit cell.
+    out_of_plane
+        Give a 2D cell the component 33 as well (generalised plane strain): `E` and the stress then have the shape
+        (3, 3), packed as (11, 22, 33, sqrt2*12). Without it E33 is zero (plane strain).
+    """
+    packing = tensors.plane(cell.dim) if out_of_plane else tensors.symmetric(cell.dim)
+    strain = _macro_input(cell, packing, lambda w: ufl.sym(ufl.grad(w)), "strain", "stress")
+    return _generalised(strain) if out_of_plane else strain
 
 
-def macro_deformation_gradient(cell: Cell) -> MacroInput:
-    """Macroscopic deformation gradient ``F``; its response is the first Piola-Kirchhoff stress ``P``."""
-    packing = tensors.general(cell.dim, cell.dim)
+def macro_deformation_gradient(cell: Cell, *, out_of_plane: bool = False) -> MacroInput:
+    """Macroscopic deformation gradient ``F``; its response is the first Piola-Kirchhoff stress ``P``.
+
+    Parameters
+    ----------
+    cell
+        The unit cell.
+    out_of_plane
+        Give a 2D cell the component 33 as well: `F` and `P` then have the shape (3, 3), packed as (11, 12, 21, 22, 33).
+        Without it F33 is one (plane strain).
+    """
+    packing = tensors.plane_general(cell.dim) if out_of_plane else tensors.general(cell.dim, cell.dim)
     F = _macro_input(cell, packing, ufl.grad, "deformation_gradient", "first Piola-Kirchhoff stress")
-    F.reference[:] = F.function.x.array[:] = np.eye(cell.dim).ravel()
-    return replace(F, out_of_plane=1.0)
+    F.reference[:] = F.function.x.array[:] = packing.to_vector(np.eye(packing.shape[0]))
+    return _generalised(F) if out_of_plane else replace(F, out_of_plane=1.0)
 
 
 def macro_gradient(cell: Cell) -> MacroInput:
@@ -136,3 +155,91 @@ def macro_temperature(cell: Cell) -> MacroInput:
 def _macro_input(cell: Cell, packing: Packing, operator: Operator | None, name: str, response: str) -> MacroInput:
     function = fem.Function(real_space(cell.mesh, packing.size), name=name)
     return MacroInput(function, packing, operator, name, response, np.zeros(packing.size))
+
+
+def _generalised(e: MacroInput) -> MacroInput:
+    """The input with a component 33 of its own: in a 2D cell the fluctuation has no part in it."""
+    derivative, dim = e.operator, e.function.function_space.mesh.geometry.dim
+    assert derivative is not None
+    return replace(
+        e,
+        operator=lambda w: tensors.embed(derivative(w)),
+        affine=lambda E, x: ufl.as_vector([sum(E[i, j] * x[j] for j in range(dim)) for i in range(dim)]),
+    )
+
+
+def component_names(inputs: Sequence[MacroInput]) -> list[str]:
+    """A name for each packed component: its label such as ``"12"``, with the input's name if there are several."""
+    several = len(inputs) > 1
+    return [
+        f"{e.name} {label}".strip() if several or not label else label for e in inputs for label in e.packing.labels
+    ]
+
+
+def find_component(inputs: Sequence[MacroInput], label: str) -> int:
+    """Index in the packed vector of a component such as ``"12"``, ``"21"`` (if symmetric) or ``"strain 12"``.
+
+    Raises
+    ------
+    InputError
+        If there is none, or several of that label.
+    """
+    wanted, found, k = label.strip(), [], 0
+    for e in inputs:
+        for own in e.packing.labels:
+            same = {own, own[::-1]} if e.packing.symmetric else {own}
+            if wanted in same | {f"{e.name} {s}".strip() for s in same} and wanted:
+                found.append(k)
+            k += 1
+    if len(found) == 1:
+        return found[0]
+    what = "is not a macro component" if not found else "could be one of several"
+    raise InputError(f"{label!r} {what}: the components are {', '.join(component_names(inputs))}")
+
+
+def find_components(inputs: Sequence[MacroInput], labels: Iterable[str]) -> list[int]:
+    """Indices in the packed vector of components by label.
+
+    Raises
+    ------
+    InputError
+        If one is unknown or named twice, as in ``("12", "21")`` of a symmetric tensor.
+    """
+    indices: list[int] = []
+    for label in labels:
+        k = find_component(inputs, label)
+        if k in indices:
+            raise InputError(f"component {component_names(inputs)[k]} is prescribed twice: name it once")
+        indices.append(k)
+    return indices
+
+
+def pack_inputs(inputs: Sequence[MacroInput], E: ArrayLike | Mapping[str, float]) -> NDArray[np.float64]:
+    """Packed macroscopic input, shape (m,), of a tensor (single input), a packed vector or components by label."""
+    size = sum(e.size for e in inputs)
+    if isinstance(E, Mapping):
+        vector = np.concatenate([np.zeros(0), *(e.reference for e in inputs)])
+        k = find_components(inputs, E)
+        vector[k] = np.array(list(E.values()), dtype=float) * factors(inputs)[k]
+        return vector
+    array = np.asarray(E, dtype=float)
+    if array.shape == (size,):
+        return array.copy()
+    if len(inputs) == 1 and array.shape == inputs[0].packing.shape:
+        return inputs[0].packing.to_vector(array)
+    name, shape = (inputs[0].name, inputs[0].packing.shape) if inputs else ("input", ())
+    raise InputError(
+        f"the macroscopic {name} has shape {array.shape}: give a tensor of shape {shape} "
+        f"or its packed components, shape ({size},)"
+    )
+
+
+def factors(inputs: Sequence[MacroInput]) -> NDArray[np.float64]:
+    """What each packed component is, as a multiple of the tensor's, shape (m,)."""
+    return np.array([f for e in inputs for f in e.packing.factors])
+
+
+def split_vector(inputs: Sequence[MacroInput], vector: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """Packed values, shape (..., m), as one tensor per macro input."""
+    ends = np.cumsum([e.size for e in inputs])
+    return tuple(e.packing.to_tensor(vector[..., end - e.size : end]) for e, end in zip(inputs, ends, strict=True))

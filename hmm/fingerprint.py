@@ -32,7 +32,7 @@ def fingerprint(problem: MacroProblem) -> dict[str, str]:
         On all ranks, if their unit cells or laws differ.
     """
     hom = problem.hom
-    cell = _of_rve(hom.rve)
+    cell = _of_rve(hom.rve.whole) | {"control of the unit cell": hom.rve.control}
     first = hom.comm.bcast(cell)
     with collectively(hom.comm):
         if name := difference(first, cell):

@@ -21,7 +21,7 @@ from hmm.errors import ConvergenceError, InputError, collectively
 from hmm.fields import MacroInput
 from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_space, quadrature_weights
 from hmm.ladder import recover
-from hmm.rve import RVE
+from hmm.microproblem import Microproblem
 from hmm.state import MicroState
 
 MOST_DUMPS = 10
@@ -35,7 +35,8 @@ class Homogenizer:
     ----------
     rve
         The microproblem; one object serves all points of the rank. Its cell is on ``MPI.COMM_SELF``, or on the
-        communicator of a group of ranks (see `hmm.Ensemble.split`).
+        communicator of a group of ranks (see `hmm.Ensemble.split`). An `hmm.MixedControl` of an
+        RVE takes as input only the components that are given, such as the in-plane ones of a 3D cell.
     strain
         The macroscopic input as UFL of the macro field, such as ``sym(grad(u))``; a sequence if the RVE has several.
     degree
@@ -70,7 +71,7 @@ class Homogenizer:
 
     def __init__(
         self,
-        rve: RVE,
+        rve: Microproblem,
         strain: ufl.core.expr.Expr | Sequence[ufl.core.expr.Expr],
         degree: int = 2,
         algorithm: str = "monolithic",
@@ -222,7 +223,7 @@ class Homogenizer:
             if name == phase:
                 size = history.packings[variable].size
                 averages = np.array([history.average(row, variable) for row in rows]).reshape(len(rows), size)
-                return self.ensemble.to_owners(self.rve.reduced.sum(averages))
+                return self.ensemble.to_owners(self.rve.whole.reduced.sum(averages))
             start += history.size
         raise AssertionError
 

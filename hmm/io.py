@@ -21,7 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from hmm.errors import EnvironmentMismatch, InputError, collectively
 from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_weights
 from hmm.homogenizer import Homogenizer
-from hmm.rve import RVE, PointState
+from hmm.microproblem import Microproblem
+from hmm.response import PointState
+from hmm.rve import RVE
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class LocalFields:
         return self.displacement.function_space.mesh
 
 
-def local_fields(rve: RVE, state: PointState, E: ArrayLike) -> LocalFields:
+def local_fields(rve: Microproblem, state: PointState, E: ArrayLike) -> LocalFields:
     """The fields of one RVE at the end of a step.
 
     Parameters
@@ -125,6 +127,11 @@ def local_fields(rve: RVE, state: PointState, E: ArrayLike) -> LocalFields:
     """
     rve.load_history(state.history)
     rve.load(state.z, rve.pack(E))
+    return _fields_of(rve.whole, state)
+
+
+def _fields_of(rve: RVE, state: PointState) -> LocalFields:
+    """The fields of the loaded point."""
     space = fem.functionspace(rve.cell.mesh, ("DG", 0))
     phase = fem.Function(space, name="phase")
     phase.x.array[rve.cell.phase_tags.indices] = rve.cell.phase_tags.values
@@ -308,7 +315,7 @@ def require_writable(directory: Path) -> None:
         raise InputError(f"cannot write to {directory} ({error.strerror}): give a directory you may write to") from None
 
 
-def _scalar_variables(rve: RVE) -> list[tuple[str, str]]:
+def _scalar_variables(rve: Microproblem) -> list[tuple[str, str]]:
     """Phase and name of each scalar internal variable."""
     return [(phase, v) for phase, h in rve.histories.items() for v, packed in h.packings.items() if packed.shape == ()]
 
@@ -318,7 +325,7 @@ def _total_field(rve: RVE) -> fem.Function:
     macro, space = rve.inputs[0], rve.w.function_space
     field = fem.Function(space, name="displacement" if rve.w.ufl_shape else rve.w.name)
     field.x.array[:] = rve.w.x.array
-    if macro.packing.shape == (*rve.w.ufl_shape, rve.cell.dim):
+    if macro.operator is not None and len(macro.packing.shape) == 1 + len(rve.w.ufl_shape):
         x = ufl.SpatialCoordinate(rve.cell.mesh) - ufl.as_vector(np.asarray(rve.cell.origin).tolist())
         reference = macro.packing.unpack(ufl.as_vector(macro.reference.tolist()))
         total = macro.affine(macro.tensor - reference, x) + rve.w

@@ -15,7 +15,7 @@ from hmm.newton import newton
 from hmm.response import Condensed
 
 if TYPE_CHECKING:
-    from hmm.rve import RVE
+    from hmm.microproblem import Microproblem
 
 LINE_SEARCH, SUBSTEPS, ELASTIC_START = "line search", "substeps", "elastic start"
 """The rungs, in the order in which they are tried."""
@@ -150,7 +150,11 @@ class Answer:
 
 
 def climb(
-    rve: RVE, start: Start, E: NDArray[np.float64], guess: NDArray[np.float64], division: tuple[float, ...] = ()
+    rve: Microproblem,
+    start: Start,
+    E: NDArray[np.float64],
+    guess: NDArray[np.float64],
+    division: tuple[float, ...] = (),
 ) -> Answer:
     """Solve a cell for a macroscopic input by the first rung of the ladder that holds.
 
@@ -197,7 +201,7 @@ def climb(
 
 
 @contextmanager
-def part_of_step(rve: RVE, fraction: float) -> Iterator[None]:
+def part_of_step(rve: Microproblem, fraction: float) -> Iterator[None]:
     """Scale the time step of rate-dependent laws for the time of the block."""
     whole = rve.time_step
     rve.time_step = whole * fraction
@@ -207,7 +211,7 @@ def part_of_step(rve: RVE, fraction: float) -> Iterator[None]:
         rve.time_step = whole
 
 
-def recover(rve: RVE, error: Exception) -> str:
+def recover(rve: Microproblem, error: Exception) -> str:
     """Make a cell usable again after an exception, which is returned in one line.
 
     Its type is named unless it was raised on purpose by ``hmm``.
@@ -223,7 +227,7 @@ def recover(rve: RVE, error: Exception) -> str:
 class _Path:
     """The step of one point, from its committed state to `E`, and all that is tried on it."""
 
-    def __init__(self, rve: RVE, start: Start, E: NDArray[np.float64]) -> None:
+    def __init__(self, rve: Microproblem, start: Start, E: NDArray[np.float64]) -> None:
         self.rve, self.start, self.E = rve, start, E
         self.attempts: list[Attempt] = []
         self.substeps: Substeps | None = None
@@ -299,7 +303,7 @@ class _Path:
         return sensitivity if np.isfinite(sensitivity).all() else start.elastic
 
 
-def _solved(rve: RVE, z: NDArray[np.float64], goes_on: bool) -> Solved:
+def _solved(rve: Microproblem, z: NDArray[np.float64], goes_on: bool) -> Solved:
     """The cell as Newton's method has left it, linearized, with its updated history if the step goes on."""
     response, scale = rve.response(), rve.force_scale()
     rve.linearize()

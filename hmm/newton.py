@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hmm.errors import ConvergenceError
 
 if TYPE_CHECKING:
-    from hmm.rve import RVE
+    from hmm.microproblem import Microproblem
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class NewtonResult:
 
 
 def newton(
-    rve: RVE, z: NDArray[np.float64], E: NDArray[np.float64], options: NewtonOptions, scale: float = 0.0
+    rve: Microproblem, z: NDArray[np.float64], E: NDArray[np.float64], options: NewtonOptions, scale: float = 0.0
 ) -> NewtonResult:
     """Solve ``R_w(z, E) = 0`` for `z`, in place, from the value it has; the history must be loaded.
 
@@ -81,7 +81,7 @@ def newton(
     """
     rve.load(z, E)
     residual = rve.residual()
-    norms = [rve.reduced.norm(residual)]
+    norms = [rve.norm(residual)]
     scale = max(scale, norms[0])
     residuals = 1
     n = options.max_iterations
@@ -96,7 +96,7 @@ def newton(
             break
         try:
             rve.linearize()
-            d = rve.solver.solve(residual, _forcing(norms, tolerance))
+            d = rve.correction(residual, _forcing(norms, tolerance))
         except ConvergenceError as error:
             return NewtonResult(False, iteration, residuals, tuple(norms), str(error))
         norm, tries = _step(rve, z, E, d, norms[-1], options.max_halvings)
@@ -116,14 +116,19 @@ def _forcing(norms: list[float], tolerance: float) -> float:
 
 
 def _step(
-    rve: RVE, z: NDArray[np.float64], E: NDArray[np.float64], d: NDArray[np.float64], norm: float, max_halvings: int
+    rve: Microproblem,
+    z: NDArray[np.float64],
+    E: NDArray[np.float64],
+    d: NDArray[np.float64],
+    norm: float,
+    max_halvings: int,
 ) -> tuple[float, int]:
     """Move `z` by ``-d``, halved until the residual falls; return the new norm and the number of tries."""
     for halving in range(max_halvings + 1):
         length = 0.5**halving
         trial = z - d * length
         rve.load(trial, E)
-        new = rve.reduced.norm(rve.residual())
+        new = rve.norm(rve.residual())
         if new <= (1 - 1e-4 * length) * norm:
             break
     z[:] = trial

@@ -300,7 +300,7 @@ def plot_attempts(path: str | Path, attempts: Sequence[Attempt], picture: Path |
     """
     path = Path(path)
     require_writable(path.parent)
-    _require("matplotlib")
+    require_package("matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -27,6 +27,7 @@ from hmm.dump import Dump, read_dump
 from hmm.errors import InputError
 from hmm.io import LocalFields, local_fields
 from hmm.ladder import Attempt, Start, climb
+from hmm.microproblem import Microproblem
 from hmm.newton import NewtonOptions
 from hmm.response import PointState
 from hmm.rve import RVE
@@ -56,7 +57,7 @@ class Replay:
     """
 
     dump: Dump
-    rve: RVE
+    rve: Microproblem
     converged: bool
     attempts: tuple[Attempt, ...]
 
@@ -78,10 +79,10 @@ class Replay:
         path
             The ``.png`` file.
         """
-        variable = "von_mises" if self.rve.law else "phase"
+        variable = "von_mises" if self.rve.whole.law else "phase"
         with tempfile.TemporaryDirectory() as directory:
             picture = None
-            if self.rve.w.ufl_shape == (self.rve.cell.dim,):
+            if self.rve.whole.w.ufl_shape == (self.rve.cell.dim,):
                 picture = Path(directory) / "cell.png"
                 plot.plot_rve(picture, self.rve.cell, self.local_fields(), variable, label=variable.replace("_", " "))
             return plot.plot_attempts(path, self.attempts, picture)
@@ -94,7 +95,7 @@ class Replay:
         return "\n".join([*rows, "converged" if self.converged else "no solution"])
 
 
-def replay(path: str | Path, rve: RVE | None = None) -> Replay:
+def replay(path: str | Path, rve: Microproblem | None = None) -> Replay:
     """Solve a point that failed once more, alone, by the same ladder.
 
     Parameters

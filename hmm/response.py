@@ -49,9 +49,42 @@ class Response:
     parts: tuple[NDArray[np.float64], ...]
 
     @property
+    def whole(self) -> Response:
+        """The response with all components of the cell: this one (compare `hmm.ControlledResponse`)."""
+        return self
+
+    @property
     def stress(self) -> NDArray[np.float64]:
         """The response to the first macro input as a tensor, shape (d, d) for a stress."""
         return self.parts[0]
+
+
+@dataclass(frozen=True)
+class ControlledResponse(Response):
+    """What a cell answers whose macroscopic input is given in part only (see `hmm.MixedControl`).
+
+    `vector`, `tangent` and `parts` are those of the given components; the tangent is the one of the controlled problem.
+
+    Attributes
+    ----------
+    cell
+        The response with all components and the tangent of the cell with all of them given; NaN if not asked for.
+    inputs
+        The macroscopic inputs of the cell as tensors, those that were found included.
+    """
+
+    cell: Response
+    inputs: tuple[NDArray[np.float64], ...]
+
+    @property
+    def whole(self) -> Response:
+        """The response with all components of the cell."""
+        return self.cell
+
+    @property
+    def input(self) -> NDArray[np.float64]:
+        """The first macroscopic input as a tensor, such as the strain with the components that were found."""
+        return self.inputs[0]
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm.cell import Cell
 from hmm.constraints import constrain
-from hmm.errors import ConvergenceError, InputError
-from hmm.fields import MacroInput
+from hmm.errors import InputError
+from hmm.fields import MacroInput, pack_inputs, split_vector
 from hmm.forms import PackedForm, compile_expression, compile_form, default_quadrature_degree, depends_on
 from hmm.history import History
 from hmm.laws.base import Law, Local, responses
-from hmm.newton import NewtonOptions, newton
+from hmm.microproblem import solve_point
+from hmm.newton import NewtonOptions
 from hmm.reduced import ReducedSystem
 from hmm.response import Condensed, PointState, Response
 from hmm.solvers import create_solver
@@ -113,6 +114,16 @@ class RVE:
     # -- sizes and states ------------------------------------------------------------------------------------------
 
     @property
+    def whole(self) -> RVE:
+        """This RVE: all its macroscopic components are given (compare `hmm.MixedControl`)."""
+        return self
+
+    @property
+    def control(self) -> str:
+        """Empty: all macroscopic inputs are given (see `hmm.MixedControl`)."""
+        return ""
+
+    @property
     def n_inputs(self) -> int:
         """Total number m of macroscopic components."""
         return sum(e.size for e in self.inputs)
@@ -150,14 +161,19 @@ class RVE:
     # -- for users -------------------------------------------------------------------------------------------------
 
     def solve(
-        self, E: ArrayLike, state: PointState | None = None, tangent: bool = True, dt: float | None = None
+        self,
+        E: ArrayLike | Mapping[str, float],
+        state: PointState | None = None,
+        tangent: bool = True,
+        dt: float | None = None,
     ) -> Response:
         """Solve the cell for a macroscopic input.
 
         Parameters
         ----------
         E
-            The macroscopic input at the end of the step: its tensor, or the packed vector of all inputs, shape (m,).
+            The macroscopic input at the end of the step: its tensor, the packed vector of all inputs, shape (m,), or
+            components by label, such as ``{"11": 1e-3}``; the others are then those of the undeformed state.
         state
             State at the start of the step; virgin by default. Not modified.
         tangent
@@ -174,49 +190,21 @@ class RVE:
         Raises
         ------
         InputError
-            If the shape of `E` is not the macro input's.
+            If the shape or a label of `E` is not the macro input's.
         ConvergenceError
             If Newton's method does not converge.
         """
         if dt is not None:
             self.time_step = dt
-        self.check_time_step()
-        state = state or self.initial_state()
-        z = state.z.copy()
-        self.load_history(state.history)
-        result = newton(self, z, self.pack(E), self.newton_options)
-        if not result.converged:
-            raise ConvergenceError(
-                f"the RVE did not converge for E = {np.asarray(E, dtype=float).round(9).tolist()}: "
-                f"{result.reason}; take smaller steps, or check the laws' parameters"
-            )
-        vector = self.response()
-        A = np.full((self.n_inputs, self.n_inputs), np.nan)
-        if tangent:
-            self.linearize()
-            A = self.condense().tangent
-        new_state = PointState(z, self.updated_history())
-        return Response(vector, A, new_state, result.iterations, self.split(vector))
+        return solve_point(self, self.pack(E), state or self.initial_state(), tangent)
 
-    def pack(self, E: ArrayLike) -> NDArray[np.float64]:
-        """Packed macroscopic input, shape (m,), of a tensor (single input) or of a packed vector."""
-        array = np.asarray(E, dtype=float)
-        first = self.inputs[0]
-        if array.shape == (self.n_inputs,):
-            return array.copy()
-        if len(self.inputs) == 1 and array.shape == first.packing.shape:
-            return first.packing.to_vector(array)
-        raise InputError(
-            f"the macroscopic {first.name} has shape {array.shape}: give a tensor of shape {first.packing.shape} "
-            f"or its packed components, shape ({self.n_inputs},)"
-        )
+    def pack(self, E: ArrayLike | Mapping[str, float]) -> NDArray[np.float64]:
+        """Packed macroscopic input, shape (m,), of a tensor (single input), a packed vector or components by label."""
+        return pack_inputs(self.inputs, E)
 
     def split(self, vector: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         """Packed responses, shape (..., m), as one tensor per macro input."""
-        ends = np.cumsum([e.size for e in self.inputs])
-        return tuple(
-            e.packing.to_tensor(vector[..., end - e.size : end]) for e, end in zip(self.inputs, ends, strict=True)
-        )
+        return split_vector(self.inputs, vector)
 
     def check_time_step(self) -> None:
         """Raise `InputError` if the laws ask for the duration of the step and it was not given."""
@@ -289,6 +277,10 @@ class RVE:
         self.reduced.gather(self._local_residual, self._residual)
         return self._residual
 
+    def norm(self, residual: NDArray[np.float64]) -> float:
+        """Euclidean norm of a residual over all ranks of the cell."""
+        return self.reduced.norm(residual)
+
     def force_scale(self) -> float:
         """Norm of the nodal forces before opposite faces or multipliers cancel them: the scale of the last residual."""
         return float(np.sqrt(self.reduced.sum(self._forces @ self._forces)))
@@ -331,6 +323,10 @@ class RVE:
         """Drop what is left of a solve that an exception ended; the next `linearize` begins anew."""
         self._factorized_for = self._condensed = None
         self.solver.forget()
+
+    def correction(self, residual: NDArray[np.float64], rtol: float) -> NDArray[np.float64]:
+        """``K^-1 R_w``, shape (n_unknowns,), with the linearized cell; iterative solvers stop at `rtol`."""
+        return self.solver.solve(residual, rtol)
 
     def condense(self, residual: NDArray[np.float64] | None = None) -> Condensed:
         """Condense the linearized cell: all columns in one multi-right-hand-side solve.
@@ -456,6 +452,7 @@ class RVE:
         """Dofs of the affine field of each unit macro input, shape (m, n_local); None if the space has none."""
         space = self.w.function_space
         plain = len(self.inputs) == 1 and space.num_sub_spaces in (0, self.cell.dim)
+        plain = plain and self.inputs[0].packing.shape == (*self.w.ufl_shape, self.cell.dim)
         if not plain or space.ufl_element().embedded_superdegree < self.cell.mesh.geometry.cmaps[0].degree:
             return None
         (e,) = self.inputs
@@ -509,7 +506,7 @@ def _check_fields(w: fem.Function, inputs: tuple[MacroInput, ...], law: Mapping[
                 f"macro inputs are {', '.join(names)}: take another law or other inputs, or write energy=..."
             )
     macro = inputs[0]
-    needed = macro.packing.shape[:-1]
+    needed = (w.function_space.mesh.geometry.dim,) * (len(macro.packing.shape) - 1)
     if len(inputs) == 1 and w.ufl_shape != needed:
         kind = f"a field of shape {w.ufl_shape}" if w.ufl_shape else "a scalar"
         raise InputError(

@@ -187,5 +187,5 @@ def values_of_constants(problem: MacroProblem) -> list[Any]:
 
 
 def _constants(problem: MacroProblem) -> list[fem.Constant]:
-    found = [*problem.form.constants(), *problem.hom.rve.parameters]
+    found = [*problem.form.constants(), *problem.hom.rve.whole.parameters]
     return [constant for constant in found if isinstance(constant, fem.Constant)]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.ladder import Solved, Start, Substeps, part_of_step
-from hmm.rve import RVE
+from hmm.microproblem import Microproblem
 
 
 class MicroState:
@@ -41,7 +41,7 @@ class MicroState:
         Shape (n_points,); whether its sensitivity and tangent are the ones in use, until the point moves.
     """
 
-    def __init__(self, rve: RVE, n_points: int) -> None:
+    def __init__(self, rve: Microproblem, n_points: int) -> None:
         m, n = rve.n_inputs, rve.n_unknowns
         start = rve.initial_state()
         rve.load_history(start.history)
@@ -106,7 +106,7 @@ class MicroState:
         self.scale[p], self.sensitivity[p] = self.committed_scale[p], 0.0
         self.settled[p], self.stale[p] = False, True
 
-    def updated_history(self, rve: RVE) -> NDArray[np.float64]:
+    def updated_history(self, rve: Microproblem) -> NDArray[np.float64]:
         """Internal variables at the end of the trial step, shape (n_points, n_history)."""
         updated = np.empty_like(self.history)
         for p in range(self.n_points if rve.n_history else 0):
@@ -117,7 +117,7 @@ class MicroState:
                 updated[p] = rve.updated_history()
         return updated
 
-    def commit(self, rve: RVE, history: NDArray[np.float64] | None = None) -> None:
+    def commit(self, rve: Microproblem, history: NDArray[np.float64] | None = None) -> None:
         """Accept the trial state: its fields become the committed ones, its `updated_history` the history."""
         self.history[:] = self.updated_history(rve) if history is None else history
         self._committed_z[:] = self.z

@@ -49,6 +49,16 @@ class Packing:
         """Index labels such as ``("11", "22", "12")``, as used in tables and errors."""
         return tuple("".join(str(i + 1) for i in index) for index in self.indices)
 
+    def restrict(self, components: Sequence[int]) -> Packing:
+        """The packing of some `components` only, of tensors just large enough to have them.
+
+        Without its out-of-plane components a (3, 3) tensor becomes a (2, 2) one.
+        """
+        indices = tuple(self.indices[k] for k in components)
+        size = 1 + max((i for index in indices for i in index), default=-1)
+        shape = tuple(size for _ in self.shape)
+        return Packing(shape, indices, tuple(self.factors[k] for k in components), self.symmetric)
+
     def pack(self, tensor: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         """UFL vector of a UFL tensor (the tensor is taken as symmetric where this packing is)."""
         return ufl.as_vector(
@@ -124,6 +134,12 @@ def general(*shape: int) -> Packing:
     return Packing(shape, indices, (1.0,) * len(indices))
 
 
+def plane_general(dim: int) -> Packing:
+    """Row-by-row packing of the ``(3, 3)`` tensors without out-of-plane shear (`dim` 2), or of all (`dim` 3)."""
+    indices = ((0, 0), (0, 1), (1, 0), (1, 1), (2, 2))
+    return general(3, 3) if dim == 3 else Packing((3, 3), indices, (1.0,) * len(indices))
+
+
 def embed(tensor: ufl.core.expr.Expr, out_of_plane: float = 0.0) -> ufl.core.expr.Expr:
     """The ``(3, 3)`` tensor of a ``(2, 2)`` one, `out_of_plane` in its entry 33; all others pass unchanged."""
     if tensor.ufl_shape != (2, 2):
@@ -135,8 +151,8 @@ def embed(tensor: ufl.core.expr.Expr, out_of_plane: float = 0.0) -> ufl.core.exp
 def mandel_to_voigt(matrix: ArrayLike) -> NDArray[np.float64]:
     """Voigt stiffness, shape (m, m), with engineering shear strains, of a Mandel stiffness."""
     array = np.asarray(matrix, dtype=float)
-    dim = {3: 2, 6: 3}[array.shape[0]]
-    scale = np.r_[np.ones(dim), np.full(array.shape[0] - dim, 1 / SQRT2)]
+    normal = {3: 2, 4: 3, 6: 3}[array.shape[0]]
+    scale = np.r_[np.ones(normal), np.full(array.shape[0] - normal, 1 / SQRT2)]
     return scale[:, None] * array * scale
 
 

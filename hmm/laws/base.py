@@ -54,6 +54,9 @@ class Law(Protocol):
     A law of solids is written once, in 3D tensors; in a 2D cell the strain has no out-of-plane components and the
     deformation gradient a unit one (plane strain).
 
+    A law may also offer ``energy(at)``, the stored energy density at the end of the step as a scalar, for
+    `hmm.checks.dissipation`, and ``relaxation_times``, a tuple in the user's unit of time, for
+    `hmm.checks.time_scales`.
     """
 
     @property

@@ -54,6 +54,10 @@ class Elastic:
         """Cauchy stress, shape (3, 3)."""
         return self.stress(at.strain)
 
+    def energy(self, at: Local) -> ufl.core.expr.Expr:
+        """Stored energy density ``eps : sigma / 2``."""
+        return ufl.inner(at.strain, self.stress(at.strain)) / 2
+
     def update(self, at: Local) -> State:
         """Nothing to update."""
         return {}

@@ -64,6 +64,12 @@ class J2:
         dp, direction = self._return(at)
         return {"plastic_strain": at.old["plastic_strain"] + dp * direction, "p": at.old["p"] + dp}
 
+    def energy(self, at: Local) -> ufl.core.expr.Expr:
+        """Stored energy density at the end of the step: elastic, and ``hardening p^2 / 2``."""
+        new = self.update(at)
+        elastic = at.strain - new["plastic_strain"]
+        return ufl.inner(elastic, self.elastic.stress(elastic)) / 2 + self.hardening * new["p"] ** 2 / 2
+
     def _return(self, at: Local) -> tuple[ufl.core.expr.Expr, ufl.core.expr.Expr]:
         """Plastic multiplier and flow direction ``3/2 s / q``."""
         mu = self.elastic.shear_modulus

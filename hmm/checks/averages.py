@@ -1,4 +1,4 @@
-"""Checks a user can ask of a solved RVE."""
+"""Whether the averages of a solved cell belong to it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import numpy as np
 import ufl
 
 from hmm import tensors
-from hmm.rve import RVE, Response
+from hmm.microproblem import Microproblem
+from hmm.response import Response
 
 
-def hill_mandel_defect(rve: RVE, response: Response) -> float:
+def hill_mandel_defect(problem: Microproblem, response: Response) -> float:
     """How far a cell is from the Hill-Mandel condition, ``|<sigma : eps> - Sigma : E| / |Sigma : E|``.
 
     The average of the local work equals the work of the averages for every admissible constraint at equilibrium, so
@@ -18,8 +19,8 @@ def hill_mandel_defect(rve: RVE, response: Response) -> float:
 
     Parameters
     ----------
-    rve
-        The microproblem; its fields must still be those of `response`, which they are after `RVE.solve`.
+    problem
+        The microproblem; its fields must still be those of `response`, which they are after `solve`.
     response
         What it answered last.
 
@@ -30,6 +31,7 @@ def hill_mandel_defect(rve: RVE, response: Response) -> float:
         With laws, ``<sigma : eps>`` is integrated phase by phase; with an energy it follows from the residual, as
         ``R_w[w] + R_E[E]`` over |Y|. Collective on the cell's communicator.
     """
+    rve, response = problem.whole, response.whole
     macro = float(np.concatenate([e.function.x.array for e in rve.inputs]) @ response.vector)
     if rve.law:
         work = {
