@@ -14,6 +14,7 @@ import ufl
 from dolfinx import fem
 from numpy.typing import NDArray
 
+from hmm.cell import Cell
 from hmm.errors import InputError, collectively
 from hmm.homogenizer import Homogenizer
 from hmm.macro import MacroProblem
@@ -75,23 +76,39 @@ def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def _of_rve(rve: RVE) -> dict[str, str]:
     cell, space = rve.cell, rve.w.function_space
-    x = cell.mesh.geometry.x
-    scaled = np.rint(x / (np.abs(x).max(initial=0.0) or 1.0) * GRID).astype(np.int64)
-    n_cells = cell.mesh.topology.index_map(cell.mesh.topology.dim).size_local
+    n_cells, mesh_hash = _of_mesh(cell)
     laws = {f"law of {phase!r}": _described(law) for phase, law in rve.law.items()}
+    oriented = space.ufl_element().embedded_superdegree > 2  # the order of dofs on an edge depends on the numbering
+    numbering = _hash(space.dofmap.list, rve.reduced.constraint.blocks) if oriented else "of the mesh's input"
     functions = [p.x.array for p in rve.parameters if isinstance(p, fem.Function)]
     return {
-        "unit cell": f"{n_cells} cells, hash {_hash(scaled, cell.mesh.geometry.dofmaps[0])}",
+        "unit cell": f"{n_cells} cells, hash {mesh_hash}",
         "unit cell's lattice": str(cell.lattice.round(12).tolist()),
-        "unit cell's phases": f"{dict(cell.phases)}, hash {_hash(cell.phase_tags.indices, cell.phase_tags.values)}",
+        "unit cell's phases": str(dict(cell.phases)),
         "constraint": rve.reduced.constraint.name,
         "fluctuation field": str(space.ufl_element()),
-        "numbering of the fluctuation": _hash(space.dofmap.list, rve.reduced.constraint.blocks),
+        "numbering of the fluctuation": numbering,
         "quadrature degree of the unit cell": str(rve.quadrature_degree),
         **laws,
         "form of the microproblem": _short("".join(form.signature() for form in rve.forms)),
         "coefficients of the unit cell": _hash(*functions),
     }
+
+
+def _of_mesh(cell: Cell) -> tuple[int, str]:
+    """Number of cells, and a hash of their nodes and tags in the order of the mesh's input (collective)."""
+    mesh = cell.mesh
+    n = mesh.topology.index_map(mesh.topology.dim).size_local
+    x = mesh.geometry.x
+    size = cell.comm.allreduce(float(np.abs(x).max(initial=0.0)), op=MPI.MAX) or 1.0
+    nodes = np.rint(x[np.asarray(mesh.geometry.dofmaps[0])[:n]] / size * GRID).astype(np.int64)
+    tags = np.zeros(n, dtype=np.int64)
+    owned = cell.phase_tags.indices < n
+    tags[cell.phase_tags.indices[owned]] = cell.phase_tags.values[owned]
+    original = np.asarray(mesh.topology.original_cell_index)[:n]
+    parts = [np.concatenate(p) for p in zip(*cell.comm.allgather((original, nodes, tags)), strict=True)]
+    order = np.argsort(parts[0])
+    return order.size, _hash(parts[1][order], parts[2][order])
 
 
 def _described(law: object) -> str:

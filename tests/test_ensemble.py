@@ -112,6 +112,23 @@ def all_on_rank_0(comm, n, cell_types, cells):
     return adjacencylist(np.zeros((cells[0].size // 3, 1), dtype=np.int32))._cpp_object
 
 
+@pytest.mark.mpi
+@pytest.mark.parametrize("first, then", [("grouped", "balanced"), ("owner", "grouped"), ("balanced", "owner")])
+def test_a_run_goes_on_with_another_policy(reference, eager, tmp_path, first, then):
+    """Each policy continues from a checkpoint of each other one: the same reactions as without a break."""
+    path = WORLD.bcast(tmp_path) / "run.h5"
+    for policy, steps in ((first, 2), (then, 3)):
+        rve = group_rve(hmm.Ensemble.split(WORLD, WORLD.size)) if policy == "grouped" else composite()
+        body = beam(rve, cells=(8, 2), ensemble="auto" if policy == "grouped" else policy)
+        loop = hmm.steps(body.problem, body.load, LOAD[0], 3, checkpoint=path)
+        for step in loop:
+            if step.number == steps and policy == first:
+                break
+    assert step.number == 3
+    assert body.problem.reaction(body.drive) == pytest.approx(reference[0][0], rel=1e-10)
+    assert np.allclose(body.hom.point_average("matrix", "p"), reference[1], rtol=1e-8, atol=1e-12)
+
+
 # -- less work for the busiest -----------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from mpi4py import MPI
 import numpy as np
 import pytest
 import ufl
-from dolfinx import fem, mesh
+from dolfinx import fem
 from macro_tools import J2, beam, beam_mesh, cantilever, cube_cell, homogeneous_cell, rve_of
 
 import hmm
@@ -62,15 +62,6 @@ def test_macro_strain_without_unknown(rve):
 def test_two_expressions_for_one_input(rve, u):
     e = ufl.sym(ufl.grad(u))
     refused(hmm.Homogenizer, rve, [e, e], match="1 macro inputs and got 2")
-
-
-@pytest.mark.skipif(COMM.size == 1, reason="needs two ranks")
-def test_cell_on_many_ranks(u):
-    square = mesh.create_unit_square(COMM, 4, 4)
-    cells = np.arange(square.topology.index_map(2).size_local, dtype=np.int32)
-    cell = hmm.Cell.box(square, mesh.meshtags(square, 2, cells, np.ones(cells.size, np.int32)), {"matrix": 1})
-    shared = rve_of(cell, {"matrix": J2})
-    refused(hmm.Homogenizer, shared, ufl.sym(ufl.grad(u)), match=f"{COMM.size} ranks.*COMM_SELF")
 
 
 def test_form_without_stress(rve, u):
