@@ -99,7 +99,8 @@ def _places_of_unknowns(problem: Microproblem) -> NDArray[np.int64]:
     blocks, first = _first_visits(*(np.concatenate(p) for p in zip(*parts, strict=True)))
     places = np.empty(blocks.size, dtype=np.int64)
     places[blocks[np.argsort(first)]] = np.arange(blocks.size)
-    start = comm.scan(constraint.n_owned) - constraint.n_owned
+    counts = comm.allgather(constraint.n_owned)
+    start = sum(counts[: comm.rank])
     own = places[start : start + constraint.n_owned, None] * constraint.block_size + np.arange(constraint.block_size)
     further = problem.n_unknowns - own.size  # multipliers and free components, all on the last rank
     return np.concatenate([own.ravel(), blocks.size * constraint.block_size + np.arange(further)])
