@@ -257,6 +257,12 @@ class Ensemble:
         values[np.argsort(self.worker, kind="stable")] = sorted_by_worker
         return values
 
+    def agree(self, reason: str) -> str:
+        """The first reason of a failure that any rank of the group has, or nothing (collective in the group)."""
+        if self.group.size == 1:
+            return reason
+        return next((why for why in self.group.allgather(reason) if why), "")
+
     def locate(self, rank: int, point: int) -> tuple[int, int]:
         """The rank that leads the work on a point, and its row there; the point as owner and number (collective)."""
         rows = np.flatnonzero((self.owner == rank) & (self.index == point))

@@ -241,6 +241,7 @@ class Homogenizer:
             reason = ALGORITHMS[self.algorithm](self.rve, self.states, p, E, self.count)
         except Exception as error:
             reason = recover(self.rve, error)
+        reason = self.ensemble.agree(reason)
         if reason:
             self.states.settled[p] = False
             self.count.rejections += 1
