@@ -54,13 +54,13 @@ def compile_form(form: ufl.Form) -> fem.Form:
 
 def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float64]) -> fem.Expression:
     """Compile a UFL expression for evaluation at reference `points`, shape (n, tdim); as `compile_form`."""
-    mesh = ufl.domain.extract_domains(expression)[0].ufl_cargo()
-    compiled = _jit(mesh.comm, lambda options: fem.Expression(expression, points, jit_options=options))
+    domain: Any = ufl.domain.extract_domains(expression)[0]
+    compiled = _jit(domain.ufl_cargo().comm, lambda options: fem.Expression(expression, points, jit_options=options))
     _note(compiled.code)
     return compiled
 
 
-def _note(code: tuple[Any, ...] | list[Any]) -> None:
+def _note(code: Any) -> None:
     """Count what was just compiled: only then is there C code, and its declaration has the name."""
     parts = code if isinstance(code, list) else [code]  # a list of them on meshes of several cell types
     for declaration, _ in parts:

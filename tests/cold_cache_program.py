@@ -3,10 +3,11 @@
 import sys
 from pathlib import Path
 
-import hmm  # isort: skip  (before the helpers: it starts MPI)
-from hmm.forms import compilations
-from macro_tools import beam, composite
 from mpi4py import MPI
+
+from macro_tools import beam, composite
+
+from hmm.forms import compilations
 
 problem = beam(composite(), cells=(2, 1))
 problem.reactions([-0.01])

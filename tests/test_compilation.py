@@ -7,12 +7,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import hmm
+from mpi4py import MPI
+
 import pytest
 import ufl
 from dolfinx import fem, jit, mesh
+
+import hmm
 from hmm import forms
-from mpi4py import MPI
 
 SERIAL = pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="starts its own ranks, or changes the cache")
 PROGRAM = Path(__file__).with_name("cold_cache_program.py")

@@ -4,11 +4,13 @@ import gc
 import os
 from pathlib import Path
 
-import hmm
+from mpi4py import MPI
+
 import numpy as np
 import pytest
 from macro_tools import beam, composite, homogeneous_cell, rve_of
-from mpi4py import MPI
+
+import hmm
 
 pytestmark = pytest.mark.mpi
 
