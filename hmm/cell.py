@@ -17,6 +17,7 @@ from dolfinx.mesh import Mesh, MeshTags, entities_to_geometry, exterior_facet_in
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.errors import InputError, collectively
+from hmm.forms import compile_form
 from hmm.meshing import distribute, gmsh_errors, session
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Cell:
         """Volume fraction of each phase in |Y|; with voids they sum to less than one."""
         dx = self.measure()
         one = fem.Constant(self.mesh, 1.0)
-        volumes = {name: fem.assemble_scalar(fem.form(one * dx(tag))) for name, tag in self.phases.items()}
+        volumes = {name: fem.assemble_scalar(compile_form(one * dx(tag))) for name, tag in self.phases.items()}
         return {name: float(self.comm.allreduce(value)) / self.volume for name, value in volumes.items()}
 
     def measure(self, **metadata: object) -> ufl.Measure:

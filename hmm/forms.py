@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import re
+from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mpi4py import MPI
 
 import basix
 import basix.ufl
@@ -12,18 +20,87 @@ from dolfinx import fem, la
 from dolfinx.mesh import Mesh
 from numpy.typing import NDArray
 
-JIT_OPTIONS = {"timeout": 600}
-"""Ranks that find another rank compiling the same form wait for it this long (seconds)."""
+from hmm.errors import EnvironmentMismatch
+
+_LOG = logging.getLogger("hmm")
+
+PATIENCE = 60
+"""Seconds until a rank that waits for another one's compilation looks whether that one is still alive."""
+
+STALE = 600
+"""Age in seconds at which a source file whose compilation has not ended is taken as left by a run that was killed."""
+
+_compiled: list[str] = []
+
+
+def compilations() -> tuple[str, ...]:
+    """Names of the forms and expressions this process compiled itself; those found in the cache are not among them."""
+    return tuple(_compiled)
 
 
 def compile_form(form: ufl.Form) -> fem.Form:
-    """Compile a UFL form; with meshes on ``COMM_SELF`` the ranks of a node share one compilation."""
-    return fem.form(form, jit_options=dict(JIT_OPTIONS))
+    """Compile a UFL form, or take it from the cache; of ranks that want the same one, one compiles it.
+
+    Raises
+    ------
+    EnvironmentMismatch
+        If another process has been compiling it for too long.
+    """
+    (domain,) = form.subdomain_data()
+    compiled = _jit(domain.ufl_cargo().comm, lambda options: fem.form(form, jit_options=options))
+    _note(compiled.code)
+    return compiled
 
 
 def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float64]) -> fem.Expression:
-    """Compile a UFL expression for evaluation at reference `points`, shape (n, tdim)."""
-    return fem.Expression(expression, points, jit_options=dict(JIT_OPTIONS))
+    """Compile a UFL expression for evaluation at reference `points`, shape (n, tdim); as `compile_form`."""
+    domain: Any = ufl.domain.extract_domains(expression)[0]
+    compiled = _jit(domain.ufl_cargo().comm, lambda options: fem.Expression(expression, points, jit_options=options))
+    _note(compiled.code)
+    return compiled
+
+
+def _note(code: Any) -> None:
+    """Count what was just compiled: only then is there C code, and its declaration has the name."""
+    parts = code if isinstance(code, list) else [code]  # a list of them on meshes of several cell types
+    for declaration, _ in parts:
+        if declaration is not None:
+            _compiled.extend(re.findall(r"extern ufcx_\w+ (\w+);", declaration))
+
+
+def _jit[T](comm: MPI.Comm, compile_with: Callable[[dict[str, Any]], T]) -> T:
+    """Compile as FFCx does, who waits for a source file that another process has begun; but not for a dead one."""
+    for attempt in range(2 * STALE // PATIENCE):
+        try:
+            return compile_with({"timeout": PATIENCE})
+        except (TimeoutError, RuntimeError) as error:  # on every rank of `comm`; only the first knows why
+            why = comm.bcast(str(error))
+            begun = re.search(r"remove (.*\.c)\)", why)
+            if begun is None:
+                raise
+            source = Path(begun[1])
+            if comm.rank == 0 and not _clear_stale(source) and attempt == 0:
+                _LOG.warning("another process seems to be compiling %s; if none is, remove this file", source)
+    raise EnvironmentMismatch(f"waited {2 * STALE} s for another process to compile {source}: remove this file")
+
+
+def _clear_stale(source: Path) -> bool:
+    """Set aside a source file whose compiler is long dead; whether that was done. One process at a time does it."""
+    claim = source.with_suffix(".c.stale")
+    try:
+        claim.touch(exist_ok=False)
+    except OSError:
+        return False
+    try:
+        age = claim.stat().st_mtime - source.stat().st_mtime  # both by the clock of the file server
+        stale = age > STALE and not source.with_suffix(".c.cached").exists()
+        if stale:
+            os.replace(source, source.with_suffix(".c.failed"))
+        return stale
+    except FileNotFoundError:
+        return True
+    finally:
+        claim.unlink()
 
 
 class PackedForm:

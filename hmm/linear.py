@@ -82,6 +82,10 @@ class MicroSolver(Protocol):
         """Drop what is left of a solve that an exception ended, so that the next `update` begins anew."""
         ...
 
+    def destroy(self) -> None:
+        """Free the PETSc objects (collective); the solver cannot be used afterwards."""
+        ...
+
     def solve(self, rhs: NDArray[np.float64], rtol: float | None = None) -> NDArray[np.float64]:
         """Solution, shape (n_owned,), for one right-hand side; a new array. Direct solvers ignore `rtol`."""
         ...
@@ -123,7 +127,7 @@ class AssembledSolver:
         self.matrix.setOption(PETSc.Mat.Option.SYMMETRIC, symmetric)
         self._options = dict(options)
         self._keep_first = keep_first
-        self.forget()
+        self._begin()
 
     @property
     def norm(self) -> float:
@@ -172,6 +176,19 @@ class AssembledSolver:
         MUMPS refuses to go on after a failed factorization, and PETSc after an exception in the middle of a solve: it
         leaves vectors locked and a preconditioner halfway.
         """
+        self._free_solver()
+        self._begin()
+
+    def destroy(self) -> None:
+        """Free the PETSc objects (collective); the solver cannot be used afterwards."""
+        self._free_solver()
+        self.matrix.destroy()
+
+    def _free_solver(self) -> None:
+        for thing in (self.ksp, self._rhs, self._solution):
+            thing.destroy()
+
+    def _begin(self) -> None:
         self.ksp = PETSc.KSP().create(self.matrix.comm)
         self.ksp.setOperators(self.matrix)
         self.ksp.setOptionsPrefix(PREFIX)

@@ -102,6 +102,7 @@ class ReducedSystem:
         matrix.setUp()
         column_map = PETSc.LGMap().create(np.zeros(1, dtype=PETSc.IntType), bsize=columns, comm=self.comm)
         matrix.setLGMap(self.lgmap, column_map)
+        column_map.destroy()  # the matrix keeps it
         return matrix
 
     def assemble(self, matrix: PETSc.Mat, form: fem.Form, constants: object, coefficients: object) -> None:
@@ -122,6 +123,13 @@ class ReducedSystem:
             n = self.size_fluctuation
             residual[rows.dofs] += rows.matrix.T @ local[n:]
             residual[n:] += rows.matrix @ local[rows.dofs]
+
+    def destroy(self) -> None:
+        """Free the PETSc objects (collective)."""
+        self.lgmap.destroy()
+        if not self._serial:
+            for thing in (self._scatter, self._global_vec, self._local_vec):
+                thing.destroy()
 
     def _set_up_scatter(self) -> None:
         self._local_vec = PETSc.Vec().createWithArray(self._local, comm=PETSc.COMM_SELF)

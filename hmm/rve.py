@@ -328,6 +328,16 @@ class RVE:
         """``K^-1 R_w``, shape (n_unknowns,), with the linearized cell; iterative solvers stop at `rtol`."""
         return self.solver.solve(residual, rtol)
 
+    def destroy(self) -> None:
+        """Free the PETSc objects (collective on the cell's ranks); the RVE cannot be used afterwards.
+
+        Needed only for cells on several ranks: PETSc cannot free their objects when Python drops them, rank by rank.
+        """
+        self.solver.destroy()
+        for matrix in (*self._columns_of, self._rhs, self._solution):
+            matrix.destroy()
+        self.reduced.destroy()
+
     def condense(self, residual: NDArray[np.float64] | None = None) -> Condensed:
         """Condense the linearized cell: all columns in one multi-right-hand-side solve.
 

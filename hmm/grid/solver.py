@@ -132,6 +132,11 @@ class GridSolver:
         self.iterations = 0
         self.forget()
 
+    def destroy(self) -> None:
+        """Free the PETSc objects; the solver cannot be used afterwards."""
+        for thing in (self.ksp, self.matrix, self._b, self._x):
+            thing.destroy()
+
     def forget(self) -> None:
         """Begin with a new KSP: an exception in the middle of a solve leaves vectors locked."""
         self._b, self._x = self.matrix.createVecs()
