@@ -38,7 +38,7 @@ def watch(hom: hmm.Homogenizer) -> list[NDArray[np.float64]]:
     return measured
 
 
-def strip(policy: str, zone: float = 0.5, nx: int = 24, mesh_size: float = 0.03, n_steps: int = 10) -> dict:
+def strip(policy: str, zone: float = 0.5, nx: int = 24, mesh_size: float = 0.03, n_steps: int = 16) -> dict:
     """A strip of 4 nx points that is sheared on the left `zone` of its length, which yields; the rest stays elastic.
 
     With two ranks and a zone of one half, one rank owns all points that yield.
@@ -59,10 +59,12 @@ def strip(policy: str, zone: float = 0.5, nx: int = 24, mesh_size: float = 0.03,
     for _ in hmm.steps(problem, load, 0.012, n_steps):
         seconds.append(time.perf_counter() - start - sum(seconds))
     plastic = int((hom.point_average("matrix", "p") > 0).sum())
+    cpu = [WORLD.allreduce(float(m.sum()), MPI.MAX) for m in measured]
     return {
         "seconds": sum(seconds),
-        "later": sum(seconds[n_steps // 2 :]),
-        "cpu": sum(WORLD.allreduce(float(m.sum()), MPI.MAX) for m in measured),
+        "later_seconds": sum(seconds[n_steps // 2 :]),
+        "cpu": sum(cpu),
+        "later_cpu": sum(cpu[n_steps // 2 :]),
         "points": WORLD.allreduce(hom.n_points),
         "plastic": WORLD.allreduce(plastic),
         "most_plastic": WORLD.allreduce(plastic, MPI.MAX),
