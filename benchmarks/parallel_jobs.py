@@ -1,4 +1,4 @@
-"""The jobs that are timed on several ranks, ``mpirun -n R parallel_jobs.py NAME ...``: rank 0 prints one line of JSON."""
+"""The jobs that are timed on several ranks, ``mpirun -n R parallel_jobs.py NAME ...``: rank 0 prints its JSON."""
 
 from __future__ import annotations
 
