@@ -10,6 +10,7 @@ from statistics import median
 import fans
 import numpy as np
 from measure import BASELINE, job, medians, run, spread, table
+from scaling import scaling
 
 
 def by_hand(*arguments: str) -> dict:
@@ -162,5 +163,5 @@ def _growth_table(title: str, key: str, runs: list[list[dict]]) -> None:
     table(f"Growth with {title}: time ~ n^{exponent:.2f}", [key, "s", "ms each", "peak MB"], rows)
 
 
-ALL = (fe2, rve_step, profile, memory, voxels, plastic, solvers, growth)
+ALL = (fe2, rve_step, profile, memory, voxels, plastic, solvers, growth, scaling)
 COMPARISONS: dict[str, Callable[[int], None]] = {f.__name__: f for f in ALL}

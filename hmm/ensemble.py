@@ -318,7 +318,8 @@ class Ensemble:
 
     def _rebalance(self, costs: NDArray[np.float64], states: MicroState | None) -> None:
         """Move points so that the sums of `costs` become equal."""
-        loads = np.array(self.comm.allgather(float(costs.sum())))
+        loads = np.empty(self.comm.size)
+        self.comm.Allgather(np.array([costs.sum()]), loads)
         plan = transfers(loads)
         out, into = plan.source == self.comm.rank, plan.target == self.comm.rank
         targets, sources = plan.target[out], plan.source[into]
