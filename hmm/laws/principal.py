@@ -13,7 +13,7 @@ PAIR = 0.01
 """Squared relative half difference of two of them below which the even series about their mean is used."""
 
 ROOT = (0.8660619, 0.1654042, -0.0408810, 0.0094436)
-"""First guess of the largest root y of ``4 y^3 - 3 y = c``, a polynomial of c in [0, 1] good to 4e-4."""
+"""First guess of the largest root y of ``4 y^3 - 3 y = c``, a polynomial of c in [0, 1] good to 4e-5."""
 
 Expr = ufl.core.expr.Expr
 
