@@ -7,7 +7,16 @@ load_stack()
 from hmm import cells, checks, laws, plot, report  # noqa: E402
 from hmm.cell import Cell  # noqa: E402
 from hmm.errors import ConvergenceError, HMMError, InputError  # noqa: E402
-from hmm.fields import fluctuation, macro_deformation_gradient, macro_gradient, macro_strain, macro_temperature  # noqa: E402
+from hmm.fields import (  # noqa: E402
+    component,
+    fluctuation,
+    held_on_walls,
+    macro_deformation_gradient,
+    macro_gradient,
+    macro_pressure_gradient,
+    macro_strain,
+    macro_temperature,
+)
 from hmm.homogenizer import Homogenizer  # noqa: E402
 from hmm.io import (  # noqa: E402
     LocalFields,
@@ -44,11 +53,14 @@ __all__ = [
     "WorstPoint",
     "cells",
     "checks",
+    "component",
     "fluctuation",
+    "held_on_walls",
     "laws",
     "local_fields",
     "macro_deformation_gradient",
     "macro_gradient",
+    "macro_pressure_gradient",
     "macro_strain",
     "macro_temperature",
     "plot",

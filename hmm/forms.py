@@ -8,9 +8,11 @@ import basix
 import basix.ufl
 import numpy as np
 import ufl
-from dolfinx import fem, la
+from dolfinx import fem
+from dolfinx.fem import petsc
 from dolfinx.mesh import Mesh
 from numpy.typing import NDArray
+from petsc4py import PETSc
 
 JIT_OPTIONS = {"timeout": 600}
 """Ranks that find another rank compiling the same form wait for it this long (seconds)."""
@@ -32,7 +34,6 @@ class PackedForm:
     def __init__(self, form: ufl.Form) -> None:
         self._ufl_form = form
         self._no_constants = not form.constants()
-        self._matrix: la.MatrixCSR | None = None
 
     @cached_property
     def form(self) -> fem.Form:
@@ -56,14 +57,22 @@ class PackedForm:
 
     def dense(self) -> NDArray[np.float64]:
         """This rank's share of a bilinear form between two real spaces, shape (m_i, m_j)."""
+        self._matrix.zeroEntries()
         form, constants, coefficients = self.packed()
-        if self._matrix is None:
-            self._matrix = fem.create_matrix(form)
-        matrix = self._matrix
-        matrix.set_value(0.0)
-        fem.assemble_matrix(matrix, form, constants=constants, coeffs=coefficients)
-        rows, columns = (V.dofmap.index_map_bs for V in form.function_spaces)
-        return matrix.data.reshape(rows, columns).copy()
+        petsc.assemble_matrix(self._matrix, form, constants=constants, coeffs=coefficients)
+        self._matrix.assemble()
+        return self._matrix.getDenseArray().copy()
+
+    @cached_property
+    def _matrix(self) -> PETSc.Mat:
+        """Where `dense` assembles; `la.MatrixCSR` knows no blocks that are not square."""
+        sizes = [V.dofmap.index_map_bs for V in self.form.function_spaces]
+        matrix = PETSc.Mat().createDense(sizes, comm=PETSc.COMM_SELF)
+        matrix.setBlockSizes(*sizes)
+        matrix.setUp()
+        zero = np.zeros(1, dtype=PETSc.IntType)
+        matrix.setLGMap(*(PETSc.LGMap().create(zero, bsize=size, comm=PETSc.COMM_SELF) for size in sizes))
+        return matrix
 
 
 def quadrature_points(mesh: Mesh, degree: int) -> NDArray[np.float64]:

@@ -10,10 +10,11 @@ import ufl
 from dolfinx import fem
 from numpy.typing import ArrayLike, NDArray
 
+from hmm import tensors
 from hmm.cell import Cell
-from hmm.constraints import constrain
+from hmm.constraints import Constraint, constrain
 from hmm.errors import ConvergenceError, InputError
-from hmm.fields import MacroInput
+from hmm.fields import MacroInput, Operator, fields_of, is_mixed
 from hmm.forms import PackedForm, compile_expression, compile_form, default_quadrature_degree, depends_on
 from hmm.history import History
 from hmm.laws.base import Law, Local, responses
@@ -22,6 +23,7 @@ from hmm.newton import NewtonOptions, newton
 from hmm.reduced import ReducedSystem
 from hmm.response import Condensed, PointState, Response
 from hmm.solvers import create_solver
+from hmm.virgin import floating_fields, residual_weights
 
 NOT_A_NUMBER = "the micro residual is not a number"
 
@@ -34,7 +36,7 @@ class RVE:
     cell
         The unit cell.
     w
-        The fluctuation field (see `hmm.fluctuation`).
+        The fluctuation field, or several of them (see `hmm.fluctuation`).
     E
         The macroscopic input (see `hmm.macro_strain`), or several of them.
     law
@@ -43,6 +45,12 @@ class RVE:
         A UFL energy ``Pi(w, E)``, integrated over the cell with ``cell.measure()``.
     constraint
         ``"periodic"``, ``"dirichlet"`` or ``"minimal"`` (see `hmm.constraints`).
+    micro
+        Local fields without a macroscopic counterpart that laws may ask for, by name: an operator on `w` each, such as
+        ``{"pressure": hmm.component(1)}``. A law's response to one is the conjugate in its virtual work; it need not
+        answer all.
+    held
+        Dofs of `w` that are held at zero besides, as from `hmm.held_on_walls`.
     quadrature_degree
         Polynomial degree of the quadrature rule; enough for the linear stiffness by default.
     newton_options
@@ -73,6 +81,8 @@ class RVE:
         *,
         energy: ufl.Form | None = None,
         constraint: str = "periodic",
+        micro: Mapping[str, Operator] | None = None,
+        held: ArrayLike = (),
         quadrature_degree: int | None = None,
         newton_options: NewtonOptions | None = None,
         solver: str = "auto",
@@ -85,13 +95,16 @@ class RVE:
         self.quadrature_degree = quadrature_degree or default_quadrature_degree(w.function_space)
         if (law is None) == (energy is None):
             raise InputError("RVE needs either law={phase name: law} or energy=UFL form, not both and not neither")
-        self.reduced = ReducedSystem(cell.comm, constrain(constraint, cell, w.function_space))
         self.law = dict(law) if law is not None else {}
+        self.micro = {name: op for e in self.inputs for name, op in e.micro.items()} | dict(micro or {})
+        self.is_mixed = is_mixed(w.function_space)
+        _check_components(w, self.inputs)
+        self.driven = {e.component or 0 for e in self.inputs if e.operator is not None}
         self.histories: dict[str, History] = {}
         self.local_problems: dict[str, LocalProblem] = {}
         if law is not None:
             _check_phases(cell, law)
-            _check_fields(w, self.inputs, law)
+            _check_fields(self)
             R_w, R_E = self._residual_of_laws()
         else:
             R_w, R_E = self._residual_of_energy(energy)
@@ -101,6 +114,7 @@ class RVE:
         self._condensed: Condensed | None = None
         self.n_factorizations = 0
         self._compile(R_w, R_E)
+        self._constrain(constraint, held)
         self._allocate(solver, petsc_options)
 
     # -- sizes and states ------------------------------------------------------------------------------------------
@@ -226,6 +240,7 @@ class RVE:
             return self.local_problems[phase].at
         history = self.histories.get(phase)
         fields = {e.name: e.local_3d(self.w) for e in self.inputs}
+        fields |= {name: tensors.embed(operator(self.w)) for name, operator in self.micro.items()}
         return Local(fields, history.old if history else {}, self._dt)
 
     def average(self, expression: ufl.core.expr.Expr, phase: str | None = None) -> float:
@@ -284,9 +299,9 @@ class RVE:
     def residual(self) -> NDArray[np.float64]:
         """Reduced residual ``R_w``, shape (n_unknowns,), at the loaded point (a view, overwritten by the next call)."""
         n = self.reduced.size_fluctuation
-        self._forces[:] = 0.0
-        self._R_w.assemble(self._forces)
-        self._local_residual[:n] = self._forces
+        self.nodal_forces[:] = 0.0
+        self._R_w.assemble(self.nodal_forces)
+        self._local_residual[:n] = self.nodal_forces
         self._local_residual[n:] = 0.0
         self.reduced.add_multipliers(self._local, self._local_residual)
         self.reduced.gather(self._local_residual, self._residual)
@@ -294,7 +309,8 @@ class RVE:
 
     def force_scale(self) -> float:
         """Norm of the nodal forces before opposite faces or multipliers cancel them: the scale of the last residual."""
-        return float(np.sqrt(self.reduced.sum(self._forces @ self._forces)))
+        forces = self.nodal_forces if self._weights is None else self._weights * self.nodal_forces
+        return float(np.sqrt(self.reduced.sum(forces @ forces)))
 
     def roundoff(self, E: NDArray[np.float64]) -> float:
         """Bound on what rounding leaves in a residual at the packed macroscopic input `E`, shape (m,).
@@ -311,7 +327,7 @@ class RVE:
         hand; with a general energy it is assembled.
         """
         if self._affine is not None:
-            return self.reduced.sum(self._affine @ self._forces) / self.cell.volume
+            return self.reduced.sum(self._affine @ self.nodal_forces) / self.cell.volume
         vector, start = np.zeros(self.n_inputs), 0
         for e, form in zip(self.inputs, self._R_E, strict=True):
             form.assemble(vector[start : start + e.size])
@@ -394,6 +410,7 @@ class RVE:
             if phase in self.histories:
                 self.histories[phase].compile_update(self.at(phase))
         moved = [(e.name, e.variation(v)) for e in self.inputs if e.operator is not None]
+        moved += [(name, tensors.embed(operator(v))) for name, operator in self.micro.items()]
         R_w = self._work(moved)
         R_E = [self._work([(e.name, e.macro_variation(t))]) for e, t in zip(self.inputs, tests, strict=True)]
         return R_w, R_E
@@ -404,6 +421,7 @@ class RVE:
             ufl.inner(responses(law, self.at(phase))[name], variation) * self.measure(self.cell.phases[phase])
             for phase, law in self.law.items()
             for name, variation in variations
+            if name in law.fields
         )
 
     def _compile(self, R_w: ufl.Form, R_E: list[ufl.Form]) -> None:
@@ -428,16 +446,34 @@ class RVE:
         """What the constants and coefficients that the user may change are now."""
         return [np.asarray(p.value if isinstance(p, fem.Constant) else p.x.array).tobytes() for p in self._parameters]
 
-    def _allocate(self, solver: str, petsc_options: Mapping[str, object] | None) -> None:
-        m = self.n_inputs
-        n_local = self.reduced.size_fluctuation + self.reduced.constraint.multipliers.size
+    def _constrain(self, constraint: str, held: ArrayLike) -> None:
+        """Set up the reduced system; where several fields or held dofs leave open which fields float, ask the cell."""
+        space, driven, dofs = self.w.function_space, self.driven, np.asarray(held, dtype=np.int32)
+        self._weights: NDArray[np.float64] | None = None
+        if not self.is_mixed and not self.cell.comm.allreduce(dofs.size):
+            self._reduce(constrain(constraint, self.cell, space))
+            return
+        fields = fields_of(space)
+        self._reduce(constrain(constraint, self.cell, space, driven=driven, pinned=(), held=dofs))
+        pinned = floating_fields(self, fields)
+        self._reduce(constrain(constraint, self.cell, space, driven=driven, pinned=pinned, held=dofs))
+        if self.is_mixed:
+            self._weights, self._stiffness = residual_weights(self, fields)
+            self.reduced.weigh(self._weights)
+
+    def _reduce(self, constraint: Constraint) -> None:
+        self.reduced = ReducedSystem(self.cell.comm, constraint)
+        n_local = self.reduced.size_fluctuation + constraint.multipliers.size
         self._local = np.zeros(n_local)
-        self._forces = np.zeros(self.reduced.size_fluctuation)  # nodal forces, without those of the multipliers
+        self.nodal_forces = np.zeros(self.reduced.size_fluctuation)  # without those of the multipliers
         self._local_residual = np.zeros(n_local)
         self._residual = np.zeros(self.n_unknowns)
+
+    def _allocate(self, solver: str, petsc_options: Mapping[str, object] | None) -> None:
+        m = self.n_inputs
         self._columns_of = [self.reduced.create_dense(e.size) for e in self.inputs]
         self._rhs, self._solution = self.reduced.create_dense(m + 1), self.reduced.create_dense(m + 1)
-        self.is_symmetric = self._has_potential or self._tangent_is_symmetric()
+        self.is_symmetric = self._has_potential or (self._tangent_is_symmetric() and self._stiffness_is_symmetric())
         self.solver = create_solver(self, solver, petsc_options)
         self._affine = self._affine_fields() if self.law else None
 
@@ -458,11 +494,30 @@ class RVE:
         self.load_history(state.history)
         return bool(answers) and all(answers)
 
+    def _stiffness_is_symmetric(self) -> bool:
+        """Ask ``K``, ``L`` and ``M`` near the virgin state: `D` knows nothing of fields without macro input."""
+        if not self.micro:
+            return True
+        rng = np.random.default_rng(0)
+        E = self.reference + 1e-3 * rng.normal(size=self.n_inputs)
+        self.load(1e-3 * self.cell.volume ** (1 / self.cell.dim) * rng.normal(size=self.n_unknowns), E)
+        matrix = self.reduced.create_matrix()
+        self.reduced.assemble(matrix, *self.tangent_form.packed())
+        symmetric = bool(matrix.isSymmetric(1e-9 * matrix.norm()))
+        matrix.destroy()
+        L, M = self._columns(self._form_L), self._columns(self._form_M)
+        miss, size = self.reduced.sum(np.array([np.sum((L - M) ** 2), np.sum(L**2)]))
+        return symmetric and bool(miss <= 1e-18 * size)
+
     def _affine_fields(self) -> NDArray[np.float64] | None:
         """Dofs of the affine field of each unit macro input, shape (m, n_local); None if the space has none."""
         space = self.w.function_space
-        plain = len(self.inputs) == 1 and space.num_sub_spaces in (0, self.cell.dim)
-        if not plain or space.ufl_element().embedded_superdegree < self.cell.mesh.geometry.cmaps[0].degree:
+        plain = len(self.inputs) == 1 and not self.is_mixed and space.num_sub_spaces in (0, self.cell.dim)
+        if (
+            not plain
+            or self.micro
+            or space.ufl_element().embedded_superdegree < self.cell.mesh.geometry.cmaps[0].degree
+        ):
             return None
         (e,) = self.inputs
         points = space.element.interpolation_points
@@ -505,20 +560,39 @@ def _check_phases(cell: Cell, law: Mapping[str, Law]) -> None:
             )
 
 
-def _check_fields(w: fem.Function, inputs: tuple[MacroInput, ...], law: Mapping[str, Law]) -> None:
-    """Raise `InputError` unless the laws answer just the macro inputs, and `w` has the derivatives that add to them."""
-    names = [e.name for e in inputs]
-    for phase, of_phase in law.items():
-        if set(of_phase.fields) != set(names):
+def _check_components(w: fem.Function, inputs: tuple[MacroInput, ...]) -> None:
+    """Raise `InputError` unless each macro input acts on a field that `w` has."""
+    n = w.function_space.num_sub_spaces if is_mixed(w.function_space) else 1
+    for e in inputs:
+        if n > 1 and e.operator is not None and e.component is None:
+            raise InputError(
+                f"w has {n} fields, and the macro {e.name} does not say on which it acts: give component=0, 1, ..."
+            )
+        if e.component is not None and (n == 1 or not 0 <= e.component < n):
+            raise InputError(
+                f"the macro {e.name} acts on component {e.component} of w, which has {n} field{'s' * (n > 1)}: "
+                "make w with hmm.fluctuation(cell, degree=(...), shape=(...))"
+            )
+
+
+def _check_fields(rve: RVE) -> None:
+    """Raise `InputError` unless the laws answer the macro inputs, and `w` has the derivatives that add to them."""
+    names = [e.name for e in rve.inputs]
+    for phase, of_phase in rve.law.items():
+        if not set(names) <= set(of_phase.fields) <= {*names, *rve.micro}:
+            micro = f" and the micro fields {', '.join(rve.micro)}" if rve.micro else ""
             raise InputError(
                 f"the law of phase {phase!r}, {type(of_phase).__name__}, answers {', '.join(of_phase.fields)}, but the "
-                f"macro inputs are {', '.join(names)}: take another law or other inputs, or write energy=..."
+                f"macro inputs are {', '.join(names)}{micro}: take another law or other inputs, or write energy=..."
             )
-    macro = inputs[0]
-    needed = macro.packing.shape[:-1]
-    if len(inputs) == 1 and w.ufl_shape != needed:
-        kind = f"a field of shape {w.ufl_shape}" if w.ufl_shape else "a scalar"
-        raise InputError(
-            f"a macro {macro.name} of shape {macro.packing.shape} needs a fluctuation of shape {needed}, "
-            f"and w is {kind}: make it with hmm.fluctuation(cell)"
-        )
+    for macro in rve.inputs:
+        if macro.operator is None:
+            continue
+        needed, shape = macro.packing.shape[:-1], macro.of(rve.w).ufl_shape
+        if shape != needed:
+            kind = f"a field of shape {shape}" if shape else "a scalar"
+            what = "w" if macro.component is None else f"component {macro.component} of w"
+            raise InputError(
+                f"a macro {macro.name} of shape {macro.packing.shape} needs a fluctuation of shape {needed}, "
+                f"and {what} is {kind}: make it with hmm.fluctuation(cell)"
+            )
