@@ -29,16 +29,23 @@ def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float6
 
 
 class PackedForm:
-    """A form, compiled when first used; assembled with the values its constants and coefficients have at that time."""
+    """A form, compiled when first used; assembled with the values its constants and coefficients have at that time.
 
-    def __init__(self, form: ufl.Form) -> None:
-        self._ufl_form = form
+    Give its `arguments` where it may be zero, which a form alone does not remember.
+    """
+
+    def __init__(self, form: ufl.Form, *arguments: ufl.Argument) -> None:
+        self._ufl_form, self._arguments = form, arguments
         self._no_constants = not form.constants()
 
     @cached_property
     def form(self) -> fem.Form:
         """The compiled form."""
-        return compile_form(self._ufl_form)
+        if not self._ufl_form.empty():
+            form = compile_form(self._ufl_form)
+            if len(form.function_spaces) >= len(self._arguments):
+                return form
+        return compile_form(ufl.ZeroBaseForm(self._arguments))
 
     @cached_property
     def _nothing(self) -> object:

@@ -9,7 +9,7 @@ from support import TIGHT, central_differences, relative_error
 
 import hmm
 from hmm import tensors
-from hmm.ellipticity import weakest_direction
+from hmm.ellipticity import acoustic_tensor, weakest_direction
 from hmm.laws import MooneyRivlin, NeoHooke, Ogden, SaintVenant
 
 RUBBER = ((0.63, 1.3), (0.0012, 5.0), (-0.01, -2.0))
@@ -88,15 +88,21 @@ def test_neo_hookean_laminate(case):
 
 
 def test_loss_of_ellipticity():
-    """Saint Venant in uniaxial strain: Q_11 = (lambda + 2 mu)(3 l^2 - 1)/2, zero at l = 1/sqrt(3) with lambda, mu = 2, 1.
+    """Saint Venant in uniaxial strain F11 = l, lambda, mu = 2, 1: ``Q = diag(6 l^2 - 2, 2 l^2 - 1)`` for n = e1.
 
-    The shear eigenvalue mu l^2 + (lambda + 2 mu)(l^2 - 1)/2 of the same direction is lost earlier: 3 l^2 = 2.
+    That is ``S11 I`` and the moduli ``F_iM F_kN C_M1N1``, with ``S11 = 2 (l^2 - 1)``.
     """
     rve = point(LAWS["SaintVenant"], hmm.macro_deformation_gradient)
-    for stretch in (1.0, 0.9, (2 / 3) ** 0.5, 0.7):
-        value, n = weakest_direction(rve.solve(np.diag([stretch, 1.0])).tangent)
-        assert value == pytest.approx(3 * stretch**2 - 2, abs=1e-9) or stretch == 1.0
-    assert abs(n[0]) == pytest.approx(1.0, abs=1e-6)
+    angles = np.linspace(0, np.pi, 2001)
+    for stretch in (0.9, 0.7):
+        A = tensors.general(2, 2).to_fourth_order(rve.solve(np.diag([stretch, 1.0])).tangent)
+        Q = np.diag([6 * stretch**2 - 2, 2 * stretch**2 - 1])
+        assert np.allclose(acoustic_tensor(A, [3.0, 0.0]), Q, rtol=0, atol=1e-12)
+        value, n = weakest_direction(A)
+        assert np.linalg.eigvalsh(acoustic_tensor(A, n))[0] == pytest.approx(value, abs=1e-12)
+        scan = [np.linalg.eigvalsh(acoustic_tensor(A, [np.cos(a), np.sin(a)]))[0] for a in angles]
+        assert min(scan) - 1e-5 < value <= min(scan)
+    assert value < 0
 
 
 def test_elasticity_is_elliptic():

@@ -58,7 +58,9 @@ class Fourier:
     def response(self, at: Local) -> Responses:
         """``k g``, shape (d,); and 0 for the temperature."""
         k = self.conductivity
-        flux = conduct(k if isinstance(k, Sequence) else parameter_at(k, at.fields[self.depends_on]), at.gradient)
+        if not isinstance(k, Sequence):
+            k = parameter_at(k, at.fields[self.depends_on if self._is_function else "gradient"])
+        flux = conduct(k, at.gradient)
         return {"temperature": ufl.as_ufl(0.0), "gradient": flux} if "temperature" in self.fields else flux
 
     def update(self, at: Local) -> State:
