@@ -18,7 +18,7 @@ JIT_OPTIONS = {"timeout": 600}
 """Ranks that find another rank compiling the same form wait for it this long (seconds)."""
 
 
-def compile_form(form: ufl.Form) -> fem.Form:
+def compile_form(form: ufl.Form | ufl.ZeroBaseForm) -> fem.Form:
     """Compile a UFL form; with meshes on ``COMM_SELF`` the ranks of a node share one compilation."""
     return fem.form(form, jit_options=dict(JIT_OPTIONS))
 

@@ -125,7 +125,10 @@ def test_thermoelastic():
         (lambda: Fourier([[1.0, 2.0], [2.0, 1.0]]), r"must be a positive definite \(d, d\) matrix"),
         (lambda: Fourier(1.0, "pressure"), r"depends_on = 'pressure' must be 'temperature' or 'gradient'"),
         (lambda: ThermoElastic(1.0, 0.3, 0.0, 1.0, -1.0), r"ThermoElastic: heat_capacity = -1.0"),
-        (lambda: rve_of(layers(3), dict.fromkeys("AB", Fourier([[1.0, 0], [0, 1]]))), r"\(2, 2\): give a scalar, or a \(3"),
+        (
+            lambda: rve_of(layers(3), dict.fromkeys("AB", Fourier([[1.0, 0], [0, 1]]))),
+            r"\(2, 2\): give a scalar, or a \(3",
+        ),
         (lambda: rve_of(layers(), dict.fromkeys("AB", Elastic(1.0, 0.3))), r"answers strain, but the macro inputs are"),
     ],
 )
