@@ -8,17 +8,19 @@ import basix
 import basix.ufl
 import numpy as np
 import ufl
-from dolfinx import fem, la
+from dolfinx import fem
+from dolfinx.fem import petsc
 from dolfinx.mesh import Mesh
 from numpy.typing import NDArray
+from petsc4py import PETSc
 
 JIT_OPTIONS = {"timeout": 600}
 """Ranks that find another rank compiling the same form wait for it this long (seconds)."""
 
 
-def compile_form(form: ufl.Form) -> fem.Form:
+def compile_form(form: ufl.Form | ufl.ZeroBaseForm) -> fem.Form:
     """Compile a UFL form; with meshes on ``COMM_SELF`` the ranks of a node share one compilation."""
-    return fem.form(form, jit_options=dict(JIT_OPTIONS))
+    return fem.form(form, jit_options=dict(JIT_OPTIONS))  # type: ignore[arg-type]  # DOLFINx takes a zero form too
 
 
 def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float64]) -> fem.Expression:
@@ -27,17 +29,23 @@ def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float6
 
 
 class PackedForm:
-    """A form, compiled when first used; assembled with the values its constants and coefficients have at that time."""
+    """A form, compiled when first used; assembled with the values its constants and coefficients have at that time.
 
-    def __init__(self, form: ufl.Form) -> None:
-        self._ufl_form = form
+    Give its `arguments` where it may be zero, which a form alone does not remember.
+    """
+
+    def __init__(self, form: ufl.Form, *arguments: ufl.Argument) -> None:
+        self._ufl_form, self._arguments = form, arguments
         self._no_constants = not form.constants()
-        self._matrix: la.MatrixCSR | None = None
 
     @cached_property
     def form(self) -> fem.Form:
         """The compiled form."""
-        return compile_form(self._ufl_form)
+        if not self._ufl_form.empty():
+            form = compile_form(self._ufl_form)
+            if len(form.function_spaces) >= len(self._arguments):
+                return form
+        return compile_form(ufl.ZeroBaseForm(self._arguments))
 
     @cached_property
     def _nothing(self) -> object:
@@ -56,14 +64,22 @@ class PackedForm:
 
     def dense(self) -> NDArray[np.float64]:
         """This rank's share of a bilinear form between two real spaces, shape (m_i, m_j)."""
+        self._matrix.zeroEntries()
         form, constants, coefficients = self.packed()
-        if self._matrix is None:
-            self._matrix = fem.create_matrix(form)
-        matrix = self._matrix
-        matrix.set_value(0.0)
-        fem.assemble_matrix(matrix, form, constants=constants, coeffs=coefficients)
-        rows, columns = (V.dofmap.index_map_bs for V in form.function_spaces)
-        return matrix.data.reshape(rows, columns).copy()
+        petsc.assemble_matrix(self._matrix, form, constants=constants, coeffs=coefficients)
+        self._matrix.assemble()
+        return self._matrix.getDenseArray().copy()
+
+    @cached_property
+    def _matrix(self) -> PETSc.Mat:
+        """Where `dense` assembles; `la.MatrixCSR` knows no blocks that are not square."""
+        sizes = [V.dofmap.index_map_bs for V in self.form.function_spaces]
+        matrix = PETSc.Mat().createDense(sizes, comm=PETSc.COMM_SELF)
+        matrix.setBlockSizes(*sizes)
+        matrix.setUp()
+        zero = np.zeros(1, dtype=PETSc.IntType)
+        matrix.setLGMap(*(PETSc.LGMap().create(zero, bsize=size, comm=PETSc.COMM_SELF) for size in sizes))
+        return matrix
 
 
 def quadrature_points(mesh: Mesh, degree: int) -> NDArray[np.float64]:
