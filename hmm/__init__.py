@@ -4,12 +4,32 @@ from hmm._environment import load_stack
 
 load_stack()
 
-from hmm import bounds, cells, checkpoint, checks, descriptors, images, laws, plot, report  # noqa: E402
+from hmm import (  # noqa: E402
+    bounds,
+    cells,
+    checkpoint,
+    checks,
+    descriptors,
+    ellipticity,
+    images,
+    laws,
+    plot,
+    report,
+)
 from hmm.cell import Cell  # noqa: E402
 from hmm.control import MixedControl, TensionTest, follow, plane_stress, uniaxial  # noqa: E402
 from hmm.ensemble import Ensemble  # noqa: E402
 from hmm.errors import ConvergenceError, HMMError, InputError  # noqa: E402
-from hmm.fields import fluctuation, macro_deformation_gradient, macro_gradient, macro_strain, macro_temperature  # noqa: E402
+from hmm.fields import (  # noqa: E402
+    component,
+    fluctuation,
+    held_on_walls,
+    macro_deformation_gradient,
+    macro_gradient,
+    macro_pressure_gradient,
+    macro_strain,
+    macro_temperature,
+)
 from hmm.homogenizer import Homogenizer  # noqa: E402
 from hmm.io import (  # noqa: E402
     LocalFields,
@@ -54,14 +74,18 @@ __all__ = [
     "cells",
     "checkpoint",
     "checks",
+    "component",
     "descriptors",
+    "ellipticity",
     "fluctuation",
     "follow",
+    "held_on_walls",
     "images",
     "laws",
     "local_fields",
     "macro_deformation_gradient",
     "macro_gradient",
+    "macro_pressure_gradient",
     "macro_strain",
     "macro_temperature",
     "plane_stress",

@@ -138,7 +138,7 @@ def _joint_step(rve: Microproblem, states: MicroState, p: int, E: NDArray[np.flo
     predicted = states.response[p] + change
     states.response[p] = rve.response()
     if not np.isfinite(norm):
-        return "the micro residual is not a number"
+        return rve.why_not_a_number()
     states.scale[p] = max(states.committed_scale[p], scale)
     rtol, rounding = rve.newton_options.rtol, rve.roundoff(E)
     states.settled[p] = norm <= max(rtol * states.scale[p], rounding)

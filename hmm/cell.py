@@ -191,18 +191,28 @@ class Cell:
 
     def boundary_facets(self) -> NDArray[np.int32]:
         """Local facets on the boundary of the lattice cell (the surfaces of inner voids are not among them)."""
+        facets, on_lattice = self._exterior_facets()
+        return facets[on_lattice]
+
+    def wall_facets(self) -> NDArray[np.int32]:
+        """Local facets where the mesh ends inside the lattice cell: the surfaces of voids, the walls of a fluid."""
+        facets, on_lattice = self._exterior_facets()
+        return facets[~on_lattice]
+
+    def _exterior_facets(self) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Local facets on the boundary of the mesh, and which of them are on the boundary of the lattice cell."""
         tdim = self.mesh.topology.dim
         self.mesh.topology.create_connectivity(tdim - 1, tdim)
         self.mesh.topology.create_connectivity(tdim - 1, 0)
         self.mesh.topology.create_connectivity(tdim, tdim - 1)
         facets = exterior_facet_indices(self.mesh.topology)
         if facets.size == 0:
-            return facets
+            return facets, np.zeros(0, dtype=bool)
         nodes = entities_to_geometry(self.mesh, tdim - 1, facets)
         s = self.fractional(self.mesh.geometry.x[nodes.ravel()]).reshape(*nodes.shape, self.dim)
         low = np.all(np.abs(s) < self.tolerance, axis=1).any(axis=1)
         high = np.all(np.abs(s - 1) < self.tolerance, axis=1).any(axis=1)
-        return facets[low | high]
+        return facets, low | high
 
     def _comm_reduce(self, values: NDArray[np.float64], op: MPI.Op) -> NDArray[np.float64]:
         result = np.zeros_like(values)

@@ -5,11 +5,14 @@ Three choices are standard, and their stiffnesses are ordered (Huet 1990; Mesaro
 - ``minimal``: the fluctuation obeys only ``<w (x) n> = 0`` (uniform traction, SUBC), the lower bound;
 - ``periodic``: opposite faces move alike;
 - ``dirichlet``: ``w = 0`` on the boundary (linear displacement, KUBC), the upper bound.
+
+Where `w` has several fields, ``minimal`` and ``dirichlet`` hold those that a macro input acts on; the others, such as a
+pressure, are left free. All continuous fields are periodic under ``periodic``; discontinuous ones are always free.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from mpi4py import MPI
@@ -18,11 +21,13 @@ import numpy as np
 import ufl
 from dolfinx import fem, la
 from dolfinx.mesh import meshtags
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import block_diag
 from scipy.spatial import cKDTree
 
 from hmm.cell import Cell
 from hmm.errors import InputError
+from hmm.fields import Field, fields_of
 from hmm.forms import compile_form
 
 
@@ -45,6 +50,10 @@ class Multipliers:
     def size(self) -> int:
         """Number of multipliers."""
         return self.matrix.shape[0]
+
+    def joined(self, other: Multipliers) -> Multipliers:
+        """The rows of both."""
+        return Multipliers(np.r_[self.dofs, other.dofs], block_diag(self.matrix, other.matrix))
 
 
 def _no_multipliers() -> Multipliers:
@@ -76,7 +85,15 @@ class Constraint:
     multipliers: Multipliers = field(default_factory=_no_multipliers)
 
 
-def constrain(name: str, cell: Cell, space: fem.FunctionSpace) -> Constraint:
+def constrain(
+    name: str,
+    cell: Cell,
+    space: fem.FunctionSpace,
+    *,
+    driven: Collection[int] | None = None,
+    pinned: Collection[int] | None = None,
+    held: ArrayLike = (),
+) -> Constraint:
     """The constraint of a given name for fluctuations in `space`.
 
     Parameters
@@ -86,18 +103,52 @@ def constrain(name: str, cell: Cell, space: fem.FunctionSpace) -> Constraint:
     cell
         The unit cell.
     space
-        Lagrange space of the fluctuation on ``cell.mesh``.
+        Lagrange space of the fluctuation on ``cell.mesh``, or a mixed space of Lagrange and discontinuous ones.
+    driven
+        Which fields of a mixed space a macro input acts on; all by default.
+    pinned
+        Which fields are fixed by their derivatives up to a constant only, so that one point of them is held
+        (``periodic`` and ``minimal``); the driven ones by default.
+    held
+        Local dofs (unrolled, ghosts included) that are held at 0 besides, such as those on walls.
 
     Raises
     ------
     InputError
-        For an unknown name, or if the mesh has no matching faces for ``periodic``.
+        For an unknown name, if the mesh has no matching faces for ``periodic``, or if `held` has some but not all
+        components of a point of a space that is not mixed.
     """
     if name not in CONSTRAINTS:
         raise InputError(f"constraint {name!r} is unknown: choose one of {', '.join(map(repr, CONSTRAINTS))}")
-    masters, multipliers = CONSTRAINTS[name](cell, space)
+    fields = fields_of(space)
+    driven = range(len(fields)) if driven is None else driven
+    pinned = driven if pinned is None else pinned
+    masters, multipliers = _own(space), _no_multipliers()
+    for f in fields:
+        rows = masters[f.blocks[: f.n_owned]]
+        if f.continuous:
+            multipliers = multipliers.joined(CONSTRAINTS[name](cell, f, rows, f.number in driven))
+        if f.continuous and f.number in pinned and name != "dirichlet":
+            _pin(cell, f, rows)
+        masters[f.blocks[: f.n_owned]] = rows
+    _hold(space, masters, np.unique(np.asarray(held, dtype=np.int32)))
     blocks, n_owned = _number(space, masters)
     return Constraint(name, blocks, space.dofmap.index_map_bs, n_owned, multipliers)
+
+
+def _hold(space: fem.FunctionSpace, masters: NDArray[np.int64], dofs: NDArray[np.int32]) -> None:
+    """Hold the blocks of some local `dofs`, and what they follow and what follows them."""
+    size = space.dofmap.index_map_bs
+    blocks, counts = np.unique(dofs // size, return_counts=True)
+    comm = space.mesh.comm
+    if partial := comm.allreduce(int((counts < size).sum())):
+        raise InputError(
+            f"held has some but not all of the {size} components of {partial} points: hold whole points, or make w "
+            "of several fields, hmm.fluctuation(cell, degree=(...), shape=(...))"
+        )
+    mine = masters[blocks[blocks < masters.size]]
+    everywhere = np.unique(np.concatenate(comm.allgather(mine)))
+    masters[np.isin(masters, everywhere)] = -1
 
 
 def _number(space: fem.FunctionSpace, masters: NDArray[np.int64]) -> tuple[NDArray[np.int32], int]:
@@ -128,39 +179,37 @@ def _own(space: fem.FunctionSpace) -> NDArray[np.int64]:
     return np.arange(first, last, dtype=np.int64)
 
 
-def _owned_coordinates(cell: Cell, space: fem.FunctionSpace) -> NDArray[np.float64]:
-    return cell.fractional(space.tabulate_dof_coordinates()[: space.dofmap.index_map.size_local])
+def _owned_coordinates(cell: Cell, f: Field) -> NDArray[np.float64]:
+    return cell.fractional(f.space.tabulate_dof_coordinates()[: f.n_owned])
 
 
-def _pin(cell: Cell, space: fem.FunctionSpace, masters: NDArray[np.int64]) -> None:
-    """Hold the block nearest the cell's origin, against rigid translation (its images must follow it)."""
-    distance = np.linalg.norm(_owned_coordinates(cell, space), axis=1)
+def _pin(cell: Cell, f: Field, rows: NDArray[np.int64]) -> None:
+    """Hold the point of a field nearest the cell's origin, against rigid translation (its images must follow it)."""
+    distance = np.linalg.norm(_owned_coordinates(cell, f), axis=1)
     best = int(np.argmin(distance)) if distance.size else -1
     value = float(distance[best]) if best >= 0 else np.inf
     _, rank = cell.comm.allreduce((value, cell.comm.rank), op=MPI.MINLOC)
-    pinned = cell.comm.bcast(int(masters[best]) if cell.comm.rank == rank else None, root=rank)
-    masters[masters == pinned] = -1
+    pinned = cell.comm.bcast(rows[best].copy() if cell.comm.rank == rank else None, root=rank)
+    rows[(rows == pinned).all(axis=1)] = -1
 
 
-def _dirichlet(cell: Cell, space: fem.FunctionSpace) -> tuple[NDArray[np.int64], Multipliers]:
-    masters = _own(space)
-    held = fem.locate_dofs_topological(space, cell.mesh.topology.dim - 1, cell.boundary_facets())
-    masters[held[held < masters.size]] = -1
-    return masters, _no_multipliers()
+def _dirichlet(cell: Cell, f: Field, rows: NDArray[np.int64], driven: bool) -> Multipliers:
+    if driven:
+        held = fem.locate_dofs_topological(f.space, cell.mesh.topology.dim - 1, cell.boundary_facets())
+        rows[held[held < f.n_owned]] = -1
+    return _no_multipliers()
 
 
-def _periodic(cell: Cell, space: fem.FunctionSpace) -> tuple[NDArray[np.int64], Multipliers]:
-    masters = _own(space)
-    s = _owned_coordinates(cell, space)
+def _periodic(cell: Cell, f: Field, rows: NDArray[np.int64], driven: bool) -> Multipliers:
+    s = _owned_coordinates(cell, f)
     on_boundary = np.flatnonzero(((np.abs(s) < cell.tolerance) | (np.abs(s - 1) < cell.tolerance)).any(axis=1))
     all_s = np.concatenate(cell.comm.allgather(s[on_boundary]))
-    all_blocks = np.concatenate(cell.comm.allgather(masters[on_boundary]))
+    all_rows = np.concatenate(cell.comm.allgather(rows[on_boundary]))
     image_of = _match_faces(cell, all_s)
     counts = cell.comm.allgather(on_boundary.size)
     start = sum(counts[: cell.comm.rank])
-    masters[on_boundary] = all_blocks[image_of[start : start + on_boundary.size]]
-    _pin(cell, space, masters)
-    return masters, _no_multipliers()
+    rows[on_boundary] = all_rows[image_of[start : start + on_boundary.size]]
+    return _no_multipliers()
 
 
 def _match_faces(cell: Cell, s: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -206,27 +255,27 @@ def _check_faces(cell: Cell, s: NDArray[np.float64], axis: int) -> None:
         )
 
 
-def _minimal(cell: Cell, space: fem.FunctionSpace) -> tuple[NDArray[np.int64], Multipliers]:
-    masters = _own(space)
-    _pin(cell, space, masters)
+def _minimal(cell: Cell, f: Field, rows: NDArray[np.int64], driven: bool) -> Multipliers:
+    if not driven:
+        return _no_multipliers()
     facets = np.sort(cell.boundary_facets())
     tags = meshtags(cell.mesh, cell.mesh.topology.dim - 1, facets, np.ones(facets.size, dtype=np.int32))
     ds = ufl.Measure("ds", cell.mesh, subdomain_data=tags)(1)
-    v, n = ufl.TestFunction(space), ufl.FacetNormal(cell.mesh)
+    v, n = f.of(ufl.TestFunction(f.parent)), ufl.FacetNormal(cell.mesh)
     components = [v[i] for i in range(v.ufl_shape[0])] if v.ufl_shape else [v]
-    rows = [_row(c * n[j] * ds, space) for c in components for j in range(cell.dim)]
-    matrix = np.array(rows)
+    matrix = np.array([_row(c * n[j] * ds) for c in components for j in range(cell.dim)])
     dofs = np.flatnonzero(np.abs(matrix).max(axis=0) > 0).astype(np.int32)
-    return masters, Multipliers(dofs, np.ascontiguousarray(matrix[:, dofs]))
+    return Multipliers(dofs, np.ascontiguousarray(matrix[:, dofs]))
 
 
-def _row(form: ufl.Form, space: fem.FunctionSpace) -> NDArray[np.float64]:
+def _row(form: ufl.Form) -> NDArray[np.float64]:
     """This rank's share of a linear form, over local dofs (ghosts included)."""
     return fem.assemble_vector(compile_form(form)).array.copy()
 
 
-CONSTRAINTS: dict[str, Callable[[Cell, fem.FunctionSpace], tuple[NDArray[np.int64], Multipliers]]] = {
+CONSTRAINTS: dict[str, Callable[[Cell, Field, NDArray[np.int64], bool], Multipliers]] = {
     "periodic": _periodic,
     "dirichlet": _dirichlet,
     "minimal": _minimal,
 }
+"""Each changes in place the masters of a field's owned points, shape (n_points, k): global blocks of the space."""

@@ -229,6 +229,10 @@ class MixedControl:
         """Euclidean norm of a residual over all ranks of the cell."""
         return self.rve.reduced.norm(residual)
 
+    def why_not_a_number(self) -> str:
+        """Why the residual at the loaded point is not a number (see `hmm.RVE.why_not_a_number`)."""
+        return self.rve.why_not_a_number()
+
     def force_scale(self) -> float:
         """Norm of the nodal forces and of the given stresses as forces, with which the last residual is compared."""
         return float(np.hypot(self.rve.force_scale(), self._scale * np.linalg.norm(self.given)))

@@ -144,6 +144,7 @@ def _settings(rve: RVE, control: str) -> dict[str, Any]:
     element, mesh = rve.w.function_space.ufl_element(), rve.cell.mesh
     family = getattr(element, "family_name", type(element).__name__)
     law_missing = "" if rve.law else "it was made from energy=, and UFL cannot be written down"
+    law_missing = law_missing or _special(rve)
     law_missing = f"it was driven by an hmm.MixedControl, {control}" if control else law_missing
     return {
         "format": FORMAT,
@@ -166,6 +167,18 @@ def _settings(rve: RVE, control: str) -> dict[str, Any]:
             "NumPy": np.__version__,
         },
     }
+
+
+def _special(rve: RVE) -> str:
+    """What of the fields of an RVE is given by functions and dofs, which are not written down; or nothing."""
+    parts = {
+        "several fields": rve.is_mixed,
+        "micro fields": bool(rve.micro),
+        "held dofs": bool(rve.held.size),
+        "an out-of-plane component": any(e.packing.shape[:1] > (rve.cell.dim,) for e in rve.inputs),
+    }
+    named = ", ".join(name for name, present in parts.items() if present)
+    return f"it has {named}" if named else ""
 
 
 def _pickled_law(rve: RVE) -> NDArray[np.uint8]:

@@ -86,6 +86,7 @@ def _of_rve(rve: RVE) -> dict[str, str]:
         "unit cell's lattice": str(cell.lattice.round(12).tolist()),
         "unit cell's phases": str(dict(cell.phases)),
         "constraint": rve.reduced.constraint.name,
+        "held dofs": _hash(rve.held),
         "fluctuation field": str(space.ufl_element()),
         "numbering of the fluctuation": numbering,
         "quadrature degree of the unit cell": str(rve.quadrature_degree),
@@ -118,6 +119,8 @@ def _described(law: object) -> str:
     if is_dataclass(law):
         parts = (f"{f.name}={_described(getattr(law, f.name))}" for f in fields(law))
         return f"{type(law).__name__}({', '.join(parts)})"
+    if isinstance(law, tuple | list):
+        return f"({', '.join(map(_described, law))})"
     if isinstance(law, ufl.core.expr.Expr):
         return "UFL"  # it is part of the form
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(law))

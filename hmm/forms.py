@@ -16,9 +16,11 @@ import basix
 import basix.ufl
 import numpy as np
 import ufl
-from dolfinx import fem, la
+from dolfinx import fem
+from dolfinx.fem import petsc
 from dolfinx.mesh import Mesh
 from numpy.typing import NDArray
+from petsc4py import PETSc
 
 from hmm.errors import EnvironmentMismatch
 
@@ -38,7 +40,7 @@ def compilations() -> tuple[str, ...]:
     return tuple(_compiled)
 
 
-def compile_form(form: ufl.Form) -> fem.Form:
+def compile_form(form: ufl.Form | ufl.ZeroBaseForm) -> fem.Form:
     """Compile a UFL form, or take it from the cache; of ranks that want the same one, one compiles it.
 
     Raises
@@ -46,6 +48,8 @@ def compile_form(form: ufl.Form) -> fem.Form:
     EnvironmentMismatch
         If another process has been compiling it for too long.
     """
+    if isinstance(form, ufl.ZeroBaseForm):  # nothing to compile
+        return fem.form(form)  # type: ignore[arg-type]  # DOLFINx takes a zero form too
     (domain,) = form.subdomain_data()
     compiled = _jit(domain.ufl_cargo().comm, lambda options: fem.form(form, jit_options=options))
     _note(compiled.code)
@@ -104,17 +108,23 @@ def _clear_stale(source: Path) -> bool:
 
 
 class PackedForm:
-    """A form, compiled when first used; assembled with the values its constants and coefficients have at that time."""
+    """A form, compiled when first used; assembled with the values its constants and coefficients have at that time.
 
-    def __init__(self, form: ufl.Form) -> None:
-        self._ufl_form = form
+    Give its `arguments` where it may be zero, which a form alone does not remember.
+    """
+
+    def __init__(self, form: ufl.Form, *arguments: ufl.Argument) -> None:
+        self._ufl_form, self._arguments = form, arguments
         self._no_constants = not form.constants()
-        self._matrix: la.MatrixCSR | None = None
 
     @cached_property
     def form(self) -> fem.Form:
         """The compiled form."""
-        return compile_form(self._ufl_form)
+        if not self._ufl_form.empty():
+            form = compile_form(self._ufl_form)
+            if len(form.function_spaces) >= len(self._arguments):
+                return form
+        return compile_form(ufl.ZeroBaseForm(self._arguments))
 
     @cached_property
     def _nothing(self) -> object:
@@ -133,14 +143,22 @@ class PackedForm:
 
     def dense(self) -> NDArray[np.float64]:
         """This rank's share of a bilinear form between two real spaces, shape (m_i, m_j)."""
+        self._matrix.zeroEntries()
         form, constants, coefficients = self.packed()
-        if self._matrix is None:
-            self._matrix = fem.create_matrix(form)
-        matrix = self._matrix
-        matrix.set_value(0.0)
-        fem.assemble_matrix(matrix, form, constants=constants, coeffs=coefficients)
-        rows, columns = (V.dofmap.index_map_bs for V in form.function_spaces)
-        return matrix.data.reshape(rows, columns).copy()
+        petsc.assemble_matrix(self._matrix, form, constants=constants, coeffs=coefficients)
+        self._matrix.assemble()
+        return self._matrix.getDenseArray().copy()
+
+    @cached_property
+    def _matrix(self) -> PETSc.Mat:
+        """Where `dense` assembles; `la.MatrixCSR` knows no blocks that are not square."""
+        sizes = [V.dofmap.index_map_bs for V in self.form.function_spaces]
+        matrix = PETSc.Mat().createDense(sizes, comm=PETSc.COMM_SELF)
+        matrix.setBlockSizes(*sizes)
+        matrix.setUp()
+        zero = np.zeros(1, dtype=PETSc.IntType)
+        matrix.setLGMap(*(PETSc.LGMap().create(zero, bsize=size, comm=PETSc.COMM_SELF) for size in sizes))
+        return matrix
 
 
 def quadrature_points(mesh: Mesh, degree: int) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from dolfinx.mesh import Mesh
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.errors import EnvironmentMismatch, InputError, collectively
+from hmm.fields import fields_of
 from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_weights
 from hmm.homogenizer import Homogenizer
 from hmm.microproblem import Microproblem
@@ -85,10 +86,12 @@ class LocalFields:
     Attributes
     ----------
     displacement
-        The total field ``E x + w``, in the unknown's own Lagrange space.
+        The total field ``E x + w``, in the unknown's own Lagrange space; of several fields the one that the first macro
+        input acts on.
     cellwise
         Averages over each cell of the mesh by name, on DG0 spaces: ``phase`` (its tag); for RVEs with laws ``stress``,
-        shape (3, 3), ``von_mises``, and each scalar internal variable (0 in phases without it).
+        shape (3, 3), ``von_mises``, and each scalar internal variable (0 in phases without it); the local fields of
+        further macro inputs and of `RVE.micro`, such as ``gradient`` or ``velocity``.
     phases
         Names of the phases that have each cellwise field.
     """
@@ -136,8 +139,9 @@ def _fields_of(rve: RVE, state: PointState) -> LocalFields:
     phase = fem.Function(space, name="phase")
     phase.x.array[rve.cell.phase_tags.indices] = rve.cell.phase_tags.values
     cellwise = {"phase": phase}
-    if rve.law:
+    if rve.law and rve.inputs[0].local_3d(rve.w).ufl_shape == (3, 3):
         cellwise |= _stress_fields(rve)
+    cellwise |= _further_fields(rve)
     phases = {name: tuple(rve.cell.phases) for name in cellwise}
     for name, values in _internal_variables(rve, state).items():
         cellwise[name] = fem.Function(space, name=name)
@@ -322,15 +326,31 @@ def _scalar_variables(rve: Microproblem) -> list[tuple[str, str]]:
 
 def _total_field(rve: RVE) -> fem.Function:
     """The field of the macroscopic input plus `w` at the loaded state; `w` alone where their shapes differ."""
-    macro, space = rve.inputs[0], rve.w.function_space
-    field = fem.Function(space, name="displacement" if rve.w.ufl_shape else rve.w.name)
-    field.x.array[:] = rve.w.x.array
-    if macro.operator is not None and len(macro.packing.shape) == 1 + len(rve.w.ufl_shape):
+    macro = rve.inputs[0]
+    own = fields_of(rve.w.function_space)[macro.component or 0]
+    w, space = own.of(rve.w), own.space
+    total = w
+    if macro.operator is not None and len(macro.packing.shape) == 1 + len(w.ufl_shape):
         x = ufl.SpatialCoordinate(rve.cell.mesh) - ufl.as_vector(np.asarray(rve.cell.origin).tolist())
         reference = macro.packing.unpack(ufl.as_vector(macro.reference.tolist()))
-        total = macro.affine(macro.tensor - reference, x) + rve.w
-        field.interpolate(compile_expression(total, space.element.interpolation_points))
+        total = macro.affine(macro.tensor - reference, x) + w
+    field = fem.Function(space, name="displacement" if w.ufl_shape else rve.w.name)
+    field.interpolate(compile_expression(total, space.element.interpolation_points))
     return field
+
+
+def _further_fields(rve: RVE) -> dict[str, fem.Function]:
+    """Cell averages of the local fields but the first macro input's, at the loaded state."""
+    mesh, degree = rve.cell.mesh, rve.quadrature_degree
+    cells, points = owned_cells(mesh), quadrature_points(mesh, degree)
+    local = {e.name: e.local(rve.w) for e in rve.inputs[1:]}
+    local |= {name: operator(rve.w) for name, operator in rve.micro.items()}
+    fields = {}
+    for name, expression in local.items():
+        values = compile_expression(expression, points).eval(mesh, cells).reshape(cells.size, len(points), -1)
+        fields[name] = _cellwise(mesh, expression.ufl_shape, name)
+        fields[name].x.array[: cells.size * values.shape[2]] = _mean_over_cells(mesh, degree, cells, values).ravel()
+    return fields
 
 
 def _stress_fields(rve: RVE) -> dict[str, fem.Function]:

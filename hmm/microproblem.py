@@ -112,6 +112,10 @@ class Microproblem(Protocol):
         """Norm of a residual over all ranks of the cell."""
         ...
 
+    def why_not_a_number(self) -> str:
+        """Why the residual at the loaded point is not a number (collective on the cell's ranks)."""
+        ...
+
     def force_scale(self) -> float:
         """Forces with which the last residual is compared."""
         ...

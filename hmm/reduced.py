@@ -25,7 +25,15 @@ class ReducedSystem:
         Communicator of the cell.
     constraint
         The constraint.
+
+    Attributes
+    ----------
+    weights
+        Shape (size_owned,); what residuals are multiplied with in their norm, or None for 1. Fields of different units
+        need them.
     """
+
+    weights: NDArray[np.float64] | None = None
 
     def __init__(self, comm: MPI.Comm, constraint: Constraint) -> None:
         self.comm = comm
@@ -42,6 +50,7 @@ class ReducedSystem:
         self._serial = comm.size == 1
         self._free = np.flatnonzero(unrolled >= 0)
         self._target = unrolled[self._free]
+        self._n_local = unrolled.size
         self._local = np.zeros(unrolled.size)
         if not self._serial:
             self._set_up_scatter()
@@ -67,9 +76,27 @@ class ReducedSystem:
         )
         local[self._free] = self._local[self._free]  # `gather` left its own values where dofs are held
 
-    def norm(self, reduced: NDArray[np.float64]) -> float:
-        """Euclidean norm of a reduced vector."""
-        return float(np.sqrt(self.sum(reduced @ reduced)))
+    def norm(self, residual: NDArray[np.float64]) -> float:
+        """Euclidean norm of a reduced residual, weighted."""
+        weighted = residual if self.weights is None else self.weights * residual
+        return float(np.sqrt(self.sum(weighted @ weighted)))
+
+    def indicator(self, dofs: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Reduced vector with 1 in the unknowns of some local `dofs` (ghosts included), else 0; a new array."""
+        local = np.zeros(self._n_local)
+        local[dofs] = 1.0
+        reduced = np.zeros(self.size_owned)
+        self.gather(local, reduced)
+        return (reduced > 0).astype(float)
+
+    def weigh(self, of_dofs: NDArray[np.float64]) -> None:
+        """Set the `weights` from those of the local fluctuation dofs; images have the same. Multipliers have 1."""
+        local, count = np.ones(self._n_local), np.zeros(self.size_owned)
+        self.gather(local, count)
+        local[: self.size_fluctuation] = of_dofs
+        weights = np.zeros(self.size_owned)
+        self.gather(local, weights)
+        self.weights = weights / count
 
     def sum[T: (float, NDArray[np.float64])](self, value: T) -> T:
         """Sum over the ranks of the cell."""

@@ -35,7 +35,7 @@ from hmm.state import MicroState
 
 MACRO_INPUTS = {
     "strain": fields.macro_strain,
-    "deformation gradient": fields.macro_deformation_gradient,
+    "deformation_gradient": fields.macro_deformation_gradient,
     "gradient": fields.macro_gradient,
 }
 

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import cycle
 
 import numpy as np
 import ufl
 from dolfinx import fem
 from numpy.typing import ArrayLike, NDArray
 
+from hmm import tensors
 from hmm.cell import Cell
-from hmm.constraints import constrain
+from hmm.constraints import Constraint, constrain
 from hmm.errors import InputError
-from hmm.fields import MacroInput, pack_inputs, split_vector
+from hmm.fields import MacroInput, Operator, fields_of, is_mixed, pack_inputs, split_vector
 from hmm.forms import PackedForm, compile_expression, compile_form, default_quadrature_degree, depends_on
 from hmm.history import History
 from hmm.laws.base import Law, Local, responses
+from hmm.local import LocalProblem, local_problem
 from hmm.microproblem import solve_point
 from hmm.newton import NewtonOptions
 from hmm.reduced import ReducedSystem
 from hmm.response import Condensed, PointState, Response
 from hmm.solvers import create_solver
+from hmm.virgin import floating_fields, residual_weights
+
+NOT_A_NUMBER = "the micro residual is not a number"
 
 
 class RVE:
@@ -32,7 +38,7 @@ class RVE:
     cell
         The unit cell.
     w
-        The fluctuation field (see `hmm.fluctuation`).
+        The fluctuation field, or several of them (see `hmm.fluctuation`).
     E
         The macroscopic input (see `hmm.macro_strain`), or several of them.
     law
@@ -41,6 +47,12 @@ class RVE:
         A UFL energy ``Pi(w, E)``, integrated over the cell with ``cell.measure()``.
     constraint
         ``"periodic"``, ``"dirichlet"`` or ``"minimal"`` (see `hmm.constraints`).
+    micro
+        Local fields without a macroscopic counterpart that laws may ask for, by name: an operator on `w` each, such as
+        ``{"pressure": hmm.component(1)}``. A law's response to one is the conjugate in its virtual work; it need not
+        answer all.
+    held
+        Dofs of `w` that are held at zero besides, as from `hmm.held_on_walls`.
     quadrature_degree
         Polynomial degree of the quadrature rule; enough for the linear stiffness by default.
     newton_options
@@ -52,6 +64,8 @@ class RVE:
 
     Attributes
     ----------
+    held
+        Dofs of `w` held at zero.
     forms
         The residual ``R_w`` and, for each macro input, ``R_E``.
     parameters
@@ -80,6 +94,8 @@ class RVE:
         *,
         energy: ufl.Form | None = None,
         constraint: str = "periodic",
+        micro: Mapping[str, Operator] | None = None,
+        held: ArrayLike = (),
         quadrature_degree: int | None = None,
         newton_options: NewtonOptions | None = None,
         solver: str = "auto",
@@ -94,12 +110,16 @@ class RVE:
         self.quadrature_degree = quadrature_degree or default_quadrature_degree(w.function_space)
         if (law is None) == (energy is None):
             raise InputError("RVE needs either law={phase name: law} or energy=UFL form, not both and not neither")
-        self.reduced = ReducedSystem(cell.comm, constrain(constraint, cell, w.function_space))
         self.law = dict(law) if law is not None else {}
+        self.micro = {name: op for e in self.inputs for name, op in e.micro.items()} | dict(micro or {})
+        self.is_mixed = is_mixed(w.function_space)
+        _check_components(w, self.inputs)
+        self.driven = {e.component or 0 for e in self.inputs if e.operator is not None}
         self.histories: dict[str, History] = {}
+        self.local_problems: dict[str, LocalProblem] = {}
         if law is not None:
             _check_phases(cell, law)
-            _check_fields(w, self.inputs, law)
+            _check_fields(self)
             R_w, R_E = self._residual_of_laws()
         else:
             R_w, R_E = self._residual_of_energy(energy)
@@ -109,6 +129,7 @@ class RVE:
         self._condensed: Condensed | None = None
         self.n_factorizations = 0
         self._compile(R_w, R_E)
+        self._constrain(constraint, held)
         self._allocate(solver, petsc_options)
 
     # -- sizes and states ------------------------------------------------------------------------------------------
@@ -216,9 +237,12 @@ class RVE:
         return self.inputs[0].local(self.w)
 
     def at(self, phase: str) -> Local:
-        """What the law of a phase is given: local fields, old internal variables and time step, as UFL."""
+        """What the law of a phase is given: local fields, old internal variables, time step and solved unknowns."""
+        if phase in self.local_problems:
+            return self.local_problems[phase].at
         history = self.histories.get(phase)
         fields = {e.name: e.local_3d(self.w) for e in self.inputs}
+        fields |= {name: tensors.embed(operator(self.w)) for name, operator in self.micro.items()}
         return Local(fields, history.old if history else {}, self._dt)
 
     def average(self, expression: ufl.core.expr.Expr, phase: str | None = None) -> float:
@@ -248,6 +272,12 @@ class RVE:
         """
         return responses(self.law[phase], self.at(phase))[field or self.inputs[0].name]
 
+    def why_not_a_number(self) -> str:
+        """Why the residual at the loaded point is not a number, for errors."""
+        failed = {phase: int(self.reduced.sum(problem.n_failed)) for phase, problem in self.local_problems.items()}
+        where = ", ".join(f"{n} of phase {phase!r}" for phase, n in failed.items() if n)
+        return f"the local equations of a law were not solved at points: {where}" if where else NOT_A_NUMBER
+
     # -- the loaded point ------------------------------------------------------------------------------------------
 
     def load_history(self, history: NDArray[np.float64]) -> None:
@@ -265,13 +295,15 @@ class RVE:
         for e in self.inputs:
             e.function.x.array[:] = E[start : start + e.size]
             start += e.size
+        for problem in self.local_problems.values():
+            problem.solve()
 
     def residual(self) -> NDArray[np.float64]:
         """Reduced residual ``R_w``, shape (n_unknowns,), at the loaded point (a view, overwritten by the next call)."""
         n = self.reduced.size_fluctuation
-        self._forces[:] = 0.0
-        self._R_w.assemble(self._forces)
-        self._local_residual[:n] = self._forces
+        self.nodal_forces[:] = 0.0
+        self._R_w.assemble(self.nodal_forces)
+        self._local_residual[:n] = self.nodal_forces
         self._local_residual[n:] = 0.0
         self.reduced.add_multipliers(self._local, self._local_residual)
         self.reduced.gather(self._local_residual, self._residual)
@@ -283,7 +315,8 @@ class RVE:
 
     def force_scale(self) -> float:
         """Norm of the nodal forces before opposite faces or multipliers cancel them: the scale of the last residual."""
-        return float(np.sqrt(self.reduced.sum(self._forces @ self._forces)))
+        forces = self.nodal_forces if self._weights is None else self._weights * self.nodal_forces
+        return float(np.sqrt(self.reduced.sum(forces @ forces)))
 
     def roundoff(self, E: NDArray[np.float64]) -> float:
         """Bound on what rounding leaves in a residual at the packed macroscopic input `E`, shape (m,).
@@ -300,7 +333,7 @@ class RVE:
         hand; with a general energy it is assembled.
         """
         if self._affine is not None:
-            return self.reduced.sum(self._affine @ self._forces) / self.cell.volume
+            return self.reduced.sum(self._affine @ self.nodal_forces) / self.cell.volume
         vector, start = np.zeros(self.n_inputs), 0
         for e, form in zip(self.inputs, self._R_E, strict=True):
             form.assemble(vector[start : start + e.size])
@@ -396,8 +429,13 @@ class RVE:
         for phase, law in self.law.items():
             if law.internal(self.cell.dim):
                 self.histories[phase] = History(self.cell, self.cell.phases[phase], law, self.quadrature_degree)
+            problem = local_problem(self.cell, self.cell.phases[phase], law, self.quadrature_degree, self.at(phase))
+            if problem:
+                self.local_problems[phase] = problem
+            if phase in self.histories:
                 self.histories[phase].compile_update(self.at(phase))
         moved = [(e.name, e.variation(v)) for e in self.inputs if e.operator is not None]
+        moved += [(name, tensors.embed(operator(v))) for name, operator in self.micro.items()]
         R_w = self._work(moved)
         R_E = [self._work([(e.name, e.macro_variation(t))]) for e, t in zip(self.inputs, tests, strict=True)]
         return R_w, R_E
@@ -408,6 +446,7 @@ class RVE:
             ufl.inner(responses(law, self.at(phase))[name], variation) * self.measure(self.cell.phases[phase])
             for phase, law in self.law.items()
             for name, variation in variations
+            if name in law.fields
         )
 
     def _compile(self, R_w: ufl.Form, R_E: list[ufl.Form]) -> None:
@@ -416,53 +455,98 @@ class RVE:
         pairs = list(zip(self.inputs, dE, strict=True))
         K = ufl.derivative(R_w, self.w, dw)
         variables = [self.w, *(e.function for e in self.inputs), *(h.function for h in self.histories.values())]
+        variables += [f for problem in self.local_problems.values() for f in problem.functions]
         D = [[ufl.derivative(R, e.function, d) for e, d in pairs] for R in R_E]
         self.is_linear = not any(depends_on(form, variables) for form in [K, *(f for row in D for f in row)])
         self.forms = (R_w, *R_E)
         self.parameters = _parameters(self.forms, variables)
         self.has_rates = self._dt in self.parameters
         self._R_w = PackedForm(R_w)
-        self._R_E = [PackedForm(R) for R in R_E]
+        v, tests = self._tests()
+        self._R_E = [PackedForm(R, test) for R, test in zip(R_E, tests, strict=True)]
         self.tangent_form = PackedForm(K)
-        self._form_L = [PackedForm(ufl.derivative(R_w, e.function, d)) for e, d in pairs]
-        self._form_M = [PackedForm(ufl.adjoint(ufl.derivative(R, self.w, dw))) for R in R_E]
-        self._form_D = [[PackedForm(form) for form in row] for row in D]
+        self._form_L = [PackedForm(ufl.derivative(R_w, e.function, d), v, d) for e, d in pairs]
+        self._form_M = [
+            PackedForm(ufl.adjoint(ufl.derivative(R, self.w, dw)), v, d) for R, d in zip(R_E, dE, strict=True)
+        ]
+        self._form_D = [
+            [PackedForm(form, test, d) for form, d in zip(row, dE, strict=True)]
+            for row, test in zip(D, tests, strict=True)
+        ]
 
     def _parameter_values(self) -> list[bytes]:
         """What the constants and coefficients that the user may change are now."""
         return [np.asarray(p.value if isinstance(p, fem.Constant) else p.x.array).tobytes() for p in self.parameters]
 
-    def _allocate(self, solver: str, petsc_options: Mapping[str, object] | None) -> None:
-        m = self.n_inputs
-        n_local = self.reduced.size_fluctuation + self.reduced.constraint.multipliers.size
+    def _constrain(self, constraint: str, held: ArrayLike) -> None:
+        """Set up the reduced system; where several fields or held dofs leave open which fields float, ask the cell."""
+        space, driven = self.w.function_space, self.driven
+        self.held = dofs = np.asarray(held, dtype=np.int32)
+        self._weights: NDArray[np.float64] | None = None
+        if not self.is_mixed and not self.cell.comm.allreduce(dofs.size):
+            self._reduce(constrain(constraint, self.cell, space))
+            return
+        fields = fields_of(space)
+        self._reduce(constrain(constraint, self.cell, space, driven=driven, pinned=(), held=dofs))
+        pinned = floating_fields(self, fields)
+        self._reduce(constrain(constraint, self.cell, space, driven=driven, pinned=pinned, held=dofs))
+        if self.is_mixed:
+            self._weights, self._stiffness = residual_weights(self, fields)
+            self.reduced.weigh(self._weights)
+
+    def _reduce(self, constraint: Constraint) -> None:
+        self.reduced = ReducedSystem(self.cell.comm, constraint)
+        n_local = self.reduced.size_fluctuation + constraint.multipliers.size
         self._local = np.zeros(n_local)
-        self._forces = np.zeros(self.reduced.size_fluctuation)  # nodal forces, without those of the multipliers
+        self.nodal_forces = np.zeros(self.reduced.size_fluctuation)  # without those of the multipliers
         self._local_residual = np.zeros(n_local)
         self._residual = np.zeros(self.n_unknowns)
+
+    def _allocate(self, solver: str, petsc_options: Mapping[str, object] | None) -> None:
+        m = self.n_inputs
         self._columns_of = [self.reduced.create_dense(e.size) for e in self.inputs]
         self._rhs, self._solution = self.reduced.create_dense(m + 1), self.reduced.create_dense(m + 1)
-        self.is_symmetric = self._has_potential or self._tangent_is_symmetric()
+        self.is_symmetric = self._has_potential or (self._tangent_is_symmetric() and self._stiffness_is_symmetric())
         self.solver = create_solver(self, solver, petsc_options)
         self._affine = self._affine_fields() if self.law else None
 
     def _tangent_is_symmetric(self) -> bool:
         """Ask ``D``, the mean moduli, at deformations over many scales so that each branch of a law is met."""
-        rng = np.random.default_rng(0)
-        state, symmetric = self.initial_state(), True
+        rng, dt = np.random.default_rng(0), self.time_step
+        state, answers = self.initial_state(), []
+        durations = cycle(10.0 ** np.arange(-6, 7, 3) if self.has_rates else [dt])
         self.load_history(state.history)
-        for scale in 10.0 ** np.arange(-6, 1):
+        for scale, self.time_step in zip(np.logspace(-6, 0, 28), durations, strict=False):
             self.load(state.z, self.reference + scale * rng.normal(size=self.n_inputs))
             D = self.reduced.sum(self._assemble_D())
-            symmetric = symmetric and bool(np.linalg.norm(D - D.T) <= 1e-10 * np.linalg.norm(D))
-            self.load_history(self.updated_history())
+            if np.isfinite(D).all():  # a cell turned inside out says nothing
+                answers.append(bool(np.linalg.norm(D - D.T) <= 1e-10 * np.linalg.norm(D)))
+                self.load_history(self.updated_history())
+        self.time_step = dt
         self.load_history(state.history)
-        return symmetric
+        return bool(answers) and all(answers)
+
+    def _stiffness_is_symmetric(self) -> bool:
+        """Ask ``K``, ``L`` and ``M`` near the virgin state: `D` knows nothing of fields without macro input."""
+        if not self.micro:
+            return True
+        rng = np.random.default_rng(0)
+        E = self.reference + 1e-3 * rng.normal(size=self.n_inputs)
+        self.load(1e-3 * self.cell.volume ** (1 / self.cell.dim) * rng.normal(size=self.n_unknowns), E)
+        matrix = self.reduced.create_matrix()
+        self.reduced.assemble(matrix, *self.tangent_form.packed())
+        symmetric = bool(matrix.isSymmetric(1e-9 * matrix.norm()))
+        matrix.destroy()
+        L, M = self._columns(self._form_L), self._columns(self._form_M)
+        miss, size = self.reduced.sum(np.array([np.sum((L - M) ** 2), np.sum(L**2)]))
+        return symmetric and bool(miss <= 1e-18 * size)
 
     def _affine_fields(self) -> NDArray[np.float64] | None:
         """Dofs of the affine field of each unit macro input, shape (m, n_local); None if the space has none."""
         space = self.w.function_space
-        plain = len(self.inputs) == 1 and space.num_sub_spaces in (0, self.cell.dim)
+        plain = len(self.inputs) == 1 and not self.is_mixed and not self.micro
         plain = plain and self.inputs[0].packing.shape == (*self.w.ufl_shape, self.cell.dim)
+        plain = plain and space.num_sub_spaces in (0, self.cell.dim)
         if not plain or space.ufl_element().embedded_superdegree < self.cell.mesh.geometry.cmaps[0].degree:
             return None
         (e,) = self.inputs
@@ -506,20 +590,40 @@ def _check_phases(cell: Cell, law: Mapping[str, Law]) -> None:
             )
 
 
-def _check_fields(w: fem.Function, inputs: tuple[MacroInput, ...], law: Mapping[str, Law]) -> None:
-    """Raise `InputError` unless the laws answer just the macro inputs, and `w` has the derivatives that add to them."""
-    names = [e.name for e in inputs]
-    for phase, of_phase in law.items():
-        if set(of_phase.fields) != set(names):
+def _check_components(w: fem.Function, inputs: tuple[MacroInput, ...]) -> None:
+    """Raise `InputError` unless each macro input acts on a field that `w` has."""
+    n = w.function_space.num_sub_spaces if is_mixed(w.function_space) else 1
+    for e in inputs:
+        if n > 1 and e.operator is not None and e.component is None:
+            raise InputError(
+                f"w has {n} fields, and the macro {e.name} does not say on which it acts: give component=0, 1, ..."
+            )
+        if e.component is not None and (n == 1 or not 0 <= e.component < n):
+            raise InputError(
+                f"the macro {e.name} acts on component {e.component} of w, which has {n} field{'s' * (n > 1)}: "
+                "make w with hmm.fluctuation(cell, degree=(...), shape=(...))"
+            )
+
+
+def _check_fields(rve: RVE) -> None:
+    """Raise `InputError` unless the laws answer the macro inputs, and `w` has the derivatives that add to them."""
+    names = [e.name for e in rve.inputs]
+    for phase, of_phase in rve.law.items():
+        if not set(names) <= set(of_phase.fields) <= {*names, *rve.micro}:
+            micro = f" and the micro fields {', '.join(rve.micro)}" if rve.micro else ""
             raise InputError(
                 f"the law of phase {phase!r}, {type(of_phase).__name__}, answers {', '.join(of_phase.fields)}, but the "
-                f"macro inputs are {', '.join(names)}: take another law or other inputs, or write energy=..."
+                f"macro inputs are {', '.join(names)}{micro}: take another law or other inputs, or write energy=..."
             )
-    macro = inputs[0]
-    needed = (w.function_space.mesh.geometry.dim,) * (len(macro.packing.shape) - 1)
-    if len(inputs) == 1 and w.ufl_shape != needed:
-        kind = f"a field of shape {w.ufl_shape}" if w.ufl_shape else "a scalar"
-        raise InputError(
-            f"a macro {macro.name} of shape {macro.packing.shape} needs a fluctuation of shape {needed}, "
-            f"and w is {kind}: make it with hmm.fluctuation(cell)"
-        )
+    for macro in rve.inputs:
+        if macro.operator is None:
+            continue
+        needed = (rve.cell.dim,) * (len(macro.packing.shape) - 1)
+        shape = macro.of(rve.w).ufl_shape
+        if shape != needed:
+            kind = f"a field of shape {shape}" if shape else "a scalar"
+            what = "w" if macro.component is None else f"component {macro.component} of w"
+            raise InputError(
+                f"a macro {macro.name} of shape {macro.packing.shape} needs a fluctuation of shape {needed}, "
+                f"and {what} is {kind}: make it with hmm.fluctuation(cell)"
+            )

@@ -3,7 +3,7 @@
 ===========================  ==============================================================================
 cell                         solver
 ===========================  ==============================================================================
-small                        direct: MUMPS, one factorization for all right-hand sides
+small, or of several fields  direct: MUMPS, one factorization for all right-hand sides
 periodic grid of voxels      iterative: CG preconditioned by the FFT inverse of a reference cell, no matrix
 any other large cell         iterative: CG or GMRES with algebraic multigrid, rigid motions given to it
 on demand                    reuse: CG preconditioned by the factorization of the undeformed cell, which all points
@@ -78,13 +78,14 @@ def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -
     chosen = any(key in options or PETSc.Options().hasName(PREFIX + key) for key in NAMING)
     limit = GRID_LIMIT if _fits_grid(rve) else DIRECT_LIMIT
     large = rve.reduced.size_global > limit[rve.cell.dim]
-    plain = rve.reduced.constraint.multipliers.size == 0
+    plain = rve.reduced.constraint.multipliers.size == 0 and not rve.is_mixed
     if chosen or solver == "direct" or (solver == "auto" and not (large and plain)):
         return AssembledSolver(
             rve.reduced, rve.tangent_form, rve.is_symmetric, direct_options(rve.is_symmetric, plain) | options
         )
     if not plain:
-        raise InputError("constraint 'minimal' makes the tangent indefinite: take solver='direct'")
+        what = "a fluctuation of several fields" if rve.is_mixed else "constraint 'minimal'"
+        raise InputError(f"{what} makes the tangent indefinite: take solver='direct'")
     if solver == "reuse":
         return _reusing_solver(rve, options)
     if _fits_grid(rve):
@@ -112,6 +113,7 @@ def _fits_grid(rve: RVE) -> bool:
     space = rve.w.function_space
     corners = 2**rve.cell.dim
     alike = rve.cell.grid is not None and rve.cell.comm.size == 1 and space.dofmap.list.shape[1] == corners
+    alike = alike and not rve.is_mixed
     known = rve.is_linear or (bool(rve.law) and len(rve.inputs) == 1)
     volume_only = rve.tangent_form.form.integral_types == {fem.IntegralType.cell}
     return alike and known and volume_only and rve.is_symmetric and rve.reduced.constraint.name == "periodic"

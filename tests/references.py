@@ -130,3 +130,9 @@ J2_DISCS_SHEAR_S12 = (
 Matrix J2 E=70e3, nu=0.3, sy=100, H=1000; discs elastic E=400e3, nu=0.2.
 Source: body-fitted Q2 elements (n=24), confirmed by FFT, table `j2_disc_composite`; 0.1 %.
 """
+
+LAMINATE_THERMAL = {"beta1": 4.5465506, "beta2": 4.2400536, "k_normal": 61.22449, "k_parallel": 132.0}
+"""Thermal stress in MPa/K and conductivity of the laminate of `LAMINATE_LINEAR`; A: alpha=23e-6, k=200; B: 5e-6, k=30.
+
+Source: closed form, table `laminate_linear`; exact.
+"""

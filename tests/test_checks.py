@@ -23,8 +23,8 @@ class Overflowing(hmm.laws.J2):
     """Plasticity whose plastic strain flows against the stress: it creates energy."""
 
     def update(self, at):
-        dp, direction = self._return(at)
-        return {"plastic_strain": at.old["plastic_strain"] - dp * direction, "p": at.old["p"] + dp}
+        new = super().update(at)
+        return {**new, "plastic_strain": 2 * at.old["plastic_strain"] - new["plastic_strain"]}
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,10 @@ def hill_mandel_defect(problem: Microproblem, response: Response) -> float:
     rve, response = problem.whole, response.whole
     macro = float(np.concatenate([e.function.x.array for e in rve.inputs]) @ response.vector)
     if rve.law:
+        fields = {e.name: e.local(rve.w) for e in rve.inputs} | {name: of(rve.w) for name, of in rve.micro.items()}
         work = {
-            phase: sum(ufl.inner(rve.local_response(phase, e.name), tensors.embed(e.local(rve.w))) for e in rve.inputs)
-            for phase in rve.law
+            phase: sum(ufl.inner(rve.local_response(phase, f), tensors.embed(fields[f])) for f in law.fields)
+            for phase, law in rve.law.items()
         }
         micro = sum(rve.average(value, phase) for phase, value in work.items())
     else:
