@@ -4,7 +4,7 @@ from hmm._environment import load_stack
 
 load_stack()
 
-from hmm import cells, checks, laws, plot, report  # noqa: E402
+from hmm import cells, checks, flow, laws, plot, report  # noqa: E402
 from hmm.cell import Cell  # noqa: E402
 from hmm.errors import ConvergenceError, HMMError, InputError  # noqa: E402
 from hmm.fields import (  # noqa: E402
@@ -54,6 +54,7 @@ __all__ = [
     "cells",
     "checks",
     "component",
+    "flow",
     "fluctuation",
     "held_on_walls",
     "laws",

@@ -2,6 +2,7 @@
 
 from hmm.laws.base import Law, Local, State
 from hmm.laws.elastic import Elastic
+from hmm.laws.fluid import Stokes
 from hmm.laws.plastic import J2
 
-__all__ = ["J2", "Elastic", "Law", "Local", "State"]
+__all__ = ["J2", "Elastic", "Law", "Local", "State", "Stokes"]
