@@ -89,7 +89,7 @@ def monolithic(rve: RVE, states: MicroState, p: int, E: NDArray[np.float64], cou
     predicted = states.response[p] + change
     states.response[p] = rve.response()
     if not np.isfinite(norm):
-        return "the micro residual is not a number"
+        return rve.why_not_a_number()
     states.scale[p] = max(states.committed_scale[p], scale)
     rtol, rounding = rve.newton_options.rtol, rve.roundoff(E)
     states.settled[p] = norm <= max(rtol * states.scale[p], rounding)

@@ -278,13 +278,17 @@ def macro_gradient(cell: Cell, component: int | None = None) -> MacroInput:
     return _macro_input(cell, tensors.general(cell.dim), ufl.grad, "gradient", "flux", component)
 
 
-def macro_temperature(cell: Cell) -> MacroInput:
+def macro_temperature(cell: Cell, reference: float = 0.0) -> MacroInput:
     """Macroscopic temperature ``T``, the same everywhere in the cell; its response is the conjugate of it.
+
+    `reference` is its value in the undeformed state, where a body begins; positive for laws of absolute temperature.
 
     A cell is small, so its temperature varies little within it; the variation along a macroscopic gradient is a
     further input, `macro_gradient`.
     """
-    return _macro_input(cell, tensors.general(), None, "temperature", "entropy")
+    T = _macro_input(cell, tensors.general(), None, "temperature", "entropy")
+    T.reference[:] = T.function.x.array[:] = reference
+    return T
 
 
 def macro_pressure_gradient(cell: Cell, velocity: int = 0, pressure: int = 1) -> MacroInput:

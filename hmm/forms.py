@@ -18,9 +18,9 @@ JIT_OPTIONS = {"timeout": 600}
 """Ranks that find another rank compiling the same form wait for it this long (seconds)."""
 
 
-def compile_form(form: ufl.Form) -> fem.Form:
+def compile_form(form: ufl.Form | ufl.ZeroBaseForm) -> fem.Form:
     """Compile a UFL form; with meshes on ``COMM_SELF`` the ranks of a node share one compilation."""
-    return fem.form(form, jit_options=dict(JIT_OPTIONS))
+    return fem.form(form, jit_options=dict(JIT_OPTIONS))  # type: ignore[arg-type]
 
 
 def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float64]) -> fem.Expression:
@@ -29,16 +29,23 @@ def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float6
 
 
 class PackedForm:
-    """A form, compiled when first used; assembled with the values its constants and coefficients have at that time."""
+    """A form, compiled when first used; assembled with the values its constants and coefficients have at that time.
 
-    def __init__(self, form: ufl.Form) -> None:
-        self._ufl_form = form
+    Give its `arguments` where it may be zero, which a form alone does not remember.
+    """
+
+    def __init__(self, form: ufl.Form, *arguments: ufl.Argument) -> None:
+        self._ufl_form, self._arguments = form, arguments
         self._no_constants = not form.constants()
 
     @cached_property
     def form(self) -> fem.Form:
         """The compiled form."""
-        return compile_form(self._ufl_form)
+        if not self._ufl_form.empty():
+            form = compile_form(self._ufl_form)
+            if len(form.function_spaces) >= len(self._arguments):
+                return form
+        return compile_form(ufl.ZeroBaseForm(self._arguments))
 
     @cached_property
     def _nothing(self) -> object:

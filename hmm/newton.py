@@ -83,7 +83,7 @@ def newton(
     n = options.max_iterations
     for iteration in range(n + 1):
         if not np.isfinite(norms[-1]):
-            return NewtonResult(False, iteration, residuals, tuple(norms), "the micro residual is not a number")
+            return NewtonResult(False, iteration, residuals, tuple(norms), rve.why_not_a_number())
         scale = max(scale, rve.force_scale())
         tolerance = max(options.rtol * scale, rve.roundoff(E))
         if norms[-1] <= tolerance:

@@ -1,8 +1,37 @@
-"""Constitutive laws: stress and internal variables, all in UFL."""
+"""Constitutive laws: responses and internal variables, all in UFL. See docs/laws.md."""
 
-from hmm.laws.base import Law, Local, State
+from hmm.laws.base import ImplicitLaw, Law, Local, State
 from hmm.laws.elastic import Elastic
 from hmm.laws.fluid import Stokes
+from hmm.laws.granular import DruckerPrager
+from hmm.laws.hardening import ArmstrongFrederick, Hardening, Linear, Perzyna, PowerLaw, Voce
+from hmm.laws.hyperelastic import Hyperelastic, MooneyRivlin, NeoHooke, Ogden, SaintVenant
 from hmm.laws.plastic import J2
+from hmm.laws.thermal import Fourier
+from hmm.laws.thermoelastic import ThermoElastic
+from hmm.laws.viscous import GeneralizedMaxwell
 
-__all__ = ["J2", "Elastic", "Law", "Local", "State", "Stokes"]
+__all__ = [
+    "J2",
+    "ArmstrongFrederick",
+    "DruckerPrager",
+    "Elastic",
+    "Fourier",
+    "GeneralizedMaxwell",
+    "Hardening",
+    "Hyperelastic",
+    "ImplicitLaw",
+    "Law",
+    "Linear",
+    "Local",
+    "MooneyRivlin",
+    "NeoHooke",
+    "Ogden",
+    "Perzyna",
+    "PowerLaw",
+    "SaintVenant",
+    "State",
+    "Stokes",
+    "ThermoElastic",
+    "Voce",
+]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import ufl
@@ -13,6 +13,12 @@ from hmm.tensors import Packing
 
 State = Mapping[str, ufl.core.expr.Expr]
 """Internal variables by name, as UFL tensors; ``old`` ones are those of the last accepted step."""
+
+Parameter = float | ufl.core.expr.Expr
+"""A number, or a ``fem.Constant`` whose value may change between solves without compiling anything again."""
+
+OfField = Parameter | Callable[[ufl.core.expr.Expr], ufl.core.expr.Expr]
+"""A parameter, or a function of a local field in UFL, such as ``lambda T: 40 * (1 - 1e-3 * T)``."""
 
 Responses = ufl.core.expr.Expr | Mapping[str, ufl.core.expr.Expr]
 """What a law answers: one UFL tensor, or one for each of its fields by name."""
@@ -33,11 +39,18 @@ class Local:
         The internal variables at the start of the step.
     dt
         Duration of the step, in the user's unit of time.
+    unknown
+        Solved local unknowns by name, for a law that has some (see `ImplicitLaw`).
     """
 
     fields: State
     old: State
     dt: ufl.core.expr.Expr
+    unknown: State = field(default_factory=dict)
+
+    def solving(self, unknown: State) -> Local:
+        """The same point with these values of the local unknowns."""
+        return replace(self, unknown=unknown)
 
     def __getattr__(self, name: str) -> ufl.core.expr.Expr:
         if name.startswith("__"):
@@ -74,6 +87,29 @@ class Law(Protocol):
         ...
 
 
+@runtime_checkable
+class ImplicitLaw(Law, Protocol):
+    """A law with local unknowns x: the solution of ``residual = 0`` at each point is part of its response and update.
+
+    Tangents are exact without more being written: see `hmm.local`.
+    """
+
+    def unknowns(self, dim: int) -> Mapping[str, Packing]:
+        """Local unknowns in a cell of dimension `dim`, by name, and how each is packed; empty if there are none."""
+        ...
+
+    def guess(self, at: Local) -> State:
+        """First guess of each unknown, where Newton's method starts."""
+        ...
+
+    def residual(self, at: Local) -> State:
+        """As many equations as unknowns, under the same names; unknowns are ``at.unknown[name]``.
+
+        Scale them such that 1e-10 is a small error.
+        """
+        ...
+
+
 def responses(law: Law, at: Local) -> State:
     """The responses of a law by the names of its fields.
 
@@ -100,23 +136,69 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def require_positive(law: str, **values: float) -> None:
+def value_of(parameter: Parameter) -> float:
+    """The number a parameter is at present."""
+    return float(getattr(parameter, "value", parameter))
+
+
+def parameter_at(parameter: OfField, field: ufl.core.expr.Expr) -> Parameter:
+    """A parameter at the present value of the `field` it may be a function of."""
+    if isinstance(parameter, ufl.core.expr.Expr) or not callable(parameter):
+        return parameter
+    return parameter(field)
+
+
+def constants(**values: OfField) -> dict[str, Parameter]:
+    """Those of the named parameters that are no functions, for the checks below."""
+    return {
+        name: value for name, value in values.items() if isinstance(value, ufl.core.expr.Expr) or not callable(value)
+    }
+
+
+def require_positive(law: str, **values: Parameter) -> None:
     """Raise `InputError` unless each of the named parameters is a positive, finite number."""
-    for name, value in values.items():
+    for name, value in _numbers(values):
         if not 0 < value < float("inf"):
             raise InputError(f"{law}: {name} = {value} must be positive and finite")
 
 
-def require_not_negative(law: str, **values: float) -> None:
+def require_not_negative(law: str, **values: Parameter) -> None:
     """Raise `InputError` unless each of the named parameters is zero or more, and finite."""
-    for name, value in values.items():
+    for name, value in _numbers(values):
         if not 0 <= value < float("inf"):
             raise InputError(f"{law}: {name} = {value} must be zero or more, and finite")
 
 
-def require_poisson(law: str, poisson: float) -> None:
+def require_between(law: str, low: float, high: float, **values: Parameter) -> None:
+    """Raise `InputError` unless each of the named parameters is in the closed interval from `low` to `high`."""
+    for name, value in _numbers(values):
+        if not low <= value <= high:
+            raise InputError(f"{law}: {name} = {value} must be in [{low:g}, {high:g}]")
+
+
+def require_poisson(law: str, poisson: Parameter) -> None:
     """Raise `InputError` unless Poisson's ratio is in (-1, 0.5)."""
-    if not -1 < poisson < 0.5:
-        raise InputError(
-            f"{law}: poisson = {poisson} must be in (-1, 0.5); for a nearly incompressible phase take 0.49 or less"
-        )
+    for _, value in _numbers({"poisson": poisson}):
+        if not -1 < value < 0.5:
+            raise InputError(
+                f"{law}: poisson = {value} must be in (-1, 0.5); for a nearly incompressible phase take 0.49 or less"
+            )
+
+
+def _numbers(parameters: Mapping[str, Parameter]) -> list[tuple[str, float]]:
+    """Parameters by name with their values, where these are at hand.
+
+    Raises
+    ------
+    InputError
+        If one is neither a number nor a scalar Constant.
+    """
+    numbers = []
+    for name, parameter in parameters.items():
+        if isinstance(parameter, ufl.core.expr.Expr) and not hasattr(parameter, "value"):
+            continue  # made of Constants: whoever made it has checked them
+        try:
+            numbers.append((name, value_of(parameter)))
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{name} = {parameter!r} must be a number or a scalar fem.Constant") from error
+    return numbers

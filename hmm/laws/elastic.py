@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import ufl
 
-from hmm.laws.base import Local, State, require_poisson, require_positive
+from hmm.laws.base import Local, Parameter, State, require_poisson, require_positive
 from hmm.tensors import Packing
 
 
@@ -23,8 +23,8 @@ class Elastic:
         Poisson's ratio, in (-1, 0.5).
     """
 
-    young: float
-    poisson: float
+    young: Parameter
+    poisson: Parameter
 
     fields = ("strain",)
 
@@ -33,12 +33,12 @@ class Elastic:
         require_poisson("Elastic", self.poisson)
 
     @property
-    def shear_modulus(self) -> float:
+    def shear_modulus(self) -> Parameter:
         """Shear modulus mu."""
         return self.young / (2 * (1 + self.poisson))
 
     @property
-    def bulk_modulus(self) -> float:
+    def bulk_modulus(self) -> Parameter:
         """Bulk modulus kappa (3D)."""
         return self.young / (3 * (1 - 2 * self.poisson))
 
