@@ -116,9 +116,11 @@ def draw(path: Path, filter: Filter, K: NDArray[np.float64], mesh_size: float) -
     from scipy.interpolate import griddata
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure = Figure(figsize=(12, 7.2), layout="constrained")
+    figure = Figure(figsize=(12, 9.4), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplot_mosaic([["filter"] * 3, ["open", "dense", "curve"]], height_ratios=[1.35, 1])
+    above, below = figure.subfigures(2, 1, height_ratios=[1.45, 1])
+    axes = {"filter": above.add_subplot()}
+    axes |= dict(zip(("open", "dense", "curve"), below.subplots(1, 3), strict=True))
     x, y, k, p, qx, qy = np.unique(np.concatenate(parts).round(9), axis=0).T
     grid = np.meshgrid(np.linspace(0, LENGTH, 161), np.linspace(0, HEIGHT, 81))
     qx, qy, k, p = (griddata((x, y), value, tuple(grid), method="linear") for value in (qx, qy, k, p))
@@ -128,15 +130,16 @@ def draw(path: Path, filter: Filter, K: NDArray[np.float64], mesh_size: float) -
     starts = np.column_stack([np.full(22, 0.01), np.linspace(0.02, HEIGHT - 0.02, 22)])
     width = 2.4 * np.sqrt(speed / speed.max())
     style = {"density": 10, "arrowsize": 0.9, "broken_streamlines": False}
-    a.streamplot(*grid, qx, qy, color="#b3261e", linewidth=width, start_points=starts, **style)
+    stream = a.streamplot(*grid, qx, qy, color="#b3261e", linewidth=width, start_points=starts, **style)
+    stream.lines.set_capstyle("round")
     lines = a.contour(*grid, p, levels=np.linspace(0.1, 0.9, 9), colors="#222222", linewidths=0.7, linestyles="dashed")
     a.clabel(lines, fmt="%.1f", fontsize=8)
     a.set(aspect="equal", xlim=(0, LENGTH), ylim=(0, HEIGHT), xlabel="x in cm", ylabel="y in cm")
     a.set_title("Filter: permeability, streamlines and lines of equal pressure", fontsize=12)
-    figure.colorbar(image, ax=a, label="Permeability / (rod distance)²", pad=0.01)
+    above.colorbar(image, ax=a, label="Permeability / (rod distance)²", pad=0.01)
     for name, fraction in (("open", 0.1), ("dense", 0.4)):
         image = draw_cell(axes[name], flow_cell(fraction, mesh_size), f"Cell, {100 * fraction:.0f} % rods")
-        figure.colorbar(image, ax=axes[name], label="Speed for a unit pressure gradient", shrink=0.85)
+        below.colorbar(image, ax=axes[name], label="Speed for a unit pressure gradient", shrink=0.85)
     a, f = axes["curve"], np.linspace(FRACTIONS[0], FRACTIONS[-1], 200)
     a.semilogy(f, np.exp(filter.log_K(f)), color="#1f4e79", linewidth=1.8, label="interpolated")
     a.semilogy(FRACTIONS, K, "o", color="#1f4e79", label="Stokes cells")
