@@ -178,7 +178,7 @@ def arguments(argv: list[str] | None) -> Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     options, comm = arguments(argv), MPI.COMM_WORLD
-    rve = composite(0.25 if options.quick else 0.12)
+    rve = composite(0.25 if options.quick else 0.08)
     plate = Plate(rve, 2 if options.quick else 4, comm)
     heat_1d, deflection_1d = expected(rve)
     stats = plate.problem.solve()

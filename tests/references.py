@@ -151,3 +151,9 @@ Source: method of fundamental solutions, agrees with Zick and Homsy (1982); tabl
 
 PERMEABILITY_SQUARE_DUCT = 0.035144254
 """Permeability per open area of a square duct of side 1; closed form, table `permeability_channels`."""
+
+POROUS_CYLINDER = {1.1: 0.47622346, 1.5: 1.1074385}
+"""P11 by stretch of an incompressible neo-Hookean hollow cylinder, porosity 0.2, mu=1, its outer surface stretched.
+
+Source: closed form, table `porous_neohooke_cylinder`; exact.
+"""
