@@ -50,7 +50,7 @@ def save(
     header = {
         "identity": dict(identity or identify(problem)),
         "versions": _versions(),
-        "scale": problem.accepted_scale,
+        "scale": problem.accepted_scale.tolist(),
         "note": dict(note or {}),
     }
     cells = np.asarray(hom.mesh.topology.original_cell_index)[hom.cells].astype(np.int64)

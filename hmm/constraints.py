@@ -93,6 +93,7 @@ def constrain(
     driven: Collection[int] | None = None,
     pinned: Collection[int] | None = None,
     held: ArrayLike = (),
+    pieces: NDArray[np.int64] | None = None,
 ) -> Constraint:
     """The constraint of a given name for fluctuations in `space`.
 
@@ -111,6 +112,8 @@ def constrain(
         (``periodic`` and ``minimal``); the driven ones by default.
     held
         Local dofs (unrolled, ghosts included) that are held at 0 besides, such as those on walls.
+    pieces
+        Piece of each local cell (see `hmm.connectivity`), if a point of each has to be held where a field is pinned.
 
     Raises
     ------
@@ -129,7 +132,7 @@ def constrain(
         if f.continuous:
             multipliers = multipliers.joined(CONSTRAINTS[name](cell, f, rows, f.number in driven))
         if f.continuous and f.number in pinned and name != "dirichlet":
-            _pin(cell, f, rows)
+            _pin(cell, f, rows, pieces)
         masters[f.blocks[: f.n_owned]] = rows
     _hold(space, masters, np.unique(np.asarray(held, dtype=np.int32)))
     blocks, n_owned = _number(space, masters)
@@ -183,9 +186,23 @@ def _owned_coordinates(cell: Cell, f: Field) -> NDArray[np.float64]:
     return cell.fractional(f.space.tabulate_dof_coordinates()[: f.n_owned])
 
 
-def _pin(cell: Cell, f: Field, rows: NDArray[np.int64]) -> None:
-    """Hold the point of a field nearest the cell's origin, against rigid translation (its images must follow it)."""
+def _pin(cell: Cell, f: Field, rows: NDArray[np.int64], pieces: NDArray[np.int64] | None = None) -> None:
+    """Hold the point of a field nearest the cell's origin, against rigid translation (its images must follow it).
+
+    In a cell of several pieces, the piece of each local cell given, one point of each is held.
+    """
     distance = np.linalg.norm(_owned_coordinates(cell, f), axis=1)
+    if pieces is None:
+        _pin_nearest(cell, rows, distance)
+        return
+    piece = np.zeros(int(f.space.dofmap.list.max(initial=-1)) + 1, dtype=np.int64)
+    piece[f.space.dofmap.list.ravel()] = np.repeat(pieces, f.space.dofmap.list.shape[1])
+    for k in range(cell.comm.allreduce(int(pieces.max(initial=0)), op=MPI.MAX) + 1):
+        _pin_nearest(cell, rows, np.where(piece[: f.n_owned] == k, distance, np.inf))
+
+
+def _pin_nearest(cell: Cell, rows: NDArray[np.int64], distance: NDArray[np.float64]) -> None:
+    """Hold the point of the smallest `distance` on all ranks, and its images."""
     best = int(np.argmin(distance)) if distance.size else -1
     value = float(distance[best]) if best >= 0 else np.inf
     _, rank = cell.comm.allreduce((value, cell.comm.rank), op=MPI.MINLOC)
@@ -245,6 +262,8 @@ def _check_faces(cell: Cell, s: NDArray[np.float64], axis: int) -> None:
     high = s[np.abs(s[:, axis] - 1) < cell.tolerance][:, others]
     faces = f"faces {'xyz'[axis]} = 0 and {'xyz'[axis]} = 1 (lattice coordinates)"
     remedy = "mesh the cell with periodic faces (Gmsh: setPeriodic), or take constraint='dirichlet' or 'minimal'"
+    if len(low) == 0 and len(high) == 0:
+        return  # nothing goes on across these faces
     if len(low) == 0 or len(high) == 0:
         raise InputError(f"constraint 'periodic': no mesh on one of the {faces}: {remedy}")
     gaps = np.r_[cKDTree(high).query(low)[0], cKDTree(low).query(high)[0]]

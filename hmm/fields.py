@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm import tensors
 from hmm.cell import Cell
+from hmm.connectivity import pieces
 from hmm.errors import InputError
 from hmm.forms import real_space
 from hmm.tensors import Packing
@@ -309,10 +311,33 @@ def macro_pressure_gradient(cell: Cell, velocity: int = 0, pressure: int = 1) ->
         The unit cell; its mesh is that of the fluid.
     velocity, pressure
         Which fields of the fluctuation they are.
+
+    Raises
+    ------
+    InputError
+        If the fluid is enclosed: no part of it leads through the repeated cell. Where it is closed in some lattice
+        directions only, a warning says so, and the permeability is zero there.
     """
+    _check_percolation(cell)
     G = _macro_input(cell, tensors.general(cell.dim), ufl.grad, "pressure_gradient", "minus mean velocity", pressure)
     u = component(velocity)
     return replace(G, micro={"velocity": u, "strain_rate": lambda w: ufl.sym(ufl.grad(u(w)))})
+
+
+def _check_percolation(cell: Cell) -> None:
+    """Raise `InputError` if a fluid is closed in all directions of the lattice, warn if in some (collective)."""
+    is_open = pieces(cell).open_directions
+    if not is_open.size:
+        raise InputError(
+            "the fluid does not percolate: no part of it leads through the repeated cell, its permeability is zero; "
+            "mesh the pores that are connected"
+        )
+    if closed := sorted(set(range(cell.dim)) - set(is_open.tolist())):
+        logging.getLogger("hmm").warning(
+            "the fluid does not percolate along lattice vector%s %s: its permeability is zero there",
+            "s" * (len(closed) > 1),
+            " and ".join(str(axis + 1) for axis in closed),
+        )
 
 
 def _macro_input(

@@ -8,16 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mpi4py import MPI
+
 import numpy as np
 import ufl
 from dolfinx import fem
 from dolfinx.fem import petsc
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from petsc4py import PETSc
 from ufl.algorithms import expand_derivatives
 
 from hmm.algorithms import Counters
 from hmm.errors import ConvergenceError, InputError
+from hmm.fields import fields_of
 from hmm.forms import compile_form
 from hmm.homogenizer import Homogenizer
 from hmm.linear import check_packages, options_in_force
@@ -82,7 +85,8 @@ class MacroProblem:
         PETSc options of the SNES, without prefix. Not modified.
     rtol
         The residual of the free dofs may be this fraction of the reactions or of the loads added in the step,
-        whichever are larger, now or in an earlier step.
+        whichever are larger, now or in an earlier step. If `u` has several fields, each residual is compared with the
+        reactions and loads of its own field.
 
     Attributes
     ----------
@@ -91,7 +95,7 @@ class MacroProblem:
     form
         The residual form F.
     accepted_scale
-        Norm of the forces to which residuals are compared, as of the accepted steps.
+        Norm of the forces of each field to which residuals are compared, as of the accepted steps.
 
     Notes
     -----
@@ -121,7 +125,8 @@ class MacroProblem:
         self.forces = fem.Function(u.function_space, name="forces")
         self._block_size = u.function_space.dofmap.index_map_bs
         self._constrained = self._constrained_dofs()
-        self._scale = self.accepted_scale = self._unbalance = 0.0
+        self._fields = self._owned_by_field()
+        self._scale = self.accepted_scale = self._unbalance = np.zeros(len(self._fields))
         self._norms: list[float] = []
         self._joint = self._said_fallback = False
         self._accepted_u, self._accepted_forces = u.x.array.copy(), self.forces.x.array.copy()
@@ -193,16 +198,20 @@ class MacroProblem:
         -------
         float or ndarray
             A number for a condition on one component, shape (d,) for one on a vector field; in the unit of stress
-            times length^(d-1). Positive along the axis means that the support pulls along it.
+            times length^(d-1). Positive along the axis means that the support pulls along it. For a condition on a
+            temperature or another scalar of a mixed space, what is supplied there.
         """
         dofs, n_owned = bc.dof_indices()
         dofs = dofs[:n_owned]
-        size = self.u.function_space.dofmap.index_map_bs
+        component, size = self._component[dofs], int(self._component.max(initial=0)) + 1
+        size = self.hom.comm.allreduce(size, op=MPI.MAX)
         total = np.zeros(size)
-        np.add.at(total, dofs % size, self.forces.x.array[dofs])
+        np.add.at(total, component, self.forces.x.array[dofs])
         total = self.hom.comm.allreduce(total)
-        touched = self.hom.comm.allreduce(np.bincount(dofs % size, minlength=size)) > 0
-        return float(total[touched][0]) if touched.sum() == 1 else total
+        touched = self.hom.comm.allreduce(np.bincount(component, minlength=size)) > 0
+        if touched.sum() == 1:
+            return float(total[touched][0])
+        return total if len(self._fields) == 1 else total[touched]
 
     def accepted_fields(self) -> dict[str, fem.Function]:
         """Copies of `u` and of the nodal forces at the last accepted solve, ghosts up to date (collective)."""
@@ -213,13 +222,13 @@ class MacroProblem:
             copy.x.scatter_forward()
         return copies
 
-    def restore(self, fields: Mapping[str, fem.Function], scale: float) -> None:
+    def restore(self, fields: Mapping[str, fem.Function], scale: ArrayLike) -> None:
         """Go on from `accepted_fields` and an `accepted_scale`; the Homogenizer's states are restored (collective)."""
         for field in fields.values():
             field.x.scatter_forward()
         self._accepted_u[:], self._accepted_forces[:] = fields["u"].x.array, fields["forces"].x.array
         self.u.x.array[:], self.forces.x.array[:] = self._accepted_u, self._accepted_forces
-        self._scale = self.accepted_scale = scale
+        self._scale = self.accepted_scale = np.array(scale, dtype=float)
         self.hom.restored()
 
     def _iterate(self) -> bool:
@@ -269,23 +278,45 @@ class MacroProblem:
         held, free = self._force_norms()
         if iteration == 0:
             self._unbalance = free
-        self._scale = max(self.accepted_scale, held, self._unbalance)
-        norm = norms[2]
-        self._norms.append(norm / self._scale if self._scale else norm)
-        if not np.isfinite(norm):
+        self._scale = np.maximum(self.accepted_scale, np.maximum(held, self._unbalance))
+        residual = free if len(self._fields) > 1 else np.array([norms[2]])
+        relative = residual / np.where(self._scale > 0, self._scale, 1.0)
+        self._norms.append(float(relative.max()))
+        if not np.isfinite(norms[2]):
             return -4  # SNES_DIVERGED_FUNCTION_NANORINF, called DIVERGED_FNORM_NAN before PETSc 3.25
-        self._joint = norm <= self.rtol * self._scale and self.hom.settled()
+        noise = 0.0 if len(self._fields) == 1 else 1e-15 * self._scale.max()  # a field may have no load at all
+        fits = bool(np.all(residual <= self.rtol * self._scale + noise)) and self._bcs_hold(norms[2], free)
+        self._joint = fits and self.hom.settled()
         if self._joint:
             return PETSc.SNES.ConvergedReason.CONVERGED_FNORM_RELATIVE
         return PETSc.SNES.ConvergedReason.ITERATING
 
-    def _force_norms(self) -> tuple[float, float]:
-        """Norms of the forces on the held dofs (reactions) and on the free ones (at first, the new loads)."""
+    def _bcs_hold(self, norm: float, free: NDArray[np.float64]) -> bool:
+        """Whether boundary values are met: they are in the residual of `norm`, but not in the forces of free dofs."""
+        return len(self._fields) == 1 or norm <= (1 + 1e-6) * float(np.linalg.norm(free)) + 1e-300
+
+    def _force_norms(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Norms by field of the forces on the held dofs (reactions) and on the free ones (at first, the new loads)."""
         forces = self.forces.x.array[: self.u.function_space.dofmap.index_map.size_local * self._block_size].copy()
-        held = forces[self._constrained]
+        reactions = np.zeros_like(forces)
+        reactions[self._constrained] = forces[self._constrained]
         forces[self._constrained] = 0.0
-        held_2, free_2 = self.hom.comm.allreduce(np.array([held @ held, forces @ forces]))
-        return float(np.sqrt(held_2)), float(np.sqrt(free_2))
+        squares = [[f[dofs] @ f[dofs] for dofs in self._fields] for f in (reactions, forces)]
+        held, free = np.sqrt(self.hom.comm.allreduce(np.array(squares)))
+        return held, free
+
+    def _owned_by_field(self) -> list[NDArray[np.int32]]:
+        """Owned dofs of each field of `u`; sets the component that each dof belongs to, counted over all fields."""
+        space = self.u.function_space
+        n_owned = space.dofmap.index_map.size_local * self._block_size
+        self._component = np.zeros(self.u.x.array.size, dtype=np.int64)
+        owned, first = [], 0
+        for f in fields_of(space):
+            size = f.space.dofmap.bs
+            self._component[f.dofs] = first + np.arange(f.dofs.size) % size
+            first += size
+            owned.append(f.dofs[f.dofs < n_owned])
+        return owned
 
     def _constrained_dofs(self) -> NDArray[np.int32]:
         owned = [dofs[:n] for dofs, n in (bc.dof_indices() for bc in self.bcs)]

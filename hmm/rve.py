@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm import tensors
 from hmm.cell import Cell
+from hmm.connectivity import pieces
 from hmm.constraints import Constraint, constrain
 from hmm.errors import InputError
 from hmm.fields import MacroInput, Operator, fields_of, is_mixed, pack_inputs, split_vector
@@ -489,7 +490,8 @@ class RVE:
         fields = fields_of(space)
         self._reduce(constrain(constraint, self.cell, space, driven=driven, pinned=(), held=dofs))
         pinned = floating_fields(self, fields)
-        self._reduce(constrain(constraint, self.cell, space, driven=driven, pinned=pinned, held=dofs))
+        parts = pieces(self.cell).of_cell if pinned else None
+        self._reduce(constrain(constraint, self.cell, space, driven=driven, pinned=pinned, held=dofs, pieces=parts))
         if self.is_mixed:
             self._weights, self._stiffness = residual_weights(self, fields)
             self.reduced.weigh(self._weights)

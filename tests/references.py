@@ -136,3 +136,24 @@ LAMINATE_THERMAL = {"beta1": 4.5465506, "beta2": 4.2400536, "k_normal": 61.22449
 
 Source: closed form, table `laminate_linear`; exact.
 """
+
+PERMEABILITY_CYLINDERS = {0.1: 0.040271145, 0.4: 0.0045893809}
+"""Transverse permeability of a square array of cylinders by solid fraction, in squared distances of their centres.
+
+Source: Trefftz solver, agrees with Sangani and Acrivos (1982); table `permeability_cylinders`; 1e-6.
+"""
+
+PERMEABILITY_SPHERES_SC = {0.125: 0.039854154}
+"""Permeability of a simple cubic array of spheres by solid fraction, in squared edges of the cube.
+
+Source: method of fundamental solutions, agrees with Zick and Homsy (1982); table `permeability_spheres`; 1e-6.
+"""
+
+PERMEABILITY_SQUARE_DUCT = 0.035144254
+"""Permeability per open area of a square duct of side 1; closed form, table `permeability_channels`."""
+
+POROUS_CYLINDER = {1.1: 0.47622346, 1.5: 1.1074385}
+"""P11 by stretch of an incompressible neo-Hookean hollow cylinder, porosity 0.2, mu=1, its outer surface stretched.
+
+Source: closed form, table `porous_neohooke_cylinder`; exact.
+"""

@@ -2,6 +2,7 @@
 
 from hmm.laws.base import ImplicitLaw, Law, Local, State
 from hmm.laws.elastic import Elastic
+from hmm.laws.fluid import Stokes
 from hmm.laws.granular import DruckerPrager
 from hmm.laws.hardening import ArmstrongFrederick, Hardening, Linear, Perzyna, PowerLaw, Voce
 from hmm.laws.hyperelastic import Hyperelastic, MooneyRivlin, NeoHooke, Ogden, SaintVenant
@@ -30,6 +31,7 @@ __all__ = [
     "PowerLaw",
     "SaintVenant",
     "State",
+    "Stokes",
     "ThermoElastic",
     "Voce",
 ]

@@ -1,0 +1,47 @@
+"""Viscous fluids in slow flow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hmm.laws.base import Local, State, require_positive
+from hmm.tensors import Packing
+
+
+@dataclass(frozen=True)
+class Stokes:
+    """Incompressible Newtonian fluid in creeping flow, ``2 mu div eps(u) = grad p`` with ``div u = 0``.
+
+    For `hmm.macro_pressure_gradient` and a velocity with its pressure, ``hmm.fluctuation(cell, degree=(2, 1))``. It is
+    derived from the potential ``-(mu eps(u):eps(u) + u . grad p)``; its sign makes the permeability positive.
+    Source: Sanchez-Palencia, *Non-Homogeneous Media and Vibration Theory* (1980), chapter 7.
+
+    Attributes
+    ----------
+    viscosity
+        Dynamic viscosity mu, in the unit of pressure times time; positive.
+    """
+
+    viscosity: float
+
+    fields = ("pressure_gradient", "velocity", "strain_rate")
+
+    def __post_init__(self) -> None:
+        require_positive("Stokes", viscosity=self.viscosity)
+
+    def internal(self, dim: int) -> Mapping[str, Packing]:
+        """No internal variables."""
+        return {}
+
+    def response(self, at: Local) -> State:
+        """Conjugates of the pressure gradient, the velocity and the strain rate."""
+        return {
+            "pressure_gradient": -at.velocity,
+            "velocity": -at.pressure_gradient,
+            "strain_rate": -2 * self.viscosity * at.strain_rate,
+        }
+
+    def update(self, at: Local) -> State:
+        """Nothing to update."""
+        return {}
