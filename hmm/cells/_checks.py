@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Collection
+
+import numpy as np
+
 from hmm.errors import InputError
 
 
@@ -23,3 +28,43 @@ def check_order(order: int) -> None:
     """Raise an `InputError` unless the geometry degree `order` is 1 or 2."""
     if order not in (1, 2):
         raise InputError(f"order = {order!r} is not a geometry degree: choose 1 (straight) or 2 (curved)")
+
+
+BYTES_PER_ELEMENT = 2000.0
+"""Memory of an element in Gmsh, DOLFINx and an assembled matrix, roughly."""
+
+
+def check_elements(estimate: float, argument: str) -> None:
+    """Raise an `InputError` if about `estimate` elements need more than half of the free memory.
+
+    `argument` is what the user may make coarser.
+    """
+    needed, free = estimate * BYTES_PER_ELEMENT / 2**30, available_memory() / 2**30
+    if needed > free / 2:
+        raise InputError(
+            f"the mesh would have about {estimate:.2g} elements and need {needed:.3g} GiB, more than half of the "
+            f"{free:.3g} GiB that are free: make {argument} coarser or the cell smaller"
+        )
+
+
+def available_memory() -> float:
+    """Bytes of memory that are free now."""
+    return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def check_seed(seed: int) -> None:
+    """Raise an `InputError` unless `seed` is a non-negative integer."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"seed = {seed!r} is not a seed of random numbers: give an integer from 0 on")
+
+
+def check_number(name: str, value: int, least: int = 1) -> None:
+    """Raise an `InputError` unless `value` is an integer not below `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"{name} = {value!r} is not a count: give an integer from {least} on")
+
+
+def check_choice(name: str, value: object, choices: Collection[object]) -> None:
+    """Raise an `InputError` unless `value` is one of `choices`."""
+    if value not in choices:
+        raise InputError(f"{name} = {value!r} is unknown: choose from {sorted(choices, key=str)}")
