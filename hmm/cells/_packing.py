@@ -21,7 +21,7 @@ ATTEMPTS = 6
 """Random starts before a packing is given up."""
 
 
-def pack[B: Bodies](bodies: B, gap: float, rng: np.random.Generator, what: str) -> B:
+def pack[B: Bodies](bodies: B, gap: float, rng: np.random.Generator, what: str, inside: bool = False) -> B:
     """Place bodies in the unit square or cube, periodic, without overlap.
 
     Parameters
@@ -34,6 +34,8 @@ def pack[B: Bodies](bodies: B, gap: float, rng: np.random.Generator, what: str) 
         Source of the starting points.
     what
         Plural name of the bodies, for the errors.
+    inside
+        Keep the bodies, with their gap, inside the box.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def pack[B: Bodies](bodies: B, gap: float, rng: np.random.Generator, what: str) 
     tight = wanted.grown(1e-4 * float(bodies.reach.mean()))
     best = 0.0
     for _ in range(ATTEMPTS):
-        centres = _relax(tight, rng.random((n, dim)))
+        centres = _relax(tight, rng.random((n, dim)), inside)
         if _largest_overlap(wanted.at(centres)) <= 0:
             return bodies.at(centres)
         best = max(best, _free_scale(wanted.at(centres)))
@@ -69,7 +71,7 @@ def placements(bodies: Bodies, count: int = 4, tries: int = 5) -> list[Array]:
     the end of a body; their combinations are sorted by the distance from the edges too, the best `count` are returned.
     """
     dim = bodies.centres.shape[1]
-    options = [_free_places(bodies.centres[:, k], bodies.extents[:, k], tries) for k in range(dim)]
+    options = [free_places(bodies.centres[:, k], bodies.extents[:, k], tries) for k in range(dim)]
     candidates = []
     for candidate in product(*options):
         centres = (bodies.centres - [value for value, _ in candidate]) % 1.0
@@ -91,9 +93,14 @@ def neighbours(dim: int) -> Array:
     return np.array(list(product((-1.0, 0.0, 1.0), repeat=dim)))
 
 
-def _relax(bodies: Bodies, centres: Array) -> Array:
+def _relax(bodies: Bodies, centres: Array, inside: bool) -> Array:
     """Centres near a minimum of the overlap energy."""
     scale = float(bodies.reach.mean())
+    bounds = None
+    if inside:
+        free = bodies.extents.ravel()
+        bounds = list(zip(np.minimum(free, 0.5), np.maximum(1 - free, 0.5), strict=True))
+        centres = np.clip(centres.ravel(), *np.transpose(bounds)).reshape(centres.shape)
 
     def energy(x: Array) -> tuple[float, Array]:
         moved = bodies.at(x.reshape(centres.shape) % 1.0)
@@ -105,9 +112,8 @@ def _relax(bodies: Bodies, centres: Array) -> Array:
         return float(0.5 * (overlap**2).sum() / scale**2), gradient.ravel()
 
     options = {"maxiter": 3000, "maxfun": 4000, "ftol": 0.0, "gtol": 1e-14, "maxcor": 20}
-    return np.asarray(minimize(energy, centres.ravel(), jac=True, method="L-BFGS-B", options=options).x).reshape(
-        centres.shape
-    ) % 1.0
+    found = minimize(energy, centres.ravel(), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    return np.asarray(found.x).reshape(centres.shape) % 1.0
 
 
 def _pairs(bodies: Bodies) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
@@ -147,7 +153,7 @@ def _free_scale(bodies: Bodies) -> float:
     return low
 
 
-def _free_places(centres: Array, extents: Array, tries: int) -> list[tuple[float, float]]:
+def free_places(centres: Array, extents: Array, tries: int) -> list[tuple[float, float]]:
     """Middle and half width of the widest intervals of a periodic axis in which no body ends."""
     ends = np.sort(np.r_[centres - extents, centres + extents] % 1.0)
     widths = np.diff(np.r_[ends, ends[0] + 1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import pi
 from typing import Any
 
@@ -21,7 +22,7 @@ from hmm.cells import _gmsh
 from hmm.cells._bodies import Array, Rods
 from hmm.cells._checks import check_choice, check_number, check_range, check_seed, check_sizes
 from hmm.cells._orientations import random_rotations
-from hmm.cells._packing import neighbours, pack
+from hmm.cells._packing import free_places, neighbours, pack
 from hmm.cells._random import lognormal
 from hmm.errors import InputError, collectively
 
@@ -170,25 +171,15 @@ def _build(
     comm: MPI.Comm,
 ) -> Polycrystal:
     """Orientations, and the mesh of the tessellation, moved so that its corners keep away from the cell's faces."""
+    dim = sites.shape[1]
     orientations = _orientations(len(sites), texture, rng)
-    places = rng.random((PLACES, sites.shape[1]))
-    with collectively(comm):
-        candidates = None
-        if comm.rank == 0:
-            parts = [Tessellation.of((sites + place) % 1.0, weights) for place in places]
-            candidates = sorted(parts, key=lambda tessellation: -tessellation.lengths.min())[:3]
-    drawn = comm.bcast(candidates)
+    moved = _placed(sites, weights)
 
     def draw(model: Any) -> None:
-        _gmsh.draw_best(model, [lambda m, t=t: t.draw(m, mesh_size / size) for t in drawn[:1]])
+        _gmsh.draw_best(model, [lambda m, x=x: Tessellation.of(x, weights).draw(m, mesh_size / size) for x in moved])
 
-    dim = sites.shape[1]
     cell = _gmsh.build(draw, comm, np.eye(dim), size)
-    return Polycrystal(cell, orientations, size * drawn[0].sites, size**2 * weights)
-
-
-PLACES = 12
-"""Random translations of a tessellation of which the one with the longest shortest edge is meshed."""
+    return Polycrystal(cell, orientations, size * moved[0], size**2 * weights)
 
 
 def _orientations(n: int, texture: Texture, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -225,14 +216,14 @@ class Tessellation:
     @classmethod
     def of(cls, sites: Array, weights: Array) -> Tessellation:
         """The Laguerre tessellation of periodic sites, cut by the faces of the cell."""
-        n, dim = sites.shape
-        copies = (sites[:, None] + neighbours(dim)).reshape(-1, dim)
-        power = np.repeat(weights, 3**dim)
+        dim = sites.shape[1]
         found = []
-        for k, (site, weight) in enumerate(zip(copies, power, strict=True)):
-            part = _clipped(site, weight, copies, power)
-            if part is not None:
-                found.append((k // 3**dim, *part))
+        for grain, (planes, corners) in enumerate(_free_cells(sites, weights)):
+            for shift in neighbours(dim):
+                if np.all((corners + shift).max(axis=0) > 0) and np.all((corners + shift).min(axis=0) < 1):
+                    part = _clipped(np.c_[planes[:, :-1], planes[:, -1] - planes[:, :-1] @ shift])
+                    if part is not None:
+                        found.append((grain, *part))
         points = np.concatenate([corners for _, corners, _ in found])
         number, corners, _ = _merged(points)
         start, pieces = 0, []
@@ -257,7 +248,9 @@ class Tessellation:
         surfaces: dict[frozenset[int], int] = {}
         for grain, faces in self.pieces:
             if dim == 2:
-                loop = model.occ.addCurveLoop([lines[_edge(*face)] for face in faces])
+                middles = np.array([self.corners[list(face)].mean(axis=0) for face in faces])
+                around = np.argsort(np.arctan2(*(middles - middles.mean(axis=0)).T))
+                loop = model.occ.addCurveLoop([lines[_edge(*faces[k])] for k in around])
                 groups[f"grain_{grain}"].append(model.occ.addPlaneSurface([loop]))
                 continue
             shell = [self._surface(model, face, lines, surfaces) for face in faces]
@@ -314,14 +307,36 @@ def _loop(numbers: list[int]) -> tuple[int, ...]:
     return tuple(number for k, number in enumerate(numbers) if number != numbers[k - 1] or len(set(numbers)) == 1)
 
 
-def _clipped(site: Array, weight: float, sites: Array, weights: Array) -> tuple[Array, list[list[int]]] | None:
-    """Corners and faces of the part of a Laguerre cell inside the unit cell, or None if it is outside."""
-    dim = len(site)
-    others = np.any(sites != site, axis=1)
-    normals = sites[others] - site
-    length = np.linalg.norm(normals, axis=1)
-    offset = 0.5 * (length**2 + weight - weights[others])
-    planes = np.c_[normals, -(normals @ site + offset)] / length[:, None]
+def _free_cells(sites: Array, weights: Array) -> list[tuple[Array, Array]]:
+    """Planes (unit normal, minus offset) and corners of each Laguerre cell, whole; each holds its site."""
+    dim = sites.shape[1]
+    shifts = neighbours(dim)
+    copies, power = (sites[:, None] + shifts).reshape(-1, dim), np.repeat(weights, len(shifts))
+    cells = []
+    for site, weight in zip(sites, weights, strict=True):
+        others = np.any(copies != site, axis=1)
+        normals = copies[others] - site
+        length = np.linalg.norm(normals, axis=1)
+        offset = 0.5 * (length**2 + weight - power[others])
+        planes = np.c_[normals, -(normals @ site + offset)] / length[:, None]
+        corners = HalfspaceIntersection(planes, site).intersections
+        on = np.abs(planes[:, :-1] @ corners.T + planes[:, -1:]) < 1e-8
+        cells.append((planes[on.any(axis=1)], corners))
+    return cells
+
+
+def _placed(sites: Array, weights: Array, count: int = 4, tries: int = 5) -> list[Array]:
+    """Sites moved together so that no corner of a grain is close to a face of the unit cell, the best `count` ways."""
+    dim = sites.shape[1]
+    corners = np.concatenate([corners for _, corners in _free_cells(sites, weights)])
+    options = [free_places(corners[:, k], np.zeros(len(corners)), tries) for k in range(dim)]
+    ranked = sorted(product(*options), key=lambda choice: -min(width for _, width in choice))
+    return [(sites - [place for place, _ in choice]) % 1.0 for choice in ranked[:count]]
+
+
+def _clipped(planes: Array) -> tuple[Array, list[list[int]]] | None:
+    """Corners and faces of the part inside the unit cell of what is below all planes, or None if there is none."""
+    dim = planes.shape[1] - 1
     box = np.vstack([np.c_[-np.eye(dim), np.zeros(dim)], np.c_[np.eye(dim), -np.ones(dim)]])
     planes = np.vstack([box, planes])
     # The largest ball inside all planes, which have unit normals: maximize r with normal . x + r <= offset.
