@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 from mpi4py import MPI
 
@@ -59,16 +60,14 @@ def cell_from_arrays(
     kind, width = comm.bcast((arrays.kind, arrays.cells.shape[1]) if arrays is not None else None)
     points = arrays.points if arrays is not None else np.zeros((0, dim))
     connectivity = arrays.cells if arrays is not None else np.zeros((0, width), dtype=np.int64)
-    element = basix.ufl.element("Lagrange", kind, 1, shape=(dim,))
+    element: Any = basix.ufl.element("Lagrange", kind, 1, shape=(dim,))
     mesh = create_mesh(comm, connectivity, element, np.ascontiguousarray(points, dtype=float))
     every = comm.bcast(arrays.tags if arrays is not None else None)
     tags = every[mesh.topology.original_cell_index].astype(np.int32)
     return Cell(mesh, meshtags(mesh, dim, np.arange(len(tags), dtype=np.int32), tags), phases, lattice, np.zeros(dim))
 
 
-def extrude(
-    cell: Cell, thickness: float, *, mesh_size: float | None = None, comm: MPI.Comm = MPI.COMM_SELF
-) -> Cell:
+def extrude(cell: Cell, thickness: float, *, mesh_size: float | None = None, comm: MPI.Comm = MPI.COMM_SELF) -> Cell:
     """A plane cell swept along z, as for unidirectional fibres: layers of prisms, each split into three tetrahedra.
 
     Parameters
@@ -87,7 +86,7 @@ def extrude(
     InputError
         If the cell is not of straight triangles, is distributed or is one element wide, or a length is not positive.
     """
-    if cell.dim != 2 or cell.mesh.ufl_domain().ufl_coordinate_element().degree != 1 or cell.grid or cell.comm.size > 1:
+    if cell.dim != 2 or cell.mesh.geometry.cmaps[0].degree != 1 or cell.grid or cell.comm.size > 1:
         raise InputError("the cell to extrude is not of straight triangles on one rank: give a plane cell with order=1")
     check_range("thickness", thickness, 0.0, np.inf, "give a positive height")
     height = thickness if mesh_size is None else mesh_size

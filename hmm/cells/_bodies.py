@@ -19,7 +19,9 @@ Array = NDArray[np.float64]
 class Bodies(Protocol):
     """What packing and meshing ask of n bodies in d dimensions."""
 
-    centres: Array
+    @property
+    def centres(self) -> Array:
+        """Shape (n, d)."""
 
     @property
     def reach(self) -> Array:

@@ -186,8 +186,11 @@ def set_periodic(model: Any, lattice: NDArray[np.float64]) -> None:
 
 
 def generate(
-    model: Any, lattice: NDArray[np.float64], edge_lengths: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    shortest: float, order: int = 1,
+    model: Any,
+    lattice: NDArray[np.float64],
+    edge_lengths: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    shortest: float,
+    order: int = 1,
 ) -> None:
     """Mesh the model with simplices whose edge length varies in space.
 
@@ -253,7 +256,7 @@ def check_quality(model: Any, dim: int) -> float:
     return float(np.min(model.mesh.getElementQualities(elements, "gamma")))
 
 
-def draw_best(model: Any, draws: Sequence[Callable[[Any], float]]) -> None:
+def draw_best(model: Any, draws: Sequence[Callable[[Any], float]]) -> int:
     """Leave the mesh of the first drawing whose worst radius ratio is good enough, or warn about the last one.
 
     Parameters
@@ -262,6 +265,11 @@ def draw_best(model: Any, draws: Sequence[Callable[[Any], float]]) -> None:
         The current Gmsh model, which is emptied between drawings.
     draws
         Each draws and meshes the same cell in another way, and returns the worst radius ratio.
+
+    Returns
+    -------
+    int
+        Which drawing it is.
     """
     ratio, failure = 0.0, None
     for k, draw in enumerate(draws):
@@ -274,14 +282,15 @@ def draw_best(model: Any, draws: Sequence[Callable[[Any], float]]) -> None:
         except Exception as error:  # Gmsh raises nothing more special
             failure = error
         if failure is None and ratio >= POOR:
-            return
+            return k
     if failure is not None:
         raise failure
     warnings.warn(
-        f"the worst element of the mesh has the radius ratio {ratio:.3g} < {POOR:g}: take a smaller mesh_size, a larger "
-        "gap or another seed, and see hmm.cells.quality",
+        f"the worst element of the mesh has the radius ratio {ratio:.3g} < {POOR:g}: take a smaller mesh_size, a "
+        "larger gap or another seed, and see hmm.cells.quality",
         stacklevel=2,
     )
+    return len(draws) - 1
 
 
 def _partners(wanted: NDArray[np.float64], found: NDArray[np.float64], axis: int) -> NDArray[np.intp]:

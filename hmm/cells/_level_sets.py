@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import product
-from math import pi
+from math import ceil, pi
 
 from mpi4py import MPI
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hmm.cell import Cell
 from hmm.cells._arrays import Arrays, cell_from_arrays
-from hmm.cells._checks import check_choice, check_elements, check_number, check_range
+from hmm.cells._checks import check_choice, check_elements, check_number, check_range, check_sizes
 from hmm.cells._voxels import voxels
 from hmm.errors import InputError
 
@@ -26,12 +26,13 @@ type Field = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 SURFACES: dict[str, Field] = {
     "gyroid": lambda x: (np.sin(x) * np.cos(np.roll(x, -1, axis=0))).sum(axis=0),
     "schwarz_p": lambda x: np.cos(x).sum(axis=0),
-    "diamond": lambda x: np.sin(x).prod(axis=0)
-    + sum(np.sin(x[i]) * np.cos(x[(i + 1) % 3]) * np.cos(x[(i + 2) % 3]) for i in range(3)),
+    "diamond": lambda x: (
+        np.sin(x).prod(axis=0) + sum(np.sin(x[i]) * np.cos(x[(i + 1) % 3]) * np.cos(x[(i + 2) % 3]) for i in range(3))
+    ),
 }
 """Approximations of minimal surfaces, f(x) = 0 with the period 2 pi (von Schnering and Nesper, Z. Phys. B 83, 1991)."""
 
-STRUTS: dict[str, list[tuple[tuple[float, float, float], tuple[float, float, float]]]] = {
+STRUTS: dict[str, list[tuple[tuple[float, ...], tuple[float, ...]]]] = {
     "cubic": [((0.5, 0.5, 0.5), tuple(0.5 + end)) for end in np.eye(3)],
     "bcc": [((0.5, 0.5, 0.5), corner) for corner in product((0.0, 1.0), repeat=3)],
     "octet": [
@@ -49,7 +50,7 @@ def tpms(
     *,
     surface: str = "gyroid",
     kind: str = "sheet",
-    voxels_per_edge: int = 32,
+    mesh_size: float = 1 / 32,
     size: float = 1.0,
     phases: tuple[str, str] = ("matrix", "solid"),
     void: bool = False,
@@ -64,9 +65,9 @@ def tpms(
     surface
         ``"gyroid"``, ``"schwarz_p"`` or ``"diamond"``, one period.
     kind
-        ``"sheet"`` (\\|f\\| small) or ``"solid"`` (f small).
-    voxels_per_edge
-        Voxels along each edge of the cell.
+        ``"sheet"`` (small absolute value of f) or ``"solid"`` (f small).
+    mesh_size
+        Largest edge length of a voxel, in the unit of `size`.
     size
         Edge length of the cell.
     phases
@@ -83,7 +84,7 @@ def tpms(
     """
     check_choice("surface", surface, SURFACES)
     check_choice("kind", kind, ("sheet", "solid"))
-    x = _centres(voxels_per_edge, 3, size)
+    x = _centres(mesh_size, 3, size)
     f = SURFACES[surface](2 * pi * x)
     return _cell(np.abs(f) if kind == "sheet" else f, volume_fraction, size, phases, void, comm)
 
@@ -92,7 +93,7 @@ def lattice(
     volume_fraction: float,
     *,
     struts: str = "octet",
-    voxels_per_edge: int = 32,
+    mesh_size: float = 1 / 32,
     size: float = 1.0,
     phases: tuple[str, str] = ("matrix", "strut"),
     void: bool = False,
@@ -106,7 +107,7 @@ def lattice(
         Fraction of the struts, which sets their radius; met up to voxels of equal distance.
     struts
         ``"cubic"``, ``"bcc"`` (half diagonals of the cube) or ``"octet"`` (neighbours of the face-centred lattice).
-    voxels_per_edge, size, phases, void, comm
+    mesh_size, size, phases, void, comm
         As in `tpms`.
 
     Raises
@@ -115,12 +116,13 @@ def lattice(
         If an argument is out of range.
     """
     check_choice("struts", struts, STRUTS)
-    x = _centres(voxels_per_edge, 3, size).reshape(3, -1)
+    centres = _centres(mesh_size, 3, size)
+    x = centres.reshape(3, -1)
     distance = np.full(x.shape[1], np.inf)
     for a, b in STRUTS[struts]:
         for shift in product((-1.0, 0.0, 1.0), repeat=3):
             distance = np.minimum(distance, _from_segment(x, np.add(a, shift), np.add(b, shift)))
-    field = np.round(distance.reshape((voxels_per_edge,) * 3), 12)
+    field = np.round(distance.reshape(centres.shape[1:]), 12)
     return _cell(field, volume_fraction, size, phases, void, comm)
 
 
@@ -129,7 +131,7 @@ def plain_weave(
     *,
     width: float = 0.8,
     height: float = 0.25,
-    voxels_per_edge: int = 48,
+    mesh_size: float = 1 / 48,
     size: float = 1.0,
     phases: tuple[str, str, str] = ("matrix", "warp", "weft"),
     comm: MPI.Comm = MPI.COMM_SELF,
@@ -147,8 +149,8 @@ def plain_weave(
         Width of a yarn over the distance of yarns at the nominal section, which sets the shape of the ellipses.
     height
         Thickness of the cell over `size`.
-    voxels_per_edge
-        Voxels along x and y; they are about cubes.
+    mesh_size
+        Largest edge length of a voxel along x and y, in the unit of `size`; voxels are about cubes.
     size
         Edge length of the cell along x and y: two distances of yarns.
     phases
@@ -165,17 +167,17 @@ def plain_weave(
         raise InputError(f"phases = {phases!r} are not three different names: give (matrix, warp, weft)")
     check_range("width", width, 0.0, 1.0, "give the width of a yarn over the distance of yarns", closed=True)
     check_range("height", height, 0.0, 1.0, "give the thickness of the cell over size")
-    check_range("size", size, 0.0, float("inf"), "give a positive edge length")
-    check_number("voxels_per_edge", voxels_per_edge, 4)
-    n = max(2, round(height * voxels_per_edge))
-    check_elements(float(voxels_per_edge) ** 2 * n, "voxels_per_edge")
-    x, y = ((np.arange(voxels_per_edge) + 0.5) / voxels_per_edge for _ in range(2))
+    check_sizes(mesh_size, size)
+    across = ceil(size / mesh_size - 1e-9)
+    n = max(2, round(height * across))
+    check_elements(float(across) ** 2 * n, "mesh_size")
+    x = y = (np.arange(across) + 0.5) / across
     z = ((np.arange(n) + 0.5) / n - 0.5) * height
     warp = _yarns(x[:, None, None], y[None, :, None], z, width, height, 1.0)
     weft = _yarns(y[None, :, None], x[:, None, None], z, width, height, -1.0)
     inside = _below(np.minimum(warp, weft), volume_fraction)
     labels = np.where(inside, np.where(warp <= weft, 1, 2), 0)
-    spacing = (size / voxels_per_edge, size / voxels_per_edge, size * height / n)
+    spacing = (size / across, size / across, size * height / n)
     return voxels(labels, dict(zip(phases, range(3), strict=True)), spacing=spacing, comm=comm)
 
 
@@ -183,7 +185,7 @@ def checkerboard(
     blocks: int = 2,
     *,
     dim: int = 2,
-    voxels_per_block: int = 8,
+    mesh_size: float = 1 / 16,
     size: float = 1.0,
     phases: tuple[str, str] = ("white", "black"),
     comm: MPI.Comm = MPI.COMM_SELF,
@@ -196,8 +198,8 @@ def checkerboard(
         Blocks along each edge of the cell; an even number, or the board would not repeat.
     dim
         2 or 3.
-    voxels_per_block
-        Voxels along each edge of a block.
+    mesh_size
+        Largest edge length of a voxel, in the unit of `size`.
     size
         Edge length of the cell.
     phases
@@ -212,22 +214,22 @@ def checkerboard(
     """
     check_choice("dim", dim, (2, 3))
     check_number("blocks", blocks, 2)
-    check_number("voxels_per_block", voxels_per_block)
+    check_sizes(mesh_size, size)
     _check_names(phases)
     if blocks % 2:
         raise InputError(f"blocks = {blocks} is odd, and the board would not repeat: give an even number")
-    check_range("size", size, 0.0, float("inf"), "give a positive edge length")
-    check_elements(float(blocks * voxels_per_block) ** dim, "voxels_per_block")
-    index = np.indices((blocks * voxels_per_block,) * dim) // voxels_per_block
-    spacing = size / (blocks * voxels_per_block)
-    return voxels(index.sum(axis=0) % 2, dict(zip(phases, range(2), strict=True)), spacing=spacing, comm=comm)
+    voxels_per_block = ceil(size / blocks / mesh_size - 1e-9)
+    n = blocks * voxels_per_block
+    check_elements(float(n) ** dim, "mesh_size")
+    labels = (np.indices((n,) * dim) // voxels_per_block).sum(axis=0) % 2
+    return voxels(labels, dict(zip(phases, range(2), strict=True)), spacing=size / n, comm=comm)
 
 
-def _centres(n: int, dim: int, size: float) -> NDArray[np.float64]:
+def _centres(mesh_size: float, dim: int, size: float) -> NDArray[np.float64]:
     """Centres of the voxels of the unit cell, shape (d, n, ..., n), after checking the arguments."""
-    check_number("voxels_per_edge", n, 4)
-    check_range("size", size, 0.0, float("inf"), "give a positive edge length")
-    check_elements(float(n) ** dim, "voxels_per_edge")
+    check_sizes(mesh_size, size)
+    n = ceil(size / mesh_size - 1e-9)
+    check_elements(float(n) ** dim, "mesh_size")
     return (np.indices((n,) * dim) + 0.5) / n
 
 
@@ -240,7 +242,7 @@ def _below(field: NDArray[np.float64], volume_fraction: float) -> NDArray[np.boo
     if inside.all() or abs(inside.mean() - volume_fraction) > 0.5 * min(volume_fraction, 1 - volume_fraction):
         raise InputError(
             f"volume_fraction = {volume_fraction:g} cannot be met, the nearest is {inside.mean():.3g}: "
-            "take more voxels_per_edge"
+            "take a smaller mesh_size"
         )
     return inside
 

@@ -81,7 +81,7 @@ def placements(bodies: Bodies, count: int = 4, tries: int = 5) -> list[Array]:
 
 
 def images[B: Bodies](bodies: B, lattice: Array | None = None) -> B:
-    """The bodies of a cell and of its neighbours; the lattice has rows of vectors, by default those of the unit cell."""
+    """The bodies of a cell and of its neighbours; the lattice has rows of vectors."""
     n, dim = bodies.centres.shape
     shifts = neighbours(dim) @ (np.eye(dim) if lattice is None else lattice)
     copies = bodies.select(np.repeat(np.arange(n), len(shifts)))

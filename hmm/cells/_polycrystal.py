@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from math import pi
 from typing import Any
@@ -20,7 +21,7 @@ from scipy.spatial import HalfspaceIntersection, cKDTree
 from hmm.cell import Cell
 from hmm.cells import _gmsh
 from hmm.cells._bodies import Array, Rods
-from hmm.cells._checks import check_choice, check_number, check_range, check_seed, check_sizes
+from hmm.cells._checks import check_choice, check_number, check_seed, check_sizes
 from hmm.cells._orientations import random_rotations
 from hmm.cells._packing import free_places, neighbours, pack
 from hmm.cells._random import lognormal
@@ -110,7 +111,9 @@ def voronoi(
     if seeds is not None:
         sites = np.asarray(seeds, dtype=float) / size % 1.0
         if sites.shape != (grains, dim):
-            raise InputError(f"seeds have shape {sites.shape}: give one row of {dim} numbers for each of {grains} grains")
+            raise InputError(
+                f"seeds have shape {sites.shape}: give one row of {dim} numbers for each of {grains} grains"
+            )
     return _build(sites, np.zeros(grains), mesh_size, size, rng, texture, comm)
 
 
@@ -142,7 +145,9 @@ def laguerre(
     """
     _check(grains, dim, mesh_size, size, seed)
     if not 0 <= spread <= 1:
-        raise InputError(f"spread = {spread:g} is outside [0, 1]: give the standard deviation of the radii / their mean")
+        raise InputError(
+            f"spread = {spread:g} is outside [0, 1]: give the standard deviation of the radii / their mean"
+        )
     rng = np.random.default_rng(seed)
     relative = lognormal(grains, spread)
     radii = relative * (PACKED[dim] / {2: pi, 3: 4 / 3 * pi}[dim] / (relative**dim).sum()) ** (1 / dim)
@@ -173,13 +178,17 @@ def _build(
     """Orientations, and the mesh of the tessellation, moved so that its corners keep away from the cell's faces."""
     dim = sites.shape[1]
     orientations = _orientations(len(sites), texture, rng)
-    moved = _placed(sites, weights)
+    moved, used = _placed(sites, weights), list[int]()
+
+    def draw_at(x: Array, model: Any) -> float:
+        return Tessellation.of(x, weights).draw(model, mesh_size / size)
 
     def draw(model: Any) -> None:
-        _gmsh.draw_best(model, [lambda m, x=x: Tessellation.of(x, weights).draw(m, mesh_size / size) for x in moved])
+        used.append(_gmsh.draw_best(model, [partial(draw_at, x) for x in moved]))
 
     cell = _gmsh.build(draw, comm, np.eye(dim), size)
-    return Polycrystal(cell, orientations, size * moved[0], size**2 * weights)
+    place = comm.bcast(used[0] if used else 0)
+    return Polycrystal(cell, orientations, size * moved[place], size**2 * weights)
 
 
 def _orientations(n: int, texture: Texture, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -294,7 +303,10 @@ class Tessellation:
         if self.corners.shape[1] == 2:
             return {_edge(*face) for _, faces in self.pieces for face in faces}
         return {
-            _edge(a, b) for _, faces in self.pieces for face in faces for a, b in zip(face, face[1:] + face[:1], strict=True)
+            _edge(a, b)
+            for _, faces in self.pieces
+            for face in faces
+            for a, b in zip(face, face[1:] + face[:1], strict=True)
         }
 
 
@@ -348,7 +360,11 @@ def _clipped(planes: Array) -> tuple[Array, list[list[int]]] | None:
     corners = hull.intersections[np.all(np.isfinite(hull.intersections), axis=1)]
     corners = corners[_merged(corners)[2]]
     on = np.abs(planes[:, :-1] @ corners.T + planes[:, -1:]) < 1e-8
-    faces = [_ordered(corners, np.flatnonzero(row), plane[:-1]) for row, plane in zip(on, planes, strict=True) if row.sum() >= dim]
+    faces = [
+        _ordered(corners, np.flatnonzero(row), plane[:-1])
+        for row, plane in zip(on, planes, strict=True)
+        if row.sum() >= dim
+    ]
     return corners, faces
 
 

@@ -242,15 +242,19 @@ def _sizes(
         raise InputError(f"volume_fraction = {volume_fraction} and radii = {radii}: give exactly one")
     check_number("number", number)
     if not 0 <= spread <= 1:
-        raise InputError(f"spread = {spread:g} is outside [0, 1]: give the standard deviation of the radii / their mean")
+        raise InputError(
+            f"spread = {spread:g} is outside [0, 1]: give the standard deviation of the radii / their mean"
+        )
     if radii is not None:
         given = np.array(radii, dtype=float).ravel()
         for radius in given:
             check_range("radii", float(radius), 0.0, size / 2, "give radii that fit the cell")
         return (np.full(number, given[0]) * lognormal(number, spread) if np.ndim(radii) == 0 else given) / size
-    check_range("volume_fraction", float(volume_fraction or 0), 0.0, 1.0, "give the fraction of the inclusions")
+    assert volume_fraction is not None
+    check_range("volume_fraction", volume_fraction, 0.0, 1.0, "give the fraction of the inclusions")
     relative = lognormal(number, spread)
-    return np.asarray(relative * (volume_fraction / unit_volume / (relative**dim).sum()) ** (1 / dim))
+    factor = (volume_fraction / unit_volume / float((relative**dim).sum())) ** (1 / dim)
+    return relative * factor
 
 
 def _shape(aspect: float | Sequence[float], dim: int) -> NDArray[np.float64]:
@@ -280,7 +284,9 @@ class _Options:
         check_order(self.order)
         for name, value in (("gap", self.gap or 0.0), ("interface", self.interface)):
             if not 0 <= value < self.size:
-                raise InputError(f"{name} = {value:g} is outside [0, {self.size:g}): give a length of parts of the cell")
+                raise InputError(
+                    f"{name} = {value:g} is outside [0, {self.size:g}): give a length of parts of the cell"
+                )
 
     def mesh(self, make: Callable[[np.random.Generator], Bodies], dim: int, what: str, comm: MPI.Comm) -> Cell:
         """Pack the bodies that `make` gives on rank 0, and mesh a cell of them."""

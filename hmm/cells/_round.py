@@ -199,7 +199,9 @@ def _unit_radius(
         (dim, round(n / cell, 2)), "pi/(2 sqrt 3)"
     )
     densest = n * _ball(dim) * limit**dim / cell
-    check_range("volume_fraction", volume_fraction, 0.0, densest, f"{what} touch at {name}, give a smaller positive one")
+    check_range(
+        "volume_fraction", volume_fraction, 0.0, densest, f"{what} touch at {name}, give a smaller positive one"
+    )
     return float((volume_fraction * cell / n / _ball(dim)) ** (1 / dim))
 
 
