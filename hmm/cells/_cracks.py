@@ -52,7 +52,7 @@ def cracks(
     orientation
         Distribution of the normals, as in `random_ellipsoids`.
     gap
-        Least distance between cracks and from the faces, in the unit of `size`; by default 0.2 a.
+        Least distance between cracks and from the faces, in the unit of `size`; by default 0.4 a.
     mesh_size
         Largest edge length, in the unit of `size`; edges at the tips are a / 4 at most.
     size, seed, comm
@@ -75,7 +75,7 @@ def cracks(
     if not isinstance(phases, str):
         raise InputError(f"phases = {phases!r}: a cracked cell has one phase, give its name")
     a = (density / number) ** (1 / dim)
-    free = 0.2 * a if gap is None else gap / size
+    free = 0.4 * a if gap is None else gap / size
     if not 0 < free < 1:
         raise InputError(f"gap = {gap} is outside (0, {size:g}): give a positive length less than the cell's")
 

@@ -28,7 +28,7 @@ POOR = 0.05
 """Radius ratio (d * inradius / circumradius, 1 for a regular simplex) below which an element is worth a warning."""
 
 
-def build(draw: Callable[[Any], None], comm: MPI.Comm, lattice: NDArray[np.float64], size: float = 1.0) -> Cell:
+def build(draw: Callable[[Any], object], comm: MPI.Comm, lattice: NDArray[np.float64], size: float = 1.0) -> Cell:
     """The cell that `draw` meshes on rank 0, distributed over `comm`; collective.
 
     Parameters
@@ -154,7 +154,8 @@ def set_periodic(model: Any, lattice: NDArray[np.float64]) -> None:
     """Make the mesh on each face of a cell the translated copy of the mesh on the opposite face.
 
     An entity lies on a face if its centre of mass does, as nothing reaches out of the cell; its partner is the entity
-    whose centre of mass after the translation and whose area are the same.
+    with the same vertices after the translation. Centres of mass, which the kernel integrates to a percent only if surfaces
+    are splines, decide between those.
 
     Parameters
     ----------
@@ -172,13 +173,12 @@ def set_periodic(model: Any, lattice: NDArray[np.float64]) -> None:
     tags = [tag for _, tag in model.getEntities(dim - 1)]
     centres = np.array([model.occ.getCenterOfMass(dim - 1, tag) for tag in tags])
     fractional = np.linalg.solve(lattice.T, centres[:, :dim].T).T
-    masses = np.array([model.occ.getMass(dim - 1, tag) for tag in tags])
-    keys = np.c_[centres, masses ** (1 / (dim - 1))]
+    keys = np.c_[[_middle_of_vertices(model, dim - 1, tag) for tag in tags], 1e-2 * centres]
     for axis, vector in enumerate(lattice):
         shift = np.zeros(3)
         shift[:dim] = vector
         low, high = (np.flatnonzero(np.abs(fractional[:, axis] - side) < 1e-6) for side in (0, 1))
-        partners = _partners(keys[low] + np.r_[shift, 0.0], keys[high], axis)
+        partners = _partners(keys[low] + np.r_[shift, 1e-2 * shift], keys[high], axis)
         affine = np.eye(4)
         affine[:3, 3] = shift
         for master, image in zip(low, high[partners], strict=True):
@@ -249,7 +249,10 @@ def volume(model: Any, dim: int, entities: Sequence[int]) -> float:
 
 def check_quality(model: Any, dim: int) -> float:
     """The smallest radius ratio of the elements of the mesh; raise an `HMMError` if one is inverted."""
-    elements = np.concatenate(model.mesh.getElements(dim)[1])
+    kinds = model.mesh.getElements(dim)[1]
+    if not kinds:
+        raise HMMError("gmsh made no elements, as surface meshes intersect: change mesh_size, gap or seed")
+    elements = np.concatenate(kinds)
     worst = float(np.min(model.mesh.getElementQualities(elements, "minSJ")))
     if worst <= 0:
         raise HMMError(f"the mesh has inverted elements (scaled Jacobian {worst:.3g}): take a smaller mesh_size")
@@ -257,7 +260,7 @@ def check_quality(model: Any, dim: int) -> float:
 
 
 def draw_best(model: Any, draws: Sequence[Callable[[Any], float]]) -> int:
-    """Leave the mesh of the first drawing whose worst radius ratio is good enough, or warn about the last one.
+    """Leave the mesh of the first drawing whose worst radius ratio is good enough, or warn about the best one.
 
     Parameters
     ----------
@@ -271,26 +274,41 @@ def draw_best(model: Any, draws: Sequence[Callable[[Any], float]]) -> int:
     int
         Which drawing it is.
     """
-    ratio, failure = 0.0, None
+    best, ratio, failure = -1, -1.0, None
     for k, draw in enumerate(draws):
         if k:
-            name = model.getCurrent()
-            model.remove()
-            model.add(name)
+            _empty(model)
         try:
-            ratio, failure = draw(model), None
+            found = draw(model)
         except Exception as error:  # Gmsh raises nothing more special
             failure = error
-        if failure is None and ratio >= POOR:
+            continue
+        if found >= POOR:
             return k
-    if failure is not None:
+        best, ratio = (k, found) if found > ratio else (best, ratio)
+    if failure is not None and best < 0:
         raise failure
+    if len(draws) > 1:
+        _empty(model)
+        draws[best](model)
     warnings.warn(
         f"the worst element of the mesh has the radius ratio {ratio:.3g} < {POOR:g}: take a smaller mesh_size, a "
         "larger gap or another seed, and see hmm.cells.quality",
         stacklevel=2,
     )
-    return len(draws) - 1
+    return best
+
+
+def _empty(model: Any) -> None:
+    name = model.getCurrent()
+    model.remove()
+    model.add(name)
+
+
+def _middle_of_vertices(model: Any, dim: int, tag: int) -> NDArray[np.float64]:
+    """Mean of the vertices of a curve or surface."""
+    vertices = sorted({vertex for _, vertex in model.getBoundary([(dim, tag)], combined=False, recursive=True)})
+    return np.mean([model.getValue(0, vertex, []) for vertex in vertices], axis=0)
 
 
 def _partners(wanted: NDArray[np.float64], found: NDArray[np.float64], axis: int) -> NDArray[np.intp]:

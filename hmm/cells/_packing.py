@@ -64,7 +64,7 @@ def pack[B: Bodies](bodies: B, gap: float, rng: np.random.Generator, what: str, 
     )
 
 
-def placements(bodies: Bodies, count: int = 4, tries: int = 5) -> list[Array]:
+def placements(bodies: Bodies, count: int = 8, tries: int = 5) -> list[Array]:
     """Centres of periodic bodies, moved together so that no surface nearly touches a face or an edge of the unit cell.
 
     Faces that graze a body leave slivers. On each axis the candidates are the middles of the widest intervals without
