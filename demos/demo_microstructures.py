@@ -97,9 +97,7 @@ def draw(path: Path, gallery: list[tuple[str, hmm.Cell]], columns: int = 4) -> P
     for k, (name, cell) in enumerate(gallery):
         plotter.subplot(k // columns, k % columns)
         picture(pv, plotter, cell)
-        title = (
-            f"{name.split(',')[0]}  {cell.dim}D" if "," not in name else name.replace("random_fibres, ", "interface=  ")
-        )
+        title = name.replace(", coated", " with interface") + f", {cell.dim}D"
         text = plotter.add_text(title, position=(0.5, 0.02), viewport=True, font_size=13, color="#222222")
         text.prop.justification_horizontal = "center"
         plotter.enable_anti_aliasing("ssaa")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mpi4py import MPI
@@ -20,6 +21,9 @@ from hmm.errors import InputError
 
 THICKNESS = 0.1
 """Thickness over radius of the ellipsoid that keeps penny cracks apart."""
+
+TRIES = 4
+"""Packings of which the first with a sound mesh is taken."""
 
 
 def cracks(
@@ -82,8 +86,10 @@ def cracks(
     def draw(model: Any) -> None:
         rng = np.random.default_rng(seed)
         normals = random_directions(number, orientation, dim, rng)
-        slits = Slits(pack(_flat(normals, a, rng), free, rng, "cracks", inside=True), normals, a, mesh_size / size)
-        _gmsh.draw_best(model, [lambda m: slits.draw(m, phases)])
+        flat = _flat(normals, a, rng)
+        packings = [pack(flat, free, rng, "cracks", inside=True) for _ in range(TRIES)]
+        slits = [Slits(packing, normals, a, mesh_size / size) for packing in packings]
+        _gmsh.draw_best(model, [partial(slit.draw, phase=phases) for slit in slits])
 
     return _gmsh.build(draw, comm, np.eye(dim), size)
 

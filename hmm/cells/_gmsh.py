@@ -154,8 +154,8 @@ def set_periodic(model: Any, lattice: NDArray[np.float64]) -> None:
     """Make the mesh on each face of a cell the translated copy of the mesh on the opposite face.
 
     An entity lies on a face if its centre of mass does, as nothing reaches out of the cell; its partner is the entity
-    with the same vertices after the translation. Centres of mass, which the kernel integrates to a percent only if surfaces
-    are splines, decide between those.
+    with the same vertices after the translation. Centres of mass, which the kernel integrates only to a percent if
+    there are splines, decide between those.
 
     Parameters
     ----------
