@@ -281,6 +281,22 @@ def test_cubic_arrays_of_spheres_are_cubic(array):
     assert cubic_error(stiffness(cells.sphere(0.3, array=array, mesh_size=0.3), "matrix", "inclusion")) < 0.01
 
 
+def test_hexagonal_fibres_are_isotropic_across():
+    C = stiffness(cells.fibre(0.5, array="hexagonal", mesh_size=0.05), "matrix", "fibre")
+    # Mandel: C33 = 2 C1212, and isotropy in the plane means 2 C1212 = C1111 - C1122.
+    assert C[2, 2] == pytest.approx(C[0, 0] - C[0, 1], rel=2e-3)
+    assert C[0, 0] == pytest.approx(C[1, 1], rel=2e-3)
+
+
+def test_aligned_cracks_soften_across_only():
+    cell = cells.cracks(0.03, number=4, orientation="aligned", mesh_size=0.1)
+    C = strain_rve(cell, {"matrix": hmm.laws.Elastic(*SOFT)}, degree=2).solve(np.zeros(3)).tangent
+    S, whole = (np.linalg.inv(c) for c in (C, closed_forms.mandel(closed_forms.isotropic(*SOFT)[:2, :2, :2, :2])))
+    # Dilute parallel slits with the normal x: S11 grows by the factor 1 + 2 pi alpha (Kachanov 1992), S22 does not.
+    assert S[0, 0] / whole[0, 0] == pytest.approx(1 + 2 * pi * 0.03, rel=0.05)
+    assert S[1, 1] == pytest.approx(whole[1, 1], rel=1e-3)
+
+
 def test_voxels_of_a_minimal_surface_are_exactly_cubic():
     cell = cells.tpms(0.4, surface="schwarz_p", kind="solid", mesh_size=1 / 6)
     assert cubic_error(stiffness(cell, "matrix", "solid")) < 1e-6
