@@ -59,7 +59,7 @@ def session(name: str) -> Iterator[Any]:
         yield gmsh.model
 
 
-def distribute(draw: Callable[[Any], None], comm: MPI.Comm, dim: int) -> io.gmsh.MeshData:
+def distribute(draw: Callable[[Any], object], comm: MPI.Comm, dim: int) -> io.gmsh.MeshData:
     """The mesh that `draw` leaves in a Gmsh model on rank 0, distributed over `comm`; collective.
 
     Parameters
@@ -94,7 +94,9 @@ def gmsh_errors() -> Iterator[None]:
     except HMMError:
         raise
     except Exception as error:
-        raise HMMError(f"gmsh could not mesh the cell ({error}): change mesh_size or the geometry slightly") from error
+        raise HMMError(
+            f"gmsh could not mesh the cell ({error}): change mesh_size, seed or the geometry slightly"
+        ) from error
 
 
 def _import_gmsh() -> ModuleType:

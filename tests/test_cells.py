@@ -209,7 +209,7 @@ def test_an_error_while_meshing_reaches_every_rank() -> None:
 def test_unequal_faces_are_refused() -> None:
     def draw(model) -> None:
         cell = _gmsh.add_parallelogram(model, np.eye(2))
-        _gmsh.split(model, 2, cell, [model.occ.addDisk(0.0, 0.5, 0.0, 0.2, 0.2)])
+        _gmsh.split(model, 2, cell, [[model.occ.addDisk(0.0, 0.5, 0.0, 0.2, 0.2)]])
         _gmsh.set_periodic(model, np.eye(2))
 
     with pytest.raises(InputError, match="lattice vector 1 have 3 and 1 entities"):

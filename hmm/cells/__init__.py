@@ -1,7 +1,37 @@
-"""Generators of periodic unit cells: conforming meshes with named phases, each returned as an `hmm.cell.Cell`."""
+"""Generators of periodic unit cells: meshes with named phases, each returned as an `hmm.cell.Cell`."""
 
+from hmm.cells._arrays import extrude
+from hmm.cells._cracks import cracks
+from hmm.cells._honeycomb import honeycomb
 from hmm.cells._laminate import laminate
+from hmm.cells._level_sets import checkerboard, lattice, plain_weave, tpms
+from hmm.cells._orientations import orientation_tensor
+from hmm.cells._polycrystal import Polycrystal, laguerre, voronoi
+from hmm.cells._quality import Quality, quality
+from hmm.cells._random import random_ellipsoids, random_fibres, random_spheres, short_fibres
 from hmm.cells._round import fibre, sphere
 from hmm.cells._voxels import voxels
 
-__all__ = ["fibre", "laminate", "sphere", "voxels"]
+__all__ = [
+    "Polycrystal",
+    "Quality",
+    "checkerboard",
+    "cracks",
+    "extrude",
+    "fibre",
+    "honeycomb",
+    "laguerre",
+    "laminate",
+    "lattice",
+    "orientation_tensor",
+    "plain_weave",
+    "quality",
+    "random_ellipsoids",
+    "random_fibres",
+    "random_spheres",
+    "short_fibres",
+    "sphere",
+    "tpms",
+    "voronoi",
+    "voxels",
+]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
+
+import numpy as np
 
 from hmm.errors import InputError
 
@@ -33,12 +36,44 @@ def check_memory(n_cells: int, bytes_per_cell: float, remedy: str) -> None:
     `bytes_per_cell` is what mesh and solver take at their peak, as measured; the operating system is asked what is
     free. Where it does not say, nothing is checked.
     """
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        return
+    free = available_memory()
     if n_cells * bytes_per_cell > free:
         raise InputError(
             f"a mesh of {n_cells:,} elements needs about {n_cells * bytes_per_cell / 1e9:.3g} GB, and "
             f"{free / 1e9:.3g} GB of memory are free: {remedy}"
         )
+
+
+def available_memory() -> float:
+    """Bytes of memory that are free now; infinite where the operating system does not say."""
+    try:
+        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (ValueError, OSError):
+        return float("inf")
+
+
+BYTES_PER_ELEMENT = 4000.0
+"""Memory of an element in Gmsh, DOLFINx and an assembled matrix, roughly, with as much to spare for solving."""
+
+
+def check_elements(estimate: float, argument: str) -> None:
+    """Raise an `InputError` if about `estimate` elements do not fit; `argument` is what the user may make coarser."""
+    check_memory(int(estimate), BYTES_PER_ELEMENT, f"make {argument} coarser or the cell smaller")
+
+
+def check_seed(seed: int) -> None:
+    """Raise an `InputError` unless `seed` is a non-negative integer."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"seed = {seed!r} is not a seed of random numbers: give an integer from 0 on")
+
+
+def check_number(name: str, value: int, least: int = 1) -> None:
+    """Raise an `InputError` unless `value` is an integer not below `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"{name} = {value!r} is not a count: give an integer from {least} on")
+
+
+def check_choice(name: str, value: object, choices: Collection[object]) -> None:
+    """Raise an `InputError` unless `value` is one of `choices`."""
+    if value not in choices:
+        raise InputError(f"{name} = {value!r} is unknown: choose from {sorted(choices, key=str)}")

@@ -7,7 +7,11 @@ kernel are absolute lengths (1e-7), and `build` scales the mesh.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from math import sqrt
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from mpi4py import MPI
@@ -16,11 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.cell import Cell
+from hmm.cells._checks import check_elements
 from hmm.errors import HMMError, InputError
 from hmm.meshing import distribute
 
+POOR = 0.05
+"""Radius ratio (d * inradius / circumradius, 1 for a regular simplex) below which an element is worth a warning."""
 
-def build(draw: Callable[[Any], None], comm: MPI.Comm, lattice: NDArray[np.float64], size: float = 1.0) -> Cell:
+
+def build(draw: Callable[[Any], object], comm: MPI.Comm, lattice: NDArray[np.float64], size: float = 1.0) -> Cell:
     """The cell that `draw` meshes on rank 0, distributed over `comm`; collective.
 
     Parameters
@@ -60,33 +68,80 @@ def add_parallelogram(model: Any, lattice: NDArray[np.float64]) -> int:
     return next(tag for dim, tag in model.occ.extrude([(2, base)], *vectors[2]) if dim == 3)
 
 
-def split(
-    model: Any, dim: int, cell: int, inclusions: Sequence[int], void: bool = False
-) -> tuple[list[int], list[int]]:
-    """Cut a cell along the boundaries of inclusions, which may reach out of it, and drop what is outside.
+def wrap(model: Any, body: int, lattice: NDArray[np.float64], shifts: NDArray[np.float64]) -> list[int]:
+    """Cut a body that reaches out of the cell along the faces, and move each piece back into the cell.
+
+    Pieces from both sides of a face keep the same edges and vertices on it, translated: what a mesh generator needs
+    to make opposite faces match.
+
+    Parameters
+    ----------
+    model
+        The current Gmsh model, drawn with its OpenCASCADE kernel.
+    body
+        Tag; it is replaced by the pieces.
+    lattice
+        Shape (d, d), rows the lattice vectors; the cell starts at the origin.
+    shifts
+        Shape (n, d), the lattice coordinates of the cells the body may reach into.
+
+    Returns
+    -------
+    list of int
+        Tags of the pieces.
+    """
+    dim = len(lattice)
+    if not np.any(shifts):
+        return [body]
+    boxes = []
+    for shift in shifts @ lattice:
+        boxes.append((dim, add_parallelogram(model, lattice)))
+        model.occ.translate(boxes[-1:], *np.r_[shift, np.zeros(3 - dim)])
+    _, origin = model.occ.fragment([(dim, body)], boxes)
+    pieces = set(origin[0])
+    moved = []
+    for shift, parts in zip(shifts @ lattice, origin[1:], strict=True):
+        inside = sorted(pieces & set(parts))
+        if inside:
+            copies = model.occ.copy(inside)
+            model.occ.translate(copies, *np.r_[-shift, np.zeros(3 - dim)])
+            moved += [tag for _, tag in copies]
+    model.occ.remove(sorted(pieces.union(*origin[1:])), recursive=True)
+    return moved
+
+
+def split(model: Any, dim: int, cell: int, families: Sequence[Sequence[int]], void: bool = False) -> list[list[int]]:
+    """Cut a cell along the boundaries of bodies, which may reach out of it, and drop what is outside.
 
     Parameters
     ----------
     model
         The current Gmsh model, drawn with its OpenCASCADE kernel; it is synchronized here.
     dim
-        Dimension of the cell and the inclusions.
-    cell, inclusions
-        Their tags; they are replaced by the pieces.
+        Dimension of the cell and the bodies.
+    cell, families
+        Their tags, the bodies' by family; they are replaced by the pieces.
     void
-        Drop the pieces inside the inclusions too.
+        Drop the pieces inside the bodies of the last family too.
 
     Returns
     -------
-    matrix, inside
-        Tags of the pieces of the cell outside and inside the inclusions.
+    list of list of int
+        Tags of the pieces of the cell in no body, and in each family; a piece belongs to the last family it is in.
+        Without the last family if that is `void`.
     """
-    _, origin = model.occ.fragment([(dim, cell)], [(dim, tag) for tag in inclusions])
+    bodies = [(dim, tag) for family in families for tag in family]
+    _, origin = model.occ.fragment([(dim, cell)], bodies)
     pieces, covered = set(origin[0]), set().union(*origin[1:])
-    matrix, inside = sorted(pieces - covered), sorted(pieces & covered)
-    model.occ.remove(sorted(covered - pieces) + (inside if void else []), recursive=True)
+    groups, start = [pieces - covered], 1
+    for family in families:
+        group = pieces & set().union(*origin[start : start + len(family)])
+        groups = [*(earlier - group for earlier in groups), group]
+        start += len(family)
+    dropped = sorted(groups.pop()) if void else []
+    model.occ.remove(sorted(covered - pieces) + dropped, recursive=True)
     model.occ.synchronize()
-    return [tag for _, tag in matrix], [] if void else [tag for _, tag in inside]
+    return [sorted(tag for _, tag in group) for group in groups]
 
 
 def name_phases(model: Any, dim: int, phases: Mapping[str, Sequence[int]]) -> None:
@@ -99,7 +154,8 @@ def set_periodic(model: Any, lattice: NDArray[np.float64]) -> None:
     """Make the mesh on each face of a cell the translated copy of the mesh on the opposite face.
 
     An entity lies on a face if its centre of mass does, as nothing reaches out of the cell; its partner is the entity
-    whose centre of mass and bounding box are the same after the translation.
+    with the same vertices after the translation. Centres of mass, which the kernel integrates only to a percent if
+    there are splines, decide between those.
 
     Parameters
     ----------
@@ -117,26 +173,67 @@ def set_periodic(model: Any, lattice: NDArray[np.float64]) -> None:
     tags = [tag for _, tag in model.getEntities(dim - 1)]
     centres = np.array([model.occ.getCenterOfMass(dim - 1, tag) for tag in tags])
     fractional = np.linalg.solve(lattice.T, centres[:, :dim].T).T
-    keys = np.hstack([centres, [model.getBoundingBox(dim - 1, tag) for tag in tags]])
+    keys = np.c_[[_middle_of_vertices(model, dim - 1, tag) for tag in tags], 1e-2 * centres]
     for axis, vector in enumerate(lattice):
         shift = np.zeros(3)
         shift[:dim] = vector
         low, high = (np.flatnonzero(np.abs(fractional[:, axis] - side) < 1e-6) for side in (0, 1))
-        partners = _partners(keys[low] + np.tile(shift, 3), keys[high], axis)
+        partners = _partners(keys[low] + np.r_[shift, 1e-2 * shift], keys[high], axis)
         affine = np.eye(4)
         affine[:3, 3] = shift
         for master, image in zip(low, high[partners], strict=True):
             model.mesh.setPeriodic(dim - 1, [tags[image]], [tags[master]], affine.ravel().tolist())
 
 
-def generate(model: Any, dim: int, size: Callable[[NDArray[np.float64]], float], order: int = 1) -> None:
-    """Mesh the model with simplices of geometry degree `order` and of the edge length `size` at a point, shape (3,)."""
-    model.mesh.setSizeCallback(lambda d, tag, x, y, z, lc: size(np.array([x, y, z])))
-    try:
+def generate(
+    model: Any,
+    lattice: NDArray[np.float64],
+    edge_lengths: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    shortest: float,
+    order: int = 1,
+) -> None:
+    """Mesh the model with simplices whose edge length varies in space.
+
+    The lengths are tabulated on a grid, which Gmsh interpolates: calls into Python for each point cost minutes.
+
+    Parameters
+    ----------
+    model
+        The current Gmsh model, synchronized.
+    lattice
+        Shape (d, d), rows the lattice vectors; the cell starts at the origin.
+    edge_lengths
+        Wanted edge length at points of shape (p, d).
+    shortest
+        Edge length the grid should resolve.
+    order
+        Geometry degree.
+
+    Raises
+    ------
+    InputError
+        If the mesh would not fit into the memory that is free.
+    """
+    dim = len(lattice)
+    corners = np.array(list(product((0, 1), repeat=dim))) @ lattice
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    n = int(np.clip(np.ceil((high - low).max() / shortest), 24, {2: 400, 3: 72}[dim]))
+    points = np.stack(np.meshgrid(*np.linspace(low, high, n + 1).T, indexing="ij"), axis=-1).reshape(-1, dim)
+    sizes = np.concatenate([edge_lengths(part) for part in np.array_split(points, len(points) // 4096 + 1)])
+    simplex = {2: sqrt(3) / 4, 3: 1 / (6 * sqrt(2))}[dim]
+    check_elements(abs(float(np.linalg.det(lattice))) * float(np.mean(1 / (simplex * sizes**dim))), "mesh_size")
+    with NamedTemporaryFile(suffix=".bin") as file:
+        file.write(np.r_[low, np.zeros(3 - dim)].tobytes() + np.r_[(high - low) / n, np.ones(3 - dim)].tobytes())
+        file.write(np.array([n + 1] * dim + [1] * (3 - dim), dtype=np.intc).tobytes() + sizes.astype(float).tobytes())
+        file.flush()
+        field = model.mesh.field.add("Structured")
+        model.mesh.field.setString(field, "FileName", file.name)
+        model.mesh.field.setAsBackgroundMesh(field)
         model.mesh.generate(dim)
-        model.mesh.setOrder(order)
-    finally:
-        model.mesh.removeSizeCallback()
+        if dim == 3 and check_quality(model, dim) < POOR:
+            model.mesh.optimize("Netgen")
+    model.mesh.field.remove(field)
+    model.mesh.setOrder(order)
 
 
 def volume(model: Any, dim: int, entities: Sequence[int]) -> float:
@@ -150,12 +247,68 @@ def volume(model: Any, dim: int, entities: Sequence[int]) -> float:
     return total
 
 
-def check_quality(model: Any, dim: int) -> None:
-    """Raise an `HMMError` if an element of the mesh is inverted."""
-    elements = np.concatenate(model.mesh.getElements(dim)[1])
+def check_quality(model: Any, dim: int) -> float:
+    """The smallest radius ratio of the elements of the mesh; raise an `HMMError` if one is inverted."""
+    kinds = model.mesh.getElements(dim)[1]
+    if not kinds:
+        raise HMMError("gmsh made no elements, as surface meshes intersect: change mesh_size, gap or seed")
+    elements = np.concatenate(kinds)
     worst = float(np.min(model.mesh.getElementQualities(elements, "minSJ")))
     if worst <= 0:
         raise HMMError(f"the mesh has inverted elements (scaled Jacobian {worst:.3g}): take a smaller mesh_size")
+    return float(np.min(model.mesh.getElementQualities(elements, "gamma")))
+
+
+def draw_best(model: Any, draws: Sequence[Callable[[Any], float]]) -> int:
+    """Leave the mesh of the first drawing whose worst radius ratio is good enough, or warn about the best one.
+
+    Parameters
+    ----------
+    model
+        The current Gmsh model, which is emptied between drawings.
+    draws
+        Each draws and meshes the same cell in another way, and returns the worst radius ratio.
+
+    Returns
+    -------
+    int
+        Which drawing it is.
+    """
+    best, ratio, failure = -1, -1.0, None
+    for k, draw in enumerate(draws):
+        if k:
+            _empty(model)
+        try:
+            found = draw(model)
+        except Exception as error:  # Gmsh raises nothing more special
+            failure = error
+            continue
+        if found >= POOR:
+            return k
+        best, ratio = (k, found) if found > ratio else (best, ratio)
+    if failure is not None and best < 0:
+        raise failure
+    if len(draws) > 1:
+        _empty(model)
+        draws[best](model)
+    warnings.warn(
+        f"the worst element of the mesh has the radius ratio {ratio:.3g} < {POOR:g}: take a smaller mesh_size, a "
+        "larger gap or another seed, and see hmm.cells.quality",
+        stacklevel=2,
+    )
+    return best
+
+
+def _empty(model: Any) -> None:
+    name = model.getCurrent()
+    model.remove()
+    model.add(name)
+
+
+def _middle_of_vertices(model: Any, dim: int, tag: int) -> NDArray[np.float64]:
+    """Mean of the vertices of a curve or surface."""
+    vertices = sorted({vertex for _, vertex in model.getBoundary([(dim, tag)], combined=False, recursive=True)})
+    return np.mean([model.getValue(0, vertex, []) for vertex in vertices], axis=0)
 
 
 def _partners(wanted: NDArray[np.float64], found: NDArray[np.float64], axis: int) -> NDArray[np.intp]:
@@ -168,7 +321,7 @@ def _partners(wanted: NDArray[np.float64], found: NDArray[np.float64], axis: int
     distances = np.linalg.norm(wanted[:, None] - found[None], axis=2)
     partners = distances.argmin(axis=1)
     worst = distances.min(axis=1).max()
-    if worst > 1e-5 or len(set(partners)) < len(partners):
+    if worst > 1e-3 or len(set(partners)) < len(partners):
         raise InputError(
             f"a face across lattice vector {axis + 1} differs from the opposite one by {worst:.3g}: "
             "draw the same geometry on opposite faces"

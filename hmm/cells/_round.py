@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import product
 from math import pi, sqrt
-from typing import Any
 
 from mpi4py import MPI
 
@@ -15,11 +11,21 @@ from numpy.typing import NDArray
 
 from hmm.cell import Cell
 from hmm.cells import _gmsh
-from hmm.cells._checks import check_order, check_range, check_sizes
+from hmm.cells._bodies import Rods
+from hmm.cells._checks import check_choice, check_range, check_sizes
+from hmm.cells._inclusions import Inclusions
+from hmm.cells._packing import images
 from hmm.errors import InputError
 
 LATTICES = {"square": np.eye(2), "hexagonal": np.array([[1.0, 0.0], [0.5, sqrt(3) / 2]])}
 """Lattice of each fibre array, rows the lattice vectors, for the centre distance 1."""
+
+SPHERES = {
+    "sc": np.array([[0.5, 0.5, 0.5]]),
+    "bcc": np.array([[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]]),
+    "fcc": np.array([[0.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]]),
+}
+"""Centres of the spheres of each cubic array; faces of the cell cut spheres through their centres only."""
 
 CENTRED_UP_TO = 0.38
 """Largest radius, per centre distance, of a fibre drawn at the centre of the hexagonal cell.
@@ -38,6 +44,7 @@ def fibre(
     size: float = 1.0,
     phases: tuple[str, str] = ("matrix", "fibre"),
     void: bool = False,
+    interface: float = 0.0,
     order: int = 1,
     match_fraction: bool = True,
     comm: MPI.Comm = MPI.COMM_SELF,
@@ -61,6 +68,8 @@ def fibre(
         Names of the matrix and of the fibres.
     void
         Leave the fibres out: no mesh there. |Y| still counts them.
+    interface
+        Thickness of a layer around each, the phase ``"interface"``, in the unit of `size`; 0 for none.
     order
         Geometry degree of the triangles: 1 (straight) or 2 (curved, six nodes).
     match_fraction
@@ -81,39 +90,43 @@ def fibre(
     HMMError
         If Gmsh fails.
     """
-    if array not in LATTICES:
-        raise InputError(f"array = {array!r} is not a fibre array: choose from {sorted(LATTICES)}")
+    check_choice("array", array, LATTICES)
     check_sizes(mesh_size, size)
     lattice = LATTICES[array]
     unit_radius = _unit_radius(volume_fraction, radius, size, lattice, f"fibres in a {array} array")
     cornered = array == "hexagonal" and unit_radius > CENTRED_UP_TO
     centre = np.zeros(2) if cornered else lattice.sum(axis=0) / 2
-    drawing = RoundInclusions(
-        lattice, centre[None], np.array([unit_radius]), mesh_size / size, phases, void, order, match_fraction
-    )
-    return _gmsh.build(drawing.draw, comm, lattice, size)
+    bodies = Rods.balls(centre[None], np.array([unit_radius]))
+    layer = _unit_interface(interface, size, unit_radius, lattice, centre[None])
+    drawing = Inclusions(lattice, bodies, mesh_size / size, phases, void, layer, order, match_fraction)
+    return _gmsh.build(lambda model: _gmsh.draw_best(model, [drawing.draw]), comm, lattice, size)
 
 
 def sphere(
     volume_fraction: float | None = None,
     *,
     radius: float | None = None,
+    array: str = "sc",
     mesh_size: float = 0.1,
     size: float = 1.0,
     phases: tuple[str, str] = ("matrix", "inclusion"),
     void: bool = False,
+    interface: float = 0.0,
     order: int = 1,
     match_fraction: bool = True,
     comm: MPI.Comm = MPI.COMM_SELF,
 ) -> Cell:
-    """The cubic cell of a simple cubic array of spheres.
+    """The cubic cell of a simple, body-centred or face-centred cubic array of spheres.
 
     Parameters
     ----------
     volume_fraction
-        Fraction of the spheres (of the pores, if `void`), in (0, pi/6). Give either this or `radius`.
+        Fraction of the spheres (of the pores, if `void`), in (0, pi/6), (0, pi sqrt(3)/8) and (0, pi sqrt(2)/6) for
+        the three arrays. Give either this or `radius`.
     radius
-        Sphere radius in (0, size/2), in the unit of `size`.
+        Sphere radius, in the unit of `size`, in (0, size/2), (0, sqrt(3)/4 size) and (0, sqrt(2)/4 size).
+    array
+        ``"sc"`` (one sphere a cell), ``"bcc"`` (two) or ``"fcc"`` (four).
     mesh_size
         Largest edge length, in the unit of `size`; edges on and between spheres are shorter where it needs them.
     size
@@ -122,6 +135,8 @@ def sphere(
         Names of the matrix and of the spheres.
     void
         Leave the spheres out: no mesh there. |Y| still counts them.
+    interface
+        Thickness of a layer around each, the phase ``"interface"``, in the unit of `size`; 0 for none.
     order
         Geometry degree of the tetrahedra: 1 (straight) or 2 (curved, ten nodes).
     match_fraction
@@ -132,7 +147,7 @@ def sphere(
     Returns
     -------
     Cell
-        With origin 0 and the sphere at the centre.
+        With origin 0; the sphere of the simple cubic array at the centre, else one of them at the corner.
 
     Raises
     ------
@@ -141,122 +156,21 @@ def sphere(
     HMMError
         If Gmsh fails.
     """
+    check_choice("array", array, SPHERES)
     check_sizes(mesh_size, size)
-    lattice = np.eye(3)
-    unit_radius = _unit_radius(volume_fraction, radius, size, lattice, "spheres in a cubic array")
-    drawing = RoundInclusions(
-        lattice, np.full((1, 3), 0.5), np.array([unit_radius]), mesh_size / size, phases, void, order, match_fraction
+    centres = SPHERES[array]
+    radius = _unit_radius(volume_fraction, radius, size, np.eye(3), f"spheres in a {array} array", centres)
+    drawing = Inclusions(
+        np.eye(3),
+        Rods.balls(centres, np.full(len(centres), radius)),
+        mesh_size / size,
+        phases,
+        void,
+        _unit_interface(interface, size, radius, np.eye(3), centres),
+        order,
+        match_fraction,
     )
-    return _gmsh.build(drawing.draw, comm, lattice, size)
-
-
-@dataclass(frozen=True)
-class RoundInclusions:
-    """Discs or spheres repeated on a lattice, and how to mesh a cell of them.
-
-    Attributes
-    ----------
-    lattice
-        Shape (d, d), rows the lattice vectors; the cell starts at the origin and has edges of order one.
-    centres
-        Shape (n, d), one per inclusion, inside the cell or on its boundary; their images are found here.
-    radii
-        Shape (n,), in the unit of the lattice; inclusions must not touch each other or their images.
-    mesh_size
-        Largest edge length, in the unit of the lattice.
-    phases, void, order
-        As in `fibre`.
-    match_fraction
-        As in `fibre`; only where each face of the cell that cuts an inclusion goes through its centre, for the nodes
-        move away from that.
-
-    Raises
-    ------
-    InputError
-        If `phases` are not two names or `order` is neither 1 nor 2.
-    """
-
-    lattice: NDArray[np.float64]
-    centres: NDArray[np.float64]
-    radii: NDArray[np.float64]
-    mesh_size: float
-    phases: tuple[str, str] = ("matrix", "inclusion")
-    void: bool = False
-    order: int = 1
-    match_fraction: bool = True
-
-    def __post_init__(self) -> None:
-        check_order(self.order)
-        if len(set(self.phases)) != 2 or isinstance(self.phases, str):
-            raise InputError(
-                f"phases = {self.phases!r} are not two different names: give (matrix name, inclusion name)"
-            )
-
-    @cached_property
-    def images(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Centres, shape (n * 3^d, d), and radii of the inclusions of this cell and of its neighbours."""
-        shifts = np.array(list(product((-1, 0, 1), repeat=len(self.lattice)))) @ self.lattice
-        centres = (self.centres[:, None] + shifts).reshape(-1, len(self.lattice))
-        return centres, np.repeat(self.radii, len(shifts))
-
-    @cached_property
-    def half_gap(self) -> float:
-        """Half the smallest distance between two inclusions."""
-        centres, radii = self.images
-        gaps = np.linalg.norm(self.centres[:, None] - centres, axis=2) - self.radii[:, None] - radii
-        return float(gaps[gaps > -1.999 * self.radii[:, None]].min()) / 2
-
-    def draw(self, model: Any) -> None:
-        """Draw and mesh the cell in the current model."""
-        dim = len(self.lattice)
-        cell = _gmsh.add_parallelogram(model, self.lattice)
-        matrix, inside = _gmsh.split(model, dim, cell, self._bodies(model), self.void)
-        _gmsh.name_phases(model, dim, dict(zip(self.phases, [matrix] if self.void else [matrix, inside], strict=False)))
-        _gmsh.set_periodic(model, self.lattice)
-        _gmsh.generate(model, dim, self.edge_length, self.order)
-        if self.match_fraction:
-            self._match(model, matrix)
-        _gmsh.check_quality(model, dim)
-
-    def edge_length(self, x: NDArray[np.float64]) -> float:
-        """Wanted edge length at a point of shape (3,).
-
-        At most the distance between the two nearest inclusions, and half the radius on the surface of one, growing by
-        half the distance from it. An inclusion whose volume is matched grows by about (edge length)^2 / (8 radius),
-        which must stay below half of the half gap.
-        """
-        centres, radii = self.images
-        distances = np.sqrt(((centres - x[: len(self.lattice)]) ** 2).sum(axis=1)) - radii
-        nearest, second = np.argpartition(distances, 1)[:2]
-        radius = radii[nearest]
-        on_surface = min(radius / 2, 2 * sqrt(radius * self.half_gap) if self.match_fraction else radius)
-        between = max(distances[nearest], 0.0) + distances[second]
-        return float(min(self.mesh_size, between, on_surface + abs(distances[nearest]) / 2))
-
-    def _bodies(self, model: Any) -> list[int]:
-        """Tags of the discs or spheres that reach into the cell."""
-        centres, radii = self.images
-        heights = 1 / np.linalg.norm(np.linalg.inv(self.lattice), axis=0)
-        fractional = centres @ np.linalg.inv(self.lattice)
-        reach = radii[:, None] / heights
-        touching = np.all((fractional > -reach) & (fractional < 1 + reach), axis=1)
-        bodies = zip(centres[touching], radii[touching], strict=True)
-        if len(self.lattice) == 2:
-            return [model.occ.addDisk(*centre, 0.0, radius, radius) for centre, radius in bodies]
-        return [model.occ.addSphere(*centre, radius) for centre, radius in bodies]
-
-    def _match(self, model: Any, matrix: list[int]) -> None:
-        """Scale the nodes of each inclusion about its centre so that the meshed volume is the true one."""
-        dim = len(self.lattice)
-        wanted = _ball(dim) * float((self.radii**dim).sum())
-        meshed = abs(np.linalg.det(self.lattice)) - _gmsh.volume(model, dim, matrix)
-        tags, coordinates, _ = model.mesh.getNodes()
-        x = coordinates.reshape(-1, 3)[:, :dim]
-        for centre, radius in zip(*self.images, strict=True):
-            inside = np.linalg.norm(x - centre, axis=1) <= radius * (1 + 1e-6)
-            x[inside] = centre + (wanted / meshed) ** (1 / dim) * (x[inside] - centre)
-        for tag, point in zip(tags, coordinates.reshape(-1, 3), strict=True):
-            model.mesh.setNode(tag, point, [])
+    return _gmsh.build(lambda model: _gmsh.draw_best(model, [drawing.draw]), comm, drawing.lattice, size)
 
 
 def _ball(dim: int) -> float:
@@ -265,16 +179,44 @@ def _ball(dim: int) -> float:
 
 
 def _unit_radius(
-    volume_fraction: float | None, radius: float | None, size: float, lattice: NDArray[np.float64], what: str
+    volume_fraction: float | None,
+    radius: float | None,
+    size: float,
+    lattice: NDArray[np.float64],
+    what: str,
+    centres: NDArray[np.float64] | None = None,
 ) -> float:
-    """Radius per centre distance of one inclusion per lattice cell, from its fraction or its radius."""
-    dim, cell = len(lattice), abs(float(np.linalg.det(lattice)))
+    """Radius per `size` of equal inclusions, from their fraction or their radius."""
+    dim, cell, n = len(lattice), abs(float(np.linalg.det(lattice))), 1 if centres is None else len(centres)
+    limit = _touching(lattice, np.zeros((1, dim)) if centres is None else centres)
     if radius is not None and volume_fraction is None:
-        check_range("radius", radius, 0.0, size / 2, f"{what} touch at size/2, give a smaller positive radius")
+        remedy = f"{what} touch at {2 * limit:.4g} size/2, give a smaller positive radius"
+        check_range("radius", radius, 0.0, limit * size, remedy)
         return radius / size
     if volume_fraction is None or radius is not None:
         raise InputError(f"volume_fraction = {volume_fraction} and radius = {radius}: give exactly one for {what}")
-    limit = _ball(dim) * 0.5**dim / cell
-    name = {2: "pi/4" if cell == 1 else "pi/(2 sqrt 3)", 3: "pi/6"}[dim]
-    check_range("volume_fraction", volume_fraction, 0.0, limit, f"{what} touch at {name}, give a smaller positive one")
-    return float((volume_fraction * cell / _ball(dim)) ** (1 / dim))
+    name = {(2, 1.0): "pi/4", (3, 1.0): "pi/6", (3, 2.0): "pi sqrt(3)/8", (3, 4.0): "pi sqrt(2)/6"}.get(
+        (dim, round(n / cell, 2)), "pi/(2 sqrt 3)"
+    )
+    densest = n * _ball(dim) * limit**dim / cell
+    check_range(
+        "volume_fraction", volume_fraction, 0.0, densest, f"{what} touch at {name}, give a smaller positive one"
+    )
+    return float((volume_fraction * cell / n / _ball(dim)) ** (1 / dim))
+
+
+def _touching(lattice: NDArray[np.float64], centres: NDArray[np.float64]) -> float:
+    """Radius at which equal inclusions touch."""
+    copies = images(Rods.balls(centres, np.zeros(len(centres))), lattice).centres
+    distances = np.linalg.norm(copies - centres[:1], axis=1)
+    return float(distances[distances > 1e-9].min()) / 2
+
+
+def _unit_interface(
+    interface: float, size: float, radius: float, lattice: NDArray[np.float64], centres: NDArray[np.float64]
+) -> float:
+    """Thickness of the interface per `size`, after checking that the layers do not touch."""
+    free = _touching(lattice, centres) - radius
+    if interface:
+        check_range("interface", interface, 0.0, free * size, "the layers touch, give 0 or a smaller thickness")
+    return interface / size

@@ -1,0 +1,173 @@
+"""A periodic cell of a matrix and inclusions of any kind of body, conforming, with Gmsh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from hmm.cells import _gmsh
+from hmm.cells._bodies import Array, Bodies
+from hmm.cells._checks import check_order
+from hmm.cells._packing import images, neighbours
+from hmm.errors import InputError
+
+INTERFACE = "interface"
+"""Name of the phase between matrix and inclusions."""
+
+
+@dataclass(frozen=True)
+class Inclusions:
+    """Bodies repeated on a lattice, and how to mesh a cell of them.
+
+    Attributes
+    ----------
+    lattice
+        Shape (d, d), rows the lattice vectors; the cell starts at the origin and has edges of order one.
+    bodies
+        The inclusions with centres in the cell or on its boundary; their images are found here. They must not touch
+        each other or their images.
+    mesh_size
+        Largest edge length, in the unit of the lattice.
+    phases
+        Names of the matrix and of the inclusions.
+    void
+        Leave the inclusions out.
+    interface
+        Thickness of a layer around the inclusions, the phase ``"interface"``; 0 for none.
+    order
+        Geometry degree.
+    match_fraction
+        Scale each inclusion so that its volume is the wanted one; only for discs and spheres where each face of the
+        cell that cuts one goes through its centre, for the nodes move away from that.
+
+    Raises
+    ------
+    InputError
+        If `phases` are not two names, `order` is neither 1 nor 2 or the interface layers touch each other.
+    """
+
+    lattice: Array
+    bodies: Bodies
+    mesh_size: float
+    phases: tuple[str, str] = ("matrix", "inclusion")
+    void: bool = False
+    interface: float = 0.0
+    order: int = 1
+    match_fraction: bool = False
+
+    def __post_init__(self) -> None:
+        check_order(self.order)
+        if isinstance(self.phases, str) or len(set(self.phases) | {INTERFACE}) != 3 or len(self.phases) != 2:
+            raise InputError(
+                f"phases = {self.phases!r} are not two different names other than {INTERFACE!r}: "
+                "give (matrix name, inclusion name)"
+            )
+
+    @cached_property
+    def half_gap(self) -> float:
+        """Half the smallest distance between the bounding spheres of two bodies or their layers."""
+        copies, centres = images(self.bodies, self.lattice), self.bodies.centres
+        apart = np.linalg.norm(centres[:, None] - copies.centres, axis=2)
+        gaps = apart - self.bodies.reach[:, None] - copies.reach
+        return float(gaps[apart > 1e-9].min()) / 2 - self.interface
+
+    def draw(self, model: Any) -> float:
+        """Draw and mesh the cell in the current model; the worst radius ratio of the mesh."""
+        dim = len(self.lattice)
+        pieces = self.divide(model)
+        names = [self.phases[0], *([INTERFACE] if self.interface else []), *([] if self.void else [self.phases[1]])]
+        _gmsh.name_phases(model, dim, dict(zip(names, pieces, strict=True)))
+        _gmsh.set_periodic(model, self.lattice)
+        shortest = min(self.mesh_size, float(self._on_surface.min()), max(2 * self.half_gap, self._shortest))
+        _gmsh.generate(model, self.lattice, self.edge_lengths, shortest, self.order)
+        if self.match_fraction:
+            self._match(model, pieces)
+        return _gmsh.check_quality(model, dim)
+
+    def divide(self, model: Any) -> list[list[int]]:
+        """Draw the pieces of the cell: matrix, interface if there is one, inclusions unless void."""
+        layers = [self.bodies.grown(self.interface), self.bodies] if self.interface else [self.bodies]
+        families = [
+            [piece for k in range(len(body.centres)) for piece in self._wrapped(model, body, k)] for body in layers
+        ]
+        cell = _gmsh.add_parallelogram(model, self.lattice)
+        return _gmsh.split(model, len(self.lattice), cell, families, self.void)
+
+    def _wrapped(self, model: Any, bodies: Bodies, k: int) -> list[int]:
+        """Pieces of body k in the cell."""
+        inverse = np.linalg.inv(self.lattice)
+        shifts = neighbours(len(self.lattice))
+        s = bodies.centres[k] @ inverse - shifts
+        reach = bodies.reach[k] * np.linalg.norm(inverse, axis=0) * (1 + 1e-9)
+        return _gmsh.wrap(
+            model, bodies.draw(model, k), self.lattice, shifts[np.all((s > -reach) & (s < 1 + reach), axis=1)]
+        )
+
+    def edge_lengths(self, points: Array) -> Array:
+        """Wanted edge lengths at points of shape (p, d).
+
+        At most the distance between the two nearest inclusions, and about half the radius on the surface of one (less
+        with a thin interface), growing by half the distance from it. An inclusion whose volume is matched grows by
+        about (edge length)^2 / (8 radius), which must stay below half of the half gap.
+        """
+        bodies = self._copies
+        distances = bodies.distances(points)
+        rows = np.arange(len(points))
+        nearest, second = np.argpartition(distances, 1, axis=1)[:, :2].T
+        on_surface = self._on_surface[nearest]
+        between = np.maximum(distances[rows, nearest], 0.0) + distances[rows, second] - 2 * self.interface
+        away = np.abs(distances[rows, nearest])
+        if self.interface:
+            away = np.minimum(away, np.abs(distances[rows, nearest] - self.interface))
+        return np.minimum(np.minimum(self.mesh_size, np.maximum(between, 0.0)), on_surface + away / 2).clip(
+            min=self._shortest
+        )
+
+    @cached_property
+    def _copies(self) -> Bodies:
+        """The bodies and those images whose surfaces may be near to the cell."""
+        copies = images(self.bodies, self.lattice)
+        inverse = np.linalg.inv(self.lattice)
+        reach = (copies.reach[:, None] + max(self.mesh_size, self.half_gap) + self.interface) * np.linalg.norm(
+            inverse, axis=0
+        )
+        s = copies.centres @ inverse
+        near = np.all((s > -reach) & (s < 1 + reach), axis=1)
+        return copies.select(np.flatnonzero(near)) if near.sum() > 1 else copies
+
+    @cached_property
+    def _shortest(self) -> float:
+        """Where two surfaces nearly meet no edge is shorter than a twentieth of what resolves the smallest body."""
+        return 0.05 * float(self.bodies.fineness.min())
+
+    @cached_property
+    def _on_surface(self) -> Array:
+        fine = self._copies.fineness
+        if self.match_fraction:
+            fine = np.minimum(fine, 2 * np.sqrt(self._copies.reach * self.half_gap))
+        return np.minimum(fine, 4 * self.interface) if self.interface else fine
+
+    def _match(self, model: Any, pieces: list[list[int]]) -> None:
+        """Move the nodes of each ball along its radii so that the meshed volumes, with and without layer, are true."""
+        dim, n = len(self.lattice), len(pieces)
+        cell = abs(float(np.linalg.det(self.lattice)))
+        matrix = _gmsh.volume(model, dim, pieces[0])
+        layer = _gmsh.volume(model, dim, pieces[1]) if self.interface and n > 1 else 0.0
+        outer = self._ratio(self.bodies.grown(self.interface), cell - matrix)
+        inner = self._ratio(self.bodies, cell - matrix - layer) if self.interface else outer
+        tags, coordinates, _ = model.mesh.getNodes()
+        x = coordinates.reshape(-1, 3)[:, :dim]
+        for centre, radius in zip(self._copies.centres, self._copies.reach, strict=True):
+            distance = np.linalg.norm(x - centre, axis=1)
+            inside = distance <= (radius + self.interface) * (1 + 1e-6)
+            depth = (distance[inside] - radius) / self.interface if self.interface else np.zeros(inside.sum())
+            scale = inner + (outer - inner) * np.clip(depth, 0, 1)
+            x[inside] = centre + scale[:, None] * (x[inside] - centre)
+        for tag, point in zip(tags, coordinates.reshape(-1, 3), strict=True):
+            model.mesh.setNode(tag, point, [])
+
+    def _ratio(self, bodies: Bodies, meshed: float) -> float:
+        return float((bodies.volumes.sum() / meshed) ** (1 / len(self.lattice)))

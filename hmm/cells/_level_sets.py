@@ -1,0 +1,308 @@
+"""Voxel cells of level sets: minimal surfaces, strut lattices, weaves, checkerboards.
+
+The surface of such a cell is a staircase, but its volume fraction is met to one voxel: the threshold of the level set
+is a quantile of its values at the centres of the voxels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from math import ceil, pi
+
+from mpi4py import MPI
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmm.cell import Cell
+from hmm.cells._arrays import Arrays, cell_from_arrays
+from hmm.cells._checks import check_choice, check_elements, check_number, check_range, check_sizes
+from hmm.cells._voxels import voxels
+from hmm.errors import InputError
+
+type Field = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+SURFACES: dict[str, Field] = {
+    "gyroid": lambda x: (np.sin(x) * np.cos(np.roll(x, -1, axis=0))).sum(axis=0),
+    "schwarz_p": lambda x: np.cos(x).sum(axis=0),
+    "diamond": lambda x: (
+        np.sin(x).prod(axis=0) + sum(np.sin(x[i]) * np.cos(x[(i + 1) % 3]) * np.cos(x[(i + 2) % 3]) for i in range(3))
+    ),
+}
+"""Approximations of minimal surfaces, f(x) = 0 with the period 2 pi (von Schnering and Nesper, Z. Phys. B 83, 1991)."""
+
+STRUTS: dict[str, list[tuple[tuple[float, ...], tuple[float, ...]]]] = {
+    "cubic": [((0.5, 0.5, 0.5), tuple(0.5 + end)) for end in np.eye(3)],
+    "bcc": [((0.5, 0.5, 0.5), corner) for corner in product((0.0, 1.0), repeat=3)],
+    "octet": [
+        (tuple(a), tuple(b))
+        for a, b in product(np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]), repeat=2)
+        for b in b + np.array(list(product((-1.0, 0.0, 1.0), repeat=3)))
+        if abs(np.linalg.norm(a - b) - 0.5**0.5) < 1e-9 and tuple(a) < tuple(b)
+    ],
+}
+"""Axes of the struts of each lattice in the unit cell; their images make the whole."""
+
+
+def tpms(
+    volume_fraction: float,
+    *,
+    surface: str = "gyroid",
+    kind: str = "sheet",
+    mesh_size: float = 1 / 32,
+    size: float = 1.0,
+    phases: tuple[str, str] = ("matrix", "solid"),
+    void: bool = False,
+    comm: MPI.Comm = MPI.COMM_SELF,
+) -> Cell:
+    """A triply periodic minimal surface as a voxel cell: a sheet around it, or one of the two sides.
+
+    Parameters
+    ----------
+    volume_fraction
+        Fraction of the sheet or of the solid side, met up to voxels of equal value.
+    surface
+        ``"gyroid"``, ``"schwarz_p"`` or ``"diamond"``, one period.
+    kind
+        ``"sheet"`` (small absolute value of f) or ``"solid"`` (f small).
+    mesh_size
+        Largest edge length of a voxel, in the unit of `size`.
+    size
+        Edge length of the cell.
+    phases
+        Names of the rest and of the solid.
+    void
+        Mesh the solid only. Opposite faces must then be equal voxel by voxel, which those of Schwarz P are.
+    comm
+        Communicator of the cell's mesh.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range, or `void` is asked for a structure whose opposite faces differ.
+    """
+    check_choice("surface", surface, SURFACES)
+    check_choice("kind", kind, ("sheet", "solid"))
+    x = _centres(mesh_size, 3, size)
+    f = SURFACES[surface](2 * pi * x)
+    return _cell(np.abs(f) if kind == "sheet" else f, volume_fraction, size, phases, void, comm)
+
+
+def lattice(
+    volume_fraction: float,
+    *,
+    struts: str = "octet",
+    mesh_size: float = 1 / 32,
+    size: float = 1.0,
+    phases: tuple[str, str] = ("matrix", "strut"),
+    void: bool = False,
+    comm: MPI.Comm = MPI.COMM_SELF,
+) -> Cell:
+    """A lattice of round struts as a voxel cell.
+
+    Parameters
+    ----------
+    volume_fraction
+        Fraction of the struts, which sets their radius; met up to voxels of equal distance.
+    struts
+        ``"cubic"``, ``"bcc"`` (half diagonals of the cube) or ``"octet"`` (neighbours of the face-centred lattice).
+    mesh_size, size, phases, void, comm
+        As in `tpms`.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
+    """
+    check_choice("struts", struts, STRUTS)
+    centres = _centres(mesh_size, 3, size)
+    x = centres.reshape(3, -1)
+    distance = np.full(x.shape[1], np.inf)
+    for a, b in STRUTS[struts]:
+        for shift in product((-1.0, 0.0, 1.0), repeat=3):
+            distance = np.minimum(distance, _from_segment(x, np.add(a, shift), np.add(b, shift)))
+    field = np.round(distance.reshape(centres.shape[1:]), 12)
+    return _cell(field, volume_fraction, size, phases, void, comm)
+
+
+def plain_weave(
+    volume_fraction: float = 0.5,
+    *,
+    width: float = 0.8,
+    height: float = 0.25,
+    mesh_size: float = 1 / 48,
+    size: float = 1.0,
+    phases: tuple[str, str, str] = ("matrix", "warp", "weft"),
+    comm: MPI.Comm = MPI.COMM_SELF,
+) -> Cell:
+    """A plain weave of two warp yarns along x and two weft yarns along y, as a voxel cell of one ply.
+
+    The axes of the yarns are cosines, their sections ellipses; where two would overlap, the nearer one wins. The size
+    of the ellipses is what meets the volume fraction. The cell is one ply, periodic through the thickness too.
+
+    Parameters
+    ----------
+    volume_fraction
+        Fraction of all yarns together, met up to voxels of equal value.
+    width
+        Width of a yarn over the distance of yarns at the nominal section, which sets the shape of the ellipses.
+    height
+        Thickness of the cell over `size`.
+    mesh_size
+        Largest edge length of a voxel along x and y, in the unit of `size`; voxels are about cubes.
+    size
+        Edge length of the cell along x and y: two distances of yarns.
+    phases
+        Names of the matrix, the warp and the weft.
+    comm
+        Communicator of the cell's mesh.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
+    """
+    if len(set(phases)) != 3 or isinstance(phases, str):
+        raise InputError(f"phases = {phases!r} are not three different names: give (matrix, warp, weft)")
+    check_range("width", width, 0.0, 1.0, "give the width of a yarn over the distance of yarns", closed=True)
+    check_range("height", height, 0.0, 1.0, "give the thickness of the cell over size")
+    check_sizes(mesh_size, size)
+    across = ceil(size / mesh_size - 1e-9)
+    n = max(2, round(height * across))
+    check_elements(float(across) ** 2 * n, "mesh_size")
+    x = y = (np.arange(across) + 0.5) / across
+    z = ((np.arange(n) + 0.5) / n - 0.5) * height
+    warp = _yarns(x[:, None, None], y[None, :, None], z, width, height, 1.0)
+    weft = _yarns(y[None, :, None], x[:, None, None], z, width, height, -1.0)
+    inside = _below(np.minimum(warp, weft), volume_fraction)
+    labels = np.where(inside, np.where(warp <= weft, 1, 2), 0)
+    spacing = (size / across, size / across, size * height / n)
+    return voxels(labels, dict(zip(phases, range(3), strict=True)), spacing=spacing, comm=comm)
+
+
+def checkerboard(
+    blocks: int = 2,
+    *,
+    dim: int = 2,
+    mesh_size: float = 1 / 16,
+    size: float = 1.0,
+    phases: tuple[str, str] = ("white", "black"),
+    comm: MPI.Comm = MPI.COMM_SELF,
+) -> Cell:
+    """A board of squares (cubes) of two phases in turn; voxels fit it exactly.
+
+    Parameters
+    ----------
+    blocks
+        Blocks along each edge of the cell; an even number, or the board would not repeat.
+    dim
+        2 or 3.
+    mesh_size
+        Largest edge length of a voxel, in the unit of `size`.
+    size
+        Edge length of the cell.
+    phases
+        Names of the block at the origin and of its neighbours.
+    comm
+        Communicator of the cell's mesh.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range.
+    """
+    check_choice("dim", dim, (2, 3))
+    check_number("blocks", blocks, 2)
+    check_sizes(mesh_size, size)
+    _check_names(phases)
+    if blocks % 2:
+        raise InputError(f"blocks = {blocks} is odd, and the board would not repeat: give an even number")
+    voxels_per_block = ceil(size / blocks / mesh_size - 1e-9)
+    n = blocks * voxels_per_block
+    check_elements(float(n) ** dim, "mesh_size")
+    labels = (np.indices((n,) * dim) // voxels_per_block).sum(axis=0) % 2
+    return voxels(labels, dict(zip(phases, range(2), strict=True)), spacing=size / n, comm=comm)
+
+
+def _centres(mesh_size: float, dim: int, size: float) -> NDArray[np.float64]:
+    """Centres of the voxels of the unit cell, shape (d, n, ..., n), after checking the arguments."""
+    check_sizes(mesh_size, size)
+    n = ceil(size / mesh_size - 1e-9)
+    check_elements(float(n) ** dim, "mesh_size")
+    return (np.indices((n,) * dim) + 0.5) / n
+
+
+def _below(field: NDArray[np.float64], volume_fraction: float) -> NDArray[np.bool_]:
+    """Where a field is below the threshold that comes nearest to the fraction; equal values stay together."""
+    check_range("volume_fraction", volume_fraction, 0.0, 1.0, "give the fraction of the solid")
+    values, counts = np.unique(np.round(field, 10), return_counts=True)
+    fractions = np.cumsum(counts) / field.size
+    inside = np.asarray(np.round(field, 10) <= values[np.abs(fractions - volume_fraction).argmin()])
+    if inside.all() or abs(inside.mean() - volume_fraction) > 0.5 * min(volume_fraction, 1 - volume_fraction):
+        raise InputError(
+            f"volume_fraction = {volume_fraction:g} cannot be met, the nearest is {inside.mean():.3g}: "
+            "take a smaller mesh_size"
+        )
+    return inside
+
+
+def _cell(
+    field: NDArray[np.float64],
+    volume_fraction: float,
+    size: float,
+    phases: tuple[str, str],
+    void: bool,
+    comm: MPI.Comm,
+) -> Cell:
+    """The cell whose second phase is where the field is small."""
+    _check_names(phases)
+    solid = _below(field, volume_fraction)
+    if not void:
+        return voxels(solid, {phases[0]: 0, phases[1]: 1}, spacing=size / len(field), comm=comm)
+    for axis in range(solid.ndim):
+        if not np.array_equal(np.take(solid, 0, axis), np.take(solid, -1, axis)):
+            raise InputError(
+                f"void = True, but the faces across axis {axis} differ, so that a mesh of the solid alone would not be "
+                "periodic: leave it out and give the matrix a very soft law"
+            )
+    arrays = _hexahedra(solid, size) if comm.rank == 0 else None
+    return cell_from_arrays(arrays, {phases[1]: 1}, size * np.eye(3), comm)
+
+
+def _hexahedra(solid: NDArray[np.bool_], size: float) -> Arrays:
+    """The voxels that are solid, without nodes that belong to none."""
+    n = solid.shape[0]
+    corners = np.array(list(product((0, 1), repeat=3)))[:, ::-1]  # DOLFINx: the first axis runs fastest
+    index = np.argwhere(solid)[:, None] + corners
+    used, cells = np.unique(np.ravel_multi_index(tuple(index.reshape(-1, 3).T), (n + 1,) * 3), return_inverse=True)
+    points = size / n * np.stack(np.unravel_index(used, (n + 1,) * 3), axis=1)
+    return Arrays("hexahedron", points, cells.reshape(-1, 8), np.ones(len(index), dtype=np.int32))
+
+
+def _check_names(phases: tuple[str, str]) -> None:
+    if isinstance(phases, str) or len(phases) != 2 or len(set(phases)) != 2:
+        raise InputError(f"phases = {phases!r} are not two different names: give two names")
+
+
+def _from_segment(x: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distances of points, shape (3, p), from the segment between two points."""
+    along = np.clip((b - a) @ (x - a[:, None]) / ((b - a) @ (b - a)), 0, 1)
+    return np.asarray(np.linalg.norm(x - a[:, None] - np.outer(b - a, along), axis=0))
+
+
+def _yarns(
+    along: NDArray[np.float64],
+    across: NDArray[np.float64],
+    z: NDArray[np.float64],
+    width: float,
+    height: float,
+    sign: float,
+) -> NDArray[np.float64]:
+    """Distance from the nearest of two yarns, 1 on the nominal ellipse, whose height is half that of the cell."""
+    found = []
+    for k in (0, 1):
+        middle = sign * (-1) ** k * 0.25 * height * np.cos(2 * pi * (along - 0.25))
+        aside = (across - (0.25 + 0.5 * k) + 0.5) % 1.0 - 0.5
+        found.append(np.sqrt((aside / (0.25 * width)) ** 2 + ((z - middle) / (0.25 * height)) ** 2))
+    return np.minimum(*found)

@@ -1,0 +1,61 @@
+"""How well shaped the elements of a cell are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mpi4py import MPI
+
+import numpy as np
+
+from hmm.cell import Cell
+from hmm.forms import owned_cells
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Shape of the elements of a mesh, 1 for a regular simplex or a cube and 0 for a flat one.
+
+    Attributes
+    ----------
+    minimum, mean
+        Of triangles and tetrahedra the radius ratio d * inradius / circumradius; of quadrilaterals and hexahedra the
+        shortest over the longest edge.
+    n_elements
+        Elements of the whole mesh.
+    """
+
+    minimum: float
+    mean: float
+    n_elements: int
+
+
+def quality(cell: Cell) -> Quality:
+    """The shapes of a cell's elements, their edges taken as straight; collective on the communicator of the cell."""
+    d = cell.dim
+    nodes = np.asarray(cell.mesh.geometry.dofmaps[0])[owned_cells(cell.mesh)]
+    simplex = cell.mesh.topology.cell_name() in ("triangle", "tetrahedron")
+    corners = cell.mesh.geometry.x[nodes][:, : d + 1 if simplex else 2**d, :d]
+    ratios = _radius_ratios(corners) if simplex else _edge_ratios(corners)
+    count = cell.comm.allreduce(len(ratios))
+    total = cell.comm.allreduce(float(ratios.sum()))
+    return Quality(cell.comm.allreduce(float(ratios.min(initial=np.inf)), MPI.MIN), total / count, count)
+
+
+def _radius_ratios(corners: np.ndarray) -> np.ndarray:
+    d = corners.shape[2]
+    edges = corners[:, 1:] - corners[:, :1]
+    # The circumcentre c, from the first vertex, solves 2 edge . c = |edge|^2 for the d edges at that vertex.
+    centre = np.linalg.solve(2 * edges, (edges**2).sum(axis=2)[..., None])[..., 0]
+    # The inradius is 1 / (sum of the gradients of the barycentric coordinates).
+    gradients = np.linalg.inv(edges)
+    norms = np.linalg.norm(gradients, axis=1).sum(axis=1) + np.linalg.norm(gradients.sum(axis=2), axis=1)
+    return np.asarray(d / norms / np.linalg.norm(centre, axis=1))
+
+
+def _edge_ratios(corners: np.ndarray) -> np.ndarray:
+    """Corner k of a quadrilateral or hexahedron has the bits of k as coordinates."""
+    d = corners.shape[2]
+    pairs = [(k, k | 1 << axis) for axis in range(d) for k in range(2**d) if not k >> axis & 1]
+    lengths = np.stack([np.linalg.norm(corners[:, a] - corners[:, b], axis=1) for a, b in pairs])
+    return np.asarray(lengths.min(axis=0) / lengths.max(axis=0))

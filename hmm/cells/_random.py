@@ -1,0 +1,306 @@
+"""Random microstructures of fibres, spheres, ellipsoids and short fibres."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import log, pi, sqrt
+
+from mpi4py import MPI
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from hmm.cell import Cell
+from hmm.cells import _gmsh
+from hmm.cells._arrays import extrude
+from hmm.cells._bodies import Bodies, Ellipsoids, Rods
+from hmm.cells._checks import check_choice, check_number, check_order, check_range, check_seed, check_sizes
+from hmm.cells._inclusions import Inclusions
+from hmm.cells._orientations import frames, random_directions
+from hmm.cells._packing import pack, placements
+from hmm.errors import InputError, collectively
+
+type Orientation = str | Sequence[Sequence[float]] | NDArray[np.float64]
+
+
+def random_fibres(
+    volume_fraction: float | None = None,
+    *,
+    number: int = 20,
+    radii: float | Sequence[float] | None = None,
+    spread: float = 0.0,
+    gap: float | None = None,
+    thickness: float | None = None,
+    mesh_size: float = 0.05,
+    size: float = 1.0,
+    seed: int = 0,
+    phases: tuple[str, str] = ("matrix", "fibre"),
+    void: bool = False,
+    interface: float = 0.0,
+    order: int = 1,
+    comm: MPI.Comm = MPI.COMM_SELF,
+) -> Cell:
+    """A square of round fibres at random places, in the plane across them or extruded along them.
+
+    Parameters
+    ----------
+    volume_fraction
+        Fraction of the fibres (of the holes, if `void`), as drawn; the mesh has chords instead of circles. Beyond 0.8
+        discs of one size crystallize, and no random packing exists.
+    number
+        Fibres in the cell.
+    radii
+        Instead of `volume_fraction`: the radius of all fibres, or one of each, which then sets `number`, in the unit of
+        `size`.
+    spread
+        Standard deviation of the radii over their mean. The radii are quantiles of a lognormal distribution.
+    gap
+        Least distance between fibres (between their interface layers), in the unit of `size`; by default 0.05 of the
+        mean radius. The smaller the gap, the finer the mesh there.
+    thickness
+        Height of the cell along the fibres, which makes it 3D, in the unit of `size`; by default the cell is plane.
+    mesh_size
+        Largest edge length, in the unit of `size`; edges on and between fibres are shorter where it needs them.
+    size
+        Edge length of the cell; it sets the unit of length.
+    seed
+        Seed of the random numbers: the same seed gives the same cell.
+    phases
+        Names of the matrix and of the fibres.
+    void
+        Leave the fibres out: no mesh there. |Y| still counts them.
+    interface
+        Thickness of a layer around each, the phase ``"interface"``, in the unit of `size`; 0 for none.
+    order
+        Geometry degree of the triangles: 1 (straight) or 2 (curved); only 1 if extruded.
+    comm
+        Communicator of the cell's mesh; rank 0 packs and meshes.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of range, or the fibres cannot be packed that densely: it says what was reached.
+    HMMError
+        If Gmsh fails.
+    """
+    sizes = _sizes(2, volume_fraction, number, radii, spread, size, pi)
+    options = _Options(gap, mesh_size, size, seed, phases, void, interface, order)
+    if thickness is not None and order != 1:
+        raise InputError(f"order = {order!r} cannot be extruded: take order=1 with thickness")
+    with collectively(comm):
+        across = comm if thickness is None else MPI.COMM_SELF
+        plane = options.mesh(lambda _: Rods.balls(np.zeros((len(sizes), 2)), sizes), 2, "fibres", across)
+    return plane if thickness is None else extrude(plane, thickness, mesh_size=mesh_size, comm=comm)
+
+
+def random_spheres(
+    volume_fraction: float | None = None,
+    *,
+    number: int = 10,
+    radii: float | Sequence[float] | None = None,
+    spread: float = 0.0,
+    gap: float | None = None,
+    mesh_size: float = 0.1,
+    size: float = 1.0,
+    seed: int = 0,
+    phases: tuple[str, str] = ("matrix", "inclusion"),
+    void: bool = False,
+    interface: float = 0.0,
+    order: int = 1,
+    comm: MPI.Comm = MPI.COMM_SELF,
+) -> Cell:
+    """A cube of spheres at random places.
+
+    Spheres of one size pack at random up to about 0.6. The parameters, and what is raised, are those of
+    `random_fibres`.
+    """
+    sizes = _sizes(3, volume_fraction, number, radii, spread, size, 4 / 3 * pi)
+    options = _Options(gap, mesh_size, size, seed, phases, void, interface, order)
+    return options.mesh(lambda _: Rods.balls(np.zeros((len(sizes), 3)), sizes), 3, "spheres", comm)
+
+
+def random_ellipsoids(
+    volume_fraction: float | None = None,
+    *,
+    aspect: float | Sequence[float] = 2.0,
+    orientation: Orientation = "uniform",
+    dim: int = 3,
+    number: int = 10,
+    radii: float | Sequence[float] | None = None,
+    spread: float = 0.0,
+    gap: float | None = None,
+    mesh_size: float = 0.1,
+    size: float = 1.0,
+    seed: int = 0,
+    phases: tuple[str, str] = ("matrix", "inclusion"),
+    void: bool = False,
+    interface: float = 0.0,
+    order: int = 1,
+    comm: MPI.Comm = MPI.COMM_SELF,
+) -> Cell:
+    """Ellipsoids in a cube (ellipses in a square) at random places, their first axes with a wanted distribution.
+
+    Parameters
+    ----------
+    aspect
+        Semi-axes relative to the others: a number for the first one (> 1 prolate, < 1 oblate, for instance 0.05 and
+        `void` for open cracks), or one number for each axis.
+    orientation
+        Distribution of the first axes p: ``"uniform"``, ``"aligned"`` with x, ``"planar"`` (in the xy plane), or the
+        orientation tensor, the mean of p (x) p, shape (dim, dim); that of the ellipsoids drawn is the same, if there
+        are at least `dim`.
+    dim
+        2 or 3.
+    radii
+        Instead of `volume_fraction`: the radius of the sphere (circle) of the same volume, or one for each.
+
+    Notes
+    -----
+    Orientations are kept while the ellipsoids are packed, which limits the fraction: about 0.4 for uniform
+    orientations of aspect 3. `gap` and `interface` are met at the ends of the semi-axes, a little less elsewhere.
+    All other parameters, and what is raised, are those of `random_fibres`.
+    """
+    check_choice("dim", dim, (2, 3))
+    sizes = _sizes(dim, volume_fraction, number, radii, spread, size, pi if dim == 2 else 4 / 3 * pi)
+    shape = _shape(aspect, dim)
+
+    def make(rng: np.random.Generator) -> Ellipsoids:
+        axes = random_directions(len(sizes), orientation, dim, rng)
+        return Ellipsoids(np.zeros_like(axes), sizes[:, None] * shape, frames(axes, rng))
+
+    return _Options(gap, mesh_size, size, seed, phases, void, interface, order).mesh(make, dim, "ellipsoids", comm)
+
+
+def short_fibres(
+    volume_fraction: float | None = None,
+    *,
+    aspect: float = 5.0,
+    orientation: Orientation = "uniform",
+    dim: int = 3,
+    number: int = 10,
+    radii: float | Sequence[float] | None = None,
+    spread: float = 0.0,
+    gap: float | None = None,
+    mesh_size: float = 0.1,
+    size: float = 1.0,
+    seed: int = 0,
+    phases: tuple[str, str] = ("matrix", "fibre"),
+    void: bool = False,
+    interface: float = 0.0,
+    order: int = 1,
+    comm: MPI.Comm = MPI.COMM_SELF,
+) -> Cell:
+    """Short fibres with round ends (sphero-cylinders) in a cube, or stadiums in a square.
+
+    Parameters
+    ----------
+    aspect
+        Length, ends included, over diameter; at least 1.
+    orientation, dim
+        As in `random_ellipsoids`.
+    radii
+        Instead of `volume_fraction`: the radius of the fibres, or one for each.
+
+    Notes
+    -----
+    A fibre must be shorter than the cell: with few, long fibres take a larger `number`. About 0.2 is reached with
+    uniform orientations of aspect 5. All other parameters, and what is raised, are those of `random_fibres`.
+    """
+    check_choice("dim", dim, (2, 3))
+    check_range("aspect", aspect, 1.0, float("inf"), "give length / diameter, more than 1 (or use spheres)")
+    unit = pi + 4 * (aspect - 1) if dim == 2 else 4 / 3 * pi + 2 * pi * (aspect - 1)
+    sizes = _sizes(dim, volume_fraction, number, radii, spread, size, unit)
+
+    def make(rng: np.random.Generator) -> Rods:
+        axes = random_directions(len(sizes), orientation, dim, rng)
+        return Rods(np.zeros_like(axes), sizes, (aspect - 1) * sizes, axes)
+
+    return _Options(gap, mesh_size, size, seed, phases, void, interface, order).mesh(make, dim, "short fibres", comm)
+
+
+def lognormal(number: int, spread: float) -> NDArray[np.float64]:
+    """Radii with the mean 1 whose standard deviation is about `spread`: quantiles of a lognormal distribution."""
+    sigma = sqrt(log(1 + spread**2))
+    radii = np.exp(sigma * norm.ppf((np.arange(number) + 0.5) / number))
+    return np.asarray(radii / radii.mean())
+
+
+def _sizes(
+    dim: int,
+    volume_fraction: float | None,
+    number: int,
+    radii: float | Sequence[float] | None,
+    spread: float,
+    size: float,
+    unit_volume: float,
+) -> NDArray[np.float64]:
+    """Radii per `size` of bodies with the volume `unit_volume` at radius 1, after checking the arguments."""
+    check_range("size", size, 0.0, float("inf"), "give a positive edge length")
+    if (volume_fraction is None) == (radii is None):
+        raise InputError(f"volume_fraction = {volume_fraction} and radii = {radii}: give exactly one")
+    check_number("number", number)
+    if not 0 <= spread <= 1:
+        raise InputError(
+            f"spread = {spread:g} is outside [0, 1]: give the standard deviation of the radii / their mean"
+        )
+    if radii is not None:
+        given = np.array(radii, dtype=float).ravel()
+        for radius in given:
+            check_range("radii", float(radius), 0.0, size / 2, "give radii that fit the cell")
+        return (np.full(number, given[0]) * lognormal(number, spread) if np.ndim(radii) == 0 else given) / size
+    assert volume_fraction is not None
+    check_range("volume_fraction", volume_fraction, 0.0, 1.0, "give the fraction of the inclusions")
+    relative = lognormal(number, spread)
+    factor = (volume_fraction / unit_volume / float((relative**dim).sum())) ** (1 / dim)
+    return relative * factor
+
+
+def _shape(aspect: float | Sequence[float], dim: int) -> NDArray[np.float64]:
+    """Semi-axes of an ellipsoid with the volume of the unit ball."""
+    axes = np.array([aspect, *[1.0] * (dim - 1)] if np.ndim(aspect) == 0 else aspect, dtype=float)
+    if axes.shape != (dim,) or not np.all((axes > 0) & np.isfinite(axes)):
+        raise InputError(f"aspect = {aspect} is no shape of an ellipsoid: give a positive number, or {dim} of them")
+    return np.asarray(axes / axes.prod() ** (1 / dim))
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What all random cells have in common; lengths in the unit of `size`. See `random_fibres`."""
+
+    gap: float | None
+    mesh_size: float
+    size: float
+    seed: int
+    phases: tuple[str, str]
+    void: bool
+    interface: float
+    order: int
+
+    def __post_init__(self) -> None:
+        check_sizes(self.mesh_size, self.size)
+        check_seed(self.seed)
+        check_order(self.order)
+        for name, value in (("gap", self.gap or 0.0), ("interface", self.interface)):
+            if not 0 <= value < self.size:
+                raise InputError(
+                    f"{name} = {value:g} is outside [0, {self.size:g}): give a length of parts of the cell"
+                )
+
+    def mesh(self, make: Callable[[np.random.Generator], Bodies], dim: int, what: str, comm: MPI.Comm) -> Cell:
+        """Pack the bodies that `make` gives on rank 0, and mesh a cell of them."""
+        layer, longest = self.interface / self.size, self.mesh_size / self.size
+
+        def draw(model: object) -> None:
+            rng = np.random.default_rng(self.seed)
+            bodies = make(rng)
+            free = 0.05 * float(bodies.reach.mean()) if self.gap is None else self.gap / self.size
+            packed = pack(bodies, free + 2 * layer, rng, what)
+            drawings = [
+                Inclusions(np.eye(dim), packed.at(x), longest, self.phases, self.void, layer, self.order)
+                for x in placements(packed.grown(layer))
+            ]
+            _gmsh.draw_best(model, [drawing.draw for drawing in drawings])
+
+        return _gmsh.build(draw, comm, np.eye(dim), self.size)
