@@ -7,6 +7,7 @@ load_stack()
 from hmm import bounds, cells, checkpoint, checks, descriptors, images, laws, plot, report  # noqa: E402
 from hmm.cell import Cell  # noqa: E402
 from hmm.control import MixedControl, TensionTest, follow, plane_stress, uniaxial  # noqa: E402
+from hmm.effective import EffectiveProperties, homogenize  # noqa: E402
 from hmm.ensemble import Ensemble  # noqa: E402
 from hmm.errors import ConvergenceError, HMMError, InputError  # noqa: E402
 from hmm.fields import fluctuation, macro_deformation_gradient, macro_gradient, macro_strain, macro_temperature  # noqa: E402
@@ -35,6 +36,7 @@ __all__ = [
     "Cell",
     "ControlledResponse",
     "ConvergenceError",
+    "EffectiveProperties",
     "Ensemble",
     "HMMError",
     "Homogenizer",
@@ -57,6 +59,7 @@ __all__ = [
     "descriptors",
     "fluctuation",
     "follow",
+    "homogenize",
     "images",
     "laws",
     "local_fields",
