@@ -12,7 +12,7 @@ import numpy as np
 import ufl
 from numpy.typing import ArrayLike, NDArray
 
-from hmm import tensors
+from hmm import bounds, tensors
 from hmm.cell import Cell
 from hmm.errors import InputError
 from hmm.fields import fluctuation, macro_gradient, macro_strain
@@ -70,6 +70,20 @@ class EffectiveProperties:
             | {f"nu{i + 1}{j + 1}": float(-S[j, i] / S[i, i]) for i, j in pairs if i != j}
             | {f"G{i + 1}{j + 1}": float(1 / S[d + k, d + k]) for k, (i, j) in enumerate(shears)}
         )
+
+    @property
+    def anisotropy(self) -> float:
+        """Universal index ``5 G_V/G_R + K_V/K_R - 6`` of a stiffness, zero if isotropic.
+
+        In 2D it is ``2 G_V/G_R + K_V/K_R - 3``.
+        Source: Ranganathan and Ostoja-Starzewski, *Phys. Rev. Lett.* 101 (2008) 055504.
+        """
+        if self.physics == "conduction":
+            raise InputError("the anisotropy index is one of a stiffness, and physics = 'conduction'")
+        K, G, _ = bounds.moduli_of(self.tensor)
+        k, g, _ = bounds.moduli_of(np.linalg.inv(self.tensor))
+        shears = len(self.tensor) - 1
+        return float(shears * 4 * G * g + self.dim**2 * K * k - shears - 1)
 
     def to_json(self, path: str | Path | None = None) -> str:
         """All of it as JSON text, also written to `path` if given; not collective."""

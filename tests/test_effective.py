@@ -36,3 +36,11 @@ def test_bad_input():
         hmm.homogenize(cell, {"a": 1.0, "b": 1.0}, physics="magic")
     with pytest.raises(hmm.InputError, match="phases are"):
         hmm.homogenize(cell, {"a": 1.0}, physics="conduction")
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_anisotropy_vanishes_only_for_isotropic_stiffness(dim):
+    C = hmm.bounds.isotropic_stiffness(3.0, 1.0, dim)
+    assert abs(hmm.EffectiveProperties("elasticity", C, {}, "periodic").anisotropy) < 1e-12
+    C[-1, -1] *= 2
+    assert hmm.EffectiveProperties("elasticity", C, {}, "periodic").anisotropy > 0.1
