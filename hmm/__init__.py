@@ -19,6 +19,7 @@ from hmm import (  # noqa: E402
 )
 from hmm.cell import Cell  # noqa: E402
 from hmm.control import MixedControl, TensionTest, follow, plane_stress, uniaxial  # noqa: E402
+from hmm.effective import EffectiveProperties, homogenize  # noqa: E402
 from hmm.ensemble import Ensemble  # noqa: E402
 from hmm.errors import ConvergenceError, HMMError, InputError  # noqa: E402
 from hmm.fields import (  # noqa: E402
@@ -56,6 +57,7 @@ __all__ = [
     "Cell",
     "ControlledResponse",
     "ConvergenceError",
+    "EffectiveProperties",
     "Ensemble",
     "HMMError",
     "Homogenizer",
@@ -82,6 +84,7 @@ __all__ = [
     "fluctuation",
     "follow",
     "held_on_walls",
+    "homogenize",
     "images",
     "laws",
     "local_fields",

@@ -360,5 +360,5 @@ def test_bad_input_is_named(call, words):
 def test_a_mesh_too_large_for_the_memory_is_refused(monkeypatch):
     monkeypatch.setattr(_checks, "available_memory", lambda: 1e6)
     for call in (lambda: cells.random_spheres(0.2, mesh_size=0.1), lambda: cells.tpms(0.3, mesh_size=0.05)):
-        with pytest.raises(InputError, match=r"about .* elements and need .* GiB .* mesh_size coarser"):
+        with pytest.raises(InputError, match=r"elements needs about .* GB, and .* free: make mesh_size coarser"):
             call()
