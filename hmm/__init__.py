@@ -4,7 +4,7 @@ from hmm._environment import load_stack
 
 load_stack()
 
-from hmm import bounds, cells, checkpoint, checks, descriptors, images, laws, plot, report  # noqa: E402
+from hmm import bounds, cells, checkpoint, checks, descriptors, images, laws, plot, report, study  # noqa: E402
 from hmm.cell import Cell  # noqa: E402
 from hmm.control import MixedControl, TensionTest, follow, plane_stress, uniaxial  # noqa: E402
 from hmm.ensemble import Ensemble  # noqa: E402
@@ -70,6 +70,7 @@ __all__ = [
     "replay",
     "report",
     "steps",
+    "study",
     "uniaxial",
     "worst_point",
     "write_csv",
