@@ -1,9 +1,9 @@
 """How large is representative: random two-phase cells of growing size, their scatter, and how many of them are needed.
 
 The cells are random blobs cut out of an endless plane. For each size some are drawn and solved under three boundary
-conditions: Dirichlet conditions overestimate, minimal ones underestimate, and all come together as cells grow. The scatter
-falls with the volume, which says how large one cell must be, or how many smaller ones do as well. The onset of yielding
-hangs on the few highest stresses and needs more material than the stiffness.
+conditions: Dirichlet conditions overestimate, minimal ones underestimate, and all come together as cells grow. The
+scatter falls with the volume, which says how large one cell must be, or how many smaller ones do as well. The onset of
+yielding hangs on the few highest stresses and needs more material than the stiffness.
 
     python demos/demo_rve_size.py
     mpirun -n 2 python demos/demo_rve_size.py    # a run that was stopped goes on where it was

@@ -105,7 +105,10 @@ class YieldOnset:
         unit = np.eye(packing.size)[k] * packing.factors[k]
         C = rve.solve(rve.reference).tangent
         rve.solve(np.linalg.solve(C, unit), tangent=False)
-        return min(self._onset(rve, phase) for phase in cell.phases if hasattr(self.laws[phase], "yield_stress"))
+        yielding = [phase for phase in cell.phases if hasattr(self.laws[phase], "yield_stress")]
+        if not yielding:
+            raise InputError(f"no phase of the cell, {list(cell.phases)}, has a yield stress: make the cell larger")
+        return min(self._onset(rve, phase) for phase in yielding)
 
     def _onset(self, rve: RVE, phase: str) -> float:
         """Multiple of the loaded state at which the part `volume` of the phase has reached its yield stress."""

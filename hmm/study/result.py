@@ -213,8 +213,9 @@ class RepresentativeSize:
         for name, samples in self.samples.items():
             for s in samples:
                 deviation = float(np.sqrt(s.variance)) / self._magnitude
-                errors = [_percent(v) for v in (deviation, self.bias(s.size, name), self.error(s.size, 1, name))]
-                rows.append([name, f"{s.size:g}", s.n, s.mean, s.half_width, *errors])
+                bias = _percent(self.bias(s.size, name), sign=True)
+                errors = [_percent(deviation), bias, _percent(self.error(s.size, 1, name))]
+                rows.append([name, f"{s.size:g}", s.n, f"{s.mean:.4g}", f"{s.half_width:.2g}", *errors])
         return columns, rows
 
     def print(self) -> None:
