@@ -16,6 +16,7 @@ from hmm import (  # noqa: E402
     laws,
     plot,
     report,
+    study,
 )
 from hmm.cell import Cell  # noqa: E402
 from hmm.control import MixedControl, TensionTest, follow, plane_stress, uniaxial  # noqa: E402
@@ -99,6 +100,7 @@ __all__ = [
     "replay",
     "report",
     "steps",
+    "study",
     "uniaxial",
     "worst_point",
     "write_csv",

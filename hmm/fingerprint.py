@@ -77,7 +77,7 @@ def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def _of_rve(rve: RVE) -> dict[str, str]:
     cell, space = rve.cell, rve.w.function_space
     n_cells, mesh_hash = _of_mesh(cell)
-    laws = {f"law of {phase!r}": _described(law) for phase, law in rve.law.items()}
+    laws = {f"law of {phase!r}": described(law) for phase, law in rve.law.items()}
     oriented = space.ufl_element().embedded_superdegree > 2  # the order of dofs on an edge depends on the numbering
     numbering = _hash(space.dofmap.list, rve.reduced.constraint.blocks) if oriented else "of the mesh's input"
     functions = [p.x.array for p in rve.parameters if isinstance(p, fem.Function)]
@@ -112,15 +112,15 @@ def _of_mesh(cell: Cell) -> tuple[int, str]:
     return order.size, _hash(parts[1][order], parts[2][order])
 
 
-def _described(law: object) -> str:
+def described(law: object) -> str:
     """A law in words that are the same in each run."""
     if isinstance(law, fem.Constant):
         return "Constant"  # its value may change in the run, and is checked where the run begins
     if is_dataclass(law):
-        parts = (f"{f.name}={_described(getattr(law, f.name))}" for f in fields(law))
+        parts = (f"{f.name}={described(getattr(law, f.name))}" for f in fields(law))
         return f"{type(law).__name__}({', '.join(parts)})"
     if isinstance(law, tuple | list):
-        return f"({', '.join(map(_described, law))})"
+        return f"({', '.join(map(described, law))})"
     if isinstance(law, ufl.core.expr.Expr):
         return "UFL"  # it is part of the form
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(law))
