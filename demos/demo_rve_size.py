@@ -3,7 +3,7 @@
 The cells are random blobs cut out of an endless plane. For each size some are drawn and solved under three boundary
 conditions: Dirichlet conditions overestimate, minimal ones underestimate, and all come together as cells grow. The
 scatter falls with the volume, which says how large one cell must be, or how many smaller ones do as well. The onset of
-yielding hangs on the few highest stresses and needs more material than the stiffness.
+yielding hangs on the few highest stresses: at the same size the boundary falsifies it more than the stiffness.
 
     python demos/demo_rve_size.py
     mpirun -n 2 python demos/demo_rve_size.py    # a run that was stopped goes on where it was
@@ -47,7 +47,7 @@ def arguments(argv: list[str] | None) -> Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     options, comm = arguments(argv), MPI.COMM_WORLD
-    sizes, realisations = ((12, 24), (12, 6)) if options.quick else ((12, 24, 48, 96), (60, 40, 20, 10))
+    sizes, realisations = ((12, 24), (12, 6)) if options.quick else ((12, 24, 48), (40, 20, 10))
     results = {}
     for name in ("stiffness", "yield_onset"):
         result = hmm.study.representative_size(
@@ -69,8 +69,7 @@ def main(argv: list[str] | None = None) -> None:
     means = [stiffness.sample(sizes[-1], c).mean for c in ("minimal", "periodic", "dirichlet")]
     assert means == sorted(means), "the boundary conditions bound each other"
     assert stiffness.gap(sizes[-1])[0] < stiffness.gap(sizes[0])[0], "and come together as cells grow"
-    if not options.quick:
-        assert onset.error(48) > stiffness.error(48), "a local property needs larger cells"
+    assert onset.gap(24)[0] > stiffness.gap(24)[0], "a local property feels the boundary more: it needs larger cells"
 
 
 if __name__ == "__main__":

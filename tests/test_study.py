@@ -206,7 +206,7 @@ def test_homogeneous_cells_have_the_property_of_their_phase():
     assert onset == pytest.approx(law.yield_stress / np.sqrt(1 - nu + nu**2), rel=1e-9)
 
 
-def test_yield_onset_needs_larger_cells_than_stiffness():
+def test_yield_onset_of_a_checkerboard_scatters_more_than_its_stiffness():
     options = {"sizes": (6,), "realisations": 6, "constraints": ("periodic",)}
     errors = [representative_size(pixels, PHASES, property=p, **options).error(6) for p in ("stiffness", "yield_onset")]
     assert errors[1] > 1.2 * errors[0]
