@@ -104,8 +104,8 @@ def _draw(results: dict[int, list[tuple[int, list[Outcome]]]], path: str) -> Non
             style = "--" if name == "scattered" else "-"
             ax.semilogx(ranks, y, style, color=colour, marker="o", markersize=5, linewidth=2, label=name)
         ax.set(title=f"The zone grows in {n_steps} steps", xlabel="ranks, 64 points each", ylim=(0, 1))
-        ax.set_xticks(ranks, [f"{n:,}" for n in ranks], minor=False)
-        ax.set_xticks([], minor=True)
+        ax.set_xticks(ranks, [f"{n:,}" for n in ranks])
+        ax.minorticks_off()
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("parallel efficiency, simulated")
