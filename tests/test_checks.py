@@ -67,6 +67,25 @@ def test_a_composite_dissipates_along_a_path_with_reversals(plastic):
     assert found.increments["matrix"].max() > 0.1 * found.work
 
 
+LAWS = {
+    "Voce": hmm.laws.J2(70e3, 0.3, 100.0, hardening=hmm.laws.Voce(50.0, 200.0, 10.0)),
+    "power law": hmm.laws.J2(70e3, 0.3, 100.0, hardening=hmm.laws.PowerLaw(300.0, 0.5, 1e-4)),
+    "backstress": hmm.laws.J2(70e3, 0.3, 100.0, 100.0, kinematic=hmm.laws.ArmstrongFrederick(5e3, 50.0)),
+    "rate": hmm.laws.J2(70e3, 0.3, 100.0, 100.0, rate=hmm.laws.Perzyna(20.0, 2.0, 1e-2)),
+    "Drucker-Prager": hmm.laws.DruckerPrager(70e3, 0.3, 50.0, 20.0, 10.0),
+    "Maxwell": hmm.laws.GeneralizedMaxwell(70e3, 0.3, ((20e3, 0.5), (10e3, 5.0))),
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_no_law_creates_energy(name):
+    """There and back through shear and compression, in steps in which the rates matter."""
+    path = [{"12": e, "11": -e / 3} for e in (1e-3, 3e-3, 6e-3, 2e-3, -4e-3, 0.0)]
+    found = checks.dissipation(rve_of(homogeneous_cell(), {"matrix": LAWS[name]}), path, dt=0.3)
+    assert found.holds()
+    assert found.increments["matrix"].sum(axis=0).min() > 0
+
+
 def test_a_law_that_creates_energy_is_found():
     law = Overflowing(70e3, 0.3, yield_stress=100.0, hardening=700.0)
     rve = rve_of(homogeneous_cell(), {"matrix": law})

@@ -91,6 +91,18 @@ def test_square_duct():
     assert np.abs(K[:2]).max() < 1e-12
 
 
+@pytest.mark.parametrize("slip", [None, 0.1])
+def test_pipe(slip):
+    """A pipe along z, a prism of triangles: ``R^2 / 8 (1 + 4 b / R)`` per open area with ``b = slip R``."""
+    area = 0.3
+    R = np.sqrt(area / np.pi)
+    body = hmm.cells.extrude(hmm.cells.fibre(area, mesh_size=0.08), 0.2, mesh_size=0.1)
+    pipe = fluid_part(body, lambda x: np.hypot(x[0] - 0.5, x[1] - 0.5) < R)
+    K = permeability(flow_rve(pipe, None if slip is None else slip * R))
+    exact = R**2 / 8 * (1 + 4 * (slip or 0))
+    assert K[2, 2] / pipe.volume_fractions["fluid"] == pytest.approx(exact, rel=2e-2)
+
+
 @pytest.mark.parametrize("fraction", [0.1, 0.4])
 def test_cylinders(fraction):
     """1.6e-3 off at mesh size 0.08, 4e-4 at 0.05, 6e-5 at 0.03."""
