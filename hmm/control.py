@@ -73,6 +73,8 @@ class MixedControl:
         self.inputs = _restricted(rve.inputs, self._driven)
         self._is_last = rve.cell.comm.rank == rve.cell.comm.size - 1
         self._scale = rve.cell.volume ** (1 - 1 / rve.cell.dim)
+        weights = np.concatenate([np.full(e.size, rve.residual_weight(e)) for e in rve.inputs])
+        self._weights = weights[self._free]
         self._E = rve.reference.copy()
         self._responses = np.zeros(rve.n_inputs)
         self._tangent = np.zeros((rve.n_inputs, rve.n_inputs))
@@ -227,7 +229,9 @@ class MixedControl:
 
     def norm(self, residual: NDArray[np.float64]) -> float:
         """Euclidean norm of a residual over all ranks of the cell."""
-        return self.rve.reduced.norm(residual)
+        n, reduced = self.rve.n_unknowns, self.rve.reduced
+        free = self._weights * residual[n:] if self._is_last else np.zeros(0)
+        return float(np.hypot(self.rve.norm(residual[:n]), np.sqrt(reduced.sum(float(free @ free)))))
 
     def why_not_a_number(self) -> str:
         """Why the residual at the loaded point is not a number (see `hmm.RVE.why_not_a_number`)."""
@@ -235,7 +239,7 @@ class MixedControl:
 
     def force_scale(self) -> float:
         """Norm of the nodal forces and of the given stresses as forces, with which the last residual is compared."""
-        return float(np.hypot(self.rve.force_scale(), self._scale * np.linalg.norm(self.given)))
+        return float(np.hypot(self.rve.force_scale(), np.linalg.norm(self._scale * self._weights * self.given)))
 
     def roundoff(self, E: NDArray[np.float64]) -> float:
         """Bound on what rounding leaves in a residual at the loaded point."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import cycle
 
+from mpi4py import MPI
+
 import numpy as np
 import ufl
 from dolfinx import fem
@@ -313,6 +315,13 @@ class RVE:
     def norm(self, residual: NDArray[np.float64]) -> float:
         """Euclidean norm of a residual over all ranks of the cell."""
         return self.reduced.norm(residual)
+
+    def residual_weight(self, e: MacroInput) -> float:
+        """What `norm` multiplies the residuals of the field with that a macro input acts on; 1 with a single field."""
+        if self._weights is None or e.component is None:
+            return 1.0
+        dofs = fields_of(self.w.function_space)[e.component].dofs
+        return float(self.cell.comm.allreduce(float(self._weights[dofs].max(initial=0.0)), MPI.MAX))
 
     def force_scale(self) -> float:
         """Norm of the nodal forces before opposite faces or multipliers cancel them: the scale of the last residual."""

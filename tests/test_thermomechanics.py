@@ -42,6 +42,21 @@ def test_laminate():
     assert not np.any(A[STRESS, GRADIENT]) and not np.any(A[GRADIENT, STRESS])
 
 
+@pytest.mark.mpi
+def test_free_expansion():
+    """A heated laminate without mean stress strains by ``C^-1 beta dT``: stress control of a cell of two fields."""
+    cell = hmm.cells.laminate({"A": 0.6, "B": 0.4}, mesh_size=0.5)
+    rve = thermal_rve(cell, laws())
+    A = rve.solve([0, 0, 0, T0, 0, 0]).tangent
+    free = hmm.MixedControl(rve, {"strain 11": 0.0, "strain 22": 0.0, "strain 12": 0.0})
+    answer = free.solve({"temperature": T0 + 50.0})
+    expected = -np.linalg.solve(A[STRESS, STRESS], A[STRESS, TEMPERATURE]) * 50.0
+    strain = answer.inputs[0]
+    assert [strain[0, 0], strain[1, 1]] == pytest.approx(expected[:2], rel=1e-9)
+    assert np.abs(answer.whole.vector[STRESS]).max() < 1e-8
+    assert answer.iterations <= 2
+
+
 def test_levin():
     """Two phases bear one strain e I with equal stress; hence beta* follows from the bulk modulus k* alone.
 
