@@ -8,7 +8,7 @@ Lengths of the cell are in rod distances, of the filter in cm; the pressure drop
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 
 from mpi4py import MPI
@@ -179,12 +179,9 @@ def draw_cell(axes, rve: hmm.RVE, title: str):
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = ArgumentParser(
-        description="Permeability of Stokes cells and Darcy flow through a filter with a dense core."
+    parser = hmm.report.demo_parser(
+        "Permeability of Stokes cells and Darcy flow through a filter with a dense core.", "darcy", "coarse meshes"
     )
-    parser.add_argument("--quick", action="store_true", help="coarse meshes")
-    parser.add_argument("--output", type=Path, default=Path("results/darcy"), help="directory of the picture")
-    parser.add_argument("--no-plots", action="store_true", help="no picture")
     return hmm.report.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 

@@ -10,7 +10,7 @@ Run it on one core or on several:
     mpirun -n 2 python demos/demo_fe2_beam.py
 """
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -176,11 +176,12 @@ def draw(beam: Beam, where: hmm.WorstPoint, curve: list[tuple[float, float]], ou
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = ArgumentParser(description="FE2 of a cantilever of fibre composite with a plastic matrix.")
-    parser.add_argument("--quick", action="store_true", help="coarse meshes and three steps, in a few seconds")
+    parser = hmm.report.demo_parser(
+        "FE2 of a cantilever of fibre composite with a plastic matrix.",
+        "fe2_beam",
+        "coarse meshes and three steps, in a few seconds",
+    )
     parser.add_argument("--steps", type=int, help="number of load steps")
-    parser.add_argument("--output", type=Path, default=Path("results/fe2_beam"), help="directory of the results")
-    parser.add_argument("--no-plots", action="store_true", help="write data only, no pictures")
     return hmm.report.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 

@@ -15,7 +15,7 @@ harmonic mean 1/2 across and the arithmetic mean 1/sqrt(4 - 1.5^2) along the lay
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 
 from mpi4py import MPI
@@ -70,10 +70,7 @@ def rate(sizes: list[float], errors: list[float]) -> float:
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = ArgumentParser(description="Error of FE-HMM: macro, micro and resonance.")
-    parser.add_argument("--quick", action="store_true", help="coarser meshes")
-    parser.add_argument("--output", type=Path, default=Path("results/fehmm"), help="directory of the picture")
-    parser.add_argument("--no-plots", action="store_true", help="no picture")
+    parser = hmm.report.demo_parser("Error of FE-HMM: macro, micro and resonance.", "fehmm", "coarser meshes")
     return hmm.report.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 

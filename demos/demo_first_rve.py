@@ -7,9 +7,8 @@ that remember their history. Stresses are in MPa; plane strain.
     python demos/demo_first_rve.py
 """
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from itertools import pairwise
-from pathlib import Path
 
 from mpi4py import MPI
 
@@ -72,10 +71,9 @@ def shear(rve: hmm.RVE, amount: float, steps: int) -> tuple[list[tuple[float, fl
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = ArgumentParser(description="Homogenize one unit cell under three boundary conditions.")
-    parser.add_argument("--quick", action="store_true", help="a coarse mesh")
-    parser.add_argument("--output", type=Path, default=Path("results/first_rve"), help="directory of the pictures")
-    parser.add_argument("--no-plots", action="store_true", help="no pictures")
+    parser = hmm.report.demo_parser(
+        "Homogenize one unit cell under three boundary conditions.", "first_rve", "a coarse mesh"
+    )
     return hmm.report.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 

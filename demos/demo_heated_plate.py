@@ -8,7 +8,7 @@ Lengths in mm, stresses in MPa, temperatures in K, heat in N mm/s (mW); plane st
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 
 from mpi4py import MPI
@@ -169,10 +169,9 @@ def draw(path: Path, plate: Plate, warp: float = 4.0) -> Path:
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = ArgumentParser(description="Thermo-mechanical FE2 of a plate that bends under heat.")
-    parser.add_argument("--quick", action="store_true", help="coarse meshes")
-    parser.add_argument("--output", type=Path, default=Path("results/heated_plate"), help="directory of the picture")
-    parser.add_argument("--no-plots", action="store_true", help="no picture")
+    parser = hmm.report.demo_parser(
+        "Thermo-mechanical FE2 of a plate that bends under heat.", "heated_plate", "coarse meshes"
+    )
     return hmm.report.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 

@@ -11,7 +11,7 @@ the smoothed interfaces, which need far fewer elements.
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from itertools import pairwise
 from pathlib import Path
 
@@ -55,11 +55,10 @@ def voigt_and_reuss(cell: hmm.Cell) -> tuple[NDArray[np.float64], NDArray[np.flo
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = ArgumentParser(description="Describe, mesh and homogenize a segmented image.")
+    parser = hmm.report.demo_parser(
+        "Describe, mesh and homogenize a segmented image.", "image", "96 x 96 pixels (of a file: 64 x 64)"
+    )
     parser.add_argument("image", nargs="?", type=Path, help="a plane image of labels; by default one is made")
-    parser.add_argument("--quick", action="store_true", help="96 x 96 pixels (of a file: 64 x 64)")
-    parser.add_argument("--output", type=Path, default=Path("results/image"), help="directory of the pictures")
-    parser.add_argument("--no-plots", action="store_true", help="no pictures")
     return hmm.report.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 

@@ -6,7 +6,7 @@ here, is all it takes to make a microstructure. The table of what was made lists
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +60,9 @@ def check(name: str, cell: hmm.Cell, arguments: dict[str, Any]) -> None:
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = ArgumentParser(description="Make one cell of each kind.")
-    parser.add_argument("--quick", action="store_true", help="only those that are made in a second, and coarse")
-    parser.add_argument("--output", type=Path, default=Path("results/microstructures"), help="directory of the picture")
-    parser.add_argument("--no-plots", action="store_true", help="no picture")
+    parser = hmm.report.demo_parser(
+        "Make one cell of each kind.", "microstructures", "only those that are made in a second, and coarse"
+    )
     return hmm.report.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 

@@ -9,7 +9,7 @@ yields. A quarter of the plate is computed; lengths in radii of the hole, stress
     python demos/demo_perforated_plate.py
 """
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -195,12 +195,11 @@ def draw(plate: Plate, where: hmm.WorstPoint, curve: list[tuple[float, float]], 
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = ArgumentParser(description="A plate with a hole in plane stress, FE2 with a cell free to get thinner.")
-    parser.add_argument("--quick", action="store_true", help="coarse meshes and two steps, in seconds")
-    parser.add_argument(
-        "--output", type=Path, default=Path("results/perforated_plate"), help="directory of the results"
+    parser = hmm.report.demo_parser(
+        "A plate with a hole in plane stress, FE2 with a cell free to get thinner.",
+        "perforated_plate",
+        "coarse meshes and two steps, in seconds",
     )
-    parser.add_argument("--no-plots", action="store_true", help="no pictures")
     return hmm.report.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 

@@ -12,7 +12,7 @@ representative, not a fit.
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
 
 from mpi4py import MPI
@@ -79,10 +79,9 @@ def current_through_a_plate(rve: hmm.RVE, n: int, comm: MPI.Comm) -> tuple[float
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = ArgumentParser(description="Conductivity of a layered proton conductor.")
-    parser.add_argument("--quick", action="store_true", help="fewer temperatures and a coarser plate")
-    parser.add_argument("--output", type=Path, default=Path("results/proton_conductor"), help="directory of picture")
-    parser.add_argument("--no-plots", action="store_true", help="no picture")
+    parser = hmm.report.demo_parser(
+        "Conductivity of a layered proton conductor.", "proton_conductor", "fewer temperatures and a coarser plate"
+    )
     return hmm.report.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 

@@ -11,8 +11,7 @@ yielding hangs on the few highest stresses: at the same size the boundary falsif
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-from pathlib import Path
+from argparse import Namespace
 
 from mpi4py import MPI
 
@@ -38,10 +37,7 @@ def blobs(size: float, seed: int) -> NDArray[np.int64]:
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = ArgumentParser(description="Find out how large a random cell must be.")
-    parser.add_argument("--quick", action="store_true", help="few small cells")
-    parser.add_argument("--output", type=Path, default=Path("results/rve_size"), help="directory of results")
-    parser.add_argument("--no-plots", action="store_true", help="no pictures")
+    parser = hmm.report.demo_parser("Find out how large a random cell must be.", "rve_size", "few small cells")
     return hmm.report.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 

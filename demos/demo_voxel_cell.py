@@ -7,8 +7,7 @@ grow with the resolution, and the stiffness comes down to that of a conforming m
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
-from pathlib import Path
+from argparse import Namespace
 
 from mpi4py import MPI
 
@@ -38,10 +37,7 @@ def stiffness(n: int) -> tuple[NDArray[np.float64], float]:
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = ArgumentParser(description="Homogenize a voxel cell at growing resolution.")
-    parser.add_argument("--quick", action="store_true", help="up to 16^3 voxels")
-    parser.add_argument("--output", type=Path, default=Path("results/voxel_cell"), help="directory of the picture")
-    parser.add_argument("--no-plots", action="store_true", help="no picture")
+    parser = hmm.report.demo_parser("Homogenize a voxel cell at growing resolution.", "voxel_cell", "up to 16^3 voxels")
     return hmm.report.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 

@@ -7,6 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
 
 from mpi4py import MPI
 
@@ -89,6 +90,25 @@ def say(comm: MPI.Comm, text: str = "") -> None:
     """Print on rank 0 of `comm`, at once."""
     if comm.rank == 0:
         print(text, flush=True)
+
+
+def demo_parser(description: str, name: str, quick: str) -> ArgumentParser:
+    """A parser with what all demos understand: ``--quick``, ``--output DIR`` and ``--no-plots``.
+
+    Parameters
+    ----------
+    description
+        What the demo does.
+    name
+        Results go to this folder of ``results``, unless the user says where.
+    quick
+        What is less with ``--quick``.
+    """
+    parser = ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--output", type=Path, default=Path("results", name), help="directory of the results")
+    parser.add_argument("--no-plots", action="store_true", help="no pictures")
+    return parser
 
 
 def parse_arguments(parser: ArgumentParser, argv: Sequence[str] | None, comm: MPI.Comm) -> Namespace:
