@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from hmm import storage
 from hmm.errors import InputError, collectively
 from hmm.fingerprint import difference, fingerprint
-from hmm.layout import RowLayout
 from hmm.macro import MacroProblem
 
 
@@ -56,7 +55,7 @@ def save(
     cells = np.asarray(hom.mesh.topology.original_cell_index)[hom.cells].astype(np.int64)
     fields = {name: _by_cell(field)[hom.cells] for name, field in problem.accepted_fields().items()}
     keys, leads = hom.state_keys, hom.comm.rank == hom.ensemble.leader
-    rows = RowLayout(hom.rve).whole(hom.states.committed())
+    rows = hom.row_layout.whole(hom.states.committed())
     tables = [storage.Table("fields", cells, fields), storage.Table("points", keys if leads else keys[:0], rows)]
     storage.write(Path(path), hom.comm, header, tables)
 
@@ -86,7 +85,7 @@ def load(path: str | Path, problem: MacroProblem, identity: Identity | None = No
     path = Path(path)
     header = _header(path, problem, identity)
     hom, fields = problem.hom, problem.accepted_fields()
-    layout, keys = RowLayout(hom.rve), hom.state_keys
+    layout, keys = hom.row_layout, hom.state_keys
     with collectively(hom.comm):
         for rows, values in storage.read(path, "points", keys, layout.like(hom.states.committed())):
             hom.states.restore(layout.share(values), rows)

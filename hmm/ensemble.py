@@ -244,7 +244,7 @@ class Ensemble:
         """Values of the owned points, shape (n_points, k), brought to where these are worked on, shape (n_rows, k)."""
         if self._route is None:
             return values
-        rows = self._route.along(values[np.argsort(self.worker, kind="stable")])
+        rows = self._route.along(values[self._by_worker])
         return rows if self.group.size == 1 else self.group.bcast(rows)
 
     def to_owners(self, rows: NDArray) -> NDArray:
@@ -254,7 +254,7 @@ class Ensemble:
         mine = rows if self.comm.rank == self.leader else rows[:0]
         sorted_by_worker = self._route.back(mine)
         values = np.empty_like(sorted_by_worker)
-        values[np.argsort(self.worker, kind="stable")] = sorted_by_worker
+        values[self._by_worker] = sorted_by_worker
         return values
 
     def agree(self, reason: str) -> str:
@@ -288,6 +288,9 @@ class Ensemble:
         bool
             Whether any point moved.
         """
+        if self.policy != "balanced" and not self._may_become_balanced:
+            self.seconds[:] = 0.0
+            return False
         slowest, mean = self._load()
         seconds, self.seconds = self.seconds, np.zeros(self.n_rows)
         if self._may_become_balanced:
@@ -358,6 +361,7 @@ class Ensemble:
         """Make the route from owners to workers anew."""
         leads = self.comm.rank == self.leader
         sources, received = np.unique(self.owner if leads else self.owner[:0], return_counts=True)
+        self._by_worker = np.argsort(self.worker, kind="stable")
         targets, sent = np.unique(self.worker, return_counts=True)
         self._route = _Route(self.comm, sources, targets, received, sent)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from time import thread_time
 
@@ -21,6 +22,7 @@ from hmm.errors import ConvergenceError, InputError, collectively
 from hmm.fields import MacroInput
 from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_space, quadrature_weights
 from hmm.ladder import recover
+from hmm.layout import RowLayout
 from hmm.microproblem import Microproblem
 from hmm.state import MicroState
 
@@ -122,6 +124,11 @@ class Homogenizer:
     def state_keys(self) -> NDArray[np.int64]:
         """The `keys` of the rows of `states` (collective)."""
         return self.ensemble.to_workers(self.keys)
+
+    @cached_property
+    def row_layout(self) -> RowLayout:
+        """The order in which rows of `states` are written down (collective when first asked for)."""
+        return RowLayout(self.rve)
 
     @property
     def time_step(self) -> float:

@@ -131,7 +131,7 @@ class MicroState:
     def exchange(
         self,
         leaving: NDArray[np.int64],
-        send: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+        send: Callable[[NDArray[np.generic]], NDArray[np.generic]],
         order: NDArray[np.int64],
     ) -> None:
         """Give rows away and take others; only between an accepted step and the next evaluation.
@@ -145,9 +145,13 @@ class MicroState:
         order
             Order of the rows kept and arrived, as one list, in which they are stored.
         """
+        moved = {
+            name: np.concatenate([np.delete(array, leaving, axis=0), send(array[leaving])])[order]
+            for name, array in self.committed().items()
+        }
         for name, array in self._arrays().items():
-            kept = np.delete(array, leaving, axis=0)
-            setattr(self, name, np.concatenate([kept, send(array[leaving])])[order])
+            setattr(self, name, np.empty((order.size, *array.shape[1:]), array.dtype))
+        self.restore(moved)
 
     def _arrays(self) -> dict[str, NDArray]:
         return {name: value for name, value in vars(self).items() if isinstance(value, np.ndarray)}
