@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
-import ufl
 from dolfinx import fem
 from numpy.typing import NDArray
 
+from hmm import tensors
 from hmm.cell import Cell
 from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_space, quadrature_weights
 from hmm.laws import Law, Local, State
@@ -36,9 +34,7 @@ class History:
         self.law = law
         self.packings = law.internal(cell.dim)
         self.mesh = cell.mesh
-        sizes = [packing.size for packing in self.packings.values()]
-        self.n_variables = sum(sizes)
-        self._bounds = list(pairwise(np.r_[0, np.cumsum(sizes)].tolist()))
+        self.n_variables = sum(packing.size for packing in self.packings.values())
         self._points = quadrature_points(cell.mesh, degree)
         self.function = fem.Function(quadrature_space(cell.mesh, degree, (self.n_variables,)), name="history")
         self.cells = np.intersect1d(cell.phase_tags.find(tag), owned_cells(cell.mesh)).astype(np.int32)
@@ -56,8 +52,7 @@ class History:
     @property
     def old(self) -> State:
         """The internal variables of the last accepted step, as UFL tensors."""
-        parts = [ufl.as_vector([self.function[k] for k in range(a, b)]) for a, b in self._bounds]
-        return {name: p.unpack(part) for (name, p), part in zip(self.packings.items(), parts, strict=True)}
+        return tensors.unpack_all(self.packings, self.function)
 
     def load(self, row: NDArray[np.float64]) -> None:
         """Copy a state row, shape (size,), into the forms' coefficient."""
@@ -65,10 +60,8 @@ class History:
 
     def compile_update(self, at: Local) -> None:
         """Compile the law's update for the local fields."""
-        new = self.law.update(at)
-        packed = [self.packings[name].pack(new[name]) for name in self.packings]
-        vector = ufl.as_vector([part[k] for part in packed for k in range(part.ufl_shape[0])])
-        self._update = compile_expression(vector, self._points)
+        new = tensors.pack_all(self.packings, self.law.update(at))
+        self._update = compile_expression(new, self._points)
 
     def updated(self) -> NDArray[np.float64]:
         """The state row, shape (size,), at the end of the step that is loaded in the cell."""
@@ -77,8 +70,7 @@ class History:
 
     def view(self, row: NDArray[np.float64], name: str) -> NDArray[np.float64]:
         """Packed values of one variable in a state row, shape (n_points, packing.size)."""
-        a, b = self._bounds[list(self.packings).index(name)]
-        return row.reshape(-1, self.n_variables)[:, a:b]
+        return row.reshape(-1, self.n_variables)[:, tensors.ranges(self.packings)[name]]
 
     def average(self, row: NDArray[np.float64], name: str) -> NDArray[np.float64]:
         """Average over this rank's share of the phase, shape (packing.size,), of one variable in a state row."""

@@ -11,17 +11,15 @@ with the solution x and the inverse Jacobian as plain coefficients. Its value is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import pairwise
-
 import numpy as np
 import ufl
 from dolfinx import fem
 from numpy.typing import NDArray
 
+from hmm import tensors
 from hmm.cell import Cell
 from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_space
-from hmm.laws.base import ImplicitLaw, Local, State
+from hmm.laws.base import ImplicitLaw, Local
 
 TOLERANCE = 1e-10
 """Largest entry of a converged residual. One more Newton step is in x*, so that the error left is its square."""
@@ -58,23 +56,21 @@ class LocalProblem:
     def __init__(self, cell: Cell, tag: int, law: ImplicitLaw, degree: int, at: Local) -> None:
         self.mesh, self.n_failed = cell.mesh, 0
         self.packings = law.unknowns(cell.dim)
-        sizes = [packing.size for packing in self.packings.values()]
-        self.n = n = sum(sizes)
-        self._bounds = list(pairwise(np.r_[0, np.cumsum(sizes)].tolist()))
+        self.n = n = sum(packing.size for packing in self.packings.values())
         points = quadrature_points(cell.mesh, degree)
         self.x = fem.Function(quadrature_space(cell.mesh, degree, (n,)), name="unknowns")
         self.inverse = fem.Function(quadrature_space(cell.mesh, degree, (n * n,)), name="inverse_jacobian")
         self.cells = np.intersect1d(cell.phase_tags.find(tag), owned_cells(cell.mesh)).astype(np.int32)
         self._slots = self.x.function_space.dofmap.list[self.cells]
         variable = ufl.variable(self.x)
-        r = self._packed(law.residual(at.solving(self._named(variable))))
+        r = tensors.pack_all(self.packings, law.residual(at.solving(tensors.unpack_all(self.packings, variable))))
         J = ufl.diff(r, variable)
         entries = [r[i] for i in range(n)] + [J[i, j] for i in range(n) for j in range(n)]
         self._equations = compile_expression(ufl.as_vector(entries), points)
-        self._guess = compile_expression(self._packed(law.guess(at)), points)
-        r = self._packed(law.residual(at.solving(self._named(self.x))))
+        self._guess = compile_expression(tensors.pack_all(self.packings, law.guess(at)), points)
+        r = tensors.pack_all(self.packings, law.residual(at.solving(tensors.unpack_all(self.packings, self.x))))
         step = [sum(self.inverse[n * i + j] * r[j] for j in range(n)) for i in range(n)]
-        self.at = at.solving(self._named(ufl.as_vector([self.x[i] - step[i] for i in range(n)])))
+        self.at = at.solving(tensors.unpack_all(self.packings, ufl.as_vector([self.x[i] - step[i] for i in range(n)])))
 
     @property
     def functions(self) -> tuple[fem.Function, fem.Function]:
@@ -144,14 +140,6 @@ class LocalProblem:
     def _store(self, x: NDArray[np.float64], inverse: NDArray[np.float64]) -> None:
         self.x.x.array.reshape(-1, self.n)[self._slots] = x
         self.inverse.x.array.reshape(-1, self.n**2)[self._slots] = inverse.reshape(*x.shape[:2], -1)
-
-    def _packed(self, values: Mapping[str, ufl.core.expr.Expr]) -> ufl.core.expr.Expr:
-        parts = [packing.pack(ufl.as_ufl(values[name])) for name, packing in self.packings.items()]
-        return ufl.as_vector([part[k] for part in parts for k in range(part.ufl_shape[0])])
-
-    def _named(self, vector: ufl.core.expr.Expr) -> State:
-        parts = [ufl.as_vector([vector[k] for k in range(a, b)]) for a, b in self._bounds]
-        return {name: p.unpack(part) for (name, p), part in zip(self.packings.items(), parts, strict=True)}
 
 
 def local_problem(cell: Cell, tag: int, law: object, degree: int, at: Local) -> LocalProblem | None:

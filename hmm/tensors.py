@@ -7,7 +7,7 @@ of the tensors: (11, 22, sqrt2*12) in 2D and (11, 22, 33, sqrt2*12, sqrt2*13, sq
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -138,6 +138,24 @@ def plane_general(dim: int) -> Packing:
     """Row-by-row packing of the ``(3, 3)`` tensors without out-of-plane shear (`dim` 2), or of all (`dim` 3)."""
     indices = ((0, 0), (0, 1), (1, 0), (1, 1), (2, 2))
     return general(3, 3) if dim == 3 else Packing((3, 3), indices, (1.0,) * len(indices))
+
+
+def ranges(packings: Mapping[str, Packing]) -> dict[str, slice]:
+    """Where each of several tensors lies in one vector of them all, by name."""
+    ends = np.cumsum([packing.size for packing in packings.values()]).tolist()
+    return {name: slice(end - p.size, end) for (name, p), end in zip(packings.items(), ends, strict=True)}
+
+
+def pack_all(packings: Mapping[str, Packing], tensors: Mapping[str, ufl.core.expr.Expr]) -> ufl.core.expr.Expr:
+    """One UFL vector of several UFL tensors, given by name, in the order of the packings."""
+    parts = [packing.pack(ufl.as_ufl(tensors[name])) for name, packing in packings.items()]
+    return ufl.as_vector([part[k] for part in parts for k in range(part.ufl_shape[0])])
+
+
+def unpack_all(packings: Mapping[str, Packing], vector: ufl.core.expr.Expr) -> dict[str, ufl.core.expr.Expr]:
+    """UFL tensors by name of one UFL vector; the inverse of `pack_all`."""
+    parts = {name: [vector[k] for k in range(r.start, r.stop)] for name, r in ranges(packings).items()}
+    return {name: packings[name].unpack(ufl.as_vector(part)) for name, part in parts.items()}
 
 
 def embed(tensor: ufl.core.expr.Expr, out_of_plane: float = 0.0) -> ufl.core.expr.Expr:
