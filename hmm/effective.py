@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import ufl
 from numpy.typing import ArrayLike, NDArray
 
 from hmm import bounds, tensors
 from hmm.cell import Cell
 from hmm.errors import InputError
 from hmm.fields import fluctuation, macro_gradient, macro_strain
+from hmm.laws import Fourier, Law
 from hmm.rve import RVE
 
 Floats = NDArray[np.float64]
@@ -115,7 +115,7 @@ def homogenize(
     cell
         The unit cell.
     laws
-        For each phase name a law of the strain; for conduction a number or a (d, d) matrix.
+        For each phase name a law of the strain; for conduction a number, a (d, d) matrix or a law of the gradient.
     constraint
         As for `hmm.RVE`.
     physics
@@ -135,19 +135,19 @@ def homogenize(
     if set(laws) != set(cell.phases):
         raise InputError(f"laws are given for {sorted(laws)}, but the phases are {sorted(cell.phases)}: name the same")
     if physics == "elasticity":
-        E = macro_strain(cell)
-        rve = RVE(cell, fluctuation(cell, degree), E, law=laws, constraint=constraint, **options)
+        w, E = fluctuation(cell, degree), macro_strain(cell)
     else:
-        T, E = fluctuation(cell, degree, shape=()), macro_gradient(cell)
-        g, dx = E.local(T), cell.measure(quadrature_degree=2 * degree)
-        k = {name: _conductivity(name, value, cell.dim) for name, value in laws.items()}
-        energy = sum(ufl.inner(g, ufl.as_matrix(k[p].tolist()) * g) / 2 * dx(tag) for p, tag in cell.phases.items())
-        rve = RVE(cell, T, E, energy=energy, constraint=constraint, **options)
+        w, E = fluctuation(cell, degree, shape=()), macro_gradient(cell)
+        laws = {phase: _conduction(phase, value, cell.dim) for phase, value in laws.items()}
+    rve = RVE(cell, w, E, law=laws, constraint=constraint, **options)
     tangent = rve.solve(rve.reference).tangent
     return EffectiveProperties(physics, tangent, dict(cell.volume_fractions), constraint)
 
 
-def _conductivity(phase: str, value: ArrayLike, dim: int) -> Floats:
+def _conduction(phase: str, value: ArrayLike | Law, dim: int) -> Law:
+    """The law of a phase that is given as a law, a number or a matrix."""
+    if isinstance(value, Law):
+        return value
     k = np.asarray(value, dtype=float)
     k = k * np.eye(dim) if k.ndim == 0 else k
     if k.shape != (dim, dim) or not np.allclose(k, k.T) or not np.linalg.eigvalsh(k)[0] > 0:
@@ -155,4 +155,4 @@ def _conductivity(phase: str, value: ArrayLike, dim: int) -> Floats:
             f"conductivity {np.asarray(value).tolist()} of phase {phase!r} must be a positive number or a symmetric "
             f"positive definite ({dim}, {dim}) matrix"
         )
-    return k
+    return Fourier(k.tolist())
