@@ -21,7 +21,7 @@ from hmm.errors import InputError
 from hmm.fields import MacroInput, Operator, fields_of, is_mixed, pack_inputs, split_vector
 from hmm.forms import PackedForm, compile_expression, compile_form, default_quadrature_degree, depends_on
 from hmm.history import History
-from hmm.laws.base import Law, Local, responses
+from hmm.laws.base import Law, Local, State, responses
 from hmm.local import LocalProblem, local_problem
 from hmm.microproblem import solve_point
 from hmm.newton import NewtonOptions
@@ -64,6 +64,8 @@ class RVE:
         ``"direct"``, ``"reuse"``, ``"iterative"`` or ``"auto"``, which chooses by cost (see `hmm.solvers`).
     petsc_options
         PETSc options of the micro linear solver, without prefix; also settable as ``-hmm_micro_...``.
+    dt
+        Duration of the step in a user's own `energy`; laws are given one (see `time_step`).
 
     Attributes
     ----------
@@ -73,8 +75,6 @@ class RVE:
         The residual ``R_w`` and, for each macro input, ``R_E``.
     parameters
         Constants and Functions in them that the user may change between two solves.
-    dt
-        Duration of the step in a user's own `energy`; laws are given one (see `time_step`).
 
     Notes
     -----
@@ -446,14 +446,15 @@ class RVE:
                 self.histories[phase].compile_update(self.at(phase))
         moved = [(e.name, e.variation(v)) for e in self.inputs if e.operator is not None]
         moved += [(name, tensors.embed(operator(v))) for name, operator in self.micro.items()]
-        R_w = self._work(moved)
-        R_E = [self._work([(e.name, e.macro_variation(t))]) for e, t in zip(self.inputs, tests, strict=True)]
+        answers = {phase: responses(law, self.at(phase)) for phase, law in self.law.items()}
+        R_w = self._work(answers, moved)
+        R_E = [self._work(answers, [(e.name, e.macro_variation(t))]) for e, t in zip(self.inputs, tests, strict=True)]
         return R_w, R_E
 
-    def _work(self, variations: list[tuple[str, ufl.core.expr.Expr]]) -> ufl.Form:
-        """Work of the phases' responses on variations of the local fields, given by name."""
+    def _work(self, answers: Mapping[str, State], variations: list[tuple[str, ufl.core.expr.Expr]]) -> ufl.Form:
+        """Work of the phases' responses, the `answers`, on variations of the local fields, given by name."""
         return sum(
-            ufl.inner(responses(law, self.at(phase))[name], variation) * self.measure(self.cell.phases[phase])
+            ufl.inner(answers[phase][name], variation) * self.measure(self.cell.phases[phase])
             for phase, law in self.law.items()
             for name, variation in variations
             if name in law.fields
@@ -525,9 +526,10 @@ class RVE:
         """Ask ``D``, the mean moduli, at deformations over many scales so that each branch of a law is met."""
         rng, dt = np.random.default_rng(0), self.time_step
         state, answers = self.initial_state(), []
+        scales = np.logspace(-6, 0, 1 if self.is_linear else 28)
         durations = cycle(10.0 ** np.arange(-6, 7, 3) if self.has_rates else [dt])
         self.load_history(state.history)
-        for scale, self.time_step in zip(np.logspace(-6, 0, 28), durations, strict=False):
+        for scale, self.time_step in zip(scales, durations, strict=False):
             self.load(state.z, self.reference + scale * rng.normal(size=self.n_inputs))
             D = self.reduced.sum(self._assemble_D())
             if np.isfinite(D).all():  # a cell turned inside out says nothing

@@ -42,7 +42,24 @@ class Hyperelastic:
 
 
 @dataclass(frozen=True)
-class NeoHooke(Hyperelastic):
+class _OfYoungAndPoisson(Hyperelastic):
+    """What two of the laws share: the constants of their linearization as parameters."""
+
+    young: Parameter
+    poisson: Parameter
+
+    def __post_init__(self) -> None:
+        require_positive(type(self).__name__, young=self.young)
+        require_poisson(type(self).__name__, self.poisson)
+
+    @property
+    def elastic(self) -> Elastic:
+        """Its linearization at F = I."""
+        return Elastic(self.young, self.poisson)
+
+
+@dataclass(frozen=True)
+class NeoHooke(_OfYoungAndPoisson):
     """Compressible neo-Hooke, ``W = mu/2 (F:F - 3 - 2 ln J) + lambda/2 (ln J)^2``.
 
     Source: Bonet and Wood, *Nonlinear Continuum Mechanics for Finite Element Analysis* (2008), section 6.4.3.
@@ -55,18 +72,6 @@ class NeoHooke(Hyperelastic):
         Poisson's ratio at small strain, in (-1, 0.5).
     """
 
-    young: Parameter
-    poisson: Parameter
-
-    def __post_init__(self) -> None:
-        require_positive("NeoHooke", young=self.young)
-        require_poisson("NeoHooke", self.poisson)
-
-    @property
-    def elastic(self) -> Elastic:
-        """Its linearization at F = I."""
-        return Elastic(self.young, self.poisson)
-
     def density(self, F: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         """Energy density W."""
         mu, log_J = self.elastic.shear_modulus, ufl.ln(ufl.det(F))
@@ -75,7 +80,7 @@ class NeoHooke(Hyperelastic):
 
 
 @dataclass(frozen=True)
-class SaintVenant(Hyperelastic):
+class SaintVenant(_OfYoungAndPoisson):
     """Saint Venant-Kirchhoff, ``W = lambda/2 tr(E)^2 + mu E:E`` with Green's strain E.
 
     For small strains and any rotation. It softens in compression: loss of ellipticity must be expected there.
@@ -87,18 +92,6 @@ class SaintVenant(Hyperelastic):
     poisson
         Poisson's ratio at small strain, in (-1, 0.5).
     """
-
-    young: Parameter
-    poisson: Parameter
-
-    def __post_init__(self) -> None:
-        require_positive("SaintVenant", young=self.young)
-        require_poisson("SaintVenant", self.poisson)
-
-    @property
-    def elastic(self) -> Elastic:
-        """Its linearization at F = I."""
-        return Elastic(self.young, self.poisson)
 
     def density(self, F: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         """Energy density W."""
