@@ -10,7 +10,7 @@ from mpi4py import MPI
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from hmm.cell import Cell
 from hmm.cells import _gmsh
@@ -223,7 +223,7 @@ def short_fibres(
 def lognormal(number: int, spread: float) -> NDArray[np.float64]:
     """Radii with the mean 1 whose standard deviation is about `spread`: quantiles of a lognormal distribution."""
     sigma = sqrt(log(1 + spread**2))
-    radii = np.exp(sigma * norm.ppf((np.arange(number) + 0.5) / number))
+    radii = np.exp(sigma * ndtri((np.arange(number) + 0.5) / number))
     return np.asarray(radii / radii.mean())
 
 

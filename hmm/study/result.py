@@ -13,8 +13,7 @@ from mpi4py import MPI
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, polygamma
-from scipy.stats import t as student
+from scipy.special import digamma, polygamma, stdtrit
 
 from hmm.errors import InputError, collectively
 from hmm.io import require_writable
@@ -295,7 +294,7 @@ class RepresentativeSize:
 
 def quantile(freedom: int) -> float:
     """Student's t that bounds 95 % of both sides."""
-    return float(student.ppf(0.5 + CONFIDENCE / 2, freedom))
+    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
 
 
 def fit(samples: Sequence[Sample], dim: int, point_variance: float | None) -> PowerLaw | None:
