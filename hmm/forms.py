@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,12 @@ class PackedForm:
         petsc.assemble_matrix(self._matrix, form, constants=constants, coeffs=coefficients)
         self._matrix.assemble()
         return self._matrix.getDenseArray().copy()
+
+    def restricted(self, cells: Mapping[int, NDArray[np.int32]]) -> PackedForm:
+        """The form over some of the `cells` of each tag only; its compiled code is the same."""
+        data = list(cells.items())
+        integrals = [integral.reconstruct(subdomain_data=data) for integral in self._ufl_form.integrals()]
+        return PackedForm(ufl.Form(integrals), *self._arguments)
 
     @cached_property
     def _matrix(self) -> PETSc.Mat:

@@ -68,6 +68,12 @@ class History:
         assert self._update is not None
         return self._update.eval(self.mesh, self.cells).ravel()
 
+    def advance_first(self) -> None:
+        """Make the end of the loaded step the start of the next one in the first cell only."""
+        assert self._update is not None
+        first = self._update.eval(self.mesh, self.cells[:1]).ravel()
+        self.function.x.array[self._slots[: first.size]] = first
+
     def view(self, row: NDArray[np.float64], name: str) -> NDArray[np.float64]:
         """Packed values of one variable in a state row, shape (n_points, packing.size)."""
         return row.reshape(-1, self.n_variables)[:, tensors.ranges(self.packings)[name]]
