@@ -17,6 +17,7 @@ from hmm import (  # noqa: E402
     plot,
     report,
     study,
+    variation,
 )
 from hmm.cell import Cell  # noqa: E402
 from hmm.control import MixedControl, TensionTest, follow, plane_stress, uniaxial  # noqa: E402
@@ -102,6 +103,7 @@ __all__ = [
     "steps",
     "study",
     "uniaxial",
+    "variation",
     "worst_point",
     "write_csv",
     "write_rve",

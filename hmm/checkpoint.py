@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hmm import storage
 from hmm.errors import InputError, collectively
 from hmm.fingerprint import difference, fingerprint
+from hmm.homogenizer import Homogenizer
 from hmm.macro import MacroProblem
 
 
@@ -54,9 +55,7 @@ def save(
     }
     cells = np.asarray(hom.mesh.topology.original_cell_index)[hom.cells].astype(np.int64)
     fields = {name: _by_cell(field)[hom.cells] for name, field in problem.accepted_fields().items()}
-    keys, leads = hom.state_keys, hom.comm.rank == hom.ensemble.leader
-    rows = hom.row_layout.whole(hom.states.committed())
-    tables = [storage.Table("fields", cells, fields), storage.Table("points", keys if leads else keys[:0], rows)]
+    tables = [storage.Table("fields", cells, fields), *_state_tables(hom)]
     storage.write(Path(path), hom.comm, header, tables)
 
 
@@ -85,10 +84,11 @@ def load(path: str | Path, problem: MacroProblem, identity: Identity | None = No
     path = Path(path)
     header = _header(path, problem, identity)
     hom, fields = problem.hom, problem.accepted_fields()
-    layout, keys = hom.row_layout, hom.state_keys
+    layouts, keys = hom.row_layouts, [hom.state_keys(k) for k in range(len(hom.rves))]
     with collectively(hom.comm):
-        for rows, values in storage.read(path, "points", keys, layout.like(hom.states.committed())):
-            hom.states.restore(layout.share(values), rows)
+        for k, (layout, states) in enumerate(zip(layouts, hom.population.states, strict=True)):
+            for rows, values in storage.read(path, _table_name(k), keys[k], layout.like(states.committed())):
+                states.restore(layout.share(values), rows)
         cells = np.asarray(hom.mesh.topology.original_cell_index).astype(np.int64)
         like = {name: _by_cell(field) for name, field in fields.items()}
         for rows, values in storage.read(path, "fields", cells, like):
@@ -101,6 +101,19 @@ def load(path: str | Path, problem: MacroProblem, identity: Identity | None = No
 def read_note(path: str | Path, problem: MacroProblem, identity: Identity | None = None) -> dict[str, Any]:
     """The note of a checkpoint that fits the problem, which is left as it is (collective); raises as `load` does."""
     return dict(_header(Path(path), problem, identity)["note"])
+
+
+def _state_tables(hom: Homogenizer) -> list[storage.Table]:
+    """The states of each kind of RVE; those of a group are on its first rank (collective)."""
+    leads, tables = hom.comm.rank == hom.ensemble.leader, []
+    for k, (layout, states) in enumerate(zip(hom.row_layouts, hom.population.states, strict=True)):
+        keys = hom.state_keys(k)
+        tables.append(storage.Table(_table_name(k), keys if leads else keys[:0], layout.whole(states.committed())))
+    return tables
+
+
+def _table_name(kind: int) -> str:
+    return f"points of kind {kind}" if kind else "points"
 
 
 Identity = Mapping[str, str]

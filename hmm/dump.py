@@ -37,9 +37,11 @@ class MicroFailure:
     x
         Macro coordinates.
     E
-        Packed macroscopic input.
+        Packed macroscopic input, in the frame of the cell.
     reason
         What went wrong.
+    name
+        Name of its kind of RVE, if there are several.
     """
 
     rank: int
@@ -47,11 +49,13 @@ class MicroFailure:
     x: tuple[float, ...]
     E: tuple[float, ...]
     reason: str
+    name: str = ""
 
     def __str__(self) -> str:
         x = ", ".join(f"{c:.4g}" for c in self.x)
         E = ", ".join(f"{c:.4g}" for c in self.E)
-        return f"RVE at ({x}) on rank {self.rank}, packed macro input [{E}]: {self.reason}"
+        what = f"RVE {self.name!r}" if self.name else "RVE"
+        return f"{what} at ({x}) on rank {self.rank}, packed macro input [{E}]: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class Dump:
     law: NDArray[np.uint8]
 
 
-def write_dump(directory: Path, problem: Microproblem, states: MicroState, failure: MicroFailure) -> Path:
+def write_dump(directory: Path, problem: Microproblem, states: MicroState, p: int, failure: MicroFailure) -> Path:
     """Write the failed point of this rank to a new file in a directory; not collective.
 
     Parameters
@@ -90,15 +94,17 @@ def write_dump(directory: Path, problem: Microproblem, states: MicroState, failu
         The microproblem.
     states
         Its points, not yet reverted.
+    p
+        The one that failed.
     failure
-        The point.
+        Where, and why.
 
     Returns
     -------
     pathlib.Path
         The file, ``rve-0001.npz`` or the next free number.
     """
-    p, E, rve = failure.point, np.array(failure.E), problem.whole
+    E, rve = np.array(failure.E), problem.whole
     start = states.start(p)
     arrays: dict[str, Any] = {"z": start.z, "E": start.E, "history": start.history, **_cell_arrays(rve.cell)}
     arrays["guess"] = states.z[p] + (E - states.E[p]) @ states.sensitivity[p]

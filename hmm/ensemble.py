@@ -8,7 +8,7 @@ one message from an owner to each of its workers either way, and decides after e
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mpi4py import MPI
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hmm.errors import InputError
 
 if TYPE_CHECKING:
-    from hmm.state import MicroState
+    from hmm.population import Population
 
 POLICIES = ("auto", "owner", "balanced", "grouped")
 """What `hmm.Homogenizer` takes as `ensemble`."""
@@ -104,7 +104,7 @@ def choose(costs: NDArray[np.float64], amounts: NDArray[np.float64]) -> NDArray[
 
 
 @dataclass(frozen=True)
-class _Route:
+class Route:
     """One message to each neighbour: rows go along, and answers to them back.
 
     Attributes
@@ -130,6 +130,14 @@ class _Route:
     def back(self, rows: NDArray) -> NDArray:
         """Rows, shape (sum(received), k), to the sources; what comes from the targets."""
         return self._exchange(rows, self.sources, self.received, self.targets, self.sent)
+
+    def part(self, sent: NDArray[np.bool_], received: NDArray[np.bool_]) -> Route:
+        """The route of some of the rows only, marked among those sent and those received."""
+        counts = [
+            np.array([piece.sum() for piece in np.split(mask, np.cumsum(n)[:-1])][: n.size], dtype=np.int64)
+            for mask, n in ((received, self.received), (sent, self.sent))
+        ]
+        return replace(self, received=counts[0], sent=counts[1])
 
     def _exchange(self, rows: NDArray, to: NDArray, sent: NDArray, come: NDArray, received: NDArray) -> NDArray:
         """An all-to-all among neighbours only: no list of all ranks, and no empty messages."""
@@ -209,7 +217,7 @@ class Ensemble:
         self.owner = np.full(n_points, comm.rank, dtype=np.int32)
         self.index = np.arange(n_points, dtype=np.int32)
         self.moved = 0
-        self._route: _Route | None = None
+        self._route: Route | None = None
         if self.policy == "grouped":
             self._join_group()
         self.seconds = np.zeros(self.n_rows)
@@ -275,13 +283,13 @@ class Ensemble:
         slowest, mean = self._load()
         return slowest / mean if mean else 1.0
 
-    def rebalance(self, states: MicroState) -> bool:
+    def rebalance(self, population: Population) -> bool:
         """After an accepted step, move points to where time is, if it is worthwhile (collective).
 
         Parameters
         ----------
-        states
-            Their states, which move with them (see `hmm.state.MicroState`).
+        population
+            Their RVEs; the states move with the points.
 
         Returns
         -------
@@ -297,7 +305,7 @@ class Ensemble:
             self._consider(slowest, mean)
         if self.policy != "balanced" or slowest < WORTHWHILE * mean:
             return False
-        self._rebalance(seconds, states)
+        self._rebalance(seconds, population)
         return True
 
     def _load(self) -> tuple[float, float]:
@@ -319,7 +327,7 @@ class Ensemble:
                 slowest / mean,
             )
 
-    def _rebalance(self, costs: NDArray[np.float64], states: MicroState | None) -> None:
+    def _rebalance(self, costs: NDArray[np.float64], population: Population | None) -> None:
         """Move points so that the sums of `costs` become equal."""
         loads = np.empty(self.comm.size)
         self.comm.Allgather(np.array([costs.sum()]), loads)
@@ -328,17 +336,17 @@ class Ensemble:
         targets, sources = plan.target[out], plan.source[into]
         goes = choose(costs, plan.amount[out])
         leaving = np.flatnonzero(goes >= 0)
-        if states is not None:
-            leaving = leaving[: max(LARGEST_MESSAGE // max(states.nbytes_per_point, 1), 1)]
+        if population is not None:
+            leaving = leaving[: max(LARGEST_MESSAGE // max(population.nbytes_per_point, 1), 1)]
         leaving = leaving[np.argsort(goes[leaving], kind="stable")]
         self._tell_owners(leaving, targets[goes[leaving]])
         sent = np.bincount(goes[leaving], minlength=targets.size)
-        received = _Route(self.comm, sources, targets, np.ones_like(sources), np.ones_like(targets)).along(sent)
-        route = _Route(self.comm, sources, targets, received, sent)
+        received = Route(self.comm, sources, targets, np.ones_like(sources), np.ones_like(targets)).along(sent)
+        route = Route(self.comm, sources, targets, received, sent)
         arrived = route.along(np.stack([self.owner[leaving], self.index[leaving]], axis=1))
         order = self._take(leaving, arrived)
-        if states is not None:
-            states.exchange(leaving, route.along, order)
+        if population is not None:
+            population.exchange(leaving, route, order)
         self.seconds = np.zeros(self.n_rows)
         self.moved += len(arrived)
         self._connect()
@@ -363,7 +371,7 @@ class Ensemble:
         sources, received = np.unique(self.owner if leads else self.owner[:0], return_counts=True)
         self._by_worker = np.argsort(self.worker, kind="stable")
         targets, sent = np.unique(self.worker, return_counts=True)
-        self._route = _Route(self.comm, sources, targets, received, sent)
+        self._route = Route(self.comm, sources, targets, received, sent)
 
     def _join_group(self) -> None:
         """Let the group work on the points of all its ranks."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hmm.cell import Cell
 from hmm.errors import InputError, collectively
+from hmm.hashing import digest, splitmix
 from hmm.homogenizer import Homogenizer
 from hmm.macro import MacroProblem
 from hmm.rve import RVE
@@ -33,7 +34,11 @@ def fingerprint(problem: MacroProblem) -> dict[str, str]:
         On all ranks, if their unit cells or laws differ.
     """
     hom = problem.hom
-    cell = _of_rve(hom.rve.whole) | {"control of the unit cell": hom.rve.control}
+    cell: dict[str, str] = {}
+    for name, rve in hom.rves.items():
+        of_kind = f" of RVE {name!r}" if name else ""
+        own = _of_rve(rve.whole) | {"control of the unit cell": rve.control}
+        cell |= {f"{what}{of_kind}": value for what, value in own.items()}
     first = hom.comm.bcast(cell)
     with collectively(hom.comm):
         if name := difference(first, cell):
@@ -45,6 +50,7 @@ def fingerprint(problem: MacroProblem) -> dict[str, str]:
         "macro quadrature degree": str(hom.degree),
         "macro field": str(problem.u.function_space.ufl_element()),
         "macro form": _short(problem.form.signature()),
+        **_of_variation(hom),
         **cell,
     }
 
@@ -55,23 +61,32 @@ def difference(a: Mapping[str, str], b: Mapping[str, str]) -> str:
 
 
 def _of_points(hom: Homogenizer) -> int:
-    """Sum over all points of a hash of key and coordinates: the same however they are spread (collective)."""
+    """A hash of the coordinates of all points (collective)."""
     x = hom.coordinates()
     size = hom.comm.allreduce(float(np.abs(x).max(initial=0.0)), op=MPI.MAX) or 1.0
-    value = _mixed(hom.keys.astype(np.uint64))
-    for column in np.rint(x.T / size * GRID).astype(np.int64):
-        value = _mixed(value ^ column.astype(np.uint64))
+    return _summed(hom, hom.keys, x / size)
+
+
+def _of_variation(hom: Homogenizer) -> dict[str, str]:
+    """Where each RVE is and how it is turned, if there is a choice (collective)."""
+    found, rows = {}, hom.rows
+    if len(hom.rves) > 1:
+        choice = _summed(hom, hom.keys[rows.point], np.column_stack([rows.kind, rows.share]))
+        found["choice of RVEs"] = f"{', '.join(hom.rves)}, hash {choice:016x}"
+    if hom.orientation is not None:
+        turned = _summed(hom, hom.keys, hom.orientation.R.reshape(hom.n_points, -1))
+        found["orientation of RVEs"] = f"hash {turned:016x}"
+    return found
+
+
+def _summed(hom: Homogenizer, keys: NDArray[np.int64], values: NDArray[np.float64]) -> int:
+    """Sum over all rows of a hash of key and values of order 1: the same however rows are spread (collective)."""
+    hashed = splitmix(keys.astype(np.uint64))
+    for column in np.rint(values.T * GRID).astype(np.int64):
+        hashed = splitmix(hashed ^ column.astype(np.uint64))
     modulus = 1 << 64
-    own = sum(int(v) for v in value) % modulus
+    own = sum(int(v) for v in hashed) % modulus
     return int(hom.comm.allreduce(own)) % modulus
-
-
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The finalizer of splitmix64 (Steele, Lea, Flood, OOPSLA 2014): each bit depends on all."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
 
 
 def _of_rve(rve: RVE) -> dict[str, str]:
@@ -79,20 +94,20 @@ def _of_rve(rve: RVE) -> dict[str, str]:
     n_cells, mesh_hash = _of_mesh(cell)
     laws = {f"law of {phase!r}": described(law) for phase, law in rve.law.items()}
     oriented = space.ufl_element().embedded_superdegree > 2  # the order of dofs on an edge depends on the numbering
-    numbering = _hash(space.dofmap.list, rve.reduced.constraint.blocks) if oriented else "of the mesh's input"
+    numbering = digest(space.dofmap.list, rve.reduced.constraint.blocks) if oriented else "of the mesh's input"
     functions = [p.x.array for p in rve.parameters if isinstance(p, fem.Function)]
     return {
         "unit cell": f"{n_cells} cells, hash {mesh_hash}",
         "unit cell's lattice": str(cell.lattice.round(12).tolist()),
         "unit cell's phases": str(dict(cell.phases)),
         "constraint": rve.reduced.constraint.name,
-        "held dofs": _hash(rve.held),
+        "held dofs": digest(rve.held),
         "fluctuation field": str(space.ufl_element()),
         "numbering of the fluctuation": numbering,
         "quadrature degree of the unit cell": str(rve.quadrature_degree),
         **laws,
         "form of the microproblem": _short("".join(form.signature() for form in rve.forms)),
-        "coefficients of the unit cell": _hash(*functions),
+        "coefficients of the unit cell": digest(*functions),
     }
 
 
@@ -109,7 +124,7 @@ def _of_mesh(cell: Cell) -> tuple[int, str]:
     original = np.asarray(mesh.topology.original_cell_index)[:n]
     parts = [np.concatenate(p) for p in zip(*cell.comm.allgather((original, nodes, tags)), strict=True)]
     order = np.argsort(parts[0])
-    return order.size, _hash(parts[1][order], parts[2][order])
+    return order.size, digest(parts[1][order], parts[2][order])
 
 
 def described(law: object) -> str:
@@ -124,14 +139,6 @@ def described(law: object) -> str:
     if isinstance(law, ufl.core.expr.Expr):
         return "UFL"  # it is part of the form
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(law))
-
-
-def _hash(*arrays: NDArray[np.generic]) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(str((array.shape, array.dtype.str)).encode())
-        digest.update(np.ascontiguousarray(array))
-    return digest.hexdigest()[:16]
 
 
 def _short(signature: str) -> str:

@@ -34,7 +34,8 @@ class WorstPoint:
     Attributes
     ----------
     rank, point
-        The rank that works on it (the first of its group) and its number there.
+        The rank that works on it (the first of its group) and its number there; where a point has several RVEs, that of
+        the one with the largest share.
     x
         Macro coordinates, in the unit of the macro mesh.
     value
@@ -73,7 +74,7 @@ def worst_point(hom: Homogenizer, values: ArrayLike) -> WorstPoint:
     largest = hom.comm.allreduce(float(array.max(initial=-np.inf)), op=MPI.MAX)
     candidates = np.flatnonzero(array >= largest - 1e-9 * abs(largest))
     x = hom.coordinates()
-    mine = [(tuple(x[p].round(9).tolist()), hom.comm.rank, int(p)) for p in candidates]
+    mine = [(tuple(x[p].round(9).tolist()), hom.comm.rank, hom.rows.main(p)) for p in candidates]
     where, owner, index = min(found for part in hom.comm.allgather(mine) for found in part)
     rank, point = hom.ensemble.locate(owner, index)
     return WorstPoint(rank, point, where, largest)
@@ -152,8 +153,8 @@ def _fields_of(rve: RVE, state: PointState) -> LocalFields:
 
 def point_fields(hom: Homogenizer, point: int) -> LocalFields:
     """The fields inside the RVE of a point this rank works on, at the last accepted step (collective in its group)."""
-    states = hom.states
-    return local_fields(hom.rve, PointState(states.z[point], states.history[point]), states.E[point])
+    rve, states, p = hom.population.member(point)
+    return local_fields(rve, PointState(states.z[p], states.history[p]), states.E[p])
 
 
 def write_rve(path: str | Path, hom: Homogenizer, where: WorstPoint) -> Path:
@@ -260,7 +261,9 @@ class Output:
         with collectively(hom.comm):
             if hom.comm.rank == 0:
                 require_writable(self.path.parent)
-        self._variables = {f"{v}_{phase}": (phase, v) for phase, v in _scalar_variables(hom.rve)}
+        self._variables = {
+            f"{v}_{phase}": (phase, v) for rve in hom.rves.values() for phase, v in _scalar_variables(rve)
+        }
         self.cellwise = {r.name: _cellwise(hom.mesh, r.ufl_shape, r.name) for r in hom.responses}
         self.cellwise |= {name: _cellwise(hom.mesh, (), name) for name in self._variables}
         self._writer = _vtx(hom.comm, self.path, [u, *self.cellwise.values()])

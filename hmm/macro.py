@@ -188,7 +188,7 @@ class MacroProblem:
         then goes astray, where the elastic ones are nearly right.
         """
         chosen = self.hom.algorithm
-        elastic = [(chosen, True)] if self.hom.rve.n_history else []
+        elastic = [(chosen, True)] if self.hom.has_history else []
         return [(chosen, False), *elastic, *([("nested", False)] if chosen != "nested" else [])]
 
     def reaction(self, bc: fem.DirichletBC) -> float | NDArray[np.float64]:

@@ -164,7 +164,8 @@ def plot_fe2(
         if hom.rve.cell.comm.size > 1:
             raise InputError(f"an RVE on {hom.rve.cell.comm.size} ranks cannot be drawn: write it with hmm.write_rve")
         if comm.rank == where.rank:
-            inside = _drawing_of_rve(hom.rve.cell, point_fields(hom, where.point), variable)
+            cell = hom.population.member(where.point).rve.cell
+            inside = _drawing_of_rve(cell, point_fields(hom, where.point), variable)
     means = hom.cell_average(np.asarray(values, dtype=float)).ravel()
     parts = comm.gather(Drawing.of(u, {label: means})) or []
     inside = comm.bcast(inside, root=where.rank)

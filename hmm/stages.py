@@ -187,5 +187,5 @@ def values_of_constants(problem: MacroProblem) -> list[Any]:
 
 
 def _constants(problem: MacroProblem) -> list[fem.Constant]:
-    found = [*problem.form.constants(), *problem.hom.rve.whole.parameters]
-    return [constant for constant in found if isinstance(constant, fem.Constant)]
+    parameters = (parameter for rve in problem.hom.rves.values() for parameter in rve.whole.parameters)
+    return [p for p in dict.fromkeys([*problem.form.constants(), *parameters]) if isinstance(p, fem.Constant)]

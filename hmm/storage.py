@@ -29,8 +29,8 @@ FORMAT = 1
 TITLE = b"hmm checkpoint"
 SEAL = 512
 """Bytes of the text before the HDF5 data."""
-MAX_BLOCKS = 10_000
-"""Blocks of a table: each of three tables has its own MPI tags, of which there are 32767 at least."""
+MAX_BLOCKS = 30_000
+"""Blocks of all tables: each has its own MPI tag, of which there are 32767 at least."""
 BLOCK = 32 << 20
 """Bytes of rows that are in the hands of one rank, or on their way to it, at a time."""
 
@@ -55,6 +55,21 @@ class Table:
     keys: NDArray[np.int64]
     arrays: Arrays
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row."""
+        return _row_bytes(self.arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class _Blocks:
+    """How a table is cut on its way to the file: rows of all ranks, rows of a block, MPI tag of the first block."""
+
+    table: Table
+    rows: int
+    step: int
+    first_tag: int
+
 
 def write(path: Path, comm: MPI.Comm, note: Mapping[str, object], tables: list[Table]) -> None:
     """Write a file in place of the old one, which stays whole until that moment (collective).
@@ -67,16 +82,16 @@ def write(path: Path, comm: MPI.Comm, note: Mapping[str, object], tables: list[T
         On all ranks, if the file cannot be written; nothing is left of it and the old one is untouched.
     """
     part = path.with_name(path.name + ".part")
-    sizes = [_size(comm, table) for table in tables]
+    plan = _plan(comm, tables)
     with collectively(comm):
         if comm.rank == 0:
-            _require_space(path, sum(rows * _row_bytes(t.arrays) for rows, t in zip(sizes, tables, strict=True)))
+            _require_space(path, sum(blocks.rows * blocks.table.row_bytes for blocks in plan))
     with _discarded_on_failure(comm, part), collectively(comm):
         if comm.rank == 0:
-            _receive_all(path, part, comm, note, tables, sizes)
+            _receive_all(path, part, comm, note, plan)
         else:
-            for first, (table, rows) in enumerate(zip(tables, sizes, strict=True)):
-                _send(comm, table, rows, first * MAX_BLOCKS)
+            for blocks in plan:
+                _send(comm, blocks)
     with _discarded_on_failure(comm, part), collectively(comm):
         if comm.rank == 0:
             with _one_line(path):
@@ -179,9 +194,7 @@ class _Guarded:
         return getattr(self._file, name)
 
 
-def _receive_all(
-    path: Path, part: Path, comm: MPI.Comm, note: Mapping[str, object], tables: list[Table], sizes: list[int]
-) -> None:
+def _receive_all(path: Path, part: Path, comm: MPI.Comm, note: Mapping[str, object], plan: list[_Blocks]) -> None:
     """Rank 0's share of `write`. Whatever fails, it takes what the others send: they would wait."""
     error: Exception | None = None
     guard = file = None
@@ -194,11 +207,11 @@ def _receive_all(
         file.create_dataset("note", data=text)
     except Exception as caught:
         error = caught
-    for first, (table, rows) in enumerate(zip(tables, sizes, strict=True)):
-        for start, values in _blocks(comm, table, rows, first * MAX_BLOCKS):
+    for blocks in plan:
+        for start, values in _collected(comm, blocks):
             if error is None and guard is not None and guard.error is None:
                 try:
-                    _put(file, table, rows, start, values)
+                    _put(file, blocks, start, values)
                 except Exception as caught:
                     error = caught
     if file is not None:
@@ -211,50 +224,57 @@ def _receive_all(
             raise error
 
 
-def _put(file: Any, table: Table, rows: int, start: int, values: Arrays) -> None:
+def _put(file: Any, blocks: _Blocks, start: int, values: Arrays) -> None:
     for name, block in values.items():
-        where = f"{table.name}/{name}"
-        data = file.require_dataset(where, (rows, *block.shape[1:]), block.dtype, exact=True)
+        where = f"{blocks.table.name}/{name}"
+        data = file.require_dataset(where, (blocks.rows, *block.shape[1:]), block.dtype, exact=True)
         data[start : start + len(block)] = block
 
 
-def _blocks(comm: MPI.Comm, table: Table, rows: int, first_tag: int) -> Iterator[tuple[int, Arrays]]:
+def _collected(comm: MPI.Comm, blocks: _Blocks) -> Iterator[tuple[int, Arrays]]:
     """The whole table in the order of its keys, block by block: this rank's own rows and those the others send."""
-    own, step = _parts(table, rows), _block_rows(table, rows)
+    own = _parts(blocks)
     upcoming = next(own, None)
-    for number, start in enumerate(range(0, rows, step)):
-        count = min(step, rows - start)
-        values = {k: np.empty((count, *a.shape[1:]), a.dtype) for k, a in table.arrays.items()}
+    for number, start in enumerate(range(0, blocks.rows, blocks.step)):
+        count = min(blocks.step, blocks.rows - start)
+        values = {k: np.empty((count, *a.shape[1:]), a.dtype) for k, a in blocks.table.arrays.items()}
         while count:
             if upcoming is not None and upcoming[0] == number:
                 (_, keys, arrays), upcoming = upcoming, next(own, None)
             else:
-                keys, arrays = comm.recv(source=MPI.ANY_SOURCE, tag=first_tag + number)
+                keys, arrays = comm.recv(source=MPI.ANY_SOURCE, tag=blocks.first_tag + number)
             for name, array in arrays.items():
                 values[name][keys - start] = array
             count -= len(keys)
         yield start, values
 
 
-def _send(comm: MPI.Comm, table: Table, rows: int, first_tag: int) -> None:
+def _send(comm: MPI.Comm, blocks: _Blocks) -> None:
     """Send this rank's rows; a synchronous send starts only when rank 0 has room for that block."""
-    for number, keys, arrays in _parts(table, rows):
-        comm.ssend((keys, arrays), dest=0, tag=first_tag + number)
+    for number, keys, arrays in _parts(blocks):
+        comm.ssend((keys, arrays), dest=0, tag=blocks.first_tag + number)
 
 
-def _parts(table: Table, rows: int) -> Iterator[tuple[int, NDArray[np.int64], dict[str, NDArray[Any]]]]:
+def _parts(blocks: _Blocks) -> Iterator[tuple[int, NDArray[np.int64], dict[str, NDArray[Any]]]]:
     """This rank's rows cut by block: number of the block, keys, arrays."""
-    step = _block_rows(table, rows)
+    table = blocks.table
     order = np.argsort(table.keys)
-    block = table.keys[order] // step
+    block = table.keys[order] // blocks.step
     for piece in np.split(order, np.flatnonzero(np.diff(block)) + 1) if order.size else []:
         keys = table.keys[piece]
-        yield int(keys[0] // step), keys, {k: a[piece] for k, a in table.arrays.items()}
+        yield int(keys[0] // blocks.step), keys, {k: a[piece] for k, a in table.arrays.items()}
 
 
-def _block_rows(table: Table, rows: int) -> int:
-    """Rows of a block: bounded in bytes, and so many that their number fits an MPI tag."""
-    return max(1, BLOCK // max(_row_bytes(table.arrays), 1), -(-rows // MAX_BLOCKS))
+def _plan(comm: MPI.Comm, tables: list[Table]) -> list[_Blocks]:
+    """How the tables are cut: blocks are bounded in bytes, and so few that each has an MPI tag (collective)."""
+    plan: list[_Blocks] = []
+    first, most = 0, max(1, MAX_BLOCKS // len(tables))
+    for table in tables:
+        rows = _size(comm, table)
+        step = max(1, BLOCK // max(table.row_bytes, 1), -(-rows // most))
+        plan.append(_Blocks(table, rows, step, first))
+        first += -(-rows // step)
+    return plan
 
 
 def _row_bytes(arrays: Arrays) -> int:

@@ -107,6 +107,34 @@ class Packing:
         rows_done = np.moveaxis(self.to_tensor(np.moveaxis(np.asarray(matrix, dtype=float), 0, -1)), 0, -1)
         return columns.to_tensor(rows_done)
 
+    def rotation(self, R: ArrayLike) -> NDArray[np.float64]:
+        """Packed form of a change of frame: matrices Q with ``pack(R^T T R) = Q pack(T)``; ``R^T T`` for a vector T.
+
+        Parameters
+        ----------
+        R
+            Rotations, shape ``(..., d, d)``. For tensors of shape (3, 3) those of the plane (d = 2) are about axis 3.
+
+        Returns
+        -------
+        ndarray
+            Shape ``(..., size, size)``; orthogonal, if the rotated tensors have no components beyond those packed.
+        """
+        R = np.asarray(R, dtype=float)
+        if not self.shape:
+            return np.ones((*R.shape[:-2], 1, 1))
+        if self.shape[0] == 3 and R.shape[-1] == 2:
+            R = np.pad(R, [(0, 0)] * (R.ndim - 2) + [(0, 1), (0, 1)])
+            R[..., 2, 2] = 1.0
+        path = "...ai,ka->...ki" if len(self.shape) == 1 else "...ai,kab,...bj->...kij"
+        rotated = np.einsum(path, *((R, self._units) if len(self.shape) == 1 else (R, self._units, R)), optimize=True)
+        return np.swapaxes(self.to_vector(rotated), -1, -2)
+
+    @property
+    def _units(self) -> NDArray[np.float64]:
+        """The tensor of each unit vector, shape ``(size, *shape)``."""
+        return self.to_tensor(np.eye(self.size))
+
     @staticmethod
     def _entry(tensor: ufl.core.expr.Expr, index: tuple[int, ...]) -> ufl.core.expr.Expr:
         return tensor[index] if index else tensor

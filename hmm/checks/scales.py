@@ -97,7 +97,7 @@ def scale_separation(
         If `cell_size` is not positive.
     """
     if cell_size is None:
-        cell_size = float(np.linalg.norm(hom.rve.cell.lattice, axis=1).max())
+        cell_size = max(float(np.linalg.norm(rve.cell.lattice, axis=1).max()) for rve in hom.rves.values())
     if not 0 < cell_size < float("inf"):
         raise InputError(f"cell_size = {cell_size} must be positive and finite")
     E, gradient = _strain_and_gradient(hom)

@@ -1,0 +1,364 @@
+"""Macro variation: which RVE each point of a macro mesh has, and how it is turned there.
+
+Give `hmm.Homogenizer` a `Variation` in place of an RVE, made by `regions`, `graded` or `scattered`, and an
+``orientation=``. Each kind of RVE exists once on a rank; a point is a row of states of its kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from dolfinx.mesh import MeshTags
+from numpy.typing import ArrayLike, NDArray
+
+from hmm.errors import InputError, collectively
+from hmm.fields import MacroInput
+from hmm.hashing import uniform
+from hmm.microproblem import Microproblem
+from hmm.points import Field, MacroPoints
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Variation:
+    """Several kinds of RVE, and how much of each there is at each point of a macro mesh.
+
+    The response of a point is the mean of the responses of its RVEs, all of which have its macroscopic input, with its
+    shares as weights. A point has one RVE if one share is 1 and the others are 0.
+
+    Attributes
+    ----------
+    rves
+        The kinds, by name; all have the same macroscopic inputs.
+    shares
+        From the macro points to the shares, shape (n_points, n_kinds): zero or more, each row with the sum 1. They must
+        not depend on the number of ranks.
+    """
+
+    rves: Mapping[str, Microproblem]
+    shares: Callable[[MacroPoints], Floats]
+
+    def __post_init__(self) -> None:
+        if not self.rves:
+            raise InputError("a variation without RVEs: give one for each kind")
+        object.__setattr__(self, "rves", {str(name): rve for name, rve in self.rves.items()})
+        (first, rve), *others = self.rves.items()
+        for name, other in others:
+            _check_alike(first, rve, name, other)
+
+
+def everywhere(rve: Microproblem) -> Variation:
+    """The same RVE at each point; it has no name."""
+    return Variation({"": rve}, lambda points: np.ones((points.n, 1)))
+
+
+def regions(rves: Mapping[int, Microproblem], tags: MeshTags) -> Variation:
+    """A kind of RVE for each region of the macro mesh.
+
+    Parameters
+    ----------
+    rves
+        For each tag an RVE.
+    tags
+        Tags of the macro mesh's cells.
+
+    Raises
+    ------
+    InputError
+        When the `hmm.Homogenizer` is made, on all ranks: if a macro cell has no tag, or one without an RVE, or no macro
+        cell has the tag of an RVE.
+    """
+    known = np.array(list(rves), dtype=np.int64)
+
+    def shares(points: MacroPoints) -> Floats:
+        dim = points.mesh.topology.dim
+        if tags.dim != dim:
+            raise InputError(f"regions: the tags are of entities of dimension {tags.dim}: give tags of the macro cells")
+        of_cell = np.full(points.cells.size, np.iinfo(np.int64).min)
+        own = tags.indices < points.cells.size
+        of_cell[tags.indices[own]] = tags.values[own]
+        with collectively(points.comm):
+            _check_tags(of_cell, known)
+        missing = set(known.tolist()).difference(*points.comm.allgather(set(np.unique(of_cell).tolist())))
+        if missing:
+            raise InputError(f"regions: no macro cell has the tag {sorted(missing)[0]}: leave its RVE out or tag cells")
+        return np.repeat(of_cell[:, None] == known, len(points.rule), axis=0).astype(float)
+
+    return Variation({str(tag): rve for tag, rve in rves.items()}, shares)
+
+
+def graded(rves: Mapping[float, Microproblem], parameter: Field, *, interpolate: bool = True) -> Variation:
+    """RVEs made for some values of a parameter, such as a volume fraction, that varies over the macro mesh.
+
+    Parameters
+    ----------
+    rves
+        For each value of the parameter an RVE, two at least.
+    parameter
+        The parameter over the macro mesh: a function of x (shape (3, n), result (n,)), or UFL such as a Function.
+    interpolate
+        A point between two values has both RVEs, and the mean of their responses with weights linear in the parameter;
+        with False it has the nearest one (the lower, halfway), for half the work.
+
+    Notes
+    -----
+    At a given history of strain the response is a function of the parameter, whatever the law remembers. Interpolation
+    is wrong by the square of the distance between values, the nearest RVE by the distance itself.
+
+    Raises
+    ------
+    InputError
+        When the `hmm.Homogenizer` is made, on all ranks: if the parameter leaves the range of the values.
+    """
+    order = sorted(rves)
+    if len(order) < 2:
+        raise InputError(f"graded: RVEs for {len(order)} values of the parameter: give two or more, or the RVE itself")
+    nodes = np.array(order, dtype=float)
+
+    def shares(points: MacroPoints) -> Floats:
+        value = points.values(parameter, "the parameter of graded", ())
+        slack = 1e-9 * np.abs(nodes).max()
+        out = np.flatnonzero((value < nodes[0] - slack) | (value > nodes[-1] + slack))
+        if out.size:
+            raise InputError(
+                f"graded: the parameter is {value[out[0]]:g} at {points.describe(out[0])}, outside the values "
+                f"{', '.join(f'{v:g}' for v in nodes)} that have an RVE: add one there"
+            )
+        value = np.clip(value, nodes[0], nodes[-1])
+        left = np.clip(np.searchsorted(nodes, value, side="right") - 1, 0, nodes.size - 2)
+        t = (value - nodes[left]) / (nodes[left + 1] - nodes[left])
+        t = np.where(np.abs(t - np.rint(t)) < 1e-9, np.rint(t), t) if interpolate else (t > 0.5).astype(float)
+        weights = np.zeros((points.n, nodes.size))
+        rows = np.arange(points.n)
+        weights[rows, left], weights[rows, left + 1] = 1 - t, t
+        return weights
+
+    return Variation({f"{v:g}": rves[v] for v in order}, shares)
+
+
+def scattered(
+    rves: Sequence[Microproblem] | Mapping[str, Microproblem],
+    seed: int = 0,
+    *,
+    probabilities: ArrayLike | None = None,
+    per: str = "point",
+) -> Variation:
+    """One of several RVEs, such as cells drawn at random, at each point, at random.
+
+    Parameters
+    ----------
+    rves
+        The RVEs.
+    seed
+        Seed of the choice: the same seed gives the same choice on any number of ranks.
+    probabilities
+        Shape (n,); of each RVE. All are equal by default.
+    per
+        ``"point"``: points are independent. ``"cell"``: the points of a macro cell have the same RVE.
+
+    Raises
+    ------
+    InputError
+        If `probabilities` are not one for each RVE with the sum 1, or `per` is unknown.
+    """
+    named = rves if isinstance(rves, Mapping) else {str(k): rve for k, rve in enumerate(rves)}
+    p = np.full(len(named), 1 / max(len(named), 1)) if probabilities is None else np.asarray(probabilities, dtype=float)
+    if p.shape != (len(named),) or not (p >= 0).all() or abs(p.sum() - 1) > 1e-9:
+        raise InputError(f"scattered: probabilities {p.tolist()} are not one for each of {len(named)} RVEs, of sum 1")
+    if per not in ("point", "cell"):
+        raise InputError(f"scattered: per = {per!r} must be 'point' or 'cell'")
+    steps = np.cumsum(p)[:-1]
+
+    def shares(points: MacroPoints) -> Floats:
+        keys = points.keys if per == "point" else np.repeat(points.original_cells, len(points.rule))
+        return np.eye(len(named))[np.searchsorted(steps, uniform(keys, seed), side="right")]
+
+    return Variation(named, shares)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The RVEs of this rank's points, one row each, sorted by point and kind.
+
+    Attributes
+    ----------
+    point, kind, share
+        Shape (n_rows,); the point, the number of its kind of RVE and the weight of its response.
+    first
+        Shape (n_points,); the first row of each point.
+    """
+
+    point: NDArray[np.int64]
+    kind: NDArray[np.int32]
+    share: Floats
+    first: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, variation: Variation, points: MacroPoints) -> Rows:
+        """The rows of a variation (collective).
+
+        Raises
+        ------
+        InputError
+            On all ranks, if the shares of a point are not shares.
+        """
+        with collectively(points.comm):
+            shares = np.asarray(variation.shares(points), dtype=float)
+            _check_shares(shares, len(variation.rves), points)
+        point, kind = np.nonzero(shares)
+        first = np.searchsorted(point, np.arange(points.n))
+        return cls(point, kind.astype(np.int32), shares[point, kind], first)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each point has one RVE."""
+        return self.first.size == self.point.size
+
+    def main(self, point: int | np.integer) -> int:
+        """The row of a point with the largest share."""
+        rows = np.flatnonzero(self.point == point)
+        return int(rows[np.argmax(self.share[rows])])
+
+    def mean(self, values: Floats) -> Floats:
+        """Means over the RVEs of each point, shape (n_points, ...), of values of the rows."""
+        if self.is_plain:
+            return values
+        weighted = self.share.reshape(-1, *[1] * (values.ndim - 1)) * values
+        return np.add.reduceat(weighted, self.first) if self.first.size else weighted
+
+
+class Orientation:
+    """How the RVEs of points are turned: rotations between the frame of a cell and that of the macro problem.
+
+    With a rotation R whose columns are the axes of the cell in the macro frame, the cell gets ``R^T E R``, and its
+    response Sigma is ``R Sigma R^T`` to the macro problem; vectors are rotated likewise. In packed form that is
+    ``E_cell = Q E``, ``Sigma = Q^T Sigma_cell`` and ``A = Q^T A_cell Q`` with an orthogonal Q.
+
+    Parameters
+    ----------
+    points
+        The macro points.
+    orientation
+        A field, in 2D of angles (radians, anticlockwise), or of directions of the cell's first axis, shape (d,), or of
+        matrices R, shape (d, d). In 3D a direction is reached by the least rotation.
+    inputs
+        The macroscopic inputs.
+
+    Raises
+    ------
+    InputError
+        On all ranks, if a direction vanishes, a matrix is no rotation, or the inputs lack what they become when turned.
+    """
+
+    def __init__(self, points: MacroPoints, orientation: Field, inputs: Sequence[MacroInput]) -> None:
+        dim = points.mesh.geometry.dim
+        shapes: list[tuple[int, ...]] = [(dim,), (dim, dim)]
+        with collectively(points.comm):
+            given = points.values(orientation, "orientation", *([()] if dim == 2 else []), *shapes)
+            self.R = _rotations(given, dim, points)
+            self.packed = _packed(self.R, inputs)
+
+    def to_cells(self, E: Floats, point: NDArray[np.int64]) -> Floats:
+        """Macro inputs, shape (n_rows, m), in the frames of the cells; rows belong to the points."""
+        return np.einsum("nij,nj->ni", self.packed[point], E)
+
+    def to_macro(self, response: Floats, tangent: Floats, point: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Responses and tangents, shapes (n_rows, m) and (n_rows, m, m), in the frame of the macro problem."""
+        Q = self.packed[point]
+        transposed = Q.transpose(0, 2, 1)
+        return np.einsum("nij,nj->ni", transposed, response), transposed @ tangent @ Q
+
+
+def _check_alike(first: str, rve: Microproblem, name: str, other: Microproblem) -> None:
+    """Raise `InputError` unless two kinds of RVE are driven by the same inputs, on as many ranks."""
+    mine, its = ([(e.name, e.packing) for e in r.inputs] for r in (rve, other))
+    if mine != its:
+        listed = [", ".join(f"{n} of shape {p.shape}" for n, p in inputs) for inputs in (mine, its)]
+        raise InputError(
+            f"RVE {first!r} has the macro inputs {listed[0]}, and RVE {name!r} {listed[1]}: all kinds need the same"
+        )
+    if not np.allclose(rve.reference, other.reference):
+        raise InputError(f"RVEs {first!r} and {name!r} have different undeformed states: give both the same reference")
+    if rve.cell.comm.size != other.cell.comm.size:
+        raise InputError(
+            f"the cell of RVE {first!r} is on {rve.cell.comm.size} ranks, that of RVE {name!r} on "
+            f"{other.cell.comm.size}: make all on the same communicator"
+        )
+
+
+def _check_tags(of_cell: NDArray[np.int64], known: NDArray[np.int64]) -> None:
+    untagged = int((of_cell == np.iinfo(np.int64).min).sum())
+    if untagged:
+        raise InputError(f"regions: {untagged} macro cells have no tag: tag each cell")
+    unknown = sorted(set(of_cell.tolist()) - set(known.tolist()))
+    if unknown:
+        raise InputError(f"regions: macro cells have the tag {unknown[0]}, which has no RVE: give one, as for {known}")
+
+
+def _check_shares(shares: Floats, n_kinds: int, points: MacroPoints) -> None:
+    if shares.shape != (points.n, n_kinds):
+        raise InputError(
+            f"shares have shape {shares.shape}: give one row for each of {points.n} points, {n_kinds} long"
+        )
+    bad = np.flatnonzero(~((shares >= 0).all(axis=1) & (np.abs(shares.sum(axis=1) - 1) < 1e-9)))
+    if bad.size:
+        raise InputError(
+            f"the shares {shares[bad[0]].tolist()} at {points.describe(bad[0])} are not zero or more with the sum 1"
+        )
+
+
+def _rotations(given: Floats, dim: int, points: MacroPoints) -> Floats:
+    """Rotation matrices, shape (n, d, d), of angles, directions of the first axis or matrices."""
+    if given.ndim == 1:
+        c, s = np.cos(given), np.sin(given)
+        return np.stack([np.stack([c, -s], axis=-1), np.stack([s, c], axis=-1)], axis=-2)
+    if given.ndim == 2:
+        length = np.linalg.norm(given, axis=1)
+        zero = np.flatnonzero(length < 1e-12)
+        if zero.size:
+            raise InputError(f"orientation: the direction vanishes at {points.describe(zero[0])}")
+        return _turned_to(given / length[:, None])
+    defect = np.abs(given @ given.transpose(0, 2, 1) - np.eye(dim)).reshape(len(given), -1).max(axis=1, initial=0.0)
+    bad = np.flatnonzero((defect > 1e-8) | (np.linalg.det(given) < 0))
+    if bad.size:
+        raise InputError(f"orientation: {given[bad[0]].tolist()} at {points.describe(bad[0])} is no rotation matrix")
+    return given
+
+
+def _turned_to(a: Floats) -> Floats:
+    """The least rotations that take the first axis to unit vectors of shape (n, d)."""
+    if a.shape[1] == 2:
+        return np.stack([a, np.stack([-a[:, 1], a[:, 0]], axis=1)], axis=2)
+    c, zero = a[:, 0], np.zeros(len(a))
+    v = np.stack([zero, -a[:, 2], a[:, 1]], axis=1)  # e1 x a
+    W = np.stack(
+        [
+            np.stack([zero, -v[:, 2], v[:, 1]], axis=1),
+            np.stack([v[:, 2], zero, -v[:, 0]], axis=1),
+            np.stack([-v[:, 1], v[:, 0], zero], axis=1),
+        ],
+        axis=1,
+    )
+    back = c < -1 + 1e-12
+    R = np.eye(3) + W + W @ W / np.where(back, 1.0, 1 + c)[:, None, None]
+    R[back] = np.diag([-1.0, -1.0, 1.0])
+    return R
+
+
+def _packed(R: Floats, inputs: Sequence[MacroInput]) -> Floats:
+    """The rotations of all packed inputs, shape (n, m, m)."""
+    m, start = sum(e.size for e in inputs), 0
+    Q = np.zeros((len(R), m, m))
+    for e in inputs:
+        own = slice(start, start + e.size)
+        Q[:, own, own] = block = e.packing.rotation(R)
+        start += e.size
+        if np.abs(block @ block.transpose(0, 2, 1) - np.eye(e.size)).max(initial=0.0) > 1e-6:
+            raise InputError(
+                f"orientation: turned, the macro {e.name} with the components {', '.join(e.packing.labels)} has others "
+                "than these: control of single components needs cells that are not turned"
+            )
+    return Q
