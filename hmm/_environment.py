@@ -10,6 +10,9 @@ from mpi4py import MPI  # must come before any compiled FEniCSx module
 
 SUPPORTED = "0.11"
 
+SPARE_COMMUNICATORS = 48
+"""Communicators that must be free when an RVE is made: DOLFINx and PETSc take about 14 for a cell and its RVE."""
+
 
 def load_stack() -> None:
     """Import DOLFINx after MPI and check its version and scalar type.
@@ -71,3 +74,23 @@ def check_stack(version: str, scalar: type) -> None:
             "this PETSc is built for complex numbers and hmm works with real ones: install the real build "
             "(pip: dolfinx-solver-real; conda: petsc=*=*real*; Docker: source dolfinx-real-mode)"
         )
+
+
+def require_communicators() -> None:
+    """Raise `HMMError` if this process has hardly any MPI communicators left; a library that finds none aborts.
+
+    MPICH has 2,048 of them in a process.
+    """
+    from hmm.errors import HMMError
+
+    spare: list[MPI.Comm] = []
+    try:
+        spare.extend(MPI.COMM_SELF.Dup() for _ in range(SPARE_COMMUNICATORS))
+    except MPI.Exception:
+        raise HMMError(
+            f"rank {MPI.COMM_WORLD.rank} has no MPI communicators left for another RVE, which takes about 14 of the "
+            "2,048 of MPICH: let points share an RVE, drop those no longer needed, destroy() problems on several ranks"
+        ) from None
+    finally:
+        for comm in spare:
+            comm.Free()

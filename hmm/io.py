@@ -59,7 +59,7 @@ def worst_point(hom: Homogenizer, values: ArrayLike) -> WorstPoint:
     hom
         The homogenizer.
     values
-        Shape (n_points,) or (n_points, 1); one number for each point of this rank.
+        Shape (n_points,) or (n_points, 1); one number for each point of this rank. NaN is never the largest.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def worst_point(hom: Homogenizer, values: ArrayLike) -> WorstPoint:
     with collectively(hom.comm):
         if array.shape not in ((hom.n_points,), (hom.n_points, 1)):
             raise InputError(f"values have shape {array.shape}: give one number for each of {hom.n_points} points")
-    array = array.ravel()
+    array = np.where(np.isnan(array), -np.inf, array).ravel()
     largest = hom.comm.allreduce(float(array.max(initial=-np.inf)), op=MPI.MAX)
     candidates = np.flatnonzero(array >= largest - 1e-9 * abs(largest))
     x = hom.coordinates()
@@ -225,7 +225,9 @@ class Output:
     """Macro results of each accepted step, for ParaView: ``macro.bp`` in a directory (collective).
 
     Written are the macro field, and for each macro cell the average of every homogenized response and of every scalar
-    internal variable's average over its phase of the RVEs, named such as ``p_matrix``. Use it as a context manager.
+    internal variable's average over its phase of the RVEs, named such as ``p_matrix`` (NaN where no RVE has it); where
+    RVEs vary the share of each kind, ``share_NAME``, and where they are turned the ``first_axis`` of the cell. Use it
+    as a context manager.
 
     Parameters
     ----------
@@ -266,6 +268,9 @@ class Output:
         }
         self.cellwise = {r.name: _cellwise(hom.mesh, r.ufl_shape, r.name) for r in hom.responses}
         self.cellwise |= {name: _cellwise(hom.mesh, (), name) for name in self._variables}
+        for name, values in _microstructure(hom).items():
+            self.cellwise[name] = _cellwise(hom.mesh, values.shape[1:], name)
+            self._set(name, values)
         self._writer = _vtx(hom.comm, self.path, [u, *self.cellwise.values()])
 
     def write(self, time: float) -> None:
@@ -293,6 +298,13 @@ class Output:
         """Average values at the points, shape (n_points, k), over each owned cell."""
         means = self.hom.cell_average(values)
         self.cellwise[name].x.array[: means.size] = means.ravel()
+
+
+def _microstructure(hom: Homogenizer) -> dict[str, NDArray[np.float64]]:
+    """What varies over the macro mesh beside the state, at each point: shares of kinds of RVE, and where they point."""
+    shares = hom.rows.shares(len(hom.rves))
+    found = {f"share_{name}": shares[:, k] for k, name in enumerate(hom.rves)} if len(hom.rves) > 1 else {}
+    return found | ({"first_axis": hom.orientation.R[:, :, 0]} if hom.orientation is not None else {})
 
 
 def _cellwise(mesh: Mesh, shape: tuple[int, ...], name: str) -> fem.Function:

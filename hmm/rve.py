@@ -14,10 +14,11 @@ from dolfinx import fem
 from numpy.typing import ArrayLike, NDArray
 
 from hmm import tensors
+from hmm._environment import require_communicators
 from hmm.cell import Cell
 from hmm.connectivity import pieces
 from hmm.constraints import Constraint, constrain
-from hmm.errors import InputError
+from hmm.errors import InputError, collectively
 from hmm.fields import MacroInput, Operator, fields_of, is_mixed, pack_inputs, split_vector
 from hmm.forms import PackedForm, compile_expression, compile_form, default_quadrature_degree, depends_on, owned_cells
 from hmm.history import History
@@ -105,6 +106,8 @@ class RVE:
         petsc_options: Mapping[str, object] | None = None,
         dt: fem.Constant | None = None,
     ) -> None:
+        with collectively(cell.comm):
+            require_communicators()
         self.cell, self.w = cell, w
         self._dt = fem.Constant(cell.mesh, 0.0) if dt is None else dt
         self.constraint, self.solver_choice, self.petsc_options = constraint, solver, dict(petsc_options or {})

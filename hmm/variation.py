@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from dolfinx.mesh import MeshTags
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hmm.errors import InputError, collectively
 from hmm.fields import MacroInput
@@ -143,7 +143,7 @@ def scattered(
     rves: Sequence[Microproblem] | Mapping[str, Microproblem],
     seed: int = 0,
     *,
-    probabilities: ArrayLike | None = None,
+    probabilities: Sequence[float] | None = None,
     per: str = "point",
 ) -> Variation:
     """One of several RVEs, such as cells drawn at random, at each point, at random.
@@ -162,10 +162,12 @@ def scattered(
     Raises
     ------
     InputError
-        If `probabilities` are not one for each RVE with the sum 1, or `per` is unknown.
+        If there are no RVEs, `probabilities` are not one for each with the sum 1, or `per` is unknown.
     """
     named = rves if isinstance(rves, Mapping) else {str(k): rve for k, rve in enumerate(rves)}
-    p = np.full(len(named), 1 / max(len(named), 1)) if probabilities is None else np.asarray(probabilities, dtype=float)
+    if not named:
+        raise InputError("scattered: there are no RVEs: give one or more")
+    p = np.asarray([1 / len(named)] * len(named) if probabilities is None else probabilities, dtype=float)
     if p.shape != (len(named),) or not (p >= 0).all() or abs(p.sum() - 1) > 1e-9:
         raise InputError(f"scattered: probabilities {p.tolist()} are not one for each of {len(named)} RVEs, of sum 1")
     if per not in ("point", "cell"):
@@ -221,6 +223,12 @@ class Rows:
         """The row of a point with the largest share."""
         rows = np.flatnonzero(self.point == point)
         return int(rows[np.argmax(self.share[rows])])
+
+    def shares(self, n_kinds: int) -> Floats:
+        """Share of each kind at each point, shape (n_points, n_kinds)."""
+        shares = np.zeros((self.first.size, n_kinds))
+        shares[self.point, self.kind] = self.share
+        return shares
 
     def mean(self, values: Floats) -> Floats:
         """Means over the RVEs of each point, shape (n_points, ...), of values of the rows."""

@@ -111,21 +111,26 @@ def cantilever(domain: Mesh) -> tuple[fem.FunctionSpace, fem.Constant, fem.Diric
 
 
 def beam(
-    rve: hmm.RVE,
+    rve: hmm.RVE | hmm.variation.Variation,
     algorithm: str = "monolithic",
     rtol: float = 1e-12,
     cells: tuple[int, int] = (4, 1),
     ensemble: str = "auto",
     dumps: str | Path | None = None,
+    domain: Mesh | None = None,
+    orientation: object = None,
 ) -> Beam:
     """A cantilever of the RVE's material, at small or finite strain as the RVE's macro input says."""
-    V, load, clamp, drive = cantilever(beam_mesh(cells))
+    V, load, clamp, drive = cantilever(domain or beam_mesh(cells))
     u, v = fem.Function(V), ufl.TestFunction(V)
-    if rve.inputs[0].name == "strain":
+    first = next(iter(rve.rves.values())) if isinstance(rve, hmm.variation.Variation) else rve
+    if first.inputs[0].name == "strain":
         strain, along = ufl.sym(ufl.grad(u)), ufl.sym(ufl.grad(v))
     else:
         strain, along = ufl.Identity(2) + ufl.grad(u), ufl.grad(v)
-    hom = hmm.Homogenizer(rve, strain, degree=2, algorithm=algorithm, ensemble=ensemble, dumps=dumps)
+    hom = hmm.Homogenizer(
+        rve, strain, degree=2, algorithm=algorithm, ensemble=ensemble, dumps=dumps, orientation=orientation
+    )
     F = ufl.inner(hom.stress, along) * hom.dx
     problem = hmm.MacroProblem(F, u, hom, bcs=[clamp, drive], petsc_options_prefix="beam_", rtol=rtol)
     return Beam(u, hom, problem, load, clamp, drive)
