@@ -24,10 +24,11 @@ from hmm.forms import compile_expression, quadrature_space, quadrature_weights
 from hmm.ladder import recover
 from hmm.layout import RowLayout
 from hmm.microproblem import Microproblem
+from hmm.orientation import Orientation
 from hmm.points import Field, MacroPoints
 from hmm.population import Population
 from hmm.state import MicroState
-from hmm.variation import Orientation, Rows, Variation, everywhere
+from hmm.variation import Rows, Variation, everywhere
 
 MOST_DUMPS = 10
 """Dumps of failed RVEs that one homogenizer writes at most."""

@@ -25,7 +25,7 @@ from scipy.spatial.transform import Rotation
 from test_mixed import A, B, heated_rve
 
 import hmm
-from hmm import variation
+from hmm import orientation, variation
 from hmm.points import MacroPoints
 
 COMM = MPI.COMM_WORLD
@@ -168,7 +168,7 @@ def test_a_turned_3d_cell_answers_in_the_macro_frame():
 
 @pytest.mark.parametrize("direction", [[1, 0, 0], [-1, 0, 0], [-1, 1e-9, 0], [0, 0, -1], [0.3, -0.5, 0.2]])
 def test_a_direction_is_where_the_first_axis_goes(direction):
-    R = variation._turned_to(np.array([direction]) / np.linalg.norm(direction))[0]
+    R = orientation._turned_to(np.array([direction]) / np.linalg.norm(direction))[0]
     assert np.allclose(R @ [1, 0, 0], np.array(direction) / np.linalg.norm(direction), atol=1e-8)
     assert np.allclose(R @ R.T, np.eye(3), atol=1e-8)
     assert np.isclose(np.linalg.det(R), 1)
@@ -413,6 +413,10 @@ def test_wrong_chances_and_shares_are_refused():
         variation.scattered([rve, rve], per="region")
     with pytest.raises(hmm.InputError, match="there are no RVEs"):
         variation.scattered([])
+    with pytest.raises(hmm.InputError, match=r"is no RVE, for 'b': give an hmm.RVE"):
+        variation.scattered({"a": rve, "b": rve.cell})
+    with pytest.raises(hmm.InputError, match=r"is no RVE: give an hmm.RVE"):
+        beam(variation.everywhere({1: rve}))
     own = variation.Variation({"a": rve, "b": rve}, lambda points: np.full((points.n, 2), 0.4))
     with pytest.raises(hmm.InputError, match=r"shares \[0.4, 0.4\] at .* with the sum 1"):
         beam(own)
@@ -460,4 +464,4 @@ def test_wrong_orientations_are_refused_on_all_ranks():
     cell = homogeneous_cell()
     control = hmm.MixedControl(rve_of(cell, {"matrix": SOFT}), {"22": 0.0}, held=["12"])
     with pytest.raises(hmm.InputError, match="control of single components needs cells that are not turned"):
-        variation.Orientation(MacroPoints(beam_mesh(), 1), 0.3, control.inputs)
+        orientation.Orientation(MacroPoints(beam_mesh(), 1), 0.3, control.inputs)
