@@ -12,6 +12,7 @@ from macro_tools import (
     ALGORITHMS,
     J2,
     STIFF,
+    _box_cell,
     beam,
     beam_mesh,
     cantilever,
@@ -308,6 +309,18 @@ def test_rows_of_several_kinds_move_between_ranks(reference, eager):
     assert np.allclose(body.hom.point_average("matrix", "p"), reference[1], atol=1e-10)
     if COMM.size > 1:
         assert COMM.allreduce(body.hom.ensemble.moved) > 0
+
+
+def test_groups_of_ranks_share_rves_of_several_kinds(reference):
+    comm, domain = hmm.Ensemble.split(COMM, COMM.size), beam_mesh((8, 2))
+    kinds = {}
+    for tag, n, law in ((1, 4, STIFF), (2, 8, SOFT)):
+        cell = _box_cell(mesh.create_unit_square(comm, n, n), True)
+        kinds[tag] = rve_of(cell, {"matrix": J2, "inclusion": law})
+    body = beam(variation.regions(kinds, halves(domain)), domain=domain)
+    assert body.hom.ensemble.policy == ("grouped" if COMM.size > 1 else "owner")
+    assert body.reactions([-0.06], 3) == pytest.approx(reference[0], rel=1e-10)
+    assert np.allclose(body.hom.point_average("matrix", "p"), reference[1], atol=1e-10)
 
 
 def test_a_restart_finds_each_kind_again(reference, eager, tmp_path):
