@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from itertools import product
 from math import pi
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from mpi4py import MPI
 
 import numpy as np
+from dolfinx import fem
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 from scipy.sparse import coo_matrix
@@ -26,6 +27,7 @@ from hmm.cells._orientations import random_rotations
 from hmm.cells._packing import free_places, neighbours, pack
 from hmm.cells._random import lognormal
 from hmm.errors import InputError, collectively
+from hmm.laws.anisotropic import Anisotropic
 
 PACKED = {2: 0.6, 3: 0.5}
 """Fraction of the discs or spheres whose centres and radii make a Laguerre tessellation."""
@@ -63,6 +65,25 @@ class Polycrystal:
         x = np.asarray(points, dtype=float)[:, :dim]
         power = ((x[:, None] - sites) ** 2).sum(axis=2) - np.repeat(self.weights, len(shifts))
         return np.asarray(power.argmin(axis=1) // len(shifts)) % n
+
+    @cached_property
+    def rotation(self) -> fem.Function:
+        """The `orientations` as a field on the cell, constant in each grain, of shape (3, 3)."""
+        mesh, tags = self.cell.mesh, self.cell.phase_tags
+        field = fem.Function(fem.functionspace(mesh, ("DG", 0, (3, 3))), name="rotation")
+        values = field.x.array.reshape(-1, 9)
+        for tag, R in zip(self.cell.phases.values(), self.orientations, strict=True):
+            values[tags.find(tag)] = R.ravel()
+        return field
+
+    def laws(self, law: Anisotropic) -> dict[str, Anisotropic]:
+        """A law for each grain: that of the crystal, in the axes of the grain.
+
+        It is one law with the field `rotation`, so that another polycrystal compiles nothing anew.
+        """
+        if law.rotation is not None:
+            raise InputError("the law of the crystal is turned already: give it without a rotation")
+        return dict.fromkeys(self.cell.phases, replace(law, rotation=self.rotation))
 
 
 def voronoi(

@@ -1,5 +1,6 @@
 """Constitutive laws: responses and internal variables, all in UFL. See docs/laws.md."""
 
+from hmm.laws.anisotropic import Anisotropic
 from hmm.laws.base import ImplicitLaw, Law, Local, State
 from hmm.laws.elastic import Elastic
 from hmm.laws.fluid import Stokes
@@ -13,6 +14,7 @@ from hmm.laws.viscous import GeneralizedMaxwell
 
 __all__ = [
     "J2",
+    "Anisotropic",
     "ArmstrongFrederick",
     "DruckerPrager",
     "Elastic",

@@ -1,0 +1,160 @@
+"""Linear elasticity of crystals, fibres and other materials that have axes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import ufl
+from numpy.typing import ArrayLike
+
+from hmm import tensors
+from hmm.errors import InputError
+from hmm.laws.base import Local, State, require_positive
+from hmm.tensors import Packing
+
+type Rotation = ufl.core.expr.Expr | Sequence[Sequence[float]] | None
+
+
+@dataclass(frozen=True)
+class Anisotropic:
+    """Linear elasticity of any symmetry, ``sigma = C : eps``, in axes of its own.
+
+    Attributes
+    ----------
+    stiffness
+        Mandel stiffness, shape (6, 6), in the axes of the material, in the unit of stress: rows 11, 22, 33, 12, 13, 23,
+        as `hmm.EffectiveProperties.tensor` of a 3D cell has it. Symmetric and positive definite. Kept as tuples.
+    rotation
+        Its columns are the axes of the material in the frame of the cell: numbers, shape (3, 3), or UFL such as a
+        Function that differs from grain to grain (see `hmm.cells.Polycrystal.laws`); those of the cell by default.
+
+    See Also
+    --------
+    Anisotropic.cubic, Anisotropic.transversely_isotropic, Anisotropic.orthotropic, Anisotropic.from_voigt
+    """
+
+    stiffness: ArrayLike
+    rotation: Rotation = None
+
+    fields = ("strain",)
+
+    def __post_init__(self) -> None:
+        C = np.asarray(self.stiffness, dtype=float)
+        if C.shape != (6, 6) or not np.allclose(C, C.T, rtol=0, atol=1e-8 * np.abs(C).max()):
+            raise InputError(f"Anisotropic: the stiffness, shape {C.shape}, must be a symmetric (6, 6) Mandel matrix")
+        if not (least := np.linalg.eigvalsh(C)[0]) > 0:
+            raise InputError(f"Anisotropic: the stiffness has the eigenvalue {least:.4g}: it must be positive definite")
+        object.__setattr__(self, "stiffness", _tuples((C + C.T) / 2))
+        if self.rotation is not None and not isinstance(self.rotation, ufl.core.expr.Expr):
+            R = np.asarray(self.rotation, dtype=float)
+            if R.shape != (3, 3) or not np.allclose(R @ R.T, np.eye(3), atol=1e-8) or np.linalg.det(R) < 0:
+                raise InputError(f"Anisotropic: rotation = {R.tolist()} must be a (3, 3) rotation matrix")
+            object.__setattr__(self, "rotation", _tuples(R))
+        elif self.rotation is not None and self.rotation.ufl_shape != (3, 3):
+            raise InputError(f"Anisotropic: the rotation has shape {self.rotation.ufl_shape}: give one of (3, 3)")
+
+    @classmethod
+    def from_voigt(cls, stiffness: ArrayLike, rotation: Rotation = None) -> Self:
+        """From the stiffness in Voigt's notation, shape (6, 6), in his order 11, 22, 33, 23, 13, 12."""
+        C = np.asarray(stiffness, dtype=float)
+        if C.shape != (6, 6):
+            raise InputError(f"Anisotropic: the stiffness has shape {C.shape}: give a (6, 6) matrix")
+        order = [0, 1, 2, 5, 4, 3]
+        scale = np.r_[np.ones(3), np.full(3, tensors.SQRT2)]
+        return cls(scale[:, None] * C[np.ix_(order, order)] * scale, rotation)
+
+    @classmethod
+    def cubic(cls, C11: float, C12: float, C44: float, rotation: Rotation = None) -> Self:
+        """A cubic crystal; the elastic constants are in the unit of stress."""
+        C = np.diag([C11 - C12] * 3 + [C44] * 3)
+        C[:3, :3] += C12
+        return cls.from_voigt(C, rotation)
+
+    @classmethod
+    def transversely_isotropic(
+        cls, E1: float, E2: float, nu12: float, nu23: float, G12: float, rotation: Rotation = None
+    ) -> Self:
+        """The same in all directions across the first axis, such as a carbon fibre or a hexagonal crystal.
+
+        Parameters
+        ----------
+        E1, E2
+            Young's modulus along the axis and across it, in the unit of stress.
+        nu12, nu23
+            Poisson's ratio for contraction across under tension along the axis, and within the plane across it.
+        G12
+            Shear modulus along the axis, in the unit of stress. Across it is ``E2 / (2 (1 + nu23))``.
+        rotation
+            As above.
+        """
+        require_positive("Anisotropic", E2=E2)
+        return cls.orthotropic((E1, E2, E2), (nu12, nu12, nu23), (G12, G12, E2 / (2 * (1 + nu23))), rotation)
+
+    @classmethod
+    def orthotropic(
+        cls,
+        young: Sequence[float],
+        poisson: Sequence[float],
+        shear: Sequence[float],
+        rotation: Rotation = None,
+    ) -> Self:
+        """Three planes of symmetry, such as wood.
+
+        Parameters
+        ----------
+        young
+            E1, E2, E3, in the unit of stress.
+        poisson
+            nu12, nu13, nu23, where ``nu12 = -eps22 / eps11`` under tension along the first axis.
+        shear
+            G12, G13, G23, in the unit of stress.
+        rotation
+            As above.
+        """
+        if not len(young) == len(poisson) == len(shear) == 3:
+            raise InputError(
+                f"Anisotropic: young = {young}, poisson = {poisson}, shear = {shear}: give three numbers for each"
+            )
+        for name, values in (("young", young), ("shear", shear)):
+            for value in values:
+                require_positive("Anisotropic", **{name: value})
+        S = np.diag(1 / np.array([*young, *(2 * G for G in shear)], dtype=float))
+        for (i, j), nu in zip(((0, 1), (0, 2), (1, 2)), poisson, strict=True):
+            S[i, j] = S[j, i] = -nu / young[i]
+        if not np.linalg.eigvalsh(S)[0] > 0:
+            raise InputError(
+                f"Anisotropic: no material has Poisson's ratios {tuple(poisson)} with Young's moduli {tuple(young)}: "
+                "nu12 is -eps22 / eps11 under tension along 1"
+            )
+        return cls(np.linalg.inv(S), rotation)
+
+    def internal(self, dim: int) -> Mapping[str, Packing]:
+        """No internal variables."""
+        return {}
+
+    def stress(self, strain: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
+        """Cauchy stress, shape (3, 3), of an elastic strain."""
+        packing = tensors.symmetric(3)
+        R = None if self.rotation is None else ufl.as_tensor(self.rotation)
+        own = strain if R is None else R.T * strain * R
+        stress = packing.unpack(ufl.dot(ufl.as_matrix(self.stiffness), packing.pack(own)))
+        return stress if R is None else R * stress * R.T
+
+    def response(self, at: Local) -> ufl.core.expr.Expr:
+        """Cauchy stress, shape (3, 3)."""
+        return self.stress(at.strain)
+
+    def energy(self, at: Local) -> ufl.core.expr.Expr:
+        """Stored energy density ``eps : C : eps / 2``."""
+        return ufl.inner(at.strain, self.stress(at.strain)) / 2
+
+    def update(self, at: Local) -> State:
+        """Nothing to update."""
+        return {}
+
+
+def _tuples(matrix: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in matrix.tolist())
