@@ -42,7 +42,8 @@ class Cell:
     origin
         Shape (d,); the corner of the cell, by default the lower corner of the mesh's bounding box.
     grid
-        Elements along each axis if the mesh is a regular grid of equal quadrilaterals or hexahedra, else None.
+        Voxels along each axis if the mesh is a regular grid of equal quadrilaterals or hexahedra from `origin`, some of
+        which may be missing (voids), else None.
     open_faces
         Whether the solid may end at a face of the cell where the opposite one is void: such points stay free.
 

@@ -109,11 +109,11 @@ def _reusing_solver(rve: RVE, options: dict[str, object]) -> AssembledSolver:
 
 
 def _fits_grid(rve: RVE) -> bool:
-    """Whether the cell is a periodic grid whose tangent can be applied and inverted on the grid."""
+    """Whether the cell is a periodic grid, voids or not, on which its tangent can be applied and preconditioned."""
     space = rve.w.function_space
     corners = 2**rve.cell.dim
     alike = rve.cell.grid is not None and rve.cell.comm.size == 1 and space.dofmap.list.shape[1] == corners
-    alike = alike and not rve.is_mixed
+    alike = alike and not rve.is_mixed and rve.held.size == 0
     known = rve.is_linear or (bool(rve.law) and len(rve.inputs) == 1)
     volume_only = rve.tangent_form.form.integral_types == {fem.IntegralType.cell}
     return alike and known and volume_only and rve.is_symmetric and rve.reduced.constraint.name == "periodic"
@@ -142,21 +142,21 @@ def _point_tangent(rve: RVE, grid: VoxelGrid) -> PointTangent:
 
 
 def _moduli(rve: RVE, grid: VoxelGrid, points: NDArray[np.float64]) -> Callable[[], NDArray[np.float64]]:
-    """A function that returns the lower triangles of the packed moduli of all cells, in grid order."""
+    """A function that returns the lower triangles of the packed moduli of the mesh's cells, in grid order."""
     m = rve.inputs[0].size
-    values = np.zeros((grid.size, len(points), m * (m + 1) // 2))
+    values = np.zeros((len(grid.cell), len(points), m * (m + 1) // 2))
     changing = []
     for phase, tag in rve.cell.phases.items():
         vector = _phase_moduli(rve, phase)
         cells = rve.cell.phase_tags.find(tag).astype(np.int32)
         expression = compile_expression(vector, points)
-        values[grid.cell[cells]] = expression.eval(rve.cell.mesh, cells)
+        values[grid.rank[cells]] = expression.eval(rve.cell.mesh, cells)
         if extract_coefficients(vector) or len(extract_constants(vector)) > 1:  # one is the nothing of `_phase_moduli`
-            changing.append((grid.cell[cells], cells, expression))
+            changing.append((grid.rank[cells], cells, expression))
 
     def collect() -> NDArray[np.float64]:
-        for nodes, cells, expression in changing:
-            values[nodes] = expression.eval(rve.cell.mesh, cells)
+        for ranks, cells, expression in changing:
+            values[ranks] = expression.eval(rve.cell.mesh, cells)
         return values
 
     return collect
