@@ -160,6 +160,12 @@ class Cell:
         return self.mesh.geometry.dim
 
     @property
+    def has_whole_grid(self) -> bool:
+        """Whether the mesh is a regular grid (see `grid`) of which no voxel is missing."""
+        cells = self.mesh.topology.index_map(self.mesh.topology.dim).size_global
+        return self.grid is not None and cells == np.prod(self.grid)
+
+    @property
     def comm(self) -> MPI.Comm:
         """Communicator of the mesh."""
         return self.mesh.comm

@@ -26,8 +26,8 @@ FEW = 10
 BYTES_PER_VOXEL = {2: 1_000.0, 3: 2_000.0}
 """Memory of a voxel cell with its elastic RVE, by dimension, measured with the solver ``"auto"`` and rounded up."""
 
-BYTES_PER_POROUS_VOXEL = {2: 3_000.0, 3: 16_000.0}
-"""The same without a grid, when voids are left out."""
+BYTES_PER_VOID = {2: 300.0, 3: 400.0}
+"""The same of a voxel that is left out: what the solver keeps of it."""
 
 
 def image_cell(
@@ -113,8 +113,8 @@ def image_cell(
             solid = _supported(solid, remove_floating, periodic)
         if mesh == "smooth":
             _check_smooth(labels, mesh_size)
-        check = BYTES_PER_POROUS_VOXEL if empty else BYTES_PER_VOXEL
-        check_memory(int(solid.sum()), check[labels.ndim], "take crop= or downsample=")
+        voids = BYTES_PER_VOID[labels.ndim] * (1 / solid.mean() - 1)
+        check_memory(int(solid.sum()), BYTES_PER_VOXEL[labels.ndim] + voids, "take crop= or downsample=")
     kept = {name: k + 1 for k, name in enumerate(names) if (solid & (labels == k)).any()}
     if mesh == "smooth":
         return smooth_cell(np.where(solid, labels + 1, 0), kept, edges, mesh_size, periodic, comm)
