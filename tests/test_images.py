@@ -246,6 +246,8 @@ def test_a_mesh_too_large_for_the_memory_is_not_begun(monkeypatch):
         hmm.InputError, match=r"a mesh of 4,096 elements needs about 0.0041 GB, and 0.001 GB .* are free"
     ):
         hmm.Cell.from_image(blobs((64, 64)), NAMES)
+    with pytest.raises(hmm.InputError, match=r"a mesh of 3,200 elements needs about 0.00332 GB"):  # 400 voids
+        hmm.Cell.from_image(np.pad(np.ones((20, 20)), 20), NAMES, void="stiff")
 
 
 # -- stiffness -------------------------------------------------------------------------------------------------------

@@ -88,8 +88,8 @@ def image_cell(
     Returns
     -------
     Cell
-        With phases tagged 1, 2, ... A voxel cell has its lower corner at the origin and a `Cell.grid`;
-        a smooth periodic one starts in the middle of the first pixel.
+        With phases tagged 1, 2, ... A voxel cell has its lower corner at the origin and a `Cell.grid`; a smooth
+        periodic one starts in the middle of the first pixel.
 
     Raises
     ------
