@@ -93,6 +93,21 @@ def voxels(repeats: int) -> None:
     table("A: set-up and six load cases, one core (converged: 1.6126, 0.6579, 0.4602)", columns, rows)
 
 
+def porous(repeats: int) -> None:
+    """Gyroid sheets without the void around them: the grid solver against multigrid on the assembled matrix."""
+    rows = []
+    for n, fraction in ((16, 0.5), (32, 0.5), (48, 0.5), (32, 0.15)):
+        sides: dict[str, list[dict]] = {"grid": [], "multigrid": []}
+        for _ in range(repeats):
+            for path, runs in sides.items():
+                runs.append(job("voxel_porous", n, "gyroid", fraction, path))
+        rows += [
+            _stiffness_row(f"{path}, {n}^3, solid {fraction:g}", runs, sides["grid"]) for path, runs in sides.items()
+        ]
+    columns = ["", "s: median (range)", "of the grid's time", "CG per case", "C11, C12, C44", "peak MB"]
+    table("Porous voxel cells, six load cases, one core", columns, rows)
+
+
 def _stiffness_row(name: str, runs: list[dict], ours: list[dict] | None = None) -> list[object]:
     ratio = medians(runs)["seconds"] / medians(ours)["seconds"] if ours else ""
     iterations = f"{runs[0]['iterations'] / 6:.1f}" if "iterations" in runs[0] else ""
@@ -163,5 +178,5 @@ def _growth_table(title: str, key: str, runs: list[list[dict]]) -> None:
     table(f"Growth with {title}: time ~ n^{exponent:.2f}", [key, "s", "ms each", "peak MB"], rows)
 
 
-ALL = (fe2, rve_step, profile, memory, voxels, plastic, solvers, growth, scaling)
+ALL = (fe2, rve_step, profile, memory, voxels, porous, plastic, solvers, growth, scaling)
 COMPARISONS: dict[str, Callable[[int], None]] = {f.__name__: f for f in ALL}

@@ -42,7 +42,8 @@ class Cell:
     origin
         Shape (d,); the corner of the cell, by default the lower corner of the mesh's bounding box.
     grid
-        Elements along each axis if the mesh is a regular grid of equal quadrilaterals or hexahedra, else None.
+        Voxels along each axis if the mesh is a regular grid of equal quadrilaterals or hexahedra from `origin`, some of
+        which may be missing (voids), else None.
     open_faces
         Whether the solid may end at a face of the cell where the opposite one is void: such points stay free.
 
@@ -157,6 +158,12 @@ class Cell:
     def dim(self) -> int:
         """Geometric dimension d."""
         return self.mesh.geometry.dim
+
+    @property
+    def has_whole_grid(self) -> bool:
+        """Whether the mesh is a regular grid (see `grid`) of which no voxel is missing."""
+        cells = self.mesh.topology.index_map(self.mesh.topology.dim).size_global
+        return self.grid is not None and cells == np.prod(self.grid)
 
     @property
     def comm(self) -> MPI.Comm:

@@ -23,7 +23,7 @@ from hmm.microproblem import Microproblem
 from hmm.rve import RVE
 from hmm.state import MicroState
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -214,4 +214,5 @@ def _cell_arrays(cell: Cell) -> dict[str, NDArray[Any]]:
         "lattice": cell.lattice,
         "origin": np.asarray(cell.origin),
         "grid": np.array(cell.grid or (), dtype=np.int64),
+        "open_faces": np.array(cell.open_faces),
     }

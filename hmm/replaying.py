@@ -168,7 +168,7 @@ def _cell(dump: Dump) -> Cell:
     mesh = _mesh(a, to_type(s["cell_type"]), s["geometry_degree"], s["dim"])
     tags = meshtags(mesh, mesh.topology.dim, a["tagged"], a["tags"])
     grid = tuple(int(n) for n in a["grid"]) or None
-    return Cell(mesh, tags, s["phases"], a["lattice"], a["origin"], grid)
+    return Cell(mesh, tags, s["phases"], a["lattice"], a["origin"], grid, bool(a["open_faces"]))
 
 
 def _mesh(arrays: Mapping[str, NDArray[Any]], cell_type: CellType, degree: int, dim: int) -> Mesh:

@@ -246,6 +246,8 @@ def test_a_mesh_too_large_for_the_memory_is_not_begun(monkeypatch):
         hmm.InputError, match=r"a mesh of 4,096 elements needs about 0.0041 GB, and 0.001 GB .* are free"
     ):
         hmm.Cell.from_image(blobs((64, 64)), NAMES)
+    with pytest.raises(hmm.InputError, match=r"a mesh of 3,200 elements needs about 0.00332 GB"):  # 400 voids
+        hmm.Cell.from_image(np.pad(np.ones((20, 20)), 20), NAMES, void="stiff")
 
 
 # -- stiffness -------------------------------------------------------------------------------------------------------
@@ -269,7 +271,7 @@ def test_a_periodic_porous_image_may_be_cut_anywhere():
     for shift in ((0, 0), (7, -5), (12, 3)):
         moved = np.roll(labels, shift, axis=(0, 1))
         cell = hmm.Cell.from_image(moved, NAMES, void="stiff", remove_floating=True)
-        assert cell.grid is None
+        assert cell.grid == (24, 24)
         assert "stiff" not in cell.phases
         found.append(stiffness(cell))
     assert relative_error(found[1], found[0]) < 1e-10

@@ -63,6 +63,20 @@ def test_the_message_names_a_dump_that_repeats_the_failure(directory):
 
 
 @pytest.mark.mpi
+def test_a_porous_cell_comes_back_with_its_open_faces(directory):
+    """A pore at one face only: without `Cell.open_faces`, periodicity would be refused."""
+    labels = np.zeros((6, 6), dtype=int)
+    labels[:2, 1:4] = 1
+    cell = hmm.Cell.from_image(labels, {"matrix": 0, "pore": 1}, void="pore")
+    rve = rve_of(cell, {"matrix": SOFT})
+    rve.newton_options = hmm.NewtonOptions(rtol=1e-11, max_iterations=1, max_cuts=1)
+    path = dumped(fail(directory, rve)[1])
+    again = hmm.replay(path)
+    assert (again.rve.cell.grid, again.rve.cell.open_faces) == ((6, 6), True)
+    assert again.norms == hmm.replay(path, rve=rve).norms
+
+
+@pytest.mark.mpi
 def test_there_are_not_too_many(directory, monkeypatch):
     monkeypatch.setattr(homogenizer, "MOST_DUMPS", 2)
     body, _ = fail(directory)

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.cell import Cell
-from hmm.cells._arrays import Arrays, cell_from_arrays
 from hmm.cells._checks import check_choice, check_elements, check_number, check_range, check_sizes
-from hmm.cells._voxels import voxels
+from hmm.cells._voxels import porous_voxels, voxels
 from hmm.errors import InputError
 
 type Field = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -73,14 +72,14 @@ def tpms(
     phases
         Names of the rest and of the solid.
     void
-        Mesh the solid only. Opposite faces must then be equal voxel by voxel, which those of Schwarz P are.
+        Mesh the solid only.
     comm
         Communicator of the cell's mesh.
 
     Raises
     ------
     InputError
-        If an argument is out of range, or `void` is asked for a structure whose opposite faces differ.
+        If an argument is out of range, or the solid is not connected and `void` is asked for.
     """
     check_choice("surface", surface, SURFACES)
     check_choice("kind", kind, ("sheet", "solid"))
@@ -113,7 +112,7 @@ def lattice(
     Raises
     ------
     InputError
-        If an argument is out of range.
+        As in `tpms`.
     """
     check_choice("struts", struts, STRUTS)
     centres = _centres(mesh_size, 3, size)
@@ -260,24 +259,21 @@ def _cell(
     solid = _below(field, volume_fraction)
     if not void:
         return voxels(solid, {phases[0]: 0, phases[1]: 1}, spacing=size / len(field), comm=comm)
-    for axis in range(solid.ndim):
-        if not np.array_equal(np.take(solid, 0, axis), np.take(solid, -1, axis)):
-            raise InputError(
-                f"void = True, but the faces across axis {axis} differ, so that a mesh of the solid alone would not be "
-                "periodic: leave it out and give the matrix a very soft law"
-            )
-    arrays = _hexahedra(solid, size) if comm.rank == 0 else None
-    return cell_from_arrays(arrays, {phases[1]: 1}, size * np.eye(3), comm)
+    _check_connected(solid, volume_fraction)
+    return porous_voxels(solid, solid, {phases[1]: 1}, np.full(solid.ndim, size / len(field)), comm)
 
 
-def _hexahedra(solid: NDArray[np.bool_], size: float) -> Arrays:
-    """The voxels that are solid, without nodes that belong to none."""
-    n = solid.shape[0]
-    corners = np.array(list(product((0, 1), repeat=3)))[:, ::-1]  # DOLFINx: the first axis runs fastest
-    index = np.argwhere(solid)[:, None] + corners
-    used, cells = np.unique(np.ravel_multi_index(tuple(index.reshape(-1, 3).T), (n + 1,) * 3), return_inverse=True)
-    points = size / n * np.stack(np.unravel_index(used, (n + 1,) * 3), axis=1)
-    return Arrays("hexahedron", points, cells.reshape(-1, 8), np.ones(len(index), dtype=np.int32))
+def _check_connected(solid: NDArray[np.bool_], volume_fraction: float) -> None:
+    """Raise `InputError` if a solid in the void is not one piece that holds itself up."""
+    from hmm.images.pieces import connected_pieces  # images build upon cells
+
+    _, pieces = connected_pieces(solid)
+    if len(pieces) > 1 or pieces[0].rank < solid.ndim - 1:
+        what = f"falls into {len(pieces)} pieces" if len(pieces) > 1 else "floats"
+        raise InputError(
+            f"void = True, but the solid of volume_fraction = {volume_fraction:g} {what}: take a smaller mesh_size or "
+            "a larger volume_fraction, or leave void out and give the matrix a soft law"
+        )
 
 
 def _check_names(phases: tuple[str, str]) -> None:

@@ -12,6 +12,7 @@ from dolfinx.mesh import CellType, Mesh, compute_midpoints, create_box, create_r
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.cell import Cell
+from hmm.cells._arrays import mesh_from_arrays
 from hmm.cells._checks import check_range
 from hmm.errors import InputError
 
@@ -58,6 +59,28 @@ def voxels(
     tags = meshtags(mesh, tdim, cells, array[tuple(index.T)].astype(np.int32))
     lattice = np.diag(edges * array.shape)
     return Cell(mesh, tags, dict(phases), lattice, np.zeros(tdim), grid=array.shape)
+
+
+def porous_voxels(
+    labels: NDArray[Any],
+    solid: NDArray[np.bool_],
+    phases: Mapping[str, int],
+    edges: NDArray[np.float64],
+    comm: MPI.Comm,
+) -> Cell:
+    """The cell of the `solid` ones of the voxels of an array of labels, `edges` their edge lengths, as `voxels`."""
+    dim = solid.ndim
+    voxel = np.argwhere(solid)
+    corners = np.indices((2,) * dim).reshape(dim, -1).T[:, ::-1]  # the first axis runs fastest, as in DOLFINx
+    nodes = tuple(n + 1 for n in solid.shape)
+    everywhere = np.ravel_multi_index(tuple((voxel[:, None] + corners).transpose(2, 0, 1)), nodes)
+    used, elements = np.unique(everywhere, return_inverse=True)
+    points = np.stack(np.unravel_index(used, nodes), axis=1) * edges
+    kind = {2: "quadrilateral", 3: "hexahedron"}[dim]
+    elements = elements.reshape(everywhere.shape)
+    mesh, tags = mesh_from_arrays(points, elements, labels[solid].astype(np.int32), kind, comm)
+    lattice = np.diag(edges * solid.shape)
+    return Cell(mesh, tags, dict(phases), lattice, np.zeros(dim), grid=solid.shape, open_faces=True)
 
 
 def _checked(labels: ArrayLike, phases: Mapping[str, int]) -> NDArray[np.int64]:

@@ -123,7 +123,7 @@ def describe(image: Labelled, phases: Mapping[str, int] | None = None, periodic:
     Parameters
     ----------
     image
-        An array of labels, shape (nx, ny) or (nx, ny, nz), or a cell with a `Cell.grid`.
+        An array of labels, shape (nx, ny) or (nx, ny, nz), or a cell whose `Cell.grid` is complete.
     phases
         Label of each phase name; by default those of the cell, or all labels.
     periodic

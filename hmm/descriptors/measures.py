@@ -17,7 +17,7 @@ from hmm.images.pieces import connected_pieces as _pieces_of_mask
 
 Floats = NDArray[np.float64]
 Labelled = ArrayLike | Cell
-"""What can be described: an array of labels, shape (nx, ny) or (nx, ny, nz), or a cell with a `Cell.grid`."""
+"""What can be described: labels, shape (nx, ny) or (nx, ny, nz), or a cell whose `Cell.grid` is complete."""
 
 
 def labels_of(image: Labelled) -> NDArray[np.int64]:
@@ -202,11 +202,12 @@ def _autocorrelation(inside: Floats, shape: tuple[int, ...]) -> Floats:
 
 
 def _labels_of_cell(cell: Cell) -> NDArray[np.int64]:
-    if cell.grid is None or cell.comm.size > 1:
+    if not cell.has_whole_grid or cell.comm.size > 1:
         raise InputError("the cell is no complete grid of voxels on one rank: give the label array it is made of")
     tags: Any = cell.phase_tags
-    edges = np.diag(cell.lattice) / cell.grid
+    shape: Any = cell.grid
+    edges = np.diag(cell.lattice) / shape
     middle = compute_midpoints(cell.mesh, cell.dim, tags.indices)[:, : cell.dim] - cell.origin
-    labels = np.zeros(cell.grid, dtype=np.int64)
+    labels = np.zeros(shape, dtype=np.int64)
     labels[tuple(np.floor(middle / edges).astype(int).T)] = tags.values
     return labels

@@ -99,10 +99,9 @@ class CirculantPreconditioner:
         Parameters
         ----------
         diagonal
-            Shape (n_nodes * block,); the diagonal of K in grid order.
+            Shape (n_nodes * block,); D in grid order: the diagonal of K over that of the reference.
         """
-        d = diagonal.reshape(*self.shape, self.block)
-        self._scale = np.sqrt(d.mean() / d).astype(self.dtype)
+        self._scale = np.sqrt(1 / diagonal).astype(self.dtype).reshape(*self.shape, self.block)
 
     def apply(self, _pc: Any, x: Any, y: Any) -> None:
         """Y = M^-1 x (PETSc)."""

@@ -25,7 +25,11 @@ void symbol_real_f(int64_t n, const float* G, float* x);
 void symbol_hermitian_d(int64_t n, const double* G, double* x);
 void symbol_hermitian_f(int64_t n, const float* G, float* x);
 """
-TANGENT_DECLARATION = "void apply_tangent(const int* n, const double* B, const float* C, const double* u, double* y);\n"
+TANGENT_DECLARATION = """
+void apply_tangent(const int* n, const uint8_t* solid, const double* B, const float* C, const double* u, double* y);
+"""
+VOID = 255
+"""The phase of a grid cell that has no element."""
 SOURCE = Path(__file__).with_name("voxel.c").read_text()
 FLAGS = ["-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno"]
 
@@ -35,7 +39,7 @@ def kernel(
     block: int, dim: int, strains: int = 0, vectors: int = 0, pairs: tuple[tuple[int, int], ...] = ()
 ) -> ModuleType:
     """The compiled module; may run on several ranks, the file appears under its name only when it is complete."""
-    header = f"#define BS {block}\n#define DIM {dim}\n"
+    header = f"#define BS {block}\n#define DIM {dim}\n#define VOID {VOID}\n"
     declaration = DECLARATION
     if strains:
         table = "{" + ", ".join(f"{{{i}, {s}}}" for i, s in pairs) + "}"

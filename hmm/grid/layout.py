@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from dolfinx import fem
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.errors import InputError
+from hmm.grid.kernels import VOID
 
 Floats = NDArray[np.float64]
 
@@ -17,6 +19,8 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True, eq=False)
 class VoxelGrid:
     """How a mesh of equal voxels and its first-order space lie on the periodic grid.
+
+    Voxels may be missing. Nodes at which all are missing belong to no dof.
 
     Attributes
     ----------
@@ -45,16 +49,16 @@ class VoxelGrid:
         Parameters
         ----------
         space
-            Lagrange space of degree 1; scalar or blocked.
+            Lagrange space of degree 1; scalar or blocked. Voxels of the grid may be missing in its mesh.
         lattice
             Shape (d, d), rows the lattice vectors of the cell.
         origin
-            Shape (d,), corner of the cell; the lowest node by default.
+            Shape (d,), corner of the cell; the lowest node of the mesh by default.
 
         Raises
         ------
         InputError
-            If the dofs are not the nodes of a grid of equal voxels, each cell numbered alike.
+            If the dofs are not nodes of a grid of equal voxels, each cell numbered alike and at its own place.
         """
         lattice = np.asarray(lattice, dtype=float)
         dim = len(lattice)
@@ -71,15 +75,29 @@ class VoxelGrid:
         index = np.rint(fraction * shape).astype(np.int64)
         low = index[dofs].min(axis=1)
         offset = index[dofs] - low[:, None, :]
-        if np.abs(fraction * shape - index).max() > 1e-6 or len(dofs) != np.prod(shape) or np.any(offset != offset[0]):
+        place = _ravel(low, shape)
+        unlike = np.any(offset != offset[0]) or np.unique(place).size != len(place)
+        if np.abs(fraction * shape - index).max() > 1e-6 or unlike:
             raise InputError(f"the mesh is not a grid of {shape} equal voxels numbered alike: give a voxel mesh")
         weights = 2 ** np.arange(dim)[::-1]
-        return cls(shape, _ravel(index, shape), _ravel(low, shape), offset[0] @ weights, space.dofmap.index_map_bs)
+        return cls(shape, _ravel(index, shape), place, offset[0] @ weights, space.dofmap.index_map_bs)
 
     @property
     def size(self) -> int:
         """Nodes (and cells) of the grid."""
         return int(np.prod(self.shape))
+
+    @cached_property
+    def solid(self) -> NDArray[np.uint8]:
+        """Shape (size,); 1 for the grid cells that the mesh has, else 0."""
+        solid = np.zeros(self.size, dtype=np.uint8)
+        solid[self.cell] = 1
+        return solid
+
+    @cached_property
+    def rank(self) -> NDArray[np.int64]:
+        """Shape (n_cells,); place of every cell of the mesh among them in grid order."""
+        return np.cumsum(self.solid, dtype=np.int64)[self.cell] - 1
 
 
 def _ravel(index: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:
@@ -101,12 +119,12 @@ def element_matrices(form: fem.Form, grid: VoxelGrid) -> tuple[Floats, NDArray[n
     matrices
         Shape (n_phases, nd, nd), nd = 2^d * block; rows and columns by corner, then component.
     phase
-        Shape (grid.size,); the matrix of each grid cell.
+        Shape (grid.size,); the matrix of each grid cell, `VOID` where the mesh has none.
 
     Raises
     ------
     InputError
-        If there are more than 256 different matrices.
+        If there are more than 255 different matrices.
     """
     packed = [rows for (kind, _), rows in sorted(fem.pack_coefficients(form).items(), key=lambda item: item[0][1])]
     domains = [form._cpp_object.domains(fem.IntegralType.cell, i) for i in range(len(packed))]
@@ -118,9 +136,9 @@ def element_matrices(form: fem.Form, grid: VoxelGrid) -> tuple[Floats, NDArray[n
         group[cells, i] = inverse.ravel()
         values.append(distinct)
     kinds, first, inverse = np.unique(group, axis=0, return_index=True, return_inverse=True)
-    if len(kinds) > 256:
-        raise InputError(f"{len(kinds)} different element matrices, at most 256 are kept: take solver='direct'")
-    phase = np.empty(grid.size, dtype=np.uint8)
+    if len(kinds) > VOID:
+        raise InputError(f"{len(kinds)} different element matrices, at most {VOID} are kept: take solver='direct'")
+    phase = np.full(grid.size, VOID, dtype=np.uint8)
     phase[grid.cell] = inverse.ravel()
     nd = len(grid.corner) * grid.block
     matrices = np.zeros((len(kinds), nd, nd))

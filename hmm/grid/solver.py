@@ -68,7 +68,8 @@ class PointTangent:
     grid
         The grid.
     moduli
-        Returns the lower triangles of the packed moduli, shape (n_cells, n_points, m (m + 1) / 2), cells in grid order.
+        Returns the lower triangles of the packed moduli, shape (n_solid, n_points, m (m + 1) / 2), the cells that are
+        there in grid order.
     gradient
         Shape (n_points, m, nd); packed strain at the points of a voxel of its nodal values, by corner, then component.
     weights
@@ -77,7 +78,7 @@ class PointTangent:
 
     def __init__(self, grid: VoxelGrid, moduli: Callable[[], Floats], gradient: Floats, weights: Floats) -> None:
         self._grid, self._moduli = grid, moduli
-        self._operator = TangentOperator(grid.shape, gradient, weights)
+        self._operator = TangentOperator(grid.shape, gradient, weights, grid.solid)
         self.norm = 0.0
 
     def update(self) -> None:
@@ -91,20 +92,26 @@ class PointTangent:
         self._operator.apply(u, y)
 
     def precondition(self, pc: CirculantPreconditioner | None) -> CirculantPreconditioner:
-        """The mean tangent, scaled by the diagonal of the present one."""
-        stencil = element_stencil(self._operator.mean_matrix(), len(self._grid.shape))
+        """The mean tangent, scaled by how the diagonal of the present one differs from its own.
+
+        Both over the solid: with the smaller diagonals of nodes at voids, iterations would grow with the resolution.
+        """
+        mean = self._operator.mean_matrix()
+        stencil = element_stencil(mean, len(self._grid.shape))
         if pc is None:
             pc = CirculantPreconditioner(self._grid.shape, stencil)
         else:
             pc.update(stencil)
-        pc.scale(self._diagonal)
+        reference = self._operator.diagonal_of(mean)
+        pc.scale(np.divide(self._diagonal, reference, out=np.ones_like(reference), where=reference != 0))
         return pc
 
 
 class GridSolver:
     """Solve with the tangent of a periodic voxel cell, without a matrix.
 
-    Iterations run in grid order on all nodes; the held node only takes part in the translation of the result.
+    Iterations run in grid order on all nodes; the held node only takes part in the translation of the result. At nodes
+    that only voids touch, K and all right-hand sides are zero, and what the iteration leaves there counts for nothing.
 
     Parameters
     ----------

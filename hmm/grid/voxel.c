@@ -65,7 +65,7 @@ static void lines_of(int64_t row, const int* n, int64_t* line)
 
 void apply(const int* n, const uint8_t* phase, const double* K, const double* u, double* y)
 {
-  GRID_LOOP(cell(K + (int64_t)phase[c] * ND * 8 * VECS, ul, yl))
+  GRID_LOOP(if (phase[c] != VOID) cell(K + (int64_t)phase[c] * ND * 8 * VECS, ul, yl))
 }
 
 #ifdef NS
@@ -127,9 +127,10 @@ INLINE void tangent(const double* B, const float* C, const double* const* u, dou
     for (int m = 0; m < RUN; ++m) y[l][m] += out[l * RUN + m];
 }
 
-void apply_tangent(const int* n, const double* B, const float* C, const double* u, double* y)
+/* C runs over the solid cells only */
+void apply_tangent(const int* n, const uint8_t* solid, const double* B, const float* C, const double* u, double* y)
 {
-  GRID_LOOP(tangent(B, C + c * QV * TRI * 8, ul, yl))
+  GRID_LOOP(if (solid[c]) { tangent(B, C, ul, yl); C += QV * TRI * 8; })
 }
 #endif
 

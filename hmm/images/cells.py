@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.cell import Cell
-from hmm.cells._arrays import mesh_from_arrays
 from hmm.cells._checks import check_memory
-from hmm.cells._voxels import voxel_edges, voxels
+from hmm.cells._voxels import porous_voxels, voxel_edges, voxels
 from hmm.errors import InputError, collectively
 from hmm.images.contours import smooth_cell
 from hmm.images.labels import Claim, Labels, crop, downsample, fill, mirror, segment
@@ -27,8 +26,8 @@ FEW = 10
 BYTES_PER_VOXEL = {2: 1_000.0, 3: 2_000.0}
 """Memory of a voxel cell with its elastic RVE, by dimension, measured with the solver ``"auto"`` and rounded up."""
 
-BYTES_PER_POROUS_VOXEL = {2: 3_000.0, 3: 16_000.0}
-"""The same without a grid, when voids are left out."""
+BYTES_PER_VOID = {2: 300.0, 3: 400.0}
+"""The same of a voxel that is left out: what the solver keeps of it."""
 
 
 def image_cell(
@@ -89,8 +88,8 @@ def image_cell(
     Returns
     -------
     Cell
-        With phases tagged 1, 2, ... A voxel cell has its lower corner at the origin and, without voids, a `Cell.grid`;
-        a smooth periodic one starts in the middle of the first pixel.
+        With phases tagged 1, 2, ... A voxel cell has its lower corner at the origin and a `Cell.grid`; a smooth
+        periodic one starts in the middle of the first pixel.
 
     Raises
     ------
@@ -114,14 +113,14 @@ def image_cell(
             solid = _supported(solid, remove_floating, periodic)
         if mesh == "smooth":
             _check_smooth(labels, mesh_size)
-        check = BYTES_PER_POROUS_VOXEL if empty else BYTES_PER_VOXEL
-        check_memory(int(solid.sum()), check[labels.ndim], "take crop= or downsample=")
+        voids = BYTES_PER_VOID[labels.ndim] * (1 / solid.mean() - 1)
+        check_memory(int(solid.sum()), BYTES_PER_VOXEL[labels.ndim] + voids, "take crop= or downsample=")
     kept = {name: k + 1 for k, name in enumerate(names) if (solid & (labels == k)).any()}
     if mesh == "smooth":
         return smooth_cell(np.where(solid, labels + 1, 0), kept, edges, mesh_size, periodic, comm)
     if solid.all():
         return voxels(labels + 1, kept, spacing=edges.tolist(), comm=comm)
-    return _porous(labels + 1, solid, kept, edges, comm)
+    return porous_voxels(labels + 1, solid, kept, edges, comm)
 
 
 def _prepared(
@@ -200,20 +199,3 @@ def _supported(solid: NDArray[np.bool_], remove: bool, periodic: bool) -> NDArra
 
 def _axes(axes: Sequence[int]) -> str:
     return " and ".join("xyz"[axis] for axis in axes) or "no axis"
-
-
-def _porous(
-    tags: Labels, solid: NDArray[np.bool_], phases: Mapping[str, int], edges: NDArray[np.float64], comm: MPI.Comm
-) -> Cell:
-    """The cell of the solid voxels only."""
-    dim = solid.ndim
-    voxel = np.argwhere(solid)
-    corners = np.indices((2,) * dim).reshape(dim, -1).T[:, ::-1]  # the first axis runs fastest, as in DOLFINx
-    nodes = tuple(n + 1 for n in solid.shape)
-    everywhere = np.ravel_multi_index(tuple((voxel[:, None] + corners).transpose(2, 0, 1)), nodes)
-    used, elements = np.unique(everywhere, return_inverse=True)
-    points = np.stack(np.unravel_index(used, nodes), axis=1) * edges
-    kind = {2: "quadrilateral", 3: "hexahedron"}[dim]
-    mesh, cell_tags = mesh_from_arrays(points, elements.reshape(everywhere.shape), tags[solid], kind, comm)
-    lattice = np.diag(edges * solid.shape)
-    return Cell(mesh, cell_tags, dict(phases), lattice, np.zeros(dim), open_faces=True)
