@@ -42,6 +42,7 @@ from hmm.io import (  # noqa: E402
     point_fields,
     worst_point,
     write_csv,
+    write_fields,
     write_rve,
 )
 from hmm.macro import MacroProblem  # noqa: E402
@@ -104,5 +105,6 @@ __all__ = [
     "uniaxial",
     "worst_point",
     "write_csv",
+    "write_fields",
     "write_rve",
 ]

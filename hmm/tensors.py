@@ -107,6 +107,18 @@ class Packing:
         rows_done = np.moveaxis(self.to_tensor(np.moveaxis(np.asarray(matrix, dtype=float), 0, -1)), 0, -1)
         return columns.to_tensor(rows_done)
 
+    def rotation(self, Q: ArrayLike) -> NDArray[np.float64]:
+        """Matrices, shape ``(..., size, size)``, that turn packed vectors as ``T -> Q T Q^T``.
+
+        Parameters
+        ----------
+        Q
+            Orthogonal matrices of the size of the (second-order) tensor, shape ``(..., d, d)``.
+        """
+        Q = np.asarray(Q, dtype=float)
+        turned = np.einsum("...ia,kab,...jb->...kij", Q, self.to_tensor(np.eye(self.size)), Q, optimize=True)
+        return np.swapaxes(self.to_vector(turned), -1, -2)
+
     @staticmethod
     def _entry(tensor: ufl.core.expr.Expr, index: tuple[int, ...]) -> ufl.core.expr.Expr:
         return tensor[index] if index else tensor
@@ -164,6 +176,11 @@ def embed(tensor: ufl.core.expr.Expr, out_of_plane: float = 0.0) -> ufl.core.exp
         return tensor
     T = tensor
     return ufl.as_tensor([[T[0, 0], T[0, 1], 0], [T[1, 0], T[1, 1], 0], [0, 0, out_of_plane]])
+
+
+def packing_of(size: int) -> Packing:
+    """The Mandel packing of symmetric tensors that has `size` components: 3 in 2D, 4 with the component 33, 6 in 3D."""
+    return {3: symmetric(2), 4: plane(2), 6: symmetric(3)}[size]
 
 
 def mandel_to_voigt(matrix: ArrayLike) -> NDArray[np.float64]:
