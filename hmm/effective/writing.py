@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 REPORT, PROPERTIES = "report.md", "properties.json"
 
 
-def write_report(found: EffectiveProperties, directory: Path, plots: bool, notes: Sequence[str] = ()) -> Path:
+def write_report(
+    found: EffectiveProperties,
+    directory: Path,
+    plots: bool,
+    notes: Sequence[str] = (),
+    further: Mapping[str, Path] | None = None,
+) -> Path:
     """Write ``report.md``, ``properties.json`` and pictures (collective on the cell's communicator).
 
     Parameters
@@ -34,13 +40,15 @@ def write_report(found: EffectiveProperties, directory: Path, plots: bool, notes
         Whether to draw; a cell on several ranks is not drawn.
     notes
         Further lines under the heading, such as where the cell comes from.
+    further
+        Further pictures in the directory, by title.
     """
     with collectively(found.comm):
         if found.comm.rank == 0:
             require_writable(directory)
             found.to_json(directory / PROPERTIES)
             described = _described(found)
-            pictures = _pictures(found, described, directory) if plots else {}
+            pictures = (_pictures(found, described, directory) if plots else {}) | dict(further or {})
             (directory / REPORT).write_text("\n".join(_lines(found, described, pictures, notes)) + "\n")
     return directory / REPORT
 
@@ -76,7 +84,7 @@ def _lines(
     found: EffectiveProperties, described: Description | None, pictures: dict[str, Path], notes: Sequence[str]
 ) -> list[str]:
     lines = [f"# {table.heading(found)}", "", *notes, *[""] * bool(notes)]
-    lines += [*_facts(found), ""]
+    lines += [*_facts(found), "", *_phases(found)]
     what = "Stiffness in Voigt's notation" if found.is_stiffness else found.quantity.capitalize()
     unit = ", in the unit of the laws" if found.quantity != "permeability" else ", in the unit of the mesh squared"
     lines += [f"## {what}{unit}", "", *_markdown(table.tensor_grid(found)), ""]
@@ -102,6 +110,15 @@ def _facts(found: EffectiveProperties) -> list[str]:
 def _symmetry_grid(found: EffectiveProperties) -> Grid:
     rows = [[name, table.distance(value)] for name, value in found.symmetry.distances.items()]
     return ["class", "|C - C class| / |C|".replace("|", "\\|")], rows
+
+
+def _phases(found: EffectiveProperties) -> list[str]:
+    """The law of each phase, if they are at hand."""
+    if found.solved is None:
+        return []
+    laws = found.solved.rve.law
+    rows = [[name, f"{found.fractions[name]:.4g}", f"`{law}`"] for name, law in laws.items()]
+    return ["## Phases", "", *_markdown((["phase", "fraction", "law"], rows)), ""]
 
 
 def _how_rows(found: EffectiveProperties) -> list[list[str]]:

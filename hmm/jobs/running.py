@@ -1,0 +1,86 @@
+"""Run a job: make the cell, homogenize it, write what was asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mpi4py import MPI
+
+from hmm import plot
+from hmm.effective.homogenize import homogenize
+from hmm.effective.properties import EffectiveProperties
+from hmm.effective.writing import PROPERTIES, write_report
+from hmm.errors import collectively
+from hmm.io import require_writable, write_fields
+from hmm.jobs.reading import Job
+from hmm.report import say
+
+
+def run_job(
+    job: Job, directory: str | Path | None = None, comm: MPI.Comm = MPI.COMM_WORLD
+) -> EffectiveProperties | None:
+    """Homogenize what a job describes, print the result and write it (collective).
+
+    Rank 0 does it alone and the others wait, unless the job says ``spread = true``: a cell that fits on one rank is
+    solved fastest there, and the FFT solver of voxel grids knows one rank only.
+
+    Parameters
+    ----------
+    job
+        From `hmm.jobs.read_job`.
+    directory
+        Where to write instead of where the job says.
+    comm
+        The ranks that take part.
+
+    Returns
+    -------
+    EffectiveProperties or None
+        None on ranks that only waited.
+
+    Raises
+    ------
+    HMMError
+        On all ranks.
+    """
+    where = job.directory if directory is None else Path(directory)
+    with collectively(comm):
+        if comm.rank == 0:
+            require_writable(where)
+            if job.output.plot and job.output.report:
+                plot.check_available()
+    if job.spread:
+        return _run(job, where, comm)
+    found = None
+    with collectively(comm):
+        if comm.rank == 0:
+            found = _run(job, where, MPI.COMM_SELF)
+    return found
+
+
+def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
+    cell = job.source.make(comm)
+    found = homogenize(cell, job.laws_of(cell), job.constraint, job.physics, **job.options)
+    found.print()
+    written = _write(job, found, where)
+    say(comm, "\n".join(["", "Written:", *(f"  {path}" for path in written)]))
+    return found
+
+
+def _write(job: Job, found: EffectiveProperties, where: Path) -> list[Path]:
+    """Fields, then the report, or just the numbers."""
+    written, pictures = [], {}
+    draws = job.output.plot and job.output.report and found.comm.size == 1
+    for component in job.output.fields:
+        fields = found.fields(component)
+        name = f"fields_{component.replace(' ', '_')}"
+        written.append(write_fields(where / f"{name}.bp", fields))
+        if draws and "von_mises" in fields.cellwise and found.solved is not None:
+            title = f"Von Mises stress per unit of {component}"
+            pictures[title] = plot.plot_rve(where / f"{name}.png", found.solved.rve.cell, fields, "von_mises")
+    if job.output.report:
+        notes = [f"The job {job.path.name}: {job.source.words}."]
+        return [write_report(found, where, job.output.plot, notes, pictures), where / PROPERTIES, *written]
+    if found.comm.rank == 0:
+        found.to_json(where / PROPERTIES)
+    return [where / PROPERTIES, *written]
