@@ -205,7 +205,7 @@ class _Class:
             return self.defect(_turned(C, packing, axes(v)[None])).ravel()
 
         n = 3 if packing.size == 6 else 1
-        found = least_squares(defect, np.zeros(n), method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=200)
+        found = least_squares(defect, np.zeros(n), method="lm", xtol=1e-10, ftol=1e-14, gtol=1e-14, max_nfev=200)
         return float(np.linalg.norm(found.fun)), axes(found.x)
 
     @cache  # noqa: B019  there are a dozen classes, for ever
@@ -248,7 +248,7 @@ def _classes(size: int) -> tuple[_Class, ...]:
         # fivefold: tensors of fourth order cannot tell it from all rotations about the axis (Herman's theorem)
         _Class("transversely isotropic", _closure(_about_z(2 * np.pi / 5), half_x), axial=True),
         _Class("tetragonal", _closure(_about_z(np.pi / 2), half_x)),
-        _Class("trigonal", _closure(_about_z(2 * np.pi / 3), half_x)),
+        _Class("trigonal", _closure(_about_z(2 * np.pi / 3), half_x), equivalent=_closure(_about_z(np.pi / 3), half_x)),
         _Class("orthotropic", _closure(half_x, half_z), equivalent=cubic),
         _Class("monoclinic", _closure(half_z), axial=True),
         _Class("triclinic", np.eye(3)[None], free=True),

@@ -10,7 +10,7 @@ from hmm import plot
 from hmm.effective.homogenize import homogenize
 from hmm.effective.properties import EffectiveProperties
 from hmm.effective.writing import PROPERTIES, write_report
-from hmm.errors import collectively
+from hmm.errors import InputError, collectively
 from hmm.io import require_writable, write_fields
 from hmm.jobs.reading import Job
 from hmm.report import say
@@ -59,7 +59,10 @@ def run_job(
 
 
 def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
-    cell = job.source.make(comm)
+    try:
+        cell = job.source.make(comm)
+    except InputError as error:
+        raise InputError(f"{job.path}: [cell]: {error}") from None
     found = homogenize(cell, job.laws_of(cell), job.constraint, job.physics, **job.options)
     found.print()
     written = _write(job, found, where)
@@ -76,8 +79,15 @@ def _write(job: Job, found: EffectiveProperties, where: Path) -> list[Path]:
         name = f"fields_{component.replace(' ', '_')}"
         written.append(write_fields(where / f"{name}.bp", fields))
         if draws and "von_mises" in fields.cellwise and found.solved is not None:
-            title = f"Von Mises stress per unit of {component}"
-            pictures[title] = plot.plot_rve(where / f"{name}.png", found.solved.rve.cell, fields, "von_mises")
+            pictures[f"Von Mises stress per unit of {component}"] = plot.plot_rve(
+                where / f"{name}.png",
+                found.solved.rve.cell,
+                fields,
+                "von_mises",
+                label=f"von Mises stress per unit of {component}",
+                warp=0.0,
+                quantile=0.99,
+            )
     if job.output.report:
         notes = [f"The job {job.path.name}: {job.source.words}."]
         return [write_report(found, where, job.output.plot, notes, pictures), where / PROPERTIES, *written]
