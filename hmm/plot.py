@@ -491,9 +491,7 @@ def _drawing_of_rve(cell: Cell, fields: LocalFields, variable: str) -> Drawing:
     return Drawing.of(fields.displacement, {"phase": fields.cellwise["phase"].x.array[:n].copy(), variable: values})
 
 
-def _add_body(
-    plotter: Any, grid: Any, scalars: str, bar: dict[str, Any], colours: str, quantile: float = 1.0
-) -> None:
+def _add_body(plotter: Any, grid: Any, scalars: str, bar: dict[str, Any], colours: str, quantile: float = 1.0) -> None:
     least, most = np.nanmin(grid.cell_data[scalars]), np.nanquantile(grid.cell_data[scalars], quantile)
     limits = (0.0 if 0 <= least < 0.2 * most else least, most)
     style = {

@@ -14,7 +14,7 @@ COPPER = {"C11": 168.4, "C12": 121.4, "C44": 75.4}
 
 
 def stiffness(normal, cross, shear, **others):
-    """A Mandel stiffness of (C11, C22, C33), (C12, C13, C23), (C66, C55, C44) and others such as C14, Voigt's numbers."""
+    """Mandel stiffness of (C11, C22, C33), (C12, C13, C23), (C66, C55, C44) and others such as C14, all Voigt's."""
     C = np.diag([*normal, *shear]).astype(float)
     for (i, j), value in zip([(0, 1), (0, 2), (1, 2)], cross, strict=True):
         C[i, j] = C[j, i] = value
@@ -191,7 +191,7 @@ def test_rotation_of_packed_tensors():
     T = T + T.T
     R = packing.rotation(Q)
     assert R @ packing.to_vector(T) == pytest.approx(packing.to_vector(Q @ T @ Q.T))
-    assert R @ R.T == pytest.approx(np.eye(6))
+    assert pytest.approx(np.eye(6)) == R @ R.T
     assert packing.rotation(Q @ P) == pytest.approx(R @ packing.rotation(P))
 
 

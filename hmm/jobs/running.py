@@ -49,12 +49,10 @@ def run_job(
             require_writable(where)
             if job.output.plot and job.output.report:
                 plot.check_available()
-    if job.spread:
-        return _run(job, where, comm)
     found = None
-    with collectively(comm):
-        if comm.rank == 0:
-            found = _run(job, where, MPI.COMM_SELF)
+    with collectively(comm):  # nobody is done before all is written
+        if job.spread or comm.rank == 0:
+            found = _run(job, where, comm if job.spread else MPI.COMM_SELF)
     return found
 
 
