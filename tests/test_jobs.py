@@ -238,6 +238,7 @@ def test_a_wrong_job_is_refused_before_anything_is_done(folder, text, message):
             r"\[phases.fiber\] is no phase .* \(did you mean 'fibre'\?\)",
         ),
         (TOP.replace("= 0.3\nmesh", "= 1.3\nmesh"), r"job.toml: \[cell\]: volume_fraction = 1.3 is outside"),
+        (TOP + "[output]\nfields = ['44']\n", r"job.toml: \[output\]: fields: '44' is not a macro component"),
         (IMAGE.replace("fibre = 1", "fibre = 5"), r"\[cell\]: phase 'fibre' claims 5, which the image does not have"),
     ],
 )

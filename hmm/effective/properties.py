@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 
-from hmm import tensors
+from hmm import bounds, tensors
 from hmm.effective import constants as engineering
 from hmm.effective.constants import Extremes
 from hmm.effective.fields import Solved
@@ -155,6 +155,15 @@ class EffectiveProperties:
         return find(self.tensor, tolerance)
 
     @property
+    def means(self) -> dict[str, float]:
+        """``bulk modulus`` and ``shear modulus`` of the isotropic part, in 2D in plane strain; or the mean ``k_ii``."""
+        if self.is_stiffness:
+            return dict(
+                zip(("bulk modulus", "shear modulus"), bounds.moduli_of(_plane_strain(self.tensor)), strict=False)
+            )
+        return {self.quantity: float(np.trace(self.tensor)) / self.dim}
+
+    @property
     def anisotropy(self) -> float:
         """Universal index ``5 G_V/G_R + K_V/K_R - 6`` of a stiffness, zero if isotropic.
 
@@ -250,7 +259,7 @@ class EffectiveProperties:
         """All of it as numbers, strings, lists and dictionaries; what is not finite is None."""
         data = {name: _plain(getattr(self, name)) for name in STORED}
         data |= {"quantity": self.quantity, "labels": list(self.labels), "voigt": _plain(self.voigt)}
-        data |= {"constants": _plain(self.constants), "extremes": _plain(vars(self.extremes))}
+        data |= {"constants": _plain(self.constants), "means": self.means, "extremes": _plain(vars(self.extremes))}
         data |= {"symmetry": _plain(vars(self.symmetry)), "principal_constants": _plain(self.principal_constants)}
         if self.is_stiffness:
             data |= {"anisotropy": _plain(self.anisotropy), "zener": self.zener}

@@ -85,14 +85,17 @@ def facts(found: EffectiveProperties) -> Rows:
 
 
 def bounds_rows(found: EffectiveProperties) -> Rows:
-    """Whether the bounds are respected, and the Hashin-Shtrikman intervals."""
-    if found.limits is None:
-        return []
-    report = found.limits.report
-    said = "; ".join(report.violations) if report.violations else f"respected: {', '.join(report.applied)}"
-    rows = [("bounds", said)]
-    for name, interval in found.limits.hashin_shtrikman.items():
-        rows.append((f"HS {name}, if isotropic", f"{number(interval.lower)} to {number(interval.upper)}"))
+    """Whether the bounds are respected, and the moduli of the isotropic part beside the Hashin-Shtrikman intervals."""
+    rows, known = [], {} if found.limits is None else found.limits.hashin_shtrikman
+    for name, value in found.means.items():
+        words = number(value)
+        if name in known:
+            words += f"; isotropic mixtures have {number(known[name].lower)} to {number(known[name].upper)}"
+        rows.append((f"mean {name}", words))
+    if found.limits is not None:
+        report = found.limits.report
+        said = "; ".join(report.violations) if report.violations else f"respected: {', '.join(report.applied)}"
+        rows.append(("bounds", said))
     return rows
 
 

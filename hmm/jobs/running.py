@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mpi4py import MPI
@@ -11,6 +12,7 @@ from hmm.effective.homogenize import homogenize
 from hmm.effective.properties import EffectiveProperties
 from hmm.effective.writing import PROPERTIES, write_report
 from hmm.errors import InputError, collectively
+from hmm.fields import MacroInput, find_component
 from hmm.io import require_writable, write_fields
 from hmm.jobs.reading import Job
 from hmm.report import say
@@ -62,10 +64,20 @@ def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
     except InputError as error:
         raise InputError(f"{job.path}: [cell]: {error}") from None
     found = homogenize(cell, job.laws_of(cell), job.constraint, job.physics, **job.options)
+    if found.solved is not None:
+        _check_fields(job, found.solved.rve.inputs)
     found.print()
     written = _write(job, found, where)
     say(comm, "\n".join(["", "Written:", *(f"  {path}" for path in written)]))
     return found
+
+
+def _check_fields(job: Job, inputs: Sequence[MacroInput]) -> None:
+    for component in job.output.fields:
+        try:
+            find_component(inputs, component)
+        except InputError as error:
+            raise InputError(f"{job.path}: [output]: fields: {error}") from None
 
 
 def _write(job: Job, found: EffectiveProperties, where: Path) -> list[Path]:
