@@ -72,7 +72,7 @@ def _draw_curves(axes: Any, found: EffectiveProperties) -> None:
 def _draw_space(found: EffectiveProperties, path: Path) -> Path:
     """The surface ``r(n) = value(n)``, coloured by the value, in a box of the given axes."""
     pv = require_package("pyvista")
-    n = _sphere(121, 241)
+    n = _sphere(241, 241)
     values = found.along(n)
     surface = pv.StructuredGrid(*np.moveaxis(values[..., None] * n, -1, 0)).extract_surface(algorithm=None)
     low, high = float(values.min()), float(values.max())

@@ -158,9 +158,8 @@ class EffectiveProperties:
     def means(self) -> dict[str, float]:
         """``bulk modulus`` and ``shear modulus`` of the isotropic part, in 2D in plane strain; or the mean ``k_ii``."""
         if self.is_stiffness:
-            return dict(
-                zip(("bulk modulus", "shear modulus"), bounds.moduli_of(_plane_strain(self.tensor)), strict=False)
-            )
+            bulk, shear, _ = bounds.moduli_of(_plane_strain(self.tensor))
+            return {"bulk modulus": bulk, "shear modulus": shear}
         return {self.quantity: float(np.trace(self.tensor)) / self.dim}
 
     @property
