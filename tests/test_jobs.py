@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 from mpi4py import MPI
 
@@ -170,6 +171,19 @@ def test_the_example_is_a_job_that_runs(folder):
     job = replace(job, output=replace(job.output, report=False))
     jobs.run_job(job, folder / "example", COMM)
     assert json.loads((folder / "example" / "properties.json").read_text())["symmetry"]["name"] == "isotropic"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[1] / "demos" / "jobs").glob("*.toml")), ids=lambda path: path.stem
+)
+def test_the_jobs_of_the_demos_run(path, folder):
+    job = jobs.read_job(path, COMM)
+    job = replace(job, output=replace(job.output, report=False))
+    jobs.run_job(job, folder / "out", COMM)
+    found = hmm.EffectiveProperties.from_json(folder / "out" / "properties.json")
+    assert found.limits.report, found.limits.report.violations
+    expected = {"fibre": "transversely isotropic", "composite": "rectangular", "expansion": "rectangular"}
+    assert found.symmetry.name == expected[path.stem]
 
 
 def test_every_generator_is_known():
