@@ -95,6 +95,8 @@ def test_laminate_expands(out_of_plane):
     assert np.diag(found.conductivity) == pytest.approx([exact["k_normal"], exact["k_parallel"]], rel=1e-7)
     if out_of_plane:
         assert found.thermal_expansion[:3] == pytest.approx([2.3040909e-05, 9.2954545e-06, 9.2954545e-06], rel=1e-7)
+    stress = found.fields("temperature").cellwise["stress"].x.array.reshape(-1, 3, 3)  # the same in layers, along 1
+    assert stress[:, 0, 0] == pytest.approx(-exact["beta1"], rel=1e-6)
     again = hmm.EffectiveProperties.from_json(found.to_json())
     assert again.thermal_expansion == pytest.approx(found.thermal_expansion, rel=1e-12)
     assert again.heat_capacity == found.heat_capacity

@@ -8,6 +8,7 @@ from mpi4py import MPI
 
 import numpy as np
 import pytest
+from references import PERMEABILITY_CYLINDERS
 
 import hmm
 from hmm import cli, jobs
@@ -143,6 +144,18 @@ def test_extrusion_gives_a_stiffness_in_space(folder):
     assert found.constants["E3"] == pytest.approx(0.7 * 3 + 0.3 * 70, rel=5e-3)  # the rule of mixtures
 
 
+def test_flow_around_fibres(folder):
+    text = """
+        physics = "flow"
+        cell = {generator = "fibre", volume_fraction = 0.4, void = true, mesh_size = 0.15}
+        phases = {matrix = {viscosity = 5.0}}
+        output = {report = false}
+    """
+    found = run(folder, text)
+    assert found.quantity == "permeability"
+    assert found.constants["k11"] == pytest.approx(PERMEABILITY_CYLINDERS[0.4], rel=0.1)
+
+
 def test_nested_laws(folder):
     law = """
         [phases.fibre]
@@ -226,6 +239,7 @@ ONLY_PHASES = TOP[TOP.index("[phases") :]
         (IMAGE.replace("fibre = 1", "fibre = 'x'"), r"\[cell\]: phases: fibre = 'x' is not understood: give a label"),
         (IMAGE.replace("fibre = 1", "fibre = {low = 1}"), r"fibre = \{'low': 1\} is not understood: give a label"),
         (IMAGE.replace("phases = {", "mesh = 'smooth'\nphases = {"), r"elements of an image are elements = 'smooth'"),
+        (IMAGE.replace("phases = {", "elements = 'smoth'\nphases = {"), r"elements = 'smoth' is unknown .*'smooth'"),
         (TOP.replace("young = 70.0", "law = 'Elastik'"), r"law = 'Elastik' is unknown \(did you mean 'Elastic'\?\)"),
         (TOP.replace("young = 70.0", ""), r"\[phases.fibre\] \(Elastic\) lacks 'young': add young = ... \(a number\)"),
         (TOP.replace("poisson = 0.35", "poisson = 0.6"), r"\[phases.matrix\]: Elastic: poisson = 0.6 must be in"),

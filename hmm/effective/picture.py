@@ -87,7 +87,6 @@ def _draw_space(found: EffectiveProperties, path: Path) -> Path:
         smooth_shading=True,
         ambient=0.35,
         diffuse=0.7,
-        specular=0.1,
         scalar_bar_args=_horizontal_bar(_name(found), 0.22, 0.03, 0.56),
     )
     _add_axes(pv, plotter, 1.3 * high)

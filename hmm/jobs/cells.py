@@ -83,6 +83,8 @@ def _read_image(table: dict[str, Any], where: str, folder: Path) -> CellSource:
     if "phases" not in table:
         raise InputError(f"{where} lacks 'phases': say what each phase is, as in phases = {{matrix = 0, fibre = 1}}")
     claims = _claims(table.pop("phases"), f"{where}: phases")
+    if "elements" in table:
+        choose(table["elements"], ("voxels", "smooth"), f"{where}: elements")
     options = {{"elements": "mesh"}.get(name, name): value for name, value in table.items()}
     for name, value in options.items():
         key = f"{where}: {'elements' if name == 'mesh' else name}"
