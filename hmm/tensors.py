@@ -115,8 +115,8 @@ class Packing:
         Q
             Orthogonal matrices of the size of the (second-order) tensor, shape ``(..., d, d)``.
         """
-        Q = np.asarray(Q, dtype=float)
-        turned = np.einsum("...ia,kab,...jb->...kij", Q, self.to_tensor(np.eye(self.size)), Q, optimize=True)
+        Q = np.asarray(Q, dtype=float)[..., None, :, :]
+        turned = Q @ self.to_tensor(np.eye(self.size)) @ np.swapaxes(Q, -1, -2)
         return np.swapaxes(self.to_vector(turned), -1, -2)
 
     @staticmethod

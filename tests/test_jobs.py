@@ -91,6 +91,15 @@ def test_an_image(folder, elements):
     assert {path.name for path in (folder / "job").iterdir()} == {"properties.json"}
 
 
+def test_options_of_an_image(folder):
+    options = "crop = [[0, 8], [0, 12]]\ndownsample = [2, 2]\nmirror = true\n[phases.matrix]"
+    found = run(folder, IMAGE.replace("[phases.matrix]", options, 1) + NUMBERS)
+    labels, phases = np.load(folder / "image.npy"), {"matrix": 0, "fibre": 1}
+    cell = hmm.Cell.from_image(labels, phases, crop=[(0, 8), (0, 12)], downsample=2, mirror=True)
+    assert found.how["elements"] == 96
+    assert found.tensor == pytest.approx(hmm.homogenize(cell, LAWS).tensor, rel=1e-12)
+
+
 def test_grey_values_and_voids(folder):
     claims = "{matrix = {low = -0.5, high = 0.5}, fibre = [1]}"
     text = IMAGE.replace("{matrix = 0, fibre = 1}", claims + '\nvoid = "fibre"').split("[phases.fibre]")[0]
