@@ -86,6 +86,11 @@ class Drawing:
         )
 
     @property
+    def dim(self) -> int:
+        """2 if all points are at z = 0, else 3."""
+        return 3 if np.any(self.points[:, 2]) else 2
+
+    @property
     def size(self) -> float:
         """Largest edge of the bounding box."""
         return float(np.ptp(self.points, axis=0).max())
@@ -221,7 +226,7 @@ def plot_rve(
 
 
 def plot_cell(path: str | Path, cell: Cell) -> Path:
-    """Draw the mesh of a unit cell, one colour a phase; not collective.
+    """Draw the mesh of a unit cell, one colour a phase (collective on the cell's communicator).
 
     Parameters
     ----------
@@ -230,30 +235,45 @@ def plot_cell(path: str | Path, cell: Cell) -> Path:
     cell
         The unit cell.
     """
-    path = Path(path)
-    pv = _prepare(path)
+    path, fractions = Path(path), cell.volume_fractions
+    with collectively(cell.comm):
+        if cell.comm.rank == 0:
+            _prepare(path)
+    parts = cell.comm.gather(_drawing_of_mesh(cell))
+    with collectively(cell.comm):
+        if parts is not None:
+            _draw_cell(path, Drawing.joined(parts), fractions)
+    return path
+
+
+def _drawing_of_mesh(cell: Cell) -> Drawing:
+    """This rank's own elements and the number of the phase of each."""
     cells, types, points = vtk_mesh(cell.mesh)
-    plotter = _plotter(pv, (900, 900))
-    grid = pv.UnstructuredGrid(cells, types, points)
     numbers = np.zeros(len(types))
     for k, tag in enumerate(cell.phases.values()):
-        numbers[cell.phase_tags.find(tag)] = k
-    grid.cell_data["number"] = numbers
-    grid = _cut_open(grid)
-    n = len(cell.phases)
+        own = cell.phase_tags.find(tag)
+        numbers[own[own < len(types)]] = k
+    return Drawing(cells, types, points, np.zeros_like(points), {"number": numbers})
+
+
+def _draw_cell(path: Path, drawing: Drawing, fractions: Mapping[str, float]) -> None:
+    pv, n = require_package("pyvista"), len(fractions)
+    plotter = _plotter(pv, (900, 900))
+    grid = _cut_open(drawing.grid(pv, 0.0))
     colours = [PHASE_COLOURS[k % len(PHASE_COLOURS)] for k in range(n)]
     style = {"cmap": colours, "clim": (-0.5, n - 0.5), **_light(grid)}
     bar = {**_horizontal_bar(" ", 0.15, 0.01, 0.7), "n_labels": 0}
     plotter.add_mesh(_surface(grid), scalars="number", scalar_bar_args=bar, **style)
-    for k, (name, fraction) in enumerate(cell.volume_fractions.items()):
-        place = (0.15 + 0.7 * (k + 0.5) / n, 0.09)
-        text = plotter.add_text(
-            f"{name} {100 * fraction:.3g} %", position=place, viewport=True, font_size=13, color=INK
-        )
-        text.prop.justification_horizontal = "center"
-    plotter.add_mesh(_edges(grid), color=INK, line_width=1.0, lighting=False)
-    _look(plotter, cell.dim, 1.3, 0.06)
-    return _save(plotter, path)
+    words = [f"{name} {100 * fraction:.3g} %" for name, fraction in fractions.items()]
+    words = words if n <= len(PHASE_COLOURS) else [f"{n} phases"]
+    for k, text in enumerate(words):
+        place = (0.15 + 0.7 * (k + 0.5) / len(words), 0.09)
+        written = plotter.add_text(text, position=place, viewport=True, font_size=13, color=INK)
+        written.prop.justification_horizontal = "center"
+    if grid.n_cells <= CROWDED:
+        plotter.add_mesh(_edges(grid), color=INK, line_width=1.0, lighting=False)
+    _look(plotter, drawing.dim, 1.3, 0.06)
+    _save(plotter, path)
 
 
 def plot_curve(

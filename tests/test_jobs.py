@@ -186,6 +186,8 @@ def test_the_cell_on_all_ranks(folder):
     alone, together = run(folder, FIBRE + NUMBERS), run(folder, "spread = true\n" + FIBRE + NUMBERS, "spread")
     assert together.tensor == pytest.approx(alone.tensor, rel=1e-9, abs=1e-12)
     assert together.how["unknowns"] == alone.how["unknowns"]
+    run(folder, "spread = true\n" + FIBRE, "drawn")
+    assert {"cell.png", "report.md"} <= {path.name for path in (folder / "drawn").iterdir()}
 
 
 def test_the_example_is_a_job_that_runs(folder):

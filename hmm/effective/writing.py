@@ -37,43 +37,40 @@ def write_report(
     directory
         Made if need be.
     plots
-        Whether to draw; a cell on several ranks is not drawn.
+        Whether to draw.
     notes
         Further lines under the heading, such as where the cell comes from.
     further
         Further pictures in the directory, by title.
     """
+    cell = None if found.solved is None else found.solved.rve.cell
     with collectively(found.comm):
         if found.comm.rank == 0:
             require_writable(directory)
+    described = _described(cell)
+    drawn = {}
+    if plots and cell is not None and described is None:
+        drawn["The cell"] = hmm.plot.plot_cell(directory / "cell.png", cell)
+    with collectively(found.comm):
+        if found.comm.rank == 0:
             found.to_json(directory / PROPERTIES)
-            described = _described(found)
-            pictures = (_pictures(found, described, directory) if plots else {}) | dict(further or {})
+            pictures = drawn | (_pictures(found, described, directory) if plots else {}) | dict(further or {})
             (directory / REPORT).write_text("\n".join(_lines(found, described, pictures, notes)) + "\n")
     return directory / REPORT
 
 
-def _described(found: EffectiveProperties) -> Description | None:
-    """Descriptors of the cell if it is a grid of voxels of several phases."""
-    cell = _own_cell(found)
-    if cell is None or cell.grid is None or len(cell.phases) < 2:
+def _described(cell: Cell | None) -> Description | None:
+    """Descriptors of a cell that is a grid of voxels of several phases, and whole on this rank."""
+    if cell is None or cell.comm.size > 1 or cell.grid is None or len(cell.phases) < 2:
         return None
     return hmm.descriptors.describe(cell)
 
 
-def _own_cell(found: EffectiveProperties) -> Cell | None:
-    """The cell, if this rank has all of it."""
-    whole = found.solved is not None and found.solved.rve.cell.comm.size == 1
-    return found.solved.rve.cell if whole and found.solved is not None else None
-
-
 def _pictures(found: EffectiveProperties, described: Description | None, directory: Path) -> dict[str, Path]:
-    """Draw what there is to draw: file names by what they show."""
-    drawn, cell = {}, _own_cell(found)
+    """Draw descriptors and directions: file names by what they show."""
+    drawn = {}
     if described is not None:
         drawn["The cell and its descriptors"] = described.plot(directory / "descriptors.png")
-    elif cell is not None:
-        drawn["The cell"] = hmm.plot.plot_cell(directory / "cell.png", cell)
     name = "Young's modulus" if found.is_stiffness else found.quantity.capitalize()
     with suppress(InputError):  # no value in some direction: the tables say so
         drawn[f"{name} over the directions"] = found.plot(directory / "directions.png")
