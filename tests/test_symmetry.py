@@ -158,7 +158,8 @@ def test_second_order_tensors():
 def test_copper():
     """Zener's ratio 2 * 75.4 / 47 = 3.209; 1/E = S11 - 2 (S11 - S12 - S44/2) (n1^2 n2^2 + ...), softest along an edge.
 
-    E100 = 66.7 and E111 = 191.1 GPa: Courtney, *Mechanical Behavior of Materials* (2000), table 2.2.
+    S11 = 289.8 / (47 * 411.2), S12 = -121.4 / (47 * 411.2), S44 = 1 / 75.4: E100 = 1 / S11 = 66.7 GPa, and along (111)
+    1 / E111 = S11 - 2/3 (S11 - S12 - S44/2) = 5.2315e-3 / GPa, 191.15 GPa.
     """
     Q = Rotation.random(rng=5).as_matrix()
     found = hmm.EffectiveProperties("elasticity", in_axes(cubic(**COPPER), Q), {}, "periodic")

@@ -127,7 +127,7 @@ def polar_invariants(stiffness: ArrayLike) -> dict[str, float]:
     """Polar invariants of a plane stiffness: T0, T1, R0, R1 and, in radians, the angles Phi0 and Phi1.
 
     R0 = R1 = 0 if it is isotropic, R1 = 0 if it is square, Phi0 - Phi1 a multiple of pi/4 if it is rectangular.
-    Source: Verchery (1979), in Vannucci, *Anisotropic Elasticity* (2018), eq. 4.13.
+    Source: Verchery (1979), in Vannucci, *Anisotropic Elasticity* (2018), ch. 4.
 
     Parameters
     ----------
@@ -245,7 +245,7 @@ def _classes(size: int) -> tuple[_Class, ...]:
     return (
         _Class("isotropic", None, free=True),
         _Class("cubic", cubic),
-        # fivefold: tensors of fourth order cannot tell it from all rotations about the axis (Herman's theorem)
+        # fivefold: tensors of fourth order cannot tell it from all rotations about the axis (Hermann's theorem)
         _Class("transversely isotropic", _closure(_about_z(2 * np.pi / 5), half_x), axial=True),
         _Class("tetragonal", _closure(_about_z(np.pi / 2), half_x)),
         _Class("trigonal", _closure(_about_z(2 * np.pi / 3), half_x), equivalent=_closure(_about_z(np.pi / 3), half_x)),

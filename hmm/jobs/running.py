@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mpi4py import MPI
@@ -38,7 +39,7 @@ def run_job(
     Returns
     -------
     EffectiveProperties or None
-        None on ranks that only waited.
+        None on ranks that only waited; without local fields if the cell was spread over several.
 
     Raises
     ------
@@ -69,7 +70,10 @@ def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
     found.print()
     written = _write(job, found, where)
     say(comm, "\n".join(["", "Written:", *(f"  {path}" for path in written)]))
-    return found
+    if comm.size == 1 or found.solved is None:
+        return found
+    found.solved.rve.destroy()
+    return replace(found, solved=None)
 
 
 def _check_fields(job: Job, inputs: Sequence[MacroInput]) -> None:
