@@ -139,7 +139,7 @@ def test_hexagonal_array_is_isotropic_in_its_plane_and_transversely_isotropic_in
 
 
 def test_array_of_spheres_is_cubic():
-    """Method of fundamental solutions; the anisotropy is 0.6 % only, and that is what the mesh must tell."""
+    """Method of fundamental solutions; its stiffness is 0.8 % from isotropic, and that is what the mesh must tell."""
     found = hmm.homogenize(
         hmm.cells.sphere(0.1, mesh_size=0.25, order=2), {"matrix": SOFT, "inclusion": Elastic(10.0, 0.3)}, degree=2
     )
