@@ -3,7 +3,8 @@
 Without an argument the image is made here: periodic blobs, a random field cut at a threshold. With one it is read from
 a file of labels (.npy, .png, .tif, ...; see `hmm.images.read_image`), which need not be periodic. The descriptors say
 what the phases look like; the stiffness comes from voxels, solved with the FFT preconditioner, and from triangles along
-the smoothed interfaces, which need far fewer elements.
+the smoothed interfaces, which need far fewer elements. It lies between its bounds, and a report is written, as
+`hmm homogenize demos/jobs/composite.toml` writes one.
 
     python demos/demo_image.py
     python demos/demo_image.py micrograph.npy
@@ -36,22 +37,9 @@ def laws(phases: list[str]) -> dict[str, hmm.laws.Elastic]:
     return {name: hmm.laws.Elastic(young=YOUNG * CONTRAST**k, poisson=POISSON) for k, name in enumerate(phases)}
 
 
-def stiffness(cell: hmm.Cell, constraint: str = "periodic") -> NDArray[np.float64]:
-    """Mandel stiffness (11, 22, sqrt2 12) in GPa; plane strain."""
-    w, E = hmm.fluctuation(cell), hmm.macro_strain(cell)
-    return hmm.RVE(cell, w, E, law=laws(list(cell.phases)), constraint=constraint).solve(np.zeros((2, 2))).tangent
-
-
-def voigt_and_reuss(cell: hmm.Cell) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Upper and lower bound: means of the stiffnesses and of the compliances."""
-    e = np.array([1.0, 1.0, 0.0])
-    total, compliance = np.zeros((3, 3)), np.zeros((3, 3))
-    for name, law in laws(list(cell.phases)).items():
-        mu = law.shear_modulus
-        C = (law.bulk_modulus - 2 * mu / 3) * np.outer(e, e) + 2 * mu * np.eye(3)
-        total += cell.volume_fractions[name] * C
-        compliance += cell.volume_fractions[name] * np.linalg.inv(C)
-    return total, np.linalg.inv(compliance)
+def homogenize(cell: hmm.Cell, constraint: str = "periodic") -> hmm.EffectiveProperties:
+    """Stiffness in GPa, plane strain."""
+    return hmm.homogenize(cell, laws(list(cell.phases)), constraint)
 
 
 def arguments(argv: list[str] | None) -> Namespace:
@@ -85,25 +73,27 @@ def main(argv: list[str] | None = None) -> None:
 
     voxel = hmm.Cell.from_image(labels, phases)
     smooth = hmm.Cell.from_image(labels, phases, mesh="smooth")
-    upper, lower = voigt_and_reuss(voxel)
+    periodic, triangles, stiffer = homogenize(voxel), homogenize(smooth), homogenize(voxel, "dirichlet")
+    assert periodic.limits is not None
     found = {
-        "Reuss bound": (0, lower),
-        "triangles, periodic": (smooth.phase_tags.indices.size, stiffness(smooth)),
-        "voxels, periodic": (labels.size, stiffness(voxel)),
-        "voxels, dirichlet": (labels.size, stiffness(voxel, "dirichlet")),
-        "Voigt bound": (0, upper),
+        "Reuss bound": (0, periodic.limits.reuss),
+        "triangles, periodic": (smooth.phase_tags.indices.size, triangles.tensor),
+        "voxels, periodic": (labels.size, periodic.tensor),
+        "voxels, dirichlet": (labels.size, stiffer.tensor),
+        "Voigt bound": (0, periodic.limits.voigt),
     }
     rows = [(name, n or "", C[0, 0], C[1, 1], C[0, 1], C[2, 2] / 2) for name, (n, C) in found.items()]
     title = "Homogenized stiffness in GPa, plane strain"
     hmm.report.print_table(comm, title, ["", "elements", "C11", "C22", "C12", "G12"], rows)
     check(found, smooth, voxel)
-    if options.no_plots or comm.rank:
+    assert periodic.limits.report, periodic.limits.report.violations
+    hmm.report.say(comm, f"\n{periodic}\n")
+    if comm.rank:
         return
-    pictures = [
-        described.plot(options.output / "descriptors.png"),
-        hmm.plot.plot_cell(options.output / "triangles.png", smooth),
-    ]
-    print("Written:", *pictures, sep="\n  ")
+    written = [periodic.report(options.output, plots=not options.no_plots)]
+    if not options.no_plots:
+        written.append(hmm.plot.plot_cell(options.output / "triangles.png", smooth))
+    print("Written:", *written, sep="\n  ")
 
 
 def check(found: dict[str, tuple[int, NDArray[np.float64]]], smooth: hmm.Cell, voxel: hmm.Cell) -> None:

@@ -43,6 +43,7 @@ from hmm.io import (  # noqa: E402
     point_fields,
     worst_point,
     write_csv,
+    write_fields,
     write_rve,
 )
 from hmm.macro import MacroProblem  # noqa: E402
@@ -106,5 +107,6 @@ __all__ = [
     "variation",
     "worst_point",
     "write_csv",
+    "write_fields",
     "write_rve",
 ]

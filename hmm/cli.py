@@ -66,6 +66,10 @@ def _run(argv: Sequence[str] | None) -> None:
     again = commands.add_parser("replay", help="solve an RVE again that failed in a run")
     again.add_argument("dump", help="the .npz file that the error message named; made by yourself, as laws are pickled")
     again.add_argument("--plot", metavar="PNG", help="draw the residuals and the deformed cell")
+    job = commands.add_parser("homogenize", help="effective properties of the cell that a job file describes")
+    job.add_argument("job", nargs="?", help="the job file, in TOML: see docs/effective.md")
+    job.add_argument("--output", metavar="DIR", help="directory of the results, instead of what the job says")
+    job.add_argument("--example", action="store_true", help="print a job file to start from")
     options = report.parse_arguments(parser, argv, MPI.COMM_WORLD)
     if options.command == "info":
         rows = information()
@@ -75,8 +79,21 @@ def _run(argv: Sequence[str] | None) -> None:
         with errors.collectively(MPI.COMM_WORLD):
             if MPI.COMM_WORLD.rank == 0:
                 _replay(options.dump, options.plot)
+    elif options.command == "homogenize":
+        _homogenize(options.job, options.output, options.example)
     else:
         report.say(MPI.COMM_WORLD, parser.format_help().rstrip())
+
+
+def _homogenize(job: str | None, directory: str | None, example: bool) -> None:
+    from hmm import jobs
+
+    if example:
+        report.say(MPI.COMM_WORLD, jobs.example().rstrip())
+    elif job is None:
+        raise InputError("hmm homogenize needs a job file: 'hmm homogenize --example > job.toml' writes one")
+    else:
+        jobs.run_job(jobs.read_job(job, MPI.COMM_WORLD), directory)
 
 
 def _replay(dump: str, picture: str | None) -> None:

@@ -179,15 +179,46 @@ def write_rve(path: str | Path, hom: Homogenizer, where: WorstPoint) -> Path:
     InputError
         On all ranks, if the path cannot be written to.
     """
-    path = Path(path)
-    path = path if path.suffix == ".bp" else path.with_name(path.name + ".bp")
+    path = _bp(path)
     with collectively(hom.comm):
         if hom.ensemble.leader == where.rank:
-            require_writable(path.parent)
-            fields = point_fields(hom, where.point)
-            with _vtx(fields.mesh.comm, path, [fields.displacement, *fields.cellwise.values()]) as writer:
-                writer.write(0.0)
+            write_fields(path, point_fields(hom, where.point))
     return path
+
+
+def write_fields(path: str | Path, fields: LocalFields) -> Path:
+    """Write the fields inside one RVE as an ADIOS2 directory for ParaView (collective on the cell's communicator).
+
+    Parameters
+    ----------
+    path
+        The ``.bp`` directory.
+    fields
+        From `local_fields` or `hmm.EffectiveProperties.fields`.
+
+    Returns
+    -------
+    pathlib.Path
+        What was written.
+
+    Raises
+    ------
+    InputError
+        If the path cannot be written to.
+    """
+    path = _bp(path)
+    with collectively(fields.mesh.comm):
+        if fields.mesh.comm.rank == 0:
+            require_writable(path.parent)
+    with _vtx(fields.mesh.comm, path, [fields.displacement, *fields.cellwise.values()]) as writer:
+        writer.write(0.0)
+    return path
+
+
+def _bp(path: str | Path) -> Path:
+    """The path with the suffix ``.bp``."""
+    path = Path(path)
+    return path if path.suffix == ".bp" else path.with_name(path.name + ".bp")
 
 
 def write_csv(path: str | Path, comm: MPI.Comm, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:

@@ -100,7 +100,7 @@ def _packed(R: Floats, inputs: Sequence[MacroInput]) -> Floats:
     Q = np.zeros((len(R), m, m))
     for e in inputs:
         own = slice(start, start + e.size)
-        Q[:, own, own] = block = e.packing.rotation(R)
+        Q[:, own, own] = block = e.packing.rotation(R.transpose(0, 2, 1))
         start += e.size
         if np.abs(block @ block.transpose(0, 2, 1) - np.eye(e.size)).max(initial=0.0) > 1e-6:
             raise InputError(

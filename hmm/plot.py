@@ -29,6 +29,9 @@ PHASE_COLOURS = ("#c9d6e2", "#e07b39", "#6a994e", "#8e6c8a", "#d9b44a", "#5b7c99
 RUNG_COLOURS = {"line search": "#1f4e79", "substeps": "#e07b39", "elastic start": "#6a994e"}
 INK = "#222222"
 NO_VALUE = "#b9b9b9"
+CROWDED = 20_000
+"""Elements above which edges would cover the picture; outlines of phases are then thin."""
+
 IN_FRONT = np.array([0.0, 0.0, 0.1])
 
 
@@ -81,6 +84,11 @@ class Drawing:
             np.concatenate([part.displacement for part in parts]),
             values,
         )
+
+    @property
+    def dim(self) -> int:
+        """2 if all points are at z = 0, else 3."""
+        return 3 if np.any(self.points[:, 2]) else 2
 
     @property
     def size(self) -> float:
@@ -177,7 +185,16 @@ def plot_fe2(
     return path
 
 
-def plot_rve(path: str | Path, cell: Cell, fields: LocalFields, variable: str, *, label: str | None = None) -> Path:
+def plot_rve(
+    path: str | Path,
+    cell: Cell,
+    fields: LocalFields,
+    variable: str,
+    *,
+    label: str | None = None,
+    warp: float | None = None,
+    quantile: float = 1.0,
+) -> Path:
     """Draw a deformed RVE coloured by a local field; not collective.
 
     Parameters
@@ -192,25 +209,25 @@ def plot_rve(path: str | Path, cell: Cell, fields: LocalFields, variable: str, *
         Name of a scalar cellwise field.
     label
         Title of the colour bar; `variable` by default.
+    warp
+        Factor on the displacements; a round one that makes them visible by default.
+    quantile
+        Part of the elements whose values the colours tell apart; those above have the last colour.
     """
     path = Path(path)
     pv = _prepare(path)
     drawing = _drawing_of_rve(cell, fields, variable)
     plotter = _plotter(pv, (900, 900))
-    _add_body(
-        plotter,
-        drawing.grid(pv, drawing.warp_factor()),
-        variable,
-        _horizontal_bar(label or variable, 0.2, 0.03, 0.6),
-        "inferno",
-    )
-    _add_outlines(plotter, drawing.grid(pv, drawing.warp_factor()))
+    grid = _cut_open(drawing.grid(pv, drawing.warp_factor() if warp is None else warp))
+    bar = _horizontal_bar(label or variable, 0.2, 0.03, 0.6)
+    _add_body(plotter, grid, variable, bar, "inferno", quantile)
+    _add_outlines(plotter, grid)
     _look(plotter, cell.dim, 1.35, 0.06)
     return _save(plotter, path)
 
 
 def plot_cell(path: str | Path, cell: Cell) -> Path:
-    """Draw the mesh of a unit cell, one colour a phase; not collective.
+    """Draw the mesh of a unit cell, one colour a phase (collective on the cell's communicator).
 
     Parameters
     ----------
@@ -219,30 +236,45 @@ def plot_cell(path: str | Path, cell: Cell) -> Path:
     cell
         The unit cell.
     """
-    path = Path(path)
-    pv = _prepare(path)
+    path, fractions = Path(path), cell.volume_fractions
+    with collectively(cell.comm):
+        if cell.comm.rank == 0:
+            _prepare(path)
+    parts = cell.comm.gather(_drawing_of_mesh(cell))
+    with collectively(cell.comm):
+        if parts is not None:
+            _draw_cell(path, Drawing.joined(parts), fractions)
+    return path
+
+
+def _drawing_of_mesh(cell: Cell) -> Drawing:
+    """This rank's own elements and the number of the phase of each."""
     cells, types, points = vtk_mesh(cell.mesh)
-    plotter = _plotter(pv, (900, 900))
-    grid = pv.UnstructuredGrid(cells, types, points)
     numbers = np.zeros(len(types))
     for k, tag in enumerate(cell.phases.values()):
-        numbers[cell.phase_tags.find(tag)] = k
-    grid.cell_data["number"] = numbers
-    grid = _cut_open(grid)
-    n = len(cell.phases)
+        own = cell.phase_tags.find(tag)
+        numbers[own[own < len(types)]] = k
+    return Drawing(cells, types, points, np.zeros_like(points), {"number": numbers})
+
+
+def _draw_cell(path: Path, drawing: Drawing, fractions: Mapping[str, float]) -> None:
+    pv, n = require_package("pyvista"), len(fractions)
+    plotter = _plotter(pv, (900, 900))
+    grid = _cut_open(drawing.grid(pv, 0.0))
     colours = [PHASE_COLOURS[k % len(PHASE_COLOURS)] for k in range(n)]
     style = {"cmap": colours, "clim": (-0.5, n - 0.5), **_light(grid)}
     bar = {**_horizontal_bar(" ", 0.15, 0.01, 0.7), "n_labels": 0}
     plotter.add_mesh(_surface(grid), scalars="number", scalar_bar_args=bar, **style)
-    for k, (name, fraction) in enumerate(cell.volume_fractions.items()):
-        place = (0.15 + 0.7 * (k + 0.5) / n, 0.09)
-        text = plotter.add_text(
-            f"{name} {100 * fraction:.3g} %", position=place, viewport=True, font_size=13, color=INK
-        )
-        text.prop.justification_horizontal = "center"
-    plotter.add_mesh(_edges(grid), color=INK, line_width=1.0, lighting=False)
-    _look(plotter, cell.dim, 1.3, 0.06)
-    return _save(plotter, path)
+    words = [f"{name} {100 * fraction:.3g} %" for name, fraction in fractions.items()]
+    words = words if n <= len(PHASE_COLOURS) else [f"{n} phases"]
+    for k, text in enumerate(words):
+        place = (0.15 + 0.7 * (k + 0.5) / len(words), 0.09)
+        written = plotter.add_text(text, position=place, viewport=True, font_size=13, color=INK)
+        written.prop.justification_horizontal = "center"
+    if grid.n_cells <= CROWDED:
+        plotter.add_mesh(_edges(grid), color=INK, line_width=1.0, lighting=False)
+    _look(plotter, drawing.dim, 1.3, 0.06)
+    _save(plotter, path)
 
 
 def plot_curve(
@@ -480,8 +512,8 @@ def _drawing_of_rve(cell: Cell, fields: LocalFields, variable: str) -> Drawing:
     return Drawing.of(fields.displacement, {"phase": fields.cellwise["phase"].x.array[:n].copy(), variable: values})
 
 
-def _add_body(plotter: Any, grid: Any, scalars: str, bar: dict[str, Any], colours: str) -> None:
-    least, most = np.nanmin(grid.cell_data[scalars]), np.nanmax(grid.cell_data[scalars])
+def _add_body(plotter: Any, grid: Any, scalars: str, bar: dict[str, Any], colours: str, quantile: float = 1.0) -> None:
+    least, most = np.nanmin(grid.cell_data[scalars]), np.nanquantile(grid.cell_data[scalars], quantile)
     limits = (0.0 if 0 <= least < 0.2 * most else least, most)
     style = {
         "clim": limits,
@@ -491,15 +523,18 @@ def _add_body(plotter: Any, grid: Any, scalars: str, bar: dict[str, Any], colour
         **_light(grid),
     }
     plotter.add_mesh(_surface(grid), scalars=scalars, **style)
-    plotter.add_mesh(_edges(grid), color="#808080", line_width=0.8, opacity=0.5, lighting=False)
+    if grid.n_cells <= CROWDED:
+        plotter.add_mesh(_edges(grid), color="#808080", line_width=0.8, opacity=0.5, lighting=False)
 
 
 def _add_outlines(plotter: Any, grid: Any) -> None:
     """Bold lines around each phase."""
-    tags = grid.cell_data["phase"]
+    tags, crowded = grid.cell_data["phase"], grid.n_cells > CROWDED
     for tag in np.unique(tags):
         lines = _boundary(_surface(grid.extract_cells(np.flatnonzero(tags == tag))), angle=60)
-        if lines.n_points:
+        if lines.n_points and crowded:
+            plotter.add_mesh(lines, color="white", line_width=1, opacity=0.4, lighting=False)
+        elif lines.n_points:
             plotter.add_mesh(lines, color="white", line_width=5, lighting=False)
             plotter.add_mesh(lines, color=INK, line_width=2.5, lighting=False)
 

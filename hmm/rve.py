@@ -278,6 +278,23 @@ class RVE:
         """
         return responses(self.law[phase], self.at(phase))[field or self.inputs[0].name]
 
+    def phase_tangents(self) -> dict[str, NDArray[np.float64]]:
+        """Packed tangent of each phase's own law in the undeformed state, shape (m, m), averaged over it (collective).
+
+        The RVE is left loaded with that state. Their mean over |Y| is the Voigt bound.
+        """
+        self.load_history(np.zeros(self.n_history))
+        self.load(np.zeros(self.n_unknowns), self.reference)
+        tags, owned = self.cell.phase_tags, owned_cells(self.cell.mesh)
+        nowhere = dict.fromkeys(self.cell.phases.values(), np.zeros(0, dtype=np.int32))
+        tangents = {}
+        for phase, tag in self.cell.phases.items():
+            cells = np.intersect1d(tags.find(tag), owned).astype(np.int32)
+            forms = [[form.restricted(nowhere | {tag: cells}) for form in row] for row in self._form_D]
+            total = self.reduced.sum(_block(forms))
+            tangents[phase] = total / (self.cell.volume_fractions[phase] * self.cell.volume)
+        return tangents
+
     def why_not_a_number(self) -> str:
         """Why the residual at the loaded point is not a number, for errors."""
         failed = {phase: int(self.reduced.sum(problem.n_failed)) for phase, problem in self.local_problems.items()}

@@ -107,33 +107,31 @@ class Packing:
         rows_done = np.moveaxis(self.to_tensor(np.moveaxis(np.asarray(matrix, dtype=float), 0, -1)), 0, -1)
         return columns.to_tensor(rows_done)
 
-    def rotation(self, R: ArrayLike) -> NDArray[np.float64]:
-        """Packed form of a change of frame: matrices Q with ``pack(R^T T R) = Q pack(T)``; ``R^T T`` for a vector T.
+    def rotation(self, Q: ArrayLike) -> NDArray[np.float64]:
+        """Matrices that turn packed tensors: second-order ones as ``T -> Q T Q^T``, vectors as ``T -> Q T``.
 
         Parameters
         ----------
-        R
-            Rotations, shape ``(..., d, d)``. For tensors of shape (3, 3) those of the plane (d = 2) are about axis 3.
+        Q
+            Orthogonal matrices, shape ``(..., d, d)``. For tensors of shape (3, 3) those of the plane (d = 2) are about
+            axis 3.
 
         Returns
         -------
         ndarray
-            Shape ``(..., size, size)``; orthogonal, if the rotated tensors have no components beyond those packed.
+            Shape ``(..., size, size)``; orthogonal, if the turned tensors have no components beyond those packed.
         """
-        R = np.asarray(R, dtype=float)
+        Q = np.asarray(Q, dtype=float)
         if not self.shape:
-            return np.ones((*R.shape[:-2], 1, 1))
-        if self.shape[0] == 3 and R.shape[-1] == 2:
-            R = np.pad(R, [(0, 0)] * (R.ndim - 2) + [(0, 1), (0, 1)])
-            R[..., 2, 2] = 1.0
-        path = "...ai,ka->...ki" if len(self.shape) == 1 else "...ai,kab,...bj->...kij"
-        rotated = np.einsum(path, *((R, self._units) if len(self.shape) == 1 else (R, self._units, R)), optimize=True)
-        return np.swapaxes(self.to_vector(rotated), -1, -2)
-
-    @property
-    def _units(self) -> NDArray[np.float64]:
-        """The tensor of each unit vector, shape ``(size, *shape)``."""
-        return self.to_tensor(np.eye(self.size))
+            return np.ones((*Q.shape[:-2], 1, 1))
+        if self.shape[0] == 3 and Q.shape[-1] == 2:
+            Q = np.pad(Q, [(0, 0)] * (Q.ndim - 2) + [(0, 1), (0, 1)])
+            Q[..., 2, 2] = 1.0
+        units = self.to_tensor(np.eye(self.size))
+        if len(self.shape) == 1:
+            return np.swapaxes(self.to_vector(np.einsum("...ia,ka->...ki", Q, units)), -1, -2)
+        Q = Q[..., None, :, :]
+        return np.swapaxes(self.to_vector(Q @ units @ np.swapaxes(Q, -1, -2)), -1, -2)
 
     @staticmethod
     def _entry(tensor: ufl.core.expr.Expr, index: tuple[int, ...]) -> ufl.core.expr.Expr:
@@ -192,6 +190,11 @@ def embed(tensor: ufl.core.expr.Expr, out_of_plane: float = 0.0) -> ufl.core.exp
         return tensor
     T = tensor
     return ufl.as_tensor([[T[0, 0], T[0, 1], 0], [T[1, 0], T[1, 1], 0], [0, 0, out_of_plane]])
+
+
+def packing_of(size: int) -> Packing:
+    """The Mandel packing of symmetric tensors that has `size` components: 3 in 2D, 4 with the component 33, 6 in 3D."""
+    return {3: symmetric(2), 4: plane(2), 6: symmetric(3)}[size]
 
 
 def mandel_to_voigt(matrix: ArrayLike) -> NDArray[np.float64]:

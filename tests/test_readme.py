@@ -21,7 +21,9 @@ def test_the_program_runs(tmp_path, monkeypatch):
     assert Path("results/mine/macro.bp").is_dir()
 
 
-@pytest.mark.parametrize("page", ["README.md", "demos/README.md", "docs/api.md", "docs/theory.md", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "demos/README.md", "docs/api.md", "docs/effective.md", "docs/theory.md", "CHANGELOG.md"]
+)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
         assert (ROOT / page).parent.joinpath(target).exists(), target

@@ -42,6 +42,7 @@ def respects_bounds(
     phases: Mapping[str, object],
     *,
     rtol: float = 1e-6,
+    quantity: str | None = None,
 ) -> BoundsReport:
     """Compare an effective stiffness or conductivity with the bounds it must respect.
 
@@ -54,15 +55,18 @@ def respects_bounds(
     Parameters
     ----------
     tangent
-        Shape (m, m); `Response.tangent` of a cell: (3, 3) or (6, 6) Mandel stiffness, or (d, d) conductivity if the
-        phases are numbers.
+        Shape (m, m); `Response.tangent` of a cell: (3, 3) or (6, 6) Mandel stiffness, (4, 4) with the component 33, or
+        (d, d) conductivity.
     fractions
         Volume fraction of each phase, as `Cell.volume_fractions`; what is missing to 1 is void.
     phases
         What each phase is: an elastic law (with `bulk_modulus` and `shear_modulus`, or with such a part named
-        `elastic`, for the tangent of a virgin cell), or its conductivity.
+        `elastic`, for the tangent of a virgin cell), its conductivity, or its own tangent, shape (m, m), as from
+        `RVE.phase_tangents`.
     rtol
         By how much of the upper bound a bound may be exceeded.
+    quantity
+        ``"stiffness"`` or ``"conductivity"``; by default a conductivity if the phases are numbers.
 
     Returns
     -------
@@ -72,49 +76,89 @@ def respects_bounds(
     Raises
     ------
     InputError
-        If a phase is missing or is neither elastic nor a number, or the shape does not fit.
+        If a phase is missing or is neither elastic nor a number nor a tangent, or the shape does not fit.
     """
     missing = [name for name in fractions if name not in phases]
     if missing:
         raise InputError(f"phase {missing[0]!r} is missing: the phases given are {list(phases)}")
     A, f = np.asarray(tangent, dtype=float), np.array(list(fractions.values()))
-    if all(isinstance(phases[name], int | float) for name in fractions):
-        k = np.array([phases[name] for name in fractions], dtype=float)
+    numbers = all(isinstance(phases[name], int | float) for name in fractions)
+    if (quantity or ("conductivity" if numbers else "stiffness")) == "conductivity":
+        if A.shape not in ((2, 2), (3, 3)):
+            raise InputError(f"the conductivity has shape {A.shape}: give (2, 2) or (3, 3)")
+        k = np.array([np.asarray(phases[name]) * np.eye(len(A)) if numbers else phases[name] for name in fractions])
         return _conductivity(A, f, k, rtol)
-    moduli = np.array([_elastic_moduli(name, phases[name]) for name in fractions])
-    return _stiffness(A, f, moduli[:, 0], moduli[:, 1], rtol)
+    if A.shape not in ((3, 3), (4, 4), (6, 6)):
+        raise InputError(f"the stiffness has shape {A.shape}: give a Mandel matrix, (3, 3) in 2D or (6, 6) in 3D")
+    return _stiffness(A, f, np.array([_phase_stiffness(name, phases[name], len(A)) for name in fractions]), rtol)
 
 
-def _conductivity(A: NDArray[np.float64], f: NDArray[np.float64], k: NDArray[np.float64], rtol: float) -> BoundsReport:
-    dim = len(A)
-    if A.shape != (dim, dim) or dim not in (2, 3):
-        raise InputError(f"the conductivity has shape {A.shape}: give (2, 2) or (3, 3)")
-    said = _quadratic(A, f, k[:, None, None] * np.eye(dim), rtol)
-    mean = np.trace(A) / dim
-    if np.abs(A - mean * np.eye(dim)).max() > ISOTROPIC * mean:
+def hashin_shtrikman_intervals(
+    fractions: ArrayLike, tangents: ArrayLike, quantity: str = "stiffness"
+) -> dict[str, bounds.Interval]:
+    """Bounds of Hashin and Shtrikman for phases of given tangents; empty unless all of these are isotropic.
+
+    Parameters
+    ----------
+    fractions
+        Shape (n,).
+    tangents
+        Shape (n, m, m); Mandel stiffness (of one with the component 33 the plane-strain part is taken) or conductivity.
+    quantity
+        ``"stiffness"`` or ``"conductivity"``.
+
+    Returns
+    -------
+    dict
+        By name: ``"bulk modulus"`` (in 2D of plane strain) and ``"shear modulus"``, or ``"conductivity"``.
+    """
+    f, phases = np.asarray(fractions, dtype=float), np.asarray(tangents, dtype=float)
+    if quantity == "conductivity":
+        dim = phases.shape[1]
+        k = np.trace(phases, axis1=1, axis2=2) / dim
+        same = np.abs(phases - k[:, None, None] * np.eye(dim)).max(axis=(1, 2)) <= 1e-9 * np.abs(k)
+        return {"conductivity": bounds.hashin_shtrikman_conductivity(f, k, dim)} if same.all() else {}
+    moduli = np.array([bounds.moduli_of(_in_plane(C)) for C in phases])
+    if (moduli[:, 2] > 1e-9).any():
+        return {}
+    dim = 3 if phases.shape[1] == 6 else 2
+    return dict(
+        zip(("bulk modulus", "shear modulus"), bounds.hashin_shtrikman(f, moduli[:, 0], moduli[:, 1], dim), strict=True)
+    )
+
+
+def _conductivity(
+    A: NDArray[np.float64], f: NDArray[np.float64], phases: NDArray[np.float64], rtol: float
+) -> BoundsReport:
+    said, mean = _quadratic(A, f, phases, rtol), np.trace(A) / len(A)
+    known = hashin_shtrikman_intervals(f, phases, "conductivity")
+    if not known or np.abs(A - mean * np.eye(len(A))).max() > ISOTROPIC * mean:
         return BoundsReport(("Voigt", "Reuss"), tuple(said))
-    said += _inside("conductivity", mean, bounds.hashin_shtrikman_conductivity(f, k, dim), rtol)
+    said += _inside("conductivity", mean, known["conductivity"], rtol)
     return BoundsReport(("Voigt", "Reuss", "Hashin-Shtrikman conductivity"), tuple(said))
 
 
 def _stiffness(
-    A: NDArray[np.float64], f: NDArray[np.float64], K: NDArray[np.float64], G: NDArray[np.float64], rtol: float
+    A: NDArray[np.float64], f: NDArray[np.float64], phases: NDArray[np.float64], rtol: float
 ) -> BoundsReport:
+    said, applied = _quadratic(A, f, phases, rtol), ["Voigt", "Reuss"]
+    known = hashin_shtrikman_intervals(f, phases)
+    A = _in_plane(A)
     bulk, shear, anisotropy = bounds.moduli_of(A)
     dim = {3: 2, 6: 3}[len(A)]
-    K = K + G / 3 if dim == 2 else K
-    phases = np.array([bounds.isotropic_stiffness(k, g, dim) for k, g in zip(K, G, strict=True)])
-    said = _quadratic(A, f, phases, rtol)
-    applied = ["Voigt", "Reuss"]
     one = np.r_[np.ones(dim), np.zeros(len(A) - dim)]
-    of_bulk, of_shear = bounds.hashin_shtrikman(f, K, G, dim)
-    if np.abs(A @ one - dim * bulk * one).max() <= ISOTROPIC * dim * bulk:
+    if known and np.abs(A @ one - dim * bulk * one).max() <= ISOTROPIC * dim * bulk:
         applied.append("Hashin-Shtrikman bulk")
-        said += _inside("bulk modulus", bulk, of_bulk, rtol)
-    if anisotropy <= ISOTROPIC:
+        said += _inside("bulk modulus", bulk, known["bulk modulus"], rtol)
+    if known and anisotropy <= ISOTROPIC:
         applied.append("Hashin-Shtrikman shear")
-        said += _inside("shear modulus", shear, of_shear, rtol)
+        said += _inside("shear modulus", shear, known["shear modulus"], rtol)
     return BoundsReport(tuple(applied), tuple(said))
+
+
+def _in_plane(C: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The plane-strain part of a stiffness with the component 33 of a 2D cell; any other as it is."""
+    return C[np.ix_([0, 1, 3], [0, 1, 3])] if len(C) == 4 else C
 
 
 def _quadratic(A: NDArray[np.float64], f: NDArray[np.float64], phases: NDArray[np.float64], rtol: float) -> list[str]:
@@ -136,15 +180,24 @@ def _inside(name: str, value: float, interval: bounds.Interval, rtol: float) -> 
     return [f"the {name} {value:.6g} is outside Hashin-Shtrikman [{interval.lower:.6g}, {interval.upper:.6g}]"]
 
 
-def _elastic_moduli(name: str, phase: object) -> tuple[float, float]:
+def _phase_stiffness(name: str, phase: object, size: int) -> NDArray[np.float64]:
+    """Mandel stiffness of a phase, shape (size, size): of an elastic law, or the given one."""
+    if isinstance(phase, np.ndarray):
+        if phase.shape != (size, size):
+            raise InputError(f"the tangent of phase {name!r} has shape {phase.shape}: give ({size}, {size})")
+        return phase
     law = getattr(phase, "elastic", phase)
     try:
-        return float(law.bulk_modulus), float(law.shear_modulus)  # type: ignore[attr-defined]
+        K, G = float(law.bulk_modulus), float(law.shear_modulus)  # type: ignore[attr-defined]
     except AttributeError:
         raise InputError(
             f"phase {name!r} is {phase!r}: give an elastic law, with bulk_modulus and shear_modulus, or for "
             "all phases a conductivity"
         ) from None
+    if size == 3:
+        return bounds.isotropic_stiffness(K + G / 3, G, 2)
+    kept = list(range(size)) if size == 6 else [0, 1, 2, 3]  # 11, 22, 33, 12
+    return bounds.isotropic_stiffness(K, G, 3)[np.ix_(kept, kept)]
 
 
 def tangent_asymmetry(tangent: ArrayLike) -> float:

@@ -1,0 +1,68 @@
+"""The local fields of unit load cases, made when they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmm.fields import factors, find_component
+from hmm.io import LocalFields, local_fields
+from hmm.response import PointState
+from hmm.rve import RVE
+
+SMALL = 1e-6
+"""Size of the load case with which the fields of a cell that is not linear are differentiated."""
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A cell solved at its undeformed state, and its load cases.
+
+    Attributes
+    ----------
+    rve
+        The microproblem.
+    state
+        Its state.
+    """
+
+    rve: RVE
+    state: PointState
+
+    @cached_property
+    def sensitivity(self) -> NDArray[np.float64]:
+        """Moves of the unknowns per unit of macroscopic input, shape (m, n_unknowns) (collective)."""
+        rve = self.rve
+        rve.load_history(self.state.history)
+        rve.load(self.state.z, rve.reference)
+        rve.linearize()
+        return rve.condense().sensitivity
+
+    def fields(self, component: str) -> LocalFields:
+        """Local fields per unit of a macroscopic component such as ``"11"`` (collective); see `EffectiveProperties`.
+
+        A cell that is not linear is differentiated: at a load of `SMALL`, less the fields without load.
+        """
+        rve = self.rve
+        step = 1.0 if rve.is_linear else SMALL
+        unit = np.zeros(rve.n_inputs)
+        pair = {component, component[::-1]} if rve.inputs[0].name == "deformation_gradient" else {component}
+        for label in pair:
+            k = find_component(rve.inputs, label)
+            unit[k] = step * factors(rve.inputs)[k]
+        moved = PointState(self.state.z + unit @ self.sensitivity, self.state.history)
+        fields = local_fields(rve, moved, rve.reference + unit)
+        if not rve.is_linear:
+            _differentiate(fields, local_fields(rve, self.state, rve.reference), step)
+        return fields
+
+
+def _differentiate(fields: LocalFields, unloaded: LocalFields, step: float) -> None:
+    """Subtract the fields without load and divide by the load."""
+    pairs = [(fields.displacement, unloaded.displacement)]
+    pairs += [(field, unloaded.cellwise[name]) for name, field in fields.cellwise.items() if name != "phase"]
+    for field, at_rest in pairs:
+        field.x.array[:] = (field.x.array - at_rest.x.array) / step

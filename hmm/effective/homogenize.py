@@ -1,0 +1,106 @@
+"""From a cell and its laws to the effective properties."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmm.cell import Cell
+from hmm.effective.fields import Solved
+from hmm.effective.limits import Limits
+from hmm.effective.physics import physics_of
+from hmm.effective.properties import EffectiveProperties
+from hmm.errors import InputError
+from hmm.rve import RVE
+
+
+def homogenize(
+    cell: Cell,
+    laws: Mapping[str, Any],
+    constraint: str = "periodic",
+    physics: str = "elasticity",
+    *,
+    degree: int | None = None,
+    out_of_plane: bool = False,
+    dt: float | None = None,
+    **options: Any,
+) -> EffectiveProperties:
+    """Effective properties of a cell at its undeformed state (collective on the cell's communicator).
+
+    Parameters
+    ----------
+    cell
+        The unit cell; for flow the mesh of the fluid.
+    laws
+        For each phase name its law. For conduction a number, a (d, d) matrix or a law of the gradient, for flow the
+        viscosity or `hmm.laws.Stokes`.
+    constraint
+        As for `hmm.RVE`.
+    physics
+        ``"elasticity"``, of laws of the strain or of the deformation gradient; ``"conduction"``, of laws of a
+        gradient; ``"thermoelasticity"``, stiffness, thermal expansion and conductivity of `hmm.laws.ThermoElastic`; or
+        ``"flow"``, permeability.
+    degree
+        Degree of the fluctuation; for flow that of the velocity, 2 by default, else 1.
+    out_of_plane
+        Give the strain of a 2D cell the component 33 (generalised plane strain), so that E3 and nu31 are known.
+    dt
+        Duration of the step, for laws with rates: the properties are those of a step from rest.
+    options
+        Passed on to `hmm.RVE`.
+
+    Returns
+    -------
+    EffectiveProperties
+        With what is needed to look at the local fields.
+
+    Raises
+    ------
+    InputError
+        If `physics` is unknown, the phases are not those of the cell, or the laws do not fit the physics.
+    """
+    kind = physics_of(physics)
+    if set(laws) != set(cell.phases):
+        raise InputError(f"laws are given for {sorted(laws)}, but the phases are {sorted(cell.phases)}: name the same")
+    degree = kind.degree if degree is None else degree
+    problem = kind.set_up(cell, {phase: laws[phase] for phase in cell.phases}, degree, out_of_plane)
+    inputs: Any = problem.inputs if len(problem.inputs) > 1 else problem.inputs[0]
+    rve = RVE(cell, problem.w, inputs, law=problem.laws, constraint=constraint, held=problem.held, **options)
+    answer = rve.solve(rve.reference, dt=dt)
+    found = kind.read(rve, answer.tangent)
+    fractions = dict(cell.volume_fractions)
+    limits = None
+    if kind.of_phase is not None:
+        phases: dict[str, NDArray[np.float64]] = {
+            phase: kind.of_phase(rve, tangent) for phase, tangent in rve.phase_tangents().items()
+        }
+        limits = Limits.of(found["tensor"], fractions, phases, kind.quantity, constraint == "periodic")
+    return EffectiveProperties(
+        physics,
+        fractions=fractions,
+        constraint=constraint,
+        limits=limits,
+        how=_how(rve, degree, options),
+        solved=Solved(rve, answer.state),
+        **found,
+    )
+
+
+def _how(rve: RVE, degree: int, options: Mapping[str, Any]) -> dict[str, Any]:
+    """How it was solved, for reports."""
+    cells = rve.cell.mesh.topology.index_map(rve.cell.mesh.topology.dim).size_global
+    ksp = rve.solver.ksp  # type: ignore[attr-defined]
+    solver = ksp.getPC().getFactorSolverType() if ksp.getType() == "preonly" else ksp.getPC().getType()
+    name = type(rve.solver).__name__
+    how = {"AssembledSolver": f"{ksp.getType()}, {solver}", "GridSolver": f"{ksp.getType()}, FFT"}[name]
+    return {
+        "elements": int(cells),
+        "element": str(rve.cell.mesh.ufl_cell().cellname),
+        "degree": degree,
+        "unknowns": int(rve.reduced.size_global),
+        "solver": "direct, MUMPS" if how == "preonly, mumps" else how,
+        "options": {name: str(value) for name, value in options.items()},
+    }

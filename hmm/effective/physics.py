@@ -1,0 +1,191 @@
+"""What can be homogenized: the fields, macroscopic inputs and laws of each physics, and what its tangent means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from dolfinx import fem
+from numpy.typing import ArrayLike, NDArray
+
+from hmm import tensors
+from hmm.cell import Cell
+from hmm.errors import InputError
+from hmm.fields import (
+    MacroInput,
+    fluctuation,
+    held_on_walls,
+    macro_deformation_gradient,
+    macro_gradient,
+    macro_pressure_gradient,
+    macro_strain,
+    macro_temperature,
+)
+from hmm.laws import Fourier, Law, Stokes, ThermoElastic
+from hmm.laws.base import value_of
+from hmm.rve import RVE
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A microproblem to be set up: arguments of `hmm.RVE`."""
+
+    w: fem.Function
+    inputs: list[MacroInput]
+    laws: Mapping[str, Law]
+    held: ArrayLike = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Physics:
+    """One physics.
+
+    Attributes
+    ----------
+    quantity
+        What the tensor is: ``"stiffness"``, ``"conductivity"`` or ``"permeability"``.
+    law
+        Name of the law of a phase for which only parameters are given.
+    degree
+        Default degree of the fluctuation.
+    set_up
+        From the cell, the laws, the degree and `out_of_plane` to the microproblem.
+    read
+        From the RVE and its tangent to the attributes of `hmm.EffectiveProperties`.
+    of_phase
+        From the RVE and the tangent of a phase to its part that bounds the tensor, or None if nothing does.
+    """
+
+    quantity: str
+    law: str
+    degree: int
+    set_up: Callable[[Cell, Mapping[str, Any], int, bool], Problem]
+    read: Callable[[RVE, Floats], dict[str, Any]]
+    of_phase: Callable[[RVE, Floats], Floats] | None = field(default=None)
+
+
+# -- elasticity ------------------------------------------------------------------------------------------------------
+
+
+def _elasticity(cell: Cell, laws: Mapping[str, Any], degree: int, out_of_plane: bool) -> Problem:
+    """Small strain, or the deformation gradient if that is what the laws answer."""
+    answered = {phase: tuple(getattr(law, "fields", ())) for phase, law in laws.items()}
+    kinds = set(answered.values())
+    out_of_plane = out_of_plane and cell.dim == 2
+    if kinds == {("deformation_gradient",)}:
+        E = macro_deformation_gradient(cell, out_of_plane=out_of_plane)
+    elif kinds == {("strain",)}:
+        E = macro_strain(cell, out_of_plane=out_of_plane)
+    else:
+        said = ", ".join(f"{phase!r} {' and '.join(fields) or 'nothing'}" for phase, fields in answered.items())
+        raise InputError(
+            f"elasticity needs laws that all answer strain, or all deformation_gradient, and of the phases {said} is "
+            "answered: take other laws or another physics"
+        )
+    return Problem(fluctuation(cell, degree), [E], laws)
+
+
+def _stiffness(rve: RVE, tangent: Floats) -> Floats:
+    """The Mandel stiffness: of a deformation gradient at F = I, where only its symmetric part strains."""
+    packing = rve.inputs[0].packing
+    if packing.symmetric:
+        return tangent
+    mandel = tensors.packing_of({4: 3, 5: 4, 9: 6}[packing.size])
+    strains = np.array([packing.to_vector(unit) for unit in mandel.to_tensor(np.eye(mandel.size))]).T
+    return strains.T @ tangent @ strains
+
+
+# -- thermo-elasticity -----------------------------------------------------------------------------------------------
+
+
+def _thermoelasticity(cell: Cell, laws: Mapping[str, Any], degree: int, out_of_plane: bool) -> Problem:
+    other = [phase for phase, law in laws.items() if not isinstance(law, ThermoElastic)]
+    if other:
+        raise InputError(
+            f"the law of phase {other[0]!r} is {laws[other[0]]!r}: thermoelasticity needs hmm.laws.ThermoElastic"
+        )
+    T0 = {phase: value_of(law.reference_temperature) for phase, law in laws.items()}
+    if len(set(T0.values())) > 1:
+        raise InputError(f"the reference temperatures {T0} of the phases differ: give one for all")
+    inputs = [
+        macro_strain(cell, component=0, out_of_plane=out_of_plane and cell.dim == 2),
+        macro_temperature(cell, reference=next(iter(T0.values()))),
+        macro_gradient(cell, component=1),
+    ]
+    return Problem(fluctuation(cell, (degree, degree)), inputs, laws)
+
+
+def _thermal_properties(rve: RVE, tangent: Floats) -> dict[str, Any]:
+    m, T0 = rve.inputs[0].size, float(rve.inputs[1].reference[0])
+    return {
+        "tensor": tangent[:m, :m],
+        "thermal_stress": -tangent[:m, m],
+        "conductivity": tangent[m + 1 :, m + 1 :],
+        "heat_capacity": T0 * float(tangent[m, m]),
+    }
+
+
+# -- conduction and flow ---------------------------------------------------------------------------------------------
+
+
+def _conduction(cell: Cell, laws: Mapping[str, Any], degree: int, out_of_plane: bool) -> Problem:
+    made = {phase: _fourier(phase, value, cell.dim) for phase, value in laws.items()}
+    return Problem(fluctuation(cell, degree, shape=()), [macro_gradient(cell)], made)
+
+
+def _fourier(phase: str, value: ArrayLike | Law, dim: int) -> Law:
+    """The law of a phase that is given as a law, a number or a matrix."""
+    if isinstance(value, Law):
+        return value
+    k = np.asarray(value, dtype=float)
+    k = k * np.eye(dim) if k.ndim == 0 else k
+    if k.shape != (dim, dim) or not np.allclose(k, k.T) or not np.linalg.eigvalsh(k)[0] > 0:
+        raise InputError(
+            f"conductivity {np.asarray(value).tolist()} of phase {phase!r} must be a positive number or a symmetric "
+            f"positive definite ({dim}, {dim}) matrix"
+        )
+    return Fourier(k.tolist())
+
+
+def _flow(cell: Cell, laws: Mapping[str, Any], degree: int, out_of_plane: bool) -> Problem:
+    fluids = {phase: law if isinstance(law, Law) else Stokes(law) for phase, law in laws.items()}
+    other = [phase for phase, law in fluids.items() if not isinstance(law, Stokes)]
+    if other:
+        raise InputError(f"the law of phase {other[0]!r} is {laws[other[0]]!r}: flow needs hmm.laws.Stokes")
+    viscosities = {phase: law.viscosity for phase, law in fluids.items() if isinstance(law, Stokes)}
+    if len(set(viscosities.values())) > 1:
+        raise InputError(f"the viscosities {viscosities} differ, and permeability is that of one fluid: give one")
+    if degree < 2:
+        raise InputError(f"degree = {degree} of the velocity must be 2 or more: that of the pressure is one less")
+    w = fluctuation(cell, (degree, degree - 1))
+    return Problem(w, [macro_pressure_gradient(cell)], fluids, held_on_walls(cell, w, 0))
+
+
+def _permeability(rve: RVE, tangent: Floats) -> dict[str, Any]:
+    fluid: Any = next(iter(rve.law.values()))
+    return {"tensor": fluid.viscosity * tangent}
+
+
+PHYSICS: dict[str, Physics] = {
+    "elasticity": Physics(
+        "stiffness", "Elastic", 1, _elasticity, lambda rve, A: {"tensor": _stiffness(rve, A)}, _stiffness
+    ),
+    "conduction": Physics("conductivity", "Fourier", 1, _conduction, lambda _, A: {"tensor": A}, lambda _, A: A),
+    "thermoelasticity": Physics(
+        *("stiffness", "ThermoElastic", 1, _thermoelasticity, _thermal_properties),
+        lambda rve, A: A[: rve.inputs[0].size, : rve.inputs[0].size],
+    ),
+    "flow": Physics("permeability", "Stokes", 2, _flow, _permeability),
+}
+"""All that `hmm.homogenize` knows, by name."""
+
+
+def physics_of(name: str) -> Physics:
+    """The physics of a name; an `InputError` lists them all."""
+    if name not in PHYSICS:
+        raise InputError(f"physics = {name!r} is unknown: choose one of {', '.join(map(repr, PHYSICS))}")
+    return PHYSICS[name]

@@ -1,0 +1,131 @@
+"""Young's modulus, or a conductivity, over all directions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmm.effective.constants import shear_moduli
+from hmm.errors import InputError
+from hmm.io import require_writable
+from hmm.plot import COLOURS, INK, _horizontal_bar, _look, _plotter, _save, require_package
+
+if TYPE_CHECKING:
+    from hmm.effective.properties import EffectiveProperties
+
+YOUNG, SHEAR = "#1f4e79", "#e07b39"
+
+
+def draw(found: EffectiveProperties, path: Path) -> Path:
+    """A surface in 3D, a polar diagram in 2D."""
+    require_writable(path.parent)
+    if not np.isfinite(found.extremes.highest) or found.extremes.highest <= 0:
+        raise InputError(f"the {found.quantity} has no value in some direction: it cannot be drawn over all of them")
+    return (_draw_plane if found.dim == 2 else _draw_space)(found, path)
+
+
+def _draw_plane(found: EffectiveProperties, path: Path) -> Path:
+    """Curves over the angle, symmetry axes dashed."""
+    require_package("matplotlib")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.0, 6.0), layout="constrained")
+    FigureCanvasAgg(figure)
+    _draw_curves(figure.add_subplot(projection="polar"), found)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=11)
+    figure.savefig(path, dpi=140)
+    return path
+
+
+def _draw_curves(axes: Any, found: EffectiveProperties) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    angle = np.linspace(0, 2 * np.pi, 721)
+    n = np.column_stack([np.cos(angle), np.sin(angle)])
+    values = found.along(n)
+    axes.plot(angle, values, color=YOUNG, linewidth=2.2, label=_name(found))
+    top = values.max()
+    if found.is_stiffness:
+        shear = shear_moduli(found.tensor, n, np.column_stack([-n[:, 1], n[:, 0]]))
+        axes.plot(angle, shear, color=SHEAR, linewidth=2.2, label="shear modulus")
+        top = max(top, shear.max())
+    if found.symmetry.name not in ("isotropic", "oblique"):
+        for axis in found.symmetry.axes:
+            direction = np.arctan2(axis[1], axis[0])
+            for side in (direction, direction + np.pi):
+                axes.plot([side, side], [0, 1.05 * top], color=INK, linewidth=1.0, linestyle="--", zorder=1)
+        axes.plot([], [], color=INK, linewidth=1.0, linestyle="--", label="symmetry axes")
+    axes.set_ylim(0, 1.05 * top)
+    axes.set_rlabel_position(_quiet_angle(found))
+    axes.set_rticks([tick for tick in MaxNLocator(4).tick_values(0, top) if 0 < tick <= 1.05 * top])
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}" if value > 0 else "")
+    axes.tick_params(colors=INK, labelsize=10)
+    axes.grid(color="#dddddd", linewidth=0.8)
+    axes.spines["polar"].set_color("#bbbbbb")
+    axes.set_title(f"{found.symmetry.name}, {found.constraint}", fontsize=12, color=INK, pad=14)
+
+
+def _draw_space(found: EffectiveProperties, path: Path) -> Path:
+    """The surface ``r(n) = value(n)``, coloured by the value, in a box of the given axes."""
+    pv = require_package("pyvista")
+    n = _sphere(241, 241)
+    values = found.along(n)
+    surface = pv.StructuredGrid(*np.moveaxis(values[..., None] * n, -1, 0)).extract_surface(algorithm=None)
+    low, high = float(values.min()), float(values.max())
+    limits = (low, high) if high - low > 1e-6 * high else (0.99 * low, 1.01 * high)
+    plotter = _plotter(pv, (1100, 1000))
+    points = np.asarray(surface.points)
+    plotter.add_mesh(
+        surface,
+        scalars=np.linalg.norm(points, axis=1),
+        clim=limits,
+        cmap=COLOURS,
+        smooth_shading=True,
+        ambient=0.35,
+        diffuse=0.7,
+        scalar_bar_args=_horizontal_bar(_name(found), 0.22, 0.03, 0.56),
+    )
+    _add_axes(pv, plotter, 1.3 * high)
+    plotter.add_text(
+        f"{found.symmetry.name}, {found.constraint}", position=(0.03, 0.95), viewport=True, font_size=12, color=INK
+    )
+    _look(plotter, 3, 0.8, 0.07)
+    return _save(plotter, path)
+
+
+def _add_axes(pv: Any, plotter: Any, reach: float) -> None:
+    """The given axes as lines through the surface, with their numbers at the ends."""
+    ends = reach * np.eye(3)
+    for end in ends:
+        plotter.add_mesh(pv.Line(-end, end), color=INK, line_width=2.0, lighting=False)
+    plotter.add_point_labels(
+        1.07 * ends,
+        ["axis 1", "axis 2", "axis 3"],
+        font_size=22,
+        text_color=INK,
+        shape=None,
+        show_points=False,
+        always_visible=True,
+        justification_horizontal="center",
+        justification_vertical="center",
+    )
+
+
+def _sphere(n_polar: int, n_around: int) -> NDArray[np.float64]:
+    """Unit vectors over a grid of polar and azimuthal angles, shape (n_polar, n_around, 3)."""
+    polar, around = np.meshgrid(np.linspace(0, np.pi, n_polar), np.linspace(0, 2 * np.pi, n_around), indexing="ij")
+    return np.stack([np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), np.cos(polar)], axis=-1)
+
+
+def _name(found: EffectiveProperties) -> str:
+    return "Young's modulus" if found.is_stiffness else found.quantity
+
+
+def _quiet_angle(found: EffectiveProperties) -> float:
+    """An angle in degrees, near the diagonal, where numbers do not lie on a symmetry axis."""
+    axis = found.symmetry.axes[0]
+    return float(np.degrees(np.arctan2(axis[1], axis[0]))) + 22.5

@@ -1,0 +1,155 @@
+"""Effective properties as tables, for a terminal, a notebook and a report."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from hmm.effective.properties import EffectiveProperties
+
+Rows = list[tuple[str, str]]
+Grid = tuple[list[str], list[list[str]]]
+
+
+def heading(found: EffectiveProperties) -> str:
+    """One line: what it is."""
+    plane = {3: ", plane strain", 4: ", generalised plane strain"}.get(len(found.tensor), "")
+    return f"Effective {found.quantity}, {found.dim}D{plane * found.is_stiffness}, {found.constraint}"
+
+
+def tensor_grid(found: EffectiveProperties) -> Grid:
+    """The tensor, in Voigt's notation if it is a stiffness: columns and rows."""
+    C = found.voigt
+    largest = float(np.abs(C).max())
+    rows = [[label, *(number(v, largest) for v in row)] for label, row in zip(found.labels, C, strict=True)]
+    return ["C" if found.is_stiffness else "k", *found.labels], rows
+
+
+def constants_grid(found: EffectiveProperties) -> Grid:
+    """The constants in the given axes and in those of the symmetry."""
+    own = found.principal_constants
+    rows = []
+    for name, value in found.constants.items():
+        largest = 1.0 if name.startswith("nu") else max(map(abs, found.constants.values()))
+        rows.append([name, number(value, largest), number(own[name], largest)])
+    return ["", "given axes", "symmetry axes"], rows
+
+
+def thermal_grid(found: EffectiveProperties) -> Grid | None:
+    """Thermal expansion and stress by component, if there are any."""
+    if found.thermal_stress is None or found.thermal_expansion is None:
+        return None
+    factors = [1.0 if label[0] == label[1] else 2**0.5 for label in found.labels]
+    columns = []
+    for tensor in (found.thermal_expansion / factors, found.thermal_stress / factors):
+        columns.append([number(v, float(np.abs(tensor).max())) for v in tensor])
+    rows = [[label, *row] for label, *row in zip(found.labels, *columns, strict=True)]
+    return ["", "expansion", "thermal stress"], rows
+
+
+def facts(found: EffectiveProperties) -> Rows:
+    """Symmetry, extremes, anisotropy, bounds and volume fractions in words."""
+    symmetry, extremes = found.symmetry, found.extremes
+    name = {"stiffness": "Young's modulus"}.get(found.quantity, found.quantity)
+    rows = [("symmetry", f"{symmetry.name}, distance {distance(symmetry.distance)} (tolerance {symmetry.tolerance:g})")]
+    rows += [("other classes", _others(found))] if _others(found) else []
+    if symmetry.name not in ("isotropic", "triclinic", "oblique"):
+        rows.append(("symmetry axes", "; ".join(vector(axis) for axis in symmetry.axes)))
+    if symmetry.name == "isotropic":
+        rows.append((name, f"{number(extremes.lowest)} to {number(extremes.highest)}"))
+    else:
+        rows.append((f"smallest {name}", f"{number(extremes.lowest)} along {vector(extremes.lowest_along)}"))
+        rows.append((f"largest {name}", f"{number(extremes.highest)} along {vector(extremes.highest_along)}"))
+    if found.is_stiffness:
+        rows.append(("universal anisotropy", number(found.anisotropy)))
+    if found.is_stiffness and found.zener is not None:
+        rows.append(("Zener ratio", number(found.zener)))
+    if found.conductivity is not None:
+        rows.append(
+            ("conductivity", "; ".join(vector(row, np.abs(found.conductivity).max()) for row in found.conductivity))
+        )
+    if found.heat_capacity is not None:
+        rows.append(("heat capacity", number(found.heat_capacity)))
+    rows += bounds_rows(found)
+    rows.append(("volume fractions", ", ".join(f"{name} {f:.4g}" for name, f in found.fractions.items())))
+    return rows
+
+
+def bounds_rows(found: EffectiveProperties) -> Rows:
+    """Whether the bounds are respected, and the moduli of the isotropic part beside the Hashin-Shtrikman intervals."""
+    rows, known = [], {} if found.limits is None else found.limits.hashin_shtrikman
+    for name, value in found.means.items():
+        words = number(value)
+        if name in known:
+            words += f"; isotropic mixtures have {number(known[name].lower)} to {number(known[name].upper)}"
+        rows.append((f"mean {name}", words))
+    if found.limits is not None:
+        report = found.limits.report
+        said = "; ".join(report.violations) if report.violations else f"respected: {', '.join(report.applied)}"
+        rows.append(("bounds", said))
+    return rows
+
+
+def table(found: EffectiveProperties) -> Group:
+    """Everything, to print with rich."""
+    parts: list[RenderableType] = [Text(heading(found), style="bold"), _grid(tensor_grid(found))]
+    parts.append(_grid(constants_grid(found)))
+    thermal = thermal_grid(found)
+    if thermal is not None:
+        parts.append(_grid(thermal))
+    summary = Table(box=None, show_header=False, pad_edge=False)
+    summary.add_column(style="dim", no_wrap=True)
+    summary.add_column()
+    for row in facts(found):
+        summary.add_row(*row)
+    return Group(*parts, summary)
+
+
+def as_html(group: Group) -> str:
+    """What a terminal shows, as HTML for a notebook."""
+    console = Console(width=110, record=True, file=io.StringIO(), force_jupyter=False)
+    console.print(group)
+    style = "line-height:normal;font-family:Menlo,'DejaVu Sans Mono',consolas,'Courier New',monospace"
+    return console.export_html(inline_styles=True, code_format=f'<pre style="white-space:pre;{style}">{{code}}</pre>')
+
+
+def number(value: float, largest: float | None = None) -> str:
+    """Five digits; beside a `largest` number of its kind, noise is cut off."""
+    if largest and math.isfinite(value) and math.isfinite(largest):
+        value = round(value, 5 - math.floor(math.log10(largest)))
+    return f"{value + 0.0:.5g}"
+
+
+def vector(values: Iterable[float], largest: float = 1.0) -> str:
+    """A direction such as (0.7071, 0.7071, 0)."""
+    return "(" + ", ".join(number(v, largest) for v in values) + ")"
+
+
+def distance(value: float) -> str:
+    """Two digits; rounding is none."""
+    return "0" if value < 1e-14 else f"{value:.2g}"
+
+
+def _others(found: EffectiveProperties) -> str:
+    """Distances to the classes that it has not, the nearest first."""
+    others = {name: d for name, d in found.symmetry.distances.items() if d > found.symmetry.tolerance}
+    return ", ".join(f"{name} {d:.2g}" for name, d in sorted(others.items(), key=lambda item: item[1]))
+
+
+def _grid(grid: Grid) -> Table:
+    titles, rows = grid
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for k, title in enumerate(titles):
+        made.add_column(title, justify="left" if k == 0 else "right", style="bold" if k == 0 else None)
+    for row in rows:
+        made.add_row(*row)
+    return made

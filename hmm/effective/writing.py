@@ -1,0 +1,139 @@
+"""A written report of effective properties: Markdown, pictures and JSON in one directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hmm
+from hmm.effective import table
+from hmm.effective.table import Grid
+from hmm.errors import InputError, collectively
+from hmm.io import require_writable
+
+if TYPE_CHECKING:
+    from hmm.cell import Cell
+    from hmm.descriptors import Description
+    from hmm.effective.properties import EffectiveProperties
+
+REPORT, PROPERTIES = "report.md", "properties.json"
+
+
+def write_report(
+    found: EffectiveProperties,
+    directory: Path,
+    plots: bool,
+    notes: Sequence[str] = (),
+    further: Mapping[str, Path] | None = None,
+) -> Path:
+    """Write ``report.md``, ``properties.json`` and pictures (collective on the cell's communicator).
+
+    Parameters
+    ----------
+    found
+        The properties.
+    directory
+        Made if need be.
+    plots
+        Whether to draw.
+    notes
+        Further lines under the heading, such as where the cell comes from.
+    further
+        Further pictures in the directory, by title.
+    """
+    cell = None if found.solved is None else found.solved.rve.cell
+    with collectively(found.comm):
+        if found.comm.rank == 0:
+            require_writable(directory)
+    described = _described(cell)
+    drawn = {}
+    if plots and cell is not None and described is None:
+        drawn["The cell"] = hmm.plot.plot_cell(directory / "cell.png", cell)
+    with collectively(found.comm):
+        if found.comm.rank == 0:
+            found.to_json(directory / PROPERTIES)
+            pictures = drawn | (_pictures(found, described, directory) if plots else {}) | dict(further or {})
+            (directory / REPORT).write_text("\n".join(_lines(found, described, pictures, notes)) + "\n")
+    return directory / REPORT
+
+
+def _described(cell: Cell | None) -> Description | None:
+    """Descriptors of a cell that is a grid of voxels of several phases, and whole on this rank."""
+    if cell is None or cell.comm.size > 1 or cell.grid is None or len(cell.phases) < 2:
+        return None
+    return hmm.descriptors.describe(cell)
+
+
+def _pictures(found: EffectiveProperties, described: Description | None, directory: Path) -> dict[str, Path]:
+    """Draw descriptors and directions: file names by what they show."""
+    drawn = {}
+    if described is not None:
+        drawn["The cell and its descriptors"] = described.plot(directory / "descriptors.png")
+    name = "Young's modulus" if found.is_stiffness else found.quantity.capitalize()
+    with suppress(InputError):  # no value in some direction: the tables say so
+        drawn[f"{name} over the directions"] = found.plot(directory / "directions.png")
+    return drawn
+
+
+def _lines(
+    found: EffectiveProperties, described: Description | None, pictures: dict[str, Path], notes: Sequence[str]
+) -> list[str]:
+    lines = [f"# {table.heading(found)}", "", *notes, *[""] * bool(notes)]
+    lines += [*_facts(found), "", *_phases(found)]
+    what = "Stiffness in Voigt's notation" if found.is_stiffness else found.quantity.capitalize()
+    unit = ", in the unit of the laws" if found.quantity != "permeability" else ", in the unit of the mesh squared"
+    lines += [f"## {what}{unit}", "", *_markdown(table.tensor_grid(found)), ""]
+    lines += ["## Constants", "", *_markdown(table.constants_grid(found)), ""]
+    if found.is_stiffness:
+        lines += ["`nu12` is the contraction along 2 in tension along 1.", ""]
+    thermal = table.thermal_grid(found)
+    if thermal is not None:
+        lines += ["## Thermal expansion and stress, per unit of temperature", "", *_markdown(thermal), ""]
+    lines += ["## Distance to each symmetry class", "", *_markdown(_symmetry_grid(found)), ""]
+    if described is not None:
+        lines += ["## Microstructure", "", *_markdown(_descriptor_grid(described)), "", "Lengths are in voxels.", ""]
+    for title, path in pictures.items():
+        lines += [f"## {title}", "", f"![{title}]({path.name})", ""]
+    lines += ["## How it was solved", "", *_markdown((["", ""], _how_rows(found))), ""]
+    return [*lines, f"All numbers are in [{PROPERTIES}]({PROPERTIES}); `hmm.EffectiveProperties.from_json` reads it."]
+
+
+def _facts(found: EffectiveProperties) -> list[str]:
+    return _markdown((["", ""], [list(row) for row in table.facts(found)]))
+
+
+def _symmetry_grid(found: EffectiveProperties) -> Grid:
+    rows = [[name, table.distance(value)] for name, value in found.symmetry.distances.items()]
+    return ["class", "|C - C class| / |C|".replace("|", "\\|")], rows
+
+
+def _phases(found: EffectiveProperties) -> list[str]:
+    """The law of each phase, if they are at hand."""
+    if found.solved is None:
+        return []
+    laws = found.solved.rve.law
+    rows = [[name, f"{found.fractions[name]:.4g}", f"`{law}`"] for name, law in laws.items()]
+    return ["## Phases", "", *_markdown((["phase", "fraction", "law"], rows)), ""]
+
+
+def _how_rows(found: EffectiveProperties) -> list[list[str]]:
+    """How it was solved, without times: two runs of one job write the same report."""
+    rows = {"hmm": hmm.__version__, "physics": found.physics, "constraint": found.constraint}
+    rows |= {name: str(value) for name, value in found.how.items() if value not in ({}, None)}
+    return [[name, value] for name, value in rows.items()]
+
+
+def _descriptor_grid(described: Description) -> Grid:
+    """The table of the descriptors."""
+    made = described.table()
+    return [str(column.header) for column in made.columns], [
+        list(map(str, row)) for row in zip(*(column.cells for column in made.columns), strict=True)
+    ]
+
+
+def _markdown(grid: Grid) -> list[str]:
+    titles, rows = grid
+    rule = [":---", *["---:" if len(titles) > 2 else ":---"] * (len(titles) - 1)]
+    return ["| " + " | ".join(row) + " |" for row in (titles, rule, *rows)]

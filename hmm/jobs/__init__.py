@@ -1,0 +1,13 @@
+"""Job files for ``hmm homogenize``: a cell, laws and what is asked, in TOML. See docs/effective.md."""
+
+from importlib import resources
+
+from hmm.jobs.reading import Job, read_job
+from hmm.jobs.running import run_job
+
+__all__ = ["Job", "example", "read_job", "run_job"]
+
+
+def example() -> str:
+    """A job file to start from."""
+    return resources.files("hmm.jobs").joinpath("example.toml").read_text(encoding="utf-8")

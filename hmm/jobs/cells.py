@@ -1,0 +1,169 @@
+"""The section [cell] of a job file: an image, a mesh file or a generator."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from mpi4py import MPI
+
+from hmm import cells, images
+from hmm.cell import Cell
+from hmm.errors import InputError
+from hmm.jobs.values import arguments, check_keys, choose, convert, listed, parameters_of
+
+SOURCES = ("image", "mesh", "generator")
+
+Claims = dict[str, int | list[int] | tuple[float, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class CellSource:
+    """Where a cell comes from.
+
+    Attributes
+    ----------
+    words
+        A line for the report.
+    make
+        Makes it on a communicator.
+    """
+
+    words: str
+    make: Callable[[MPI.Comm], Cell]
+
+
+def generators() -> dict[str, Callable[..., Any]]:
+    """The functions of `hmm.cells` that make a cell from numbers, texts and lists, by name."""
+    functions = {name: getattr(cells, name) for name in cells.__all__ if inspect.isfunction(getattr(cells, name))}
+    made = {name: get_type_hints(function).get("return") for name, function in functions.items()}
+    wanted = [name for name, kind in made.items() if kind in (Cell, cells.Polycrystal) and name != "extrude"]
+    return {name: functions[name] for name in wanted}
+
+
+def read_cell(table: Any, where: str, folder: Path) -> CellSource:
+    """The source that a table [cell] describes.
+
+    Parameters
+    ----------
+    table
+        The table.
+    where
+        How errors name it.
+    folder
+        What paths are relative to.
+    """
+    if not isinstance(table, Mapping):
+        raise InputError(f"{where} is missing: say where the cell comes from with one of {listed(SOURCES)}")
+    given = [name for name in SOURCES if name in table]
+    if len(given) != 1:
+        raise InputError(_which(table, given, where))
+    read = {"image": _read_image, "mesh": _read_mesh, "generator": _read_generator}[given[0]]
+    return read(dict(table), where, folder)
+
+
+def _which(table: Mapping[str, Any], given: list[str], where: str) -> str:
+    """What is wrong with none or several sources."""
+    kind = table.get("mesh")
+    if kind in ("voxels", "smooth"):
+        return f"{where} has mesh = {kind!r}, which is no file: the elements of an image are elements = {kind!r}"
+    if given:
+        return f"{where} has {' and '.join(given)}: give only one of them"
+    return f"{where} has none of {listed(SOURCES)}: give one of them"
+
+
+def _read_image(table: dict[str, Any], where: str, folder: Path) -> CellSource:
+    parameters = parameters_of(images.image_cell)
+    known = [{"mesh": "elements"}.get(name, name) for name in parameters]
+    check_keys(table, known, where)
+    path = _file(table.pop("image"), f"{where}: image", folder)
+    if "phases" not in table:
+        raise InputError(f"{where} lacks 'phases': say what each phase is, as in phases = {{matrix = 0, fibre = 1}}")
+    claims = _claims(table.pop("phases"), f"{where}: phases")
+    if "elements" in table:
+        choose(table["elements"], ("voxels", "smooth"), f"{where}: elements")
+    options = {{"elements": "mesh"}.get(name, name): value for name, value in table.items()}
+    for name, value in options.items():
+        key = f"{where}: {'elements' if name == 'mesh' else name}"
+        options[name] = convert(value, parameters[name].annotation, key)
+    return CellSource(
+        f"image {path.name}{_options(table)}", lambda comm: images.image_cell(path, claims, comm=comm, **options)
+    )
+
+
+def _claims(table: Any, where: str) -> Claims:
+    """What each phase is in an image: a label, a list of labels, or grey values {low = , high = }."""
+    remedy = "give a label, a list of labels or {low = ..., high = ...}, grey values low <= v < high"
+    if not isinstance(table, Mapping) or not table:
+        raise InputError(f"{where} = {table!r} is no table: write phases = {{name = ...}}, and for each {remedy[5:]}")
+    claims: Claims = {}
+    for name, claim in table.items():
+        if isinstance(claim, Mapping):
+            if set(claim) != {"low", "high"}:
+                raise InputError(f"{where}: {name} = {dict(claim)} is not understood: {remedy}")
+            low, high = (convert(claim[end], float, f"{where}: {name}: {end}") for end in ("low", "high"))
+            claims[name] = (low, high)
+        elif isinstance(claim, list):
+            claims[name] = [convert(label, int, f"{where}: {name}") for label in claim]
+        elif isinstance(claim, int) and not isinstance(claim, bool):
+            claims[name] = claim
+        else:
+            raise InputError(f"{where}: {name} = {claim!r} is not understood: {remedy}")
+    return claims
+
+
+def _read_mesh(table: dict[str, Any], where: str, folder: Path) -> CellSource:
+    parameters = {name: p for name, p in parameters_of(images.mesh_cell).items() if name != "path"}
+    check_keys(table, ["mesh", *parameters, "extrude"], where)
+    path, height = _file(table.pop("mesh"), f"{where}: mesh", folder), _height(table, where)
+    options = {name: convert(value, parameters[name].annotation, f"{where}: {name}") for name, value in table.items()}
+    return _extruded(
+        f"mesh {path.name}{_options(table)}", lambda comm: images.mesh_cell(path, comm=comm, **options), height
+    )
+
+
+def _read_generator(table: dict[str, Any], where: str, folder: Path) -> CellSource:
+    known = generators()
+    name = choose(table.pop("generator"), known, f"{where}: generator")
+    function = known[name]
+    check_keys(table, [*parameters_of(function), "generator", "extrude"], f"{where} ({name})")
+    height = _height(table, where)
+    options = arguments(function, table, f"{where} ({name})")
+
+    def make(comm: MPI.Comm) -> Cell:
+        made = function(comm=comm, **options)
+        return made.cell if isinstance(made, cells.Polycrystal) else made
+
+    return _extruded(f"generator {name}{_options(table)}", make, height)
+
+
+def _height(table: dict[str, Any], where: str) -> float | None:
+    """What `extrude` says, taken out of the table."""
+    return convert(table.pop("extrude"), float, f"{where}: extrude") if "extrude" in table else None
+
+
+def _extruded(words: str, make: Callable[[MPI.Comm], Cell], height: float | None) -> CellSource:
+    """The source with a plane cell swept along z."""
+    if height is None:
+        return CellSource(words, make)
+    return CellSource(
+        f"{words}, extruded by {height:g}", lambda comm: cells.extrude(make(MPI.COMM_SELF), height, comm=comm)
+    )
+
+
+def _file(path: Any, key: str, folder: Path) -> Path:
+    """A file relative to the job file."""
+    if not isinstance(path, str):
+        raise InputError(f"{key} = {path!r} is not understood: give a path in quotes")
+    file = folder / path
+    if not file.is_file():
+        raise InputError(f"{key} = {path!r}: there is no such file; paths are relative to the job file")
+    return file
+
+
+def _options(table: Mapping[str, Any]) -> str:
+    """Parameters in words."""
+    return "".join(f", {name} = {value}" for name, value in table.items())

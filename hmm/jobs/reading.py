@@ -1,0 +1,172 @@
+"""Job files: what ``hmm homogenize`` is told, in TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mpi4py import MPI
+
+from hmm.cell import Cell
+from hmm.constraints import CONSTRAINTS
+from hmm.effective.physics import PHYSICS
+from hmm.errors import InputError
+from hmm.jobs.cells import CellSource, read_cell
+from hmm.jobs.values import check_keys, choose, convert, listed, make_law, nearest
+from hmm.solvers import SOLVERS
+
+REST = "*"
+"""The name of a phase that stands for all that are not named."""
+
+OPTIONS = {"degree": int, "out_of_plane": bool, "dt": float, "solver": str, "quadrature_degree": int}
+"""What is passed on to `hmm.homogenize`, and its types."""
+
+KEYS = ("cell", "phases", "physics", "constraint", *OPTIONS, "spread", "output")
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is written.
+
+    Attributes
+    ----------
+    directory
+        Where; relative to the job file. None for ``results/NAME`` in the current directory, NAME that of the job file.
+    report
+        Whether ``report.md`` is written besides ``properties.json``.
+    plot
+        Whether pictures are drawn.
+    fields
+        Load cases whose local fields are written, such as ``"11"``.
+    """
+
+    directory: str | None = None
+    report: bool = True
+    plot: bool = True
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A job file that was read and found to be right.
+
+    Attributes
+    ----------
+    path
+        The file.
+    source
+        Where the cell comes from.
+    laws
+        The law of each phase; ``"*"`` stands for all others.
+    physics, constraint, options
+        As for `hmm.homogenize`.
+    spread
+        Whether the cell is spread over all ranks; else rank 0 solves it alone.
+    output
+        What is written.
+    """
+
+    path: Path
+    source: CellSource
+    laws: Mapping[str, Any]
+    physics: str
+    constraint: str
+    options: Mapping[str, Any]
+    spread: bool
+    output: Output
+
+    @property
+    def directory(self) -> Path:
+        """Where results go."""
+        chosen = self.output.directory
+        return Path("results", self.path.stem) if chosen is None else self.path.parent / chosen
+
+    def laws_of(self, cell: Cell) -> dict[str, Any]:
+        """The law of each phase of the cell.
+
+        Raises
+        ------
+        InputError
+            If a phase has no law, or a law no phase.
+        """
+        for name in self.laws:
+            if name != REST and name not in cell.phases:
+                raise InputError(
+                    f"{self.path}: [phases.{name}] is no phase of the cell{nearest(name, cell.phases)}: "
+                    f"these are {listed(cell.phases)}"
+                )
+        missing = [name for name in cell.phases if name not in self.laws]
+        if missing and REST not in self.laws:
+            raise InputError(
+                f"{self.path}: phase {missing[0]!r} of the cell has no law: add [phases.{missing[0]}], "
+                'or [phases."*"] for all that are not named'
+            )
+        return {name: self.laws.get(name, self.laws.get(REST)) for name in cell.phases}
+
+
+def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF) -> Job:
+    """Read a job file and check all of it that can be known without its cell.
+
+    Parameters
+    ----------
+    path
+        The TOML file.
+    comm
+        Rank 0 of it reads (collective).
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is no TOML, a key is unknown or missing, or a value is not understood.
+    """
+    path = Path(path)
+    table = _parsed(path, comm)
+    check_keys(table, KEYS, str(path))
+    physics = choose(table.get("physics", "elasticity"), PHYSICS, f"{path}: physics")
+    options = {name: convert(table[name], kind, f"{path}: {name}") for name, kind in OPTIONS.items() if name in table}
+    if "solver" in options:
+        choose(options["solver"], SOLVERS, f"{path}: solver")
+    return Job(
+        path,
+        read_cell(table.get("cell"), f"{path}: [cell]", path.parent),
+        _laws(table.get("phases"), f"{path}: ", PHYSICS[physics].law),
+        physics,
+        choose(table.get("constraint", "periodic"), CONSTRAINTS, f"{path}: constraint"),
+        options,
+        convert(table.get("spread", False), bool, f"{path}: spread"),
+        _output(table.get("output", {}), f"{path}: [output]"),
+    )
+
+
+def _parsed(path: Path, comm: MPI.Comm) -> dict[str, Any]:
+    text, problem = "", ""
+    if comm.rank == 0:
+        try:
+            text = path.read_text(encoding="utf-8")
+            tomllib.loads(text)
+        except OSError as error:
+            problem = f"cannot read the job file {path} ({error.strerror}): 'hmm homogenize --example' prints one"
+        except ValueError as error:  # of TOML or of the encoding
+            problem = f"{path} is not valid TOML: {error}"
+    text, problem = comm.bcast((text, problem))
+    if problem:
+        raise InputError(problem)
+    return tomllib.loads(text)
+
+
+def _laws(table: Any, where: str, default: str) -> dict[str, Any]:
+    """The law of each phase."""
+    if not isinstance(table, Mapping) or not table:
+        raise InputError(f"{where}[phases.NAME] is missing: add one for each phase, with its law and parameters")
+    return {name: make_law(of_phase, f"{where}[phases.{name}]", default) for name, of_phase in table.items()}
+
+
+def _output(table: Any, where: str) -> Output:
+    if not isinstance(table, Mapping):
+        raise InputError(f"{where} = {table!r} is no table: write directory = ..., report = ... beneath it")
+    kinds = {"directory": str, "report": bool, "plot": bool, "fields": tuple[str, ...]}
+    check_keys(table, kinds, where)
+    return Output(**{name: convert(value, kinds[name], f"{where}: {name}") for name, value in table.items()})

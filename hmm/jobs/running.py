@@ -1,0 +1,110 @@
+"""Run a job: make the cell, homogenize it, write what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mpi4py import MPI
+
+from hmm import plot
+from hmm.effective.homogenize import homogenize
+from hmm.effective.properties import EffectiveProperties
+from hmm.effective.writing import PROPERTIES, write_report
+from hmm.errors import InputError, collectively
+from hmm.fields import MacroInput, find_component
+from hmm.io import require_writable, write_fields
+from hmm.jobs.reading import Job
+from hmm.report import say
+
+
+def run_job(
+    job: Job, directory: str | Path | None = None, comm: MPI.Comm = MPI.COMM_WORLD
+) -> EffectiveProperties | None:
+    """Homogenize what a job describes, print the result and write it (collective).
+
+    Rank 0 does it alone and the others wait, unless the job says ``spread = true``: a cell that fits on one rank is
+    solved fastest there, and the FFT solver of voxel grids knows one rank only.
+
+    Parameters
+    ----------
+    job
+        From `hmm.jobs.read_job`.
+    directory
+        Where to write instead of where the job says.
+    comm
+        The ranks that take part.
+
+    Returns
+    -------
+    EffectiveProperties or None
+        None on ranks that only waited; without local fields if the cell was spread over several.
+
+    Raises
+    ------
+    HMMError
+        On all ranks.
+    """
+    where = job.directory if directory is None else Path(directory)
+    with collectively(comm):
+        if comm.rank == 0:
+            require_writable(where)
+            if job.output.plot and job.output.report:
+                plot.check_available()
+    found = None
+    with collectively(comm):  # nobody is done before all is written
+        if job.spread or comm.rank == 0:
+            found = _run(job, where, comm if job.spread else MPI.COMM_SELF)
+    return found
+
+
+def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
+    try:
+        cell = job.source.make(comm)
+    except InputError as error:
+        raise InputError(f"{job.path}: [cell]: {error}") from None
+    found = homogenize(cell, job.laws_of(cell), job.constraint, job.physics, **job.options)
+    if found.solved is not None:
+        _check_fields(job, found.solved.rve.inputs)
+    found.print()
+    written = _write(job, found, where)
+    say(comm, "\n".join(["", "Written:", *(f"  {path}" for path in written)]))
+    if comm.size == 1 or found.solved is None:
+        return found
+    found.solved.rve.destroy()
+    return replace(found, solved=None)
+
+
+def _check_fields(job: Job, inputs: Sequence[MacroInput]) -> None:
+    for component in job.output.fields:
+        try:
+            find_component(inputs, component)
+        except InputError as error:
+            raise InputError(f"{job.path}: [output]: fields: {error}") from None
+
+
+def _write(job: Job, found: EffectiveProperties, where: Path) -> list[Path]:
+    """Fields, then the report, or just the numbers."""
+    written, pictures = [], {}
+    draws = job.output.plot and job.output.report and found.comm.size == 1
+    for component in job.output.fields:
+        fields = found.fields(component)
+        name = f"fields_{component.replace(' ', '_')}"
+        written.append(write_fields(where / f"{name}.bp", fields))
+        if draws and "von_mises" in fields.cellwise and found.solved is not None:
+            pictures[f"Von Mises stress per unit of {component}"] = plot.plot_rve(
+                where / f"{name}.png",
+                found.solved.rve.cell,
+                fields,
+                "von_mises",
+                label=f"von Mises stress per unit of {component}",
+                warp=0.0,
+                quantile=0.99,
+            )
+    if job.output.report:
+        notes = [f"The job {job.path.name}: {job.source.words}."]
+        return [write_report(found, where, job.output.plot, notes, pictures), where / PROPERTIES, *written]
+    if found.comm.rank == 0:
+        found.to_json(where / PROPERTIES)
+    return [where / PROPERTIES, *written]

@@ -1,0 +1,215 @@
+"""Values of a job file against the types that functions and laws declare."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+from collections.abc import Callable, Collection, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeAliasType, Union, get_args, get_origin, get_type_hints
+
+from numpy.typing import ArrayLike, NDArray
+
+from hmm import laws
+from hmm.errors import InputError
+
+WORDS = {float: "a number", int: "an integer", bool: "true or false", str: "a text in quotes", Path: "a path in quotes"}
+
+
+class Unfit(Exception):
+    """A value that is not of the type; the message says what would be."""
+
+
+def nearest(name: str, choices: Collection[str]) -> str:
+    """A question that names the choice most like `name`, or nothing."""
+    found = get_close_matches(name.lower(), [choice.lower() for choice in choices], 1, 0.5)
+    return next((f" (did you mean {c!r}?)" for c in choices if found and c.lower() == found[0]), "")
+
+
+def choose(value: Any, choices: Collection[str], key: str) -> str:
+    """One of several names, or an error that lists them."""
+    if value not in choices:
+        raise InputError(f"{key} = {value!r} is unknown{nearest(str(value), choices)}: choose one of {listed(choices)}")
+    return str(value)
+
+
+def check_keys(table: Mapping[str, Any], known: Collection[str], where: str) -> None:
+    """Refuse keys that are not known, with the nearest one that is."""
+    for key in table:
+        if key not in known:
+            raise InputError(f"{where} has an unknown key {key!r}{nearest(key, known)}: the keys are {listed(known)}")
+
+
+def listed(names: Collection[str]) -> str:
+    """Names in a row."""
+    return ", ".join(names)
+
+
+def arguments(function: Callable[..., Any], table: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Arguments of a function or fields of a dataclass from a table, checked and converted.
+
+    Raises
+    ------
+    InputError
+        For a key that is no parameter, one without default that is missing, or a value of another type.
+    """
+    parameters = parameters_of(function)
+    check_keys(table, parameters, where)
+    for name, parameter in parameters.items():
+        if parameter.default is inspect.Parameter.empty and name not in table:
+            raise InputError(f"{where} lacks {name!r}: add {name} = ... ({_words(parameter.annotation)})")
+    return {name: convert(value, parameters[name].annotation, f"{where}: {name}") for name, value in table.items()}
+
+
+def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Parameters by name with their types resolved, without the communicator."""
+    hints = get_type_hints(function)
+    given = inspect.signature(function).parameters
+    return {name: p.replace(annotation=hints.get(name, Any)) for name, p in given.items() if name != "comm"}
+
+
+def convert(value: Any, hint: Any, key: str) -> Any:
+    """A value as the type `hint` wants it, or an error that says what would do."""
+    try:
+        return _fit(value, hint, key)
+    except Unfit:
+        raise InputError(f"{key} = {_shown(value)} is not understood: give {_words(hint)}") from None
+
+
+def make_law(table: Any, where: str, default: str | None = None, kind: Any = None) -> Any:
+    """A law of `hmm.laws`, or a part of one, from a table ``{law = "J2", young = ..., ...}``.
+
+    Parameters
+    ----------
+    table
+        The table.
+    where
+        How errors name it.
+    default
+        The law if the table does not say.
+    kind
+        For a part of a law the class or protocol it must be.
+    """
+    if not isinstance(table, Mapping):
+        raise InputError(f"{where} = {_shown(table)} is no table: write its parameters as name = value")
+    names = _parts(kind) if kind is not None else LAWS
+    name = table.get("law", default or (next(iter(names)) if len(names) == 1 else None))
+    if name is None:
+        raise InputError(f"{where} lacks 'law': choose one of {listed(names)}")
+    chosen = names[choose(name, names, f"{where}: law")]
+    given = {key: value for key, value in table.items() if key != "law"}
+    parameters = arguments(chosen, given, f"{where} ({name})")
+    try:
+        return chosen(**parameters)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _fit(value: Any, hint: Any, key: str) -> Any:
+    """The value, converted; raises `Unfit`."""
+    hint = hint.__value__ if isinstance(hint, TypeAliasType) and hint is not ArrayLike else hint
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _fit_any(value, inner, key)
+    if hint in (ArrayLike,) or origin is get_origin(NDArray[Any]):
+        return _numbers(value)
+    if origin is tuple:
+        return _fit_tuple(value, inner, key)
+    if origin in (Sequence, list):
+        if not isinstance(value, list):
+            raise Unfit
+        return [_fit(entry, inner[0], key) for entry in value]
+    if origin is Mapping:
+        if not isinstance(value, Mapping):
+            raise Unfit
+        return {name: _fit(entry, inner[1], key) for name, entry in value.items()}
+    return _fit_plain(value, hint, key)
+
+
+def _fit_plain(value: Any, hint: Any, key: str) -> Any:
+    if hint is Any:
+        return value
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if hint in (bool, str) and isinstance(value, hint):
+        return value
+    if _parts(hint) and isinstance(value, Mapping):
+        return make_law(value, key, kind=hint)
+    raise Unfit
+
+
+def _fit_any(value: Any, hints: Sequence[Any], key: str) -> Any:
+    """The first of several types that fits; integers stay integers where both would do."""
+    for hint in sorted(hints, key=lambda hint: hint is not int):
+        try:
+            return _fit(value, hint, key)
+        except Unfit:
+            continue
+    raise Unfit
+
+
+def _fit_tuple(value: Any, inner: Sequence[Any], key: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise Unfit
+    kinds = [inner[0]] * len(value) if len(inner) == 2 and inner[1] is Ellipsis else inner
+    if len(kinds) != len(value):
+        raise Unfit
+    return tuple(_fit(entry, kind, key) for entry, kind in zip(value, kinds, strict=True))
+
+
+def _numbers(value: Any) -> Any:
+    """A number, or numbers in nested lists."""
+    if isinstance(value, list):
+        return [_numbers(entry) for entry in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    raise Unfit
+
+
+def _words(hint: Any) -> str:
+    """A type in words, for errors; what a file cannot hold is left out."""
+    hint = hint.__value__ if isinstance(hint, TypeAliasType) and hint is not ArrayLike else hint
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(words for part in inner if (words := _words(part))))
+    if hint is ArrayLike or origin is get_origin(NDArray[Any]):
+        return "a list of numbers"
+    if origin in (Sequence, list) or (origin is tuple and inner[-1] is Ellipsis):
+        return f"a list, each entry {_words(inner[0])}"
+    if origin is tuple:
+        return f"a list of {len(inner)}: {', '.join(map(_words, inner))}"
+    if origin is Mapping:
+        return f"a table {{name = {_words(inner[1])}}}"
+    if hint in WORDS:
+        return WORDS[hint]
+    return f"a table {{law = {' | '.join(map(repr, parts))}, ...}}" if (parts := _parts(hint)) else ""
+
+
+def _parts(kind: Any) -> dict[str, Any]:
+    """Parts of laws that are of a kind; empty if it is none."""
+    if not isinstance(kind, type) or kind.__module__ != "hmm.laws.hardening":
+        return {}
+    return {name: part for name, part in PARTS.items() if issubclass(part, kind) and _answers_alike(part, kind)}
+
+
+def _answers_alike(part: Any, kind: Any) -> bool:
+    """Whether the stress is asked for in the same way: a protocol knows the names of its methods only."""
+    methods = [getattr(one, "stress", None) for one in (part, kind)]
+    asked = [list(inspect.signature(method).parameters) if method else None for method in methods]
+    return asked[0] == asked[1]
+
+
+def _shown(value: Any) -> str:
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+
+
+_CLASSES = {name: getattr(laws, name) for name in laws.__all__ if dataclasses.is_dataclass(getattr(laws, name))}
+LAWS = {name: law for name, law in _CLASSES.items() if hasattr(law, "fields")}
+"""The laws a phase can have, by name."""
+PARTS = {name: law for name, law in _CLASSES.items() if law.__module__ == "hmm.laws.hardening"}
+"""Hardening, backstress and rate dependence, by name."""
+LAWS.pop("Local", None)
