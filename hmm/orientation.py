@@ -100,9 +100,12 @@ def _packed(R: Floats, inputs: Sequence[MacroInput]) -> Floats:
     Q = np.zeros((len(R), m, m))
     for e in inputs:
         own = slice(start, start + e.size)
-        Q[:, own, own] = block = e.packing.rotation(R.transpose(0, 2, 1))
         start += e.size
-        if np.abs(block @ block.transpose(0, 2, 1) - np.eye(e.size)).max(initial=0.0) > 1e-6:
+        fits = not e.packing.shape or e.packing.shape[0] in (R.shape[-1], 3)
+        if fits:
+            Q[:, own, own] = block = e.packing.rotation(R.transpose(0, 2, 1))
+            fits = np.abs(block @ block.transpose(0, 2, 1) - np.eye(e.size)).max(initial=0.0) < 1e-6
+        if not fits:
             raise InputError(
                 f"orientation: turned, the macro {e.name} with the components {', '.join(e.packing.labels)} has others "
                 "than these: control of single components needs cells that are not turned"
