@@ -27,7 +27,7 @@ from hmm.cells._orientations import random_rotations
 from hmm.cells._packing import free_places, neighbours, pack
 from hmm.cells._random import lognormal
 from hmm.errors import InputError, collectively
-from hmm.laws.anisotropic import Anisotropic
+from hmm.laws import Anisotropic, Law
 
 PACKED = {2: 0.6, 3: 0.5}
 """Fraction of the discs or spheres whose centres and radii make a Laguerre tessellation."""
@@ -76,14 +76,20 @@ class Polycrystal:
             values[tags.find(tag)] = R.ravel()
         return field
 
-    def laws(self, law: Anisotropic) -> dict[str, Anisotropic]:
+    def laws(self, law: Anisotropic) -> dict[str, Law]:
         """A law for each grain: that of the crystal, in the axes of the grain.
 
         It is one law with the field `rotation`, so that another polycrystal compiles nothing anew.
         """
         if law.rotation is not None:
             raise InputError("the law of the crystal is turned already: give it without a rotation")
-        return dict.fromkeys(self.cell.phases, replace(law, rotation=self.rotation))
+        return dict.fromkeys(self.cell.phases, self.turned(law))
+
+    def turned(self, law: Law) -> Law:
+        """A law in the axes of each grain, if it has axes and does not say where these are."""
+        if isinstance(law, Anisotropic) and law.rotation is None:
+            return replace(law, rotation=self.rotation)
+        return law
 
 
 def voronoi(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Rows = list[tuple[str, str]]
 Grid = tuple[list[str], list[list[str]]]
+
+MANY = 8
+"""Phases beyond which they are counted, not named."""
 
 
 def heading(found: EffectiveProperties) -> str:
@@ -80,7 +83,7 @@ def facts(found: EffectiveProperties) -> Rows:
     if found.heat_capacity is not None:
         rows.append(("heat capacity", number(found.heat_capacity)))
     rows += bounds_rows(found)
-    rows.append(("volume fractions", ", ".join(f"{name} {f:.4g}" for name, f in found.fractions.items())))
+    rows.append(("volume fractions", _fractions(found.fractions)))
     return rows
 
 
@@ -137,6 +140,17 @@ def vector(values: Iterable[float], largest: float = 1.0) -> str:
 def distance(value: float) -> str:
     """Two digits; rounding is none."""
     return "0" if value < 1e-14 else f"{value:.2g}"
+
+
+def in_short(names: Sequence[str]) -> str:
+    """Names, or how many there are if they are many."""
+    return ", ".join(names) if len(names) <= MANY else f"{len(names)} phases, {names[0]} to {names[-1]}"
+
+
+def _fractions(fractions: Mapping[str, float]) -> str:
+    if len(fractions) <= MANY:
+        return ", ".join(f"{name} {f:.4g}" for name, f in fractions.items())
+    return f"{len(fractions)} phases of {min(fractions.values()):.4g} to {max(fractions.values()):.4g} each"
 
 
 def _others(found: EffectiveProperties) -> str:

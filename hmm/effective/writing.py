@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import ufl
 
 import hmm
 from hmm.effective import table
@@ -60,8 +63,8 @@ def write_report(
 
 
 def _described(cell: Cell | None) -> Description | None:
-    """Descriptors of a cell that is a grid of voxels of several phases, and whole on this rank."""
-    if cell is None or cell.comm.size > 1 or cell.grid is None or len(cell.phases) < 2:
+    """Descriptors of a cell that is a complete grid of voxels of several phases, and whole on this rank."""
+    if cell is None or cell.comm.size > 1 or not cell.has_whole_grid or len(cell.phases) < 2:
         return None
     return hmm.descriptors.describe(cell)
 
@@ -113,9 +116,26 @@ def _phases(found: EffectiveProperties) -> list[str]:
     """The law of each phase, if they are at hand."""
     if found.solved is None:
         return []
-    laws = found.solved.rve.law
-    rows = [[name, f"{found.fractions[name]:.4g}", f"`{law}`"] for name, law in laws.items()]
+    phases_of: dict[str, list[str]] = {}
+    for name, law in found.solved.rve.law.items():
+        phases_of.setdefault(_in_words(law), []).append(name)
+    rows = []
+    for words, names in phases_of.items():
+        fraction = sum(found.fractions[name] for name in names)
+        rows.append([table.in_short(names), f"{fraction:.4g}", f"`{words}`"])
     return ["## Phases", "", *_markdown((["phase", "fraction", "law"], rows)), ""]
+
+
+def _in_words(law: object) -> str:
+    """A law, its numbers with six digits, fields over the cell by their names."""
+    if isinstance(law, ufl.core.expr.Expr):
+        return getattr(law, "name", "UFL")
+    if is_dataclass(law):
+        given = [(f.name, getattr(law, f.name)) for f in fields(law)]
+        return f"{type(law).__name__}({', '.join(f'{name}={_in_words(v)}' for name, v in given if v is not None)})"
+    if isinstance(law, Sequence) and not isinstance(law, str):
+        return f"({', '.join(map(_in_words, law))})"
+    return f"{law:.6g}" if isinstance(law, float) else str(law)
 
 
 def _how_rows(found: EffectiveProperties) -> list[list[str]]:

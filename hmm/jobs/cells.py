@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -29,11 +29,11 @@ class CellSource:
     words
         A line for the report.
     make
-        Makes it on a communicator.
+        Makes it on a communicator; grains with the axes they have.
     """
 
     words: str
-    make: Callable[[MPI.Comm], Cell]
+    make: Callable[[MPI.Comm], Cell | cells.Polycrystal]
 
 
 def generators() -> dict[str, Callable[..., Any]]:
@@ -132,12 +132,7 @@ def _read_generator(table: dict[str, Any], where: str, folder: Path) -> CellSour
     check_keys(table, [*parameters_of(function), "generator", "extrude"], f"{where} ({name})")
     height = _height(table, where)
     options = arguments(function, table, f"{where} ({name})")
-
-    def make(comm: MPI.Comm) -> Cell:
-        made = function(comm=comm, **options)
-        return made.cell if isinstance(made, cells.Polycrystal) else made
-
-    return _extruded(f"generator {name}{_options(table)}", make, height)
+    return _extruded(f"generator {name}{_options(table)}", lambda comm: function(comm=comm, **options), height)
 
 
 def _height(table: dict[str, Any], where: str) -> float | None:
@@ -145,13 +140,18 @@ def _height(table: dict[str, Any], where: str) -> float | None:
     return convert(table.pop("extrude"), float, f"{where}: extrude") if "extrude" in table else None
 
 
-def _extruded(words: str, make: Callable[[MPI.Comm], Cell], height: float | None) -> CellSource:
+def _extruded(words: str, make: Callable[[MPI.Comm], Cell | cells.Polycrystal], height: float | None) -> CellSource:
     """The source with a plane cell swept along z."""
     if height is None:
         return CellSource(words, make)
-    return CellSource(
-        f"{words}, extruded by {height:g}", lambda comm: cells.extrude(make(MPI.COMM_SELF), height, comm=comm)
-    )
+
+    def sweep(comm: MPI.Comm) -> Cell | cells.Polycrystal:
+        made = make(MPI.COMM_SELF)
+        if isinstance(made, cells.Polycrystal):
+            return replace(made, cell=cells.extrude(made.cell, height, comm=comm))
+        return cells.extrude(made, height, comm=comm)
+
+    return CellSource(f"{words}, extruded by {height:g}", sweep)
 
 
 def _file(path: Any, key: str, folder: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from mpi4py import MPI
 
 from hmm import plot
+from hmm.cells import Polycrystal
 from hmm.effective.homogenize import homogenize
 from hmm.effective.properties import EffectiveProperties
 from hmm.effective.writing import PROPERTIES, write_report
@@ -61,10 +62,14 @@ def run_job(
 
 def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
     try:
-        cell = job.source.make(comm)
+        made = job.source.make(comm)
     except InputError as error:
         raise InputError(f"{job.path}: [cell]: {error}") from None
-    found = homogenize(cell, job.laws_of(cell), job.constraint, job.physics, **job.options)
+    cell = made.cell if isinstance(made, Polycrystal) else made
+    laws = job.laws_of(cell)
+    if isinstance(made, Polycrystal):
+        laws = {grain: made.turned(law) for grain, law in laws.items()}
+    found = homogenize(cell, laws, job.constraint, job.physics, **job.options)
     if found.solved is not None:
         _check_fields(job, found.solved.rve.inputs)
     found.print()

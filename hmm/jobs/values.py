@@ -208,8 +208,12 @@ def _shown(value: Any) -> str:
 
 
 _CLASSES = {name: getattr(laws, name) for name in laws.__all__ if dataclasses.is_dataclass(getattr(laws, name))}
-LAWS = {name: law for name, law in _CLASSES.items() if hasattr(law, "fields")}
-"""The laws a phase can have, by name."""
+_WAYS = ("cubic", "transversely_isotropic", "orthotropic", "from_voigt")
+LAWS: dict[str, Callable[..., Any]] = {
+    **{name: law for name, law in _CLASSES.items() if hasattr(law, "fields")},
+    **{f"Anisotropic.{way}": getattr(laws.Anisotropic, way) for way in _WAYS},
+}
+"""The laws a phase can have, and further ways to make one, by name."""
 PARTS = {name: law for name, law in _CLASSES.items() if law.__module__ == "hmm.laws.hardening"}
 """Hardening, backstress and rate dependence, by name."""
 LAWS.pop("Local", None)
