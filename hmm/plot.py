@@ -272,7 +272,7 @@ def _draw_cell(path: Path, drawing: Drawing, fractions: Mapping[str, float]) -> 
         written = plotter.add_text(text, position=place, viewport=True, font_size=13, color=INK)
         written.prop.justification_horizontal = "center"
     if grid.n_cells <= CROWDED:
-        plotter.add_mesh(_edges(grid), color=INK, line_width=1.0, lighting=False)
+        _add_lines(plotter, _edges(grid), color=INK, line_width=1.0)
     _look(plotter, drawing.dim, 1.3, 0.06)
     _save(plotter, path)
 
@@ -524,7 +524,14 @@ def _add_body(plotter: Any, grid: Any, scalars: str, bar: dict[str, Any], colour
     }
     plotter.add_mesh(_surface(grid), scalars=scalars, **style)
     if grid.n_cells <= CROWDED:
-        plotter.add_mesh(_edges(grid), color="#808080", line_width=0.8, opacity=0.5, lighting=False)
+        _add_lines(plotter, _edges(grid), color="#808080", line_width=0.8, opacity=0.5)
+
+
+def _add_lines(plotter: Any, lines: Any, **style: Any) -> None:
+    """Lines in front of the surface they lie in."""
+    mapper = plotter.add_mesh(lines, lighting=False, **style).mapper
+    mapper.SetResolveCoincidentTopologyToPolygonOffset()
+    mapper.SetRelativeCoincidentTopologyLineOffsetParameters(0.0, -6.0)
 
 
 def _add_outlines(plotter: Any, grid: Any) -> None:
