@@ -335,7 +335,7 @@ def test_pictures_and_report(square, folder):
     assert written == {"report.md", "properties.json", "cell.png", "directions.png"}
     text = report.read_text()
     assert "| symmetry | square" in text and "![The cell](cell.png)" in text
-    assert "| unknowns |" in text and "Elastic(young=10.0, poisson=0.2)" in text
+    assert "| unknowns |" in text and "Elastic(young=10, poisson=0.2)" in text
     voxels = of_image(blobs(12))
     voxels.report(own / "voxels", plots=False)
     assert {path.name for path in (own / "voxels").iterdir()} == {"report.md", "properties.json"}

@@ -111,7 +111,7 @@ def crystal():
 def test_a_polycrystal_of_cubic_grains(crystal):
     """Its bulk modulus is that of the crystal, exactly, for a uniform expansion is one of each grain; the rest lies
     between the means over its own grains (Hill 1952) of stiffness and compliance."""
-    found = hmm.homogenize(crystal.cell, crystal.laws(Anisotropic.cubic(*COPPER))).tensor
+    found = hmm.homogenize(crystal, {"*": Anisotropic.cubic(*COPPER)}).tensor
     C11, C12, _ = COPPER
     one = np.r_[np.ones(3), np.zeros(3)]
     assert np.allclose(found @ one, (C11 + 2 * C12) * one, rtol=1e-8, atol=1e-8 * C11)
@@ -142,6 +142,21 @@ def test_a_polycrystal_on_all_ranks_is_the_one_on_one(crystal):
     assert np.allclose(spread.orientations, crystal.orientations)
     alone = hmm.homogenize(crystal.cell, crystal.laws(law)).tensor
     assert relative_error(hmm.homogenize(spread.cell, spread.laws(law)).tensor, alone) < 1e-9
+
+
+def test_how_many_grains_are_representative():
+    """A study of polycrystals: the law of the crystal is that of all grains; its own scatter is not known."""
+    result = hmm.study.representative_size(
+        lambda size, seed: hmm.cells.voronoi(grains=int(size**2), dim=2, mesh_size=0.6 / size, seed=seed),
+        {"*": Anisotropic.cubic(*COPPER)},
+        sizes=(2, 4),
+        realisations=3,
+        constraints=("minimal", "dirichlet"),
+        property=hmm.study.stiffness({"*": Anisotropic.cubic(*COPPER)}, "shear"),
+    )
+    assert result.point_variance is None
+    assert result.sample(4, "minimal").mean < result.sample(4, "dirichlet").mean
+    assert result.gap(4)[0] < result.gap(2)[0]
 
 
 def test_bad_input(crystal):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.cell import Cell
+from hmm.cells import Polycrystal
 from hmm.effective.fields import Solved
 from hmm.effective.limits import Limits
 from hmm.effective.physics import physics_of
@@ -16,9 +17,12 @@ from hmm.effective.properties import EffectiveProperties
 from hmm.errors import InputError
 from hmm.rve import RVE
 
+REST = "*"
+"""The name that stands for all phases that are not named."""
+
 
 def homogenize(
-    cell: Cell,
+    cell: Cell | Polycrystal,
     laws: Mapping[str, Any],
     constraint: str = "periodic",
     physics: str = "elasticity",
@@ -33,10 +37,10 @@ def homogenize(
     Parameters
     ----------
     cell
-        The unit cell; for flow the mesh of the fluid.
+        The unit cell; for flow the mesh of the fluid. A polycrystal turns laws that have axes with its grains.
     laws
-        For each phase name its law. For conduction a number, a (d, d) matrix or a law of the gradient, for flow the
-        viscosity or `hmm.laws.Stokes`.
+        For each phase name its law; ``"*"`` stands for all phases that are not named. For conduction a number, a (d, d)
+        matrix or a law of the gradient, for flow the viscosity or `hmm.laws.Stokes`.
     constraint
         As for `hmm.RVE`.
     physics
@@ -63,10 +67,9 @@ def homogenize(
         If `physics` is unknown, the phases are not those of the cell, or the laws do not fit the physics.
     """
     kind = physics_of(physics)
-    if set(laws) != set(cell.phases):
-        raise InputError(f"laws are given for {sorted(laws)}, but the phases are {sorted(cell.phases)}: name the same")
+    cell, laws = _by_phase(cell, laws)
     degree = kind.degree if degree is None else degree
-    problem = kind.set_up(cell, {phase: laws[phase] for phase in cell.phases}, degree, out_of_plane)
+    problem = kind.set_up(cell, laws, degree, out_of_plane)
     inputs: Any = problem.inputs if len(problem.inputs) > 1 else problem.inputs[0]
     rve = RVE(cell, problem.w, inputs, law=problem.laws, constraint=constraint, held=problem.held, **options)
     answer = rve.solve(rve.reference, dt=dt)
@@ -87,6 +90,16 @@ def homogenize(
         solved=Solved(rve, answer.state),
         **found,
     )
+
+
+def _by_phase(cell: Cell | Polycrystal, laws: Mapping[str, Any]) -> tuple[Cell, dict[str, Any]]:
+    """The cell, and the law of each of its phases."""
+    crystal, cell = (cell, cell.cell) if isinstance(cell, Polycrystal) else (None, cell)
+    unknown, missing = set(laws) - {REST} - set(cell.phases), set(cell.phases) - set(laws)
+    if unknown or (missing and REST not in laws):
+        raise InputError(f"laws are given for {sorted(laws)}, but the phases are {sorted(cell.phases)}: name the same")
+    named = {phase: laws[phase] if phase in laws else laws[REST] for phase in cell.phases}
+    return cell, named if crystal is None else {grain: crystal.turned(law) for grain, law in named.items()}
 
 
 def _how(rve: RVE, degree: int, options: Mapping[str, Any]) -> dict[str, Any]:

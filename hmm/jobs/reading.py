@@ -12,14 +12,12 @@ from mpi4py import MPI
 
 from hmm.cell import Cell
 from hmm.constraints import CONSTRAINTS
+from hmm.effective.homogenize import REST
 from hmm.effective.physics import PHYSICS
 from hmm.errors import InputError
 from hmm.jobs.cells import CellSource, read_cell
 from hmm.jobs.values import check_keys, choose, convert, listed, make_law, nearest
 from hmm.solvers import SOLVERS
-
-REST = "*"
-"""The name of a phase that stands for all that are not named."""
 
 OPTIONS = {"degree": int, "out_of_plane": bool, "dt": float, "solver": str, "quadrature_degree": int}
 """What is passed on to `hmm.homogenize`, and its types."""
@@ -84,14 +82,8 @@ class Job:
         chosen = self.output.directory
         return Path("results", self.path.stem) if chosen is None else self.path.parent / chosen
 
-    def laws_of(self, cell: Cell) -> dict[str, Any]:
-        """The law of each phase of the cell.
-
-        Raises
-        ------
-        InputError
-            If a phase has no law, or a law no phase.
-        """
+    def check_phases(self, cell: Cell) -> None:
+        """Raise `InputError` if a phase of the cell has no law, or a law no phase."""
         for name in self.laws:
             if name != REST and name not in cell.phases:
                 raise InputError(
@@ -104,7 +96,6 @@ class Job:
                 f"{self.path}: phase {missing[0]!r} of the cell has no law: add [phases.{missing[0]}], "
                 'or [phases."*"] for all that are not named'
             )
-        return {name: self.laws.get(name, self.laws.get(REST)) for name in cell.phases}
 
 
 def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF) -> Job:

@@ -65,11 +65,8 @@ def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
         made = job.source.make(comm)
     except InputError as error:
         raise InputError(f"{job.path}: [cell]: {error}") from None
-    cell = made.cell if isinstance(made, Polycrystal) else made
-    laws = job.laws_of(cell)
-    if isinstance(made, Polycrystal):
-        laws = {grain: made.turned(law) for grain, law in laws.items()}
-    found = homogenize(cell, laws, job.constraint, job.physics, **job.options)
+    job.check_phases(made.cell if isinstance(made, Polycrystal) else made)
+    found = homogenize(made, job.laws, job.constraint, job.physics, **job.options)
     if found.solved is not None:
         _check_fields(job, found.solved.rve.inputs)
     found.print()

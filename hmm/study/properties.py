@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import ufl
-from dolfinx import fem
 from numpy.typing import NDArray
 
 from hmm.bounds import moduli_of
 from hmm.cell import Cell
+from hmm.cells import Polycrystal
+from hmm.effective.homogenize import REST, homogenize
 from hmm.errors import InputError
-from hmm.fields import fluctuation, macro_gradient, macro_strain
+from hmm.fields import fluctuation, macro_strain
 from hmm.forms import compile_expression, quadrature_points, quadrature_weights
 from hmm.laws.base import Law
 from hmm.rve import RVE
@@ -44,13 +44,15 @@ class Stiffness:
         """What it is called in tables and pictures."""
         return {"bulk": "bulk modulus", "shear": "shear modulus"}.get(self.component, f"stiffness {self.component}")
 
-    def __call__(self, cell: Cell, constraint: str) -> float:
+    def __call__(self, cell: Cell | Polycrystal, constraint: str) -> float:
         """The component of the apparent stiffness."""
-        return self._component(_elastic_rve(cell, self.laws, constraint).solve(np.zeros((cell.dim, cell.dim))).tangent)
+        return self._component(homogenize(cell, _present(cell, _elastic(self.laws)), constraint).tensor)
 
-    def of_phases(self, dim: int) -> dict[str, float]:
-        """The component of each phase's own stiffness."""
-        return {phase: self._component(_stiffness_of(law, dim)) for phase, law in self.laws.items()}
+    def of_phases(self, dim: int) -> dict[str, float] | None:
+        """The component of each phase's own stiffness; None if a phase is not isotropic."""
+        stiffnesses = {phase: _stiffness_of(law, dim) for phase, law in _elastic(self.laws).items()}
+        known = {phase: self._component(C) for phase, C in stiffnesses.items() if C is not None}
+        return known if len(known) == len(stiffnesses) else None
 
     def _component(self, C: NDArray[np.float64]) -> float:
         if self.component in ("bulk", "shear"):
@@ -70,15 +72,10 @@ class Conductivity:
 
     name = "conductivity"
 
-    def __call__(self, cell: Cell, constraint: str) -> float:
+    def __call__(self, cell: Cell | Polycrystal, constraint: str) -> float:
         """A third (in 2D: half) of the trace of the apparent conductivity."""
-        _require_phases(cell, self.conductivities)
-        T, G = fluctuation(cell, shape=()), macro_gradient(cell)
-        g, dx = G.local(T), cell.measure()
-        k = {phase: fem.Constant(cell.mesh, float(self.conductivities[phase])) for phase in cell.phases}
-        energy = sum(k[phase] / 2 * ufl.inner(g, g) * dx(tag) for phase, tag in cell.phases.items())
-        rve = RVE(cell, T, G, energy=energy, constraint=constraint)
-        return float(np.trace(rve.solve(np.zeros(cell.dim)).tangent)) / cell.dim
+        found = homogenize(cell, _present(cell, self.conductivities), constraint, "conduction")
+        return float(np.trace(found.tensor)) / found.dim
 
     def of_phases(self, dim: int) -> dict[str, float]:
         """The conductivity of each phase."""
@@ -97,7 +94,8 @@ class YieldOnset:
 
     def __call__(self, cell: Cell, constraint: str) -> float:
         """The macro stress at the onset."""
-        rve = _elastic_rve(cell, self.laws, constraint)
+        law = _present(cell, _elastic(self.laws))
+        rve = RVE(cell, fluctuation(cell), macro_strain(cell), law=law, constraint=constraint)
         packing = rve.inputs[0].packing
         if self.direction not in packing.labels:
             raise InputError(f"direction {self.direction!r} of the stress is none of {', '.join(packing.labels)}")
@@ -130,7 +128,8 @@ def stiffness(laws: Mapping[str, Law], component: str = "bulk") -> Property:
     Parameters
     ----------
     laws
-        The law of each phase; of laws with an ``elastic`` part, such as `hmm.laws.J2`, that part.
+        The law of each phase, ``"*"`` for all that are not named, such as the grains of a polycrystal, which turn it;
+        of laws with an ``elastic`` part, such as `hmm.laws.J2`, that part.
     component
         ``"bulk"`` or ``"shear"``, the modulus of the isotropic part (see `hmm.bounds.moduli_of`), or a component of
         the Mandel matrix such as ``"1111"`` or ``"1122"``.
@@ -170,23 +169,24 @@ def yield_onset(laws: Mapping[str, Law], direction: str = "11", volume: float = 
     return YieldOnset(dict(laws), direction, volume)
 
 
-def _elastic_rve(cell: Cell, laws: Mapping[str, Law], constraint: str) -> RVE:
-    _require_phases(cell, laws)
-    law = {phase: getattr(laws[phase], "elastic", laws[phase]) for phase in cell.phases}
-    return RVE(cell, fluctuation(cell), macro_strain(cell), law=law, constraint=constraint)
+def _elastic(laws: Mapping[str, Law]) -> dict[str, Law]:
+    """The elastic part of each law, or the law itself."""
+    return {phase: getattr(law, "elastic", law) for phase, law in laws.items()}
 
 
-def _stiffness_of(law: Law, dim: int) -> NDArray[np.float64]:
-    """Mandel stiffness of an isotropic elastic law, in 2D that of plane strain."""
-    elastic: Any = getattr(law, "elastic", law)
-    if not hasattr(elastic, "shear_modulus"):
-        raise InputError(f"{type(law).__name__} is no isotropic elastic law: take your own function as property")
-    mu, kappa = elastic.shear_modulus, elastic.bulk_modulus
+def _present[T](cell: Cell | Polycrystal, given: Mapping[str, T]) -> dict[str, T]:
+    """What is given for the phases that a cell has: a random one may lack some."""
+    phases = (cell.cell if isinstance(cell, Polycrystal) else cell).phases
+    for phase in phases:
+        if phase not in given and REST not in given:
+            raise InputError(f"phase {phase!r} of the cell has no law: the laws are those of {list(given)}")
+    return {name: value for name, value in given.items() if name in phases or name == REST}
+
+
+def _stiffness_of(law: Any, dim: int) -> NDArray[np.float64] | None:
+    """Mandel stiffness of an isotropic elastic law, in 2D that of plane strain; None if it is another one."""
+    if not hasattr(law, "shear_modulus"):
+        return None
+    mu, kappa = law.shear_modulus, law.bulk_modulus
     one = np.r_[np.ones(dim), np.zeros(dim * (dim - 1) // 2)]
     return (kappa - 2 * mu / 3) * np.outer(one, one) + 2 * mu * np.eye(one.size)
-
-
-def _require_phases(cell: Cell, given: Mapping[str, object]) -> None:
-    for phase in cell.phases:
-        if phase not in given:
-            raise InputError(f"phase {phase!r} of the cell has no law: the laws are those of {list(given)}")

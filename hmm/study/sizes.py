@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.cell import Cell
-from hmm.cells import voxels
+from hmm.cells import Polycrystal, voxels
 from hmm.errors import InputError, collectively
 from hmm.fingerprint import described
 from hmm.study import properties
@@ -26,7 +26,7 @@ Values = dict[tuple[str, float], list[float]]
 
 
 def representative_size(
-    make_cell: Callable[[Any, int], Cell | NDArray[Any]],
+    make_cell: Callable[[Any, int], Cell | Polycrystal | NDArray[Any]],
     laws: Mapping[str, Any] | None = None,
     *,
     sizes: Sequence[float],
@@ -49,8 +49,8 @@ def representative_size(
     Parameters
     ----------
     make_cell
-        Makes a cell of a size and a seed: a `hmm.Cell` on ``MPI.COMM_SELF``, or an array of labels, whose voxels become
-        elements. All draws should be independent pieces of one statistically homogeneous material.
+        Makes a cell of a size and a seed: a `hmm.Cell` (or polycrystal) on ``MPI.COMM_SELF``, or an array of labels,
+        whose voxels become elements. All draws should be independent pieces of one statistically homogeneous material.
     laws
         What `property` needs of each phase: laws, or numbers for ``"conductivity"``. Not used by your own property.
     sizes
@@ -183,9 +183,11 @@ def _missing(tasks: Sequence[Record], done: Mapping[tuple[float, int], Record]) 
     return left
 
 
-def _solve(task: Record, made: Cell | NDArray[Any], ask: Property, phases: Mapping[str, int] | None) -> Record:
+def _solve(
+    task: Record, made: Cell | Polycrystal | NDArray[Any], ask: Property, phases: Mapping[str, int] | None
+) -> Record:
     cell: Any = made
-    if not isinstance(made, Cell) and hasattr(ask, "name"):
+    if not isinstance(made, Cell | Polycrystal) and hasattr(ask, "name"):
         labels = np.asarray(made)
         present = set(np.unique(labels).tolist())
         known = {name: label for name, label in (phases or {}).items() if label in present}
@@ -194,6 +196,7 @@ def _solve(task: Record, made: Cell | NDArray[Any], ask: Property, phases: Mappi
     for name, value in values.items():
         if not np.isfinite(value):
             raise InputError(f"the property is {value} under the constraint {name!r}: it must be finite")
+    cell = cell.cell if isinstance(cell, Polycrystal) else cell
     dim = cell.dim if isinstance(cell, Cell) else np.asarray(made).ndim
     fractions = dict(cell.volume_fractions) if isinstance(cell, Cell) else {}
     record = {name: task[name] for name in ("size", "realisation", "seed")}
@@ -221,8 +224,8 @@ def _result(
         for name in constraints
     }
     # in the order of realisations, so that differences between constraints are those of the same cells
-    if point_variance is None and hasattr(ask, "of_phases"):
-        point_variance = _point_variance(records, ask.of_phases(dim))
+    if point_variance is None and (values := ask.of_phases(dim) if hasattr(ask, "of_phases") else None):
+        point_variance = _point_variance(records, values)
     name = str(getattr(ask, "name", getattr(ask, "__name__", "property")))
     return RepresentativeSize(name, dim, samples, point_variance, comm)
 
