@@ -32,6 +32,10 @@ class Bodies(Protocol):
         """Half edges of the bounding boxes, shape (n, d)."""
 
     @property
+    def tips(self) -> Array:
+        """The point of each body farthest along each axis, from its centre, shape (n, axis, d)."""
+
+    @property
     def volumes(self) -> Array:
         """Shape (n,)."""
 
@@ -53,6 +57,9 @@ class Bodies(Protocol):
 
     def distances(self, points: Array) -> Array:
         """Signed distances of points, shape (p, d), from all surfaces, shape (p, n); negative inside."""
+
+    def onto(self, points: Array, k: NDArray[np.intp]) -> Array:
+        """Points near the surfaces of bodies k, shapes (p, d) and (p,), moved onto them."""
 
     def overlaps(self, i: NDArray[np.intp], j: NDArray[np.intp], offset: Array) -> tuple[Array, Array]:
         """Overlap of body i and a body j whose centre is `offset` away, positive if they do, and its gradient."""
@@ -103,6 +110,11 @@ class Rods:
         return self.radii[:, None] + self.halves[:, None] * np.abs(self.axes)
 
     @property
+    def tips(self) -> Array:
+        along = self.halves[:, None, None] * np.sign(self.axes)[:, :, None] * self.axes[:, None]
+        return np.asarray(along + self.radii[:, None, None] * np.eye(self.axes.shape[1]))
+
+    @property
     def volumes(self) -> Array:
         if self.centres.shape[1] == 2:
             return pi * self.radii**2 + 4 * self.halves * self.radii
@@ -134,6 +146,13 @@ class Rods:
         away = points[:, None] - self.centres
         along = np.clip(np.einsum("pnd,nd->pn", away, self.axes), -self.halves, self.halves)
         return np.linalg.norm(away - along[..., None] * self.axes, axis=2) - self.radii
+
+    def onto(self, points: Array, k: NDArray[np.intp]) -> Array:
+        away = points - self.centres[k]
+        along = np.clip(np.einsum("pd,pd->p", away, self.axes[k]), -self.halves[k], self.halves[k])
+        middle = self.centres[k] + along[:, None] * self.axes[k]
+        out = points - middle
+        return np.asarray(middle + self.radii[k, None] * out / np.linalg.norm(out, axis=1)[:, None])
 
     def overlaps(self, i: NDArray[np.intp], j: NDArray[np.intp], offset: Array) -> tuple[Array, Array]:
         """From the distance of two segments (Ericson, Real-Time Collision Detection, 2005, section 5.1.9)."""
@@ -185,6 +204,10 @@ class Ellipsoids:
         return np.linalg.norm(self.rotations * self.semi_axes[:, None], axis=2)
 
     @property
+    def tips(self) -> Array:
+        return np.asarray(self.matrices / self.extents[:, :, None])
+
+    @property
     def volumes(self) -> Array:
         return (pi if self.centres.shape[1] == 2 else 4 / 3 * pi) * self.semi_axes.prod(axis=1)
 
@@ -219,6 +242,12 @@ class Ellipsoids:
         f = np.linalg.norm(local / self.semi_axes, axis=2)
         slope = np.linalg.norm(local / self.semi_axes**2, axis=2)
         return np.where(f > 1e-12, (f - 1) * f / np.maximum(slope, 1e-300), -self.semi_axes.min(axis=1))
+
+    def onto(self, points: Array, k: NDArray[np.intp]) -> Array:
+        """Along the lines to the centre."""
+        away = points - self.centres[k]
+        local = np.einsum("pd,pdk->pk", away, self.rotations[k]) / self.semi_axes[k]
+        return np.asarray(self.centres[k] + away / np.linalg.norm(local, axis=1)[:, None])
 
     def overlaps(self, i: NDArray[np.intp], j: NDArray[np.intp], offset: Array) -> tuple[Array, Array]:
         """From the contact function of Perram and Wertheim (J. Comput. Phys. 58, 1985, eq. 3.4).

@@ -134,7 +134,7 @@ class Slits:
         group = model.addPhysicalGroup(dim - 1, [tag for parts in origin[1:] for _, tag in parts])
         _gmsh.name_phases(model, dim, {phase: [tag for _, tag in origin[0]]})
         _gmsh.set_periodic(model, np.eye(dim))
-        _gmsh.generate(model, np.eye(dim), self._edge_lengths, self.a / 4)
+        _gmsh.generate(model, _gmsh.Sizes.tabulate(np.eye(dim), self._edge_lengths, self.a / 4))
         _open(model, dim - 1, group)
         return _gmsh.check_quality(model, dim)
 

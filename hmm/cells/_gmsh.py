@@ -8,7 +8,9 @@ kernel are absolute lengths (1e-7), and `build` scales the mesh.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import product
 from math import sqrt
 from tempfile import NamedTemporaryFile
@@ -185,54 +187,106 @@ def set_periodic(model: Any, lattice: NDArray[np.float64]) -> None:
             model.mesh.setPeriodic(dim - 1, [tags[image]], [tags[master]], affine.ravel().tolist())
 
 
-def generate(
-    model: Any,
-    lattice: NDArray[np.float64],
-    edge_lengths: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    shortest: float,
-    order: int = 1,
-) -> None:
-    """Mesh the model with simplices whose edge length varies in space.
+@dataclass(frozen=True)
+class Sizes:
+    """Wanted edge lengths on a grid, which Gmsh interpolates: calls into Python for each point cost minutes.
 
-    The lengths are tabulated on a grid, which Gmsh interpolates: calls into Python for each point cost minutes.
+    Attributes
+    ----------
+    low, step
+        Shape (d,); where the grid starts, and its spacing.
+    values
+        Shape (n_1, ..., n_d).
+    """
+
+    low: NDArray[np.float64]
+    step: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+    @classmethod
+    def tabulate(
+        cls,
+        lattice: NDArray[np.float64],
+        edge_lengths: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+        shortest: float,
+    ) -> Sizes:
+        """The edge lengths in a cell.
+
+        Parameters
+        ----------
+        lattice
+            Shape (d, d), rows the lattice vectors; the cell starts at the origin.
+        edge_lengths
+            Wanted edge length at points of shape (p, d).
+        shortest
+            Edge length the grid should resolve.
+
+        Raises
+        ------
+        InputError
+            If the mesh would not fit into the memory that is free.
+        """
+        dim = len(lattice)
+        corners = np.array(list(product((0, 1), repeat=dim))) @ lattice
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        n = int(np.clip(np.ceil((high - low).max() / shortest), 24, {2: 400, 3: 72}[dim]))
+        points = np.stack(np.meshgrid(*np.linspace(low, high, n + 1).T, indexing="ij"), axis=-1).reshape(-1, dim)
+        sizes = np.concatenate([edge_lengths(part) for part in np.array_split(points, len(points) // 4096 + 1)])
+        simplex = {2: sqrt(3) / 4, 3: 1 / (6 * sqrt(2))}[dim]
+        check_elements(abs(float(np.linalg.det(lattice))) * float(np.mean(1 / (simplex * sizes**dim))), "mesh_size")
+        return cls(low, (high - low) / n, sizes.astype(float).reshape((n + 1,) * dim))
+
+    def around(self) -> Sizes:
+        """The table of a cubic cell continued periodically, by half a cell on each side."""
+        margin = (len(self.values) - 1) // 2
+        inner = self.values[tuple(slice(-1) for _ in self.low)]
+        return Sizes(self.low - margin * self.step, self.step, np.pad(inner, (margin, margin + 1), mode="wrap"))
+
+    @contextmanager
+    def background(self, model: Any) -> Iterator[None]:
+        """Let Gmsh take its edge lengths from here."""
+        dim = self.values.ndim
+        with NamedTemporaryFile(suffix=".bin") as file:
+            file.write(np.r_[self.low, np.zeros(3 - dim)].tobytes() + np.r_[self.step, np.ones(3 - dim)].tobytes())
+            file.write(np.array([*self.values.shape, *[1] * (3 - dim)], dtype=np.intc).tobytes())
+            file.write(self.values.tobytes())
+            file.flush()
+            field = model.mesh.field.add("Structured")
+            model.mesh.field.setString(field, "FileName", file.name)
+            model.mesh.field.setAsBackgroundMesh(field)
+            yield
+        model.mesh.field.remove(field)
+
+
+@contextmanager
+def scratch(model: Any) -> Iterator[None]:
+    """An empty current model for the body, removed after it."""
+    name = model.getCurrent()
+    model.add("hmm scratch")
+    try:
+        yield
+    finally:
+        model.remove()
+        model.setCurrent(name)
+
+
+def generate(model: Any, sizes: Sizes, order: int = 1) -> None:
+    """Mesh the model with simplices of wanted edge lengths.
 
     Parameters
     ----------
     model
         The current Gmsh model, synchronized.
-    lattice
-        Shape (d, d), rows the lattice vectors; the cell starts at the origin.
-    edge_lengths
-        Wanted edge length at points of shape (p, d).
-    shortest
-        Edge length the grid should resolve.
+    sizes
+        Edge lengths.
     order
         Geometry degree.
-
-    Raises
-    ------
-    InputError
-        If the mesh would not fit into the memory that is free.
     """
-    dim = len(lattice)
-    corners = np.array(list(product((0, 1), repeat=dim))) @ lattice
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    n = int(np.clip(np.ceil((high - low).max() / shortest), 24, {2: 400, 3: 72}[dim]))
-    points = np.stack(np.meshgrid(*np.linspace(low, high, n + 1).T, indexing="ij"), axis=-1).reshape(-1, dim)
-    sizes = np.concatenate([edge_lengths(part) for part in np.array_split(points, len(points) // 4096 + 1)])
-    simplex = {2: sqrt(3) / 4, 3: 1 / (6 * sqrt(2))}[dim]
-    check_elements(abs(float(np.linalg.det(lattice))) * float(np.mean(1 / (simplex * sizes**dim))), "mesh_size")
-    with NamedTemporaryFile(suffix=".bin") as file:
-        file.write(np.r_[low, np.zeros(3 - dim)].tobytes() + np.r_[(high - low) / n, np.ones(3 - dim)].tobytes())
-        file.write(np.array([n + 1] * dim + [1] * (3 - dim), dtype=np.intc).tobytes() + sizes.astype(float).tobytes())
-        file.flush()
-        field = model.mesh.field.add("Structured")
-        model.mesh.field.setString(field, "FileName", file.name)
-        model.mesh.field.setAsBackgroundMesh(field)
+    dim = sizes.values.ndim
+    with sizes.background(model):
         model.mesh.generate(dim)
         if dim == 3 and check_quality(model, dim) < POOR:
             model.mesh.optimize("Netgen")
-    model.mesh.field.remove(field)
     model.mesh.setOrder(order)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hmm.cells import _gmsh
+from hmm.cells import _gmsh, _shells
 from hmm.cells._bodies import Array, Bodies
 from hmm.cells._checks import check_order
 from hmm.cells._packing import images, neighbours
@@ -77,12 +77,14 @@ class Inclusions:
     def draw(self, model: Any) -> float:
         """Draw and mesh the cell in the current model; the worst radius ratio of the mesh."""
         dim = len(self.lattice)
-        pieces = self.divide(model)
+        shortest = min(self.mesh_size, float(self._on_surface.min()), max(2 * self.half_gap, self._shortest))
+        sizes = _gmsh.Sizes.tabulate(self.lattice, self.edge_lengths, shortest)
+        pieces = self._regions(model, sizes) if self.by_triangles else self.divide(model)
         names = [self.phases[0], *([INTERFACE] if self.interface else []), *([] if self.void else [self.phases[1]])]
         _gmsh.name_phases(model, dim, dict(zip(names, pieces, strict=True)))
-        _gmsh.set_periodic(model, self.lattice)
-        shortest = min(self.mesh_size, float(self._on_surface.min()), max(2 * self.half_gap, self._shortest))
-        _gmsh.generate(model, self.lattice, self.edge_lengths, shortest, self.order)
+        if not self.by_triangles:
+            _gmsh.set_periodic(model, self.lattice)
+        _gmsh.generate(model, sizes, self.order)
         if self.match_fraction:
             self._match(model, pieces)
         return _gmsh.check_quality(model, dim)
@@ -95,6 +97,20 @@ class Inclusions:
         ]
         cell = _gmsh.add_parallelogram(model, self.lattice)
         return _gmsh.split(model, len(self.lattice), cell, families, self.void)
+
+    @property
+    def by_triangles(self) -> bool:
+        """Whether the surfaces are triangulated before Gmsh sees them, not drawn with its geometry kernel."""
+        return len(self.lattice) == 3 and not self.match_fraction
+
+    def _regions(self, model: Any, sizes: _gmsh.Sizes) -> list[list[int]]:
+        """The volumes of each phase, bounded by triangles."""
+        families = [self.bodies.grown(self.interface), self.bodies] if self.interface else [self.bodies]
+        volumes = _shells.draw(model, families, sizes, self.edge_lengths)
+        if self.void:
+            model.geo.remove([(3, tag) for tag in volumes.pop()])
+            model.geo.synchronize()
+        return volumes
 
     def _wrapped(self, model: Any, bodies: Bodies, k: int) -> list[int]:
         """Pieces of body k in the cell."""

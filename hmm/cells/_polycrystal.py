@@ -268,7 +268,8 @@ class Tessellation:
         _gmsh.name_phases(model, dim, groups)
         _gmsh.set_periodic(model, np.eye(dim))
         lengths = self.lengths
-        _gmsh.generate(model, np.eye(dim), self._sizes(mesh_size), min(mesh_size, float(lengths.min())))
+        sizes = _gmsh.Sizes.tabulate(np.eye(dim), self._sizes(mesh_size), min(mesh_size, float(lengths.min())))
+        _gmsh.generate(model, sizes)
         return _gmsh.check_quality(model, dim)
 
     def _surface(
