@@ -23,11 +23,16 @@ from numpy.typing import NDArray
 
 from hmm.cell import Cell
 from hmm.cells._checks import check_elements
+from hmm.cells._slivers import Tetrahedra
 from hmm.errors import HMMError, InputError
 from hmm.meshing import distribute
 
 POOR = 0.05
 """Radius ratio (d * inradius / circumradius, 1 for a regular simplex) below which an element is worth a warning."""
+
+
+WANTED = 0.2
+"""Radius ratio below which tetrahedra are replaced by better ones where that can be."""
 
 
 def build(draw: Callable[[Any], object], comm: MPI.Comm, lattice: NDArray[np.float64], size: float = 1.0) -> Cell:
@@ -285,9 +290,32 @@ def generate(model: Any, sizes: Sizes, order: int = 1) -> None:
     dim = sizes.values.ndim
     with sizes.background(model):
         model.mesh.generate(dim)
-        if dim == 3 and check_quality(model, dim) < POOR:
-            model.mesh.optimize("Netgen")
+        if dim == 3:
+            check_quality(model, dim)
+            repair(model)
     model.mesh.setOrder(order)
+
+
+def repair(model: Any) -> None:
+    """Replace slivers of the tetrahedra in the model."""
+    volumes = [tag for _, tag in model.getEntities(3)]
+    tags, coordinates, _ = model.mesh.getNodes()
+    place = np.zeros(int(tags.max()) + 1, dtype=np.intp)
+    place[tags.astype(int)] = np.arange(len(tags))
+    nodes = [place[model.mesh.getElementsByType(4, tag)[1].astype(int)].reshape(-1, 4) for tag in volumes]
+    mesh = Tetrahedra(coordinates.reshape(-1, 3), np.vstack(nodes), np.repeat(volumes, [len(n) for n in nodes]))
+    if mesh.quality().min() >= WANTED:
+        return
+    mesh.repair(WANTED)
+    numbers = np.r_[tags, tags.max() + 1 + np.arange(len(mesh.x) - len(tags), dtype=tags.dtype)].astype(int)
+    inside = {tag: model.mesh.getNodes(3, tag)[0] for tag in volumes}
+    model.mesh.clear([(3, tag) for tag in volumes])
+    for tag in volumes:
+        tets = mesh.tets[mesh.region == tag]
+        used = np.unique(tets)
+        own = used[np.isin(numbers[used], inside[tag]) | (used >= len(tags))]
+        model.mesh.addNodes(3, tag, numbers[own].tolist(), mesh.x[own].ravel().tolist())
+        model.mesh.addElementsByType(tag, 4, [], numbers[tets].ravel().tolist())
 
 
 def volume(model: Any, dim: int, entities: Sequence[int]) -> float:
