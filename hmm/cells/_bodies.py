@@ -61,6 +61,9 @@ class Bodies(Protocol):
     def onto(self, points: Array, k: NDArray[np.intp]) -> Array:
         """Points near the surfaces of bodies k, shapes (p, d) and (p,), moved onto them."""
 
+    def scatter(self, n: int, rng: np.random.Generator) -> tuple[Array, float]:
+        """About `n` points spread evenly at random over the surface of the first body (d = 3), and its area."""
+
     def overlaps(self, i: NDArray[np.intp], j: NDArray[np.intp], offset: Array) -> tuple[Array, Array]:
         """Overlap of body i and a body j whose centre is `offset` away, positive if they do, and its gradient."""
 
@@ -153,6 +156,15 @@ class Rods:
         middle = self.centres[k] + along[:, None] * self.axes[k]
         out = points - middle
         return np.asarray(middle + self.radii[k, None] * out / np.linalg.norm(out, axis=1)[:, None])
+
+    def scatter(self, n: int, rng: np.random.Generator) -> tuple[Array, float]:
+        radius, half, axis = float(self.radii[0]), float(self.halves[0]), self.axes[0]
+        out = _directions(n, rng)
+        barrel = rng.random(n) < half / (half + radius)
+        out[barrel] -= np.outer(out[barrel] @ axis, axis)
+        along = np.where(barrel, rng.uniform(-half, half, n), half * np.sign(out @ axis))
+        middle = self.centres[0] + np.outer(along, axis)
+        return middle + radius * out / np.linalg.norm(out, axis=1)[:, None], 4 * pi * radius * (radius + half)
 
     def overlaps(self, i: NDArray[np.intp], j: NDArray[np.intp], offset: Array) -> tuple[Array, Array]:
         """From the distance of two segments (Ericson, Real-Time Collision Detection, 2005, section 5.1.9)."""
@@ -249,6 +261,14 @@ class Ellipsoids:
         local = np.einsum("pd,pdk->pk", away, self.rotations[k]) / self.semi_axes[k]
         return np.asarray(self.centres[k] + away / np.linalg.norm(local, axis=1)[:, None])
 
+    def scatter(self, n: int, rng: np.random.Generator) -> tuple[Array, float]:
+        """A uniform sample of the sphere, thinned by how much each place is stretched."""
+        axes = self.semi_axes[0]
+        out = _directions(8 * n, rng)
+        stretch = axes.prod() * np.linalg.norm(out / axes, axis=1)
+        kept = out[rng.random(len(out)) * stretch.sum() < n * stretch]
+        return self.centres[0] + kept * axes @ self.rotations[0].T, 4 * pi * float(stretch.mean())
+
     def overlaps(self, i: NDArray[np.intp], j: NDArray[np.intp], offset: Array) -> tuple[Array, Array]:
         """From the contact function of Perram and Wertheim (J. Comput. Phys. 58, 1985, eq. 3.4).
 
@@ -276,6 +296,12 @@ class Ellipsoids:
         unit = model.occ.addDisk(0, 0, 0, 1, 1) if dim == 2 else model.occ.addSphere(0, 0, 0, 1)
         model.occ.affineTransform([(dim, unit)], matrix.ravel().tolist())
         return int(unit)
+
+
+def _directions(n: int, rng: np.random.Generator) -> Array:
+    """Unit vectors in space, uniform."""
+    out = rng.normal(size=(n, 3))
+    return np.asarray(out / np.linalg.norm(out, axis=1)[:, None])
 
 
 def _maximizer(squares: Array, values: Array) -> Array:

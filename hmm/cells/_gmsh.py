@@ -20,6 +20,7 @@ from mpi4py import MPI
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
 from hmm.cell import Cell
 from hmm.cells._checks import check_elements
@@ -33,6 +34,10 @@ POOR = 0.05
 
 WANTED = 0.2
 """Radius ratio below which tetrahedra are replaced by better ones where that can be."""
+
+
+BLOCK = 12
+"""Edge of the blocks of grid points whose edge lengths are asked for together: what is near is near to all of them."""
 
 
 def build(draw: Callable[[Any], object], comm: MPI.Comm, lattice: NDArray[np.float64], size: float = 1.0) -> Cell:
@@ -173,7 +178,7 @@ def set_periodic(model: Any, lattice: NDArray[np.float64]) -> None:
 
     Raises
     ------
-    InputError
+    HMMError
         If an entity on a face has no partner: the geometry is not periodic.
     """
     dim = len(lattice)
@@ -236,16 +241,20 @@ class Sizes:
         low, high = corners.min(axis=0), corners.max(axis=0)
         n = int(np.clip(np.ceil((high - low).max() / shortest), 24, {2: 400, 3: 72}[dim]))
         points = np.stack(np.meshgrid(*np.linspace(low, high, n + 1).T, indexing="ij"), axis=-1).reshape(-1, dim)
-        sizes = np.concatenate([edge_lengths(part) for part in np.array_split(points, len(points) // 4096 + 1)])
+        block = np.ravel_multi_index(tuple(np.indices((n + 1,) * dim) // BLOCK), (n // BLOCK + 1,) * dim).ravel()
+        order = np.argsort(block, kind="stable")
+        parts = np.split(order, np.flatnonzero(np.diff(block[order])) + 1)
+        sizes = np.zeros(len(points))
+        for part in parts:
+            sizes[part] = edge_lengths(points[part])
         simplex = {2: sqrt(3) / 4, 3: 1 / (6 * sqrt(2))}[dim]
         check_elements(abs(float(np.linalg.det(lattice))) * float(np.mean(1 / (simplex * sizes**dim))), "mesh_size")
         return cls(low, (high - low) / n, sizes.astype(float).reshape((n + 1,) * dim))
 
-    def around(self) -> Sizes:
-        """The table of a cubic cell continued periodically, by half a cell on each side."""
-        margin = (len(self.values) - 1) // 2
-        inner = self.values[tuple(slice(-1) for _ in self.low)]
-        return Sizes(self.low - margin * self.step, self.step, np.pad(inner, (margin, margin + 1), mode="wrap"))
+    def at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Edge lengths at points of shape (p, d), periodic, for a cell that is the unit square or cube."""
+        index = ((points - self.low) % 1.0) / self.step
+        return np.asarray(map_coordinates(self.values, index.T, order=1, mode="nearest"))
 
     @contextmanager
     def background(self, model: Any) -> Iterator[None]:
@@ -303,7 +312,8 @@ def repair(model: Any) -> None:
     place = np.zeros(int(tags.max()) + 1, dtype=np.intp)
     place[tags.astype(int)] = np.arange(len(tags))
     nodes = [place[model.mesh.getElementsByType(4, tag)[1].astype(int)].reshape(-1, 4) for tag in volumes]
-    mesh = Tetrahedra(coordinates.reshape(-1, 3), np.vstack(nodes), np.repeat(volumes, [len(n) for n in nodes]))
+    held = place[model.mesh.getElementsByType(2)[1].astype(int)].reshape(-1, 3)
+    mesh = Tetrahedra(coordinates.reshape(-1, 3), np.vstack(nodes), np.repeat(volumes, [len(n) for n in nodes]), held)
     if mesh.quality().min() >= WANTED:
         return
     mesh.repair(WANTED)
@@ -362,6 +372,8 @@ def draw_best(model: Any, draws: Sequence[Callable[[Any], float]]) -> int:
             _empty(model)
         try:
             found = draw(model)
+        except InputError:  # too large for the memory, however it is drawn
+            raise
         except Exception as error:  # Gmsh raises nothing more special
             failure = error
             continue
@@ -396,7 +408,7 @@ def _middle_of_vertices(model: Any, dim: int, tag: int) -> NDArray[np.float64]:
 def _partners(wanted: NDArray[np.float64], found: NDArray[np.float64], axis: int) -> NDArray[np.intp]:
     """Index of the row of `found` that equals each row of `wanted`, one to one."""
     if len(wanted) != len(found) or len(wanted) == 0:
-        raise InputError(
+        raise HMMError(
             f"the faces across lattice vector {axis + 1} have {len(wanted)} and {len(found)} entities: "
             "draw the same geometry on opposite faces"
         )
@@ -404,7 +416,7 @@ def _partners(wanted: NDArray[np.float64], found: NDArray[np.float64], axis: int
     partners = distances.argmin(axis=1)
     worst = distances.min(axis=1).max()
     if worst > 1e-3 or len(set(partners)) < len(partners):
-        raise InputError(
+        raise HMMError(
             f"a face across lattice vector {axis + 1} differs from the opposite one by {worst:.3g}: "
             "draw the same geometry on opposite faces"
         )

@@ -106,7 +106,7 @@ class Inclusions:
     def _regions(self, model: Any, sizes: _gmsh.Sizes) -> list[list[int]]:
         """The volumes of each phase, bounded by triangles."""
         families = [self.bodies.grown(self.interface), self.bodies] if self.interface else [self.bodies]
-        volumes = _shells.draw(model, families, sizes, self.edge_lengths)
+        volumes = _shells.draw(model, families, sizes)
         if self.void:
             model.geo.remove([(3, tag) for tag in volumes.pop()])
             model.geo.synchronize()
@@ -129,18 +129,25 @@ class Inclusions:
         with a thin interface), growing by half the distance from it. An inclusion whose volume is matched grows by
         about (edge length)^2 / (8 radius), which must stay below half of the half gap.
         """
-        bodies = self._copies
+        bodies, on_surface = self._near(points)
         distances = bodies.distances(points)
         rows = np.arange(len(points))
         nearest, second = np.argpartition(distances, 1, axis=1)[:, :2].T
-        on_surface = self._on_surface[nearest]
         between = np.maximum(distances[rows, nearest], 0.0) + distances[rows, second] - 2 * self.interface
         away = np.abs(distances[rows, nearest])
         if self.interface:
             away = np.minimum(away, np.abs(distances[rows, nearest] - self.interface))
-        return np.minimum(np.minimum(self.mesh_size, np.maximum(between, 0.0)), on_surface + away / 2).clip(
+        return np.minimum(np.minimum(self.mesh_size, np.maximum(between, 0.0)), on_surface[nearest] + away / 2).clip(
             min=self._shortest
         )
+
+    def _near(self, points: Array) -> tuple[Bodies, Array]:
+        """The bodies, two at least, that may set the edge length somewhere in the box around points, and theirs."""
+        centres = self._copies.centres
+        away = np.linalg.norm(centres - np.clip(centres, points.min(axis=0), points.max(axis=0)), axis=1)
+        away -= self._copies.reach + self.interface + 2 * self.mesh_size
+        near = np.flatnonzero(away <= max(0.0, np.partition(away, 1)[1])) if len(away) > 1 else np.zeros(1, dtype=int)
+        return self._copies.select(near), self._on_surface[near]
 
     @cached_property
     def _copies(self) -> Bodies:

@@ -6,7 +6,7 @@ both sides: opposite faces are equal by construction. Gmsh fills the regions, wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import pi
@@ -25,7 +25,7 @@ from hmm.cells._surfaces import Indices, Surface, triangulate
 from hmm.errors import HMMError
 
 
-def draw(model: Any, families: Sequence[Bodies], sizes: _gmsh.Sizes, lengths: Callable[[Array], Array]) -> list[list[int]]:
+def draw(model: Any, families: Sequence[Bodies], sizes: _gmsh.Sizes) -> list[list[int]]:
     """Draw the regions of the unit cube in the current model, bounded by triangles.
 
     Parameters
@@ -34,8 +34,8 @@ def draw(model: Any, families: Sequence[Bodies], sizes: _gmsh.Sizes, lengths: Ca
         The current Gmsh model, empty.
     families
         Bodies with centres in the cell, each family inside the one before, body by body.
-    sizes, lengths
-        Wanted edge lengths, as a table and at points of shape (p, 3) in the cell.
+    sizes
+        Wanted edge lengths.
 
     Returns
     -------
@@ -47,46 +47,19 @@ def draw(model: Any, families: Sequence[Bodies], sizes: _gmsh.Sizes, lengths: Ca
     HMMError
         If surfaces intersect at this edge length.
     """
-
-    def periodic(x: Array) -> Array:
-        return lengths(x % 1.0)
-
-    surfaces = [
-        surface
-        for bodies in families
-        for surface in triangulate(bodies, _clouds(model, bodies, sizes), periodic)
-    ]
-    soup = Soup.of(surfaces, *_faces(model, surfaces, sizes, periodic))
-    n = len(families[0].centres)
-    return soup.add_volumes(model, families, n)
+    surfaces = [surface for bodies in families for surface in triangulate(bodies, sizes.at)]
+    soup = Soup.of(surfaces, *_faces(model, surfaces, sizes))
+    return soup.add_volumes(model, families, len(families[0].centres))
 
 
-def _clouds(model: Any, bodies: Bodies, sizes: _gmsh.Sizes) -> list[Array]:
-    """Points on each body, from a mesh of its whole surface."""
-    with _gmsh.scratch(model):
-        tags = [bodies.draw(model, k) for k in range(len(bodies.centres))]
-        model.occ.synchronize()
-        with sizes.around().background(model):
-            model.mesh.generate(2)
-        clouds = []
-        for tag in tags:
-            sides = model.getBoundary([(3, tag)], oriented=False)
-            found = [model.mesh.getNodes(2, side, includeBoundary=True)[:2] for _, side in sides]
-            nodes, first = np.unique(np.concatenate([node for node, _ in found]), return_index=True)
-            clouds.append(np.concatenate([x for _, x in found]).reshape(-1, 3)[first])
-    return clouds
-
-
-def _faces(
-    model: Any, surfaces: Sequence[Surface], sizes: _gmsh.Sizes, lengths: Callable[[Array], Array]
-) -> tuple[list[Array], list[Indices]]:
+def _faces(model: Any, surfaces: Sequence[Surface], sizes: _gmsh.Sizes) -> tuple[list[Array], list[Indices]]:
     """Points, shape (n, 3), and triangles of the three faces through the origin."""
-    rims = [_rim(surfaces, axis, lengths) for axis in range(3)]
+    rims = [_rim(surfaces, axis, sizes) for axis in range(3)]
     meshes = [_face(model, axis, rims, _segments(surfaces, axis), sizes) for axis in range(3)]
     return [x for x, _ in meshes], [t for _, t in meshes]
 
 
-def _rim(surfaces: Sequence[Surface], axis: int, lengths: Callable[[Array], Array]) -> Array:
+def _rim(surfaces: Sequence[Surface], axis: int, sizes: _gmsh.Sizes) -> Array:
     """Coordinates of the nodes on the cell's edge along an axis, from 0 to 1: surfaces meet it, more between these."""
     others = [k for k in range(3) if k != axis]
     met = [s.points[np.all(s.points[:, others] == np.round(s.points[:, others]), axis=1), axis] % 1.0 for s in surfaces]
@@ -96,7 +69,7 @@ def _rim(surfaces: Sequence[Surface], axis: int, lengths: Callable[[Array], Arra
         samples = np.linspace(low, high, 33)
         x = np.zeros((32, 3))
         x[:, axis] = 0.5 * (samples[1:] + samples[:-1])
-        weight = np.r_[0.0, np.cumsum((high - low) / 32 / lengths(x))]
+        weight = np.r_[0.0, np.cumsum((high - low) / 32 / sizes.at(x))]
         parts.append(np.interp(np.linspace(0, weight[-1], max(int(round(weight[-1])), 1) + 1)[1:-1], weight, samples))
         parts.append(np.array([high]))
     return np.concatenate(parts)

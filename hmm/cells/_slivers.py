@@ -45,11 +45,14 @@ class Tetrahedra:
         Shape (t, 4), of positive volume.
     region
         Shape (t,).
+    held
+        Shape (f, 3); facets that stay though the region is the same on both sides.
     """
 
     x: Array
     tets: Indices
     region: Indices
+    held: Indices
 
     def quality(self) -> Array:
         """Radius ratio of each element."""
@@ -66,6 +69,7 @@ class Tetrahedra:
 
     def _replace(self, bad: Indices, ratios: Array, rng: np.random.Generator) -> int:
         """Better elements in place of each bad one that is still there; how many were replaced."""
+        held = self._codes(self.held)
         order = np.argsort(self.tets.ravel(), kind="stable") // 4
         starts = np.searchsorted(np.sort(self.tets.ravel()), np.arange(len(self.x) + 1))
         gone, points, new, regions = np.zeros(len(self.tets), dtype=bool), [], [], []
@@ -75,8 +79,10 @@ class Tetrahedra:
             for cavity in self._cavities(int(t), around):
                 if gone[cavity].any():
                     continue
-                shell = self._boundary(cavity)
-                score, apex = self._best_apex(shell, cavity, rng)
+                shell, inner = self._facets(cavity)
+                if np.isin(self._codes(inner), held).any():
+                    continue
+                score, apex = self._best_apex(shell, rng)
                 if score > best and score > ratios[cavity].min():
                     best, found = score, (cavity, shell, apex)
             if found is None or gone[t]:
@@ -107,15 +113,18 @@ class Tetrahedra:
             yield np.union1d(ring, together[count >= 3])
         yield from mine
 
-    def _boundary(self, cavity: Indices) -> Indices:
-        """The facets of a cavity, outwards."""
-        facets = self.tets[cavity][:, FACETS].reshape(-1, 3)
-        _, first, count = np.unique(np.sort(facets, axis=1), axis=0, return_index=True, return_counts=True)
-        return np.asarray(facets[first[count == 1]])
+    def _codes(self, facets: Indices) -> Indices:
+        """The same number for the same facet."""
+        a, b, c = np.sort(facets, axis=1).T
+        return np.asarray((a * len(self.x) + b) * len(self.x) + c)
 
-    def _best_apex(
-        self, shell: Indices, cavity: Indices, rng: np.random.Generator
-    ) -> tuple[float, Array | int]:
+    def _facets(self, cavity: Indices) -> tuple[Indices, Indices]:
+        """The facets around a cavity, outwards, and those inside."""
+        facets = self.tets[cavity][:, FACETS].reshape(-1, 3)
+        _, first, count = np.unique(self._codes(facets), return_index=True, return_counts=True)
+        return facets[first[count == 1]], facets[first[count == 2]]
+
+    def _best_apex(self, shell: Indices, rng: np.random.Generator) -> tuple[float, Array | int]:
         """The point that makes the worst new element best: a vertex of the boundary, or a new one near the middle."""
         a, b, c = (self.x[shell[:, k]] for k in range(3))
         vertices = np.unique(shell)

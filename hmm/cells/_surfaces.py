@@ -25,6 +25,12 @@ SAMPLES = 720
 AWAY = 0.65
 """Least distance of points on a surface from its curves, per length of the segments there."""
 
+APART = 0.66
+"""Least distance of points on a surface from each other, per edge length: they are that and more apart, at random."""
+
+CROWD = 16
+"""Random points per edge length squared, from which they are chosen."""
+
 type Indices = NDArray[np.intp]
 
 
@@ -157,15 +163,13 @@ def _angle(axis: int, away: Array) -> float:
     return float(np.arctan2(y, x) % (2 * pi))
 
 
-def triangulate(bodies: Bodies, clouds: list[Array], lengths: Callable[[Array], Array]) -> list[Surface]:
-    """The surface of each body with triangles between points near it and points on its curves.
+def triangulate(bodies: Bodies, lengths: Callable[[Array], Array]) -> list[Surface]:
+    """The surface of each body with triangles of wanted edge lengths.
 
     Parameters
     ----------
     bodies
         Convex, in three dimensions.
-    clouds
-        Well spaced points on each body; those near its curves are left out, the others are moved a little.
     lengths
         Wanted edge length at points of shape (p, 3).
 
@@ -175,9 +179,9 @@ def triangulate(bodies: Bodies, clouds: list[Array], lengths: Callable[[Array], 
         If a curve is too short for the edge length.
     """
     points, triangles, fixed, axes, owner, n = [], [], [], [], [], 0
-    for k, cloud in enumerate(clouds):
+    for k in range(len(bodies.centres)):
         curves = Curves.of(bodies.select(np.array([k])), lengths)
-        x, segments = _with_curves(cloud, curves)
+        x, segments = _spread(curves, np.random.default_rng(k))
         points.append(x)
         triangles.append(n + _hull(x - bodies.centres[k]))
         fixed.append(n + segments)
@@ -194,16 +198,37 @@ def triangulate(bodies: Bodies, clouds: list[Array], lengths: Callable[[Array], 
     ]
 
 
-def _with_curves(cloud: Array, curves: Curves) -> tuple[Array, Indices]:
-    """The points on the curves, then those of the cloud that keep away from them; and the segments."""
-    if not curves.points:
-        return cloud, np.zeros((0, 2), dtype=np.intp)
-    on, ends = np.array(curves.points), np.array(curves.segments)
-    start, end = on[ends[:, 0]], on[ends[:, 1]]
-    dense = np.concatenate([start + t * (end - start) for t in (0.0, 0.25, 0.5, 0.75)])
-    length = np.tile(np.linalg.norm(end - start, axis=1), 4)
-    distance, nearest = cKDTree(dense).query(cloud)
-    return np.vstack([on, cloud[distance > AWAY * length[nearest]]]), ends
+def _spread(curves: Curves, rng: np.random.Generator) -> tuple[Array, Indices]:
+    """The points on the curves, then others as far from these and from each other as wanted; and the segments."""
+    cloud = _candidates(curves, rng)
+    on, ends = np.reshape(curves.points, (-1, 3)), np.reshape(np.array(curves.segments, dtype=np.intp), (-1, 2))
+    if len(ends):
+        start, end = on[ends[:, 0]], on[ends[:, 1]]
+        dense = np.concatenate([start + t * (end - start) for t in (0.0, 0.25, 0.5, 0.75)])
+        length = np.tile(np.linalg.norm(end - start, axis=1), 4)
+        distance, nearest = cKDTree(dense).query(cloud)
+        cloud = cloud[distance > AWAY * length[nearest]]
+    free = np.ones(len(cloud), dtype=bool)
+    chosen = []
+    for k, near in enumerate(cKDTree(cloud).query_ball_point(cloud, APART * curves.lengths(cloud))):
+        if free[k]:
+            chosen.append(k)
+            free[near] = False
+    return np.vstack([on, cloud[chosen]]), ends
+
+
+def _candidates(curves: Curves, rng: np.random.Generator) -> Array:
+    """Random points on a body, at least `CROWD` to the square of the edge length, in random order."""
+    body = curves.body
+    points, area = body.scatter(1000, rng)
+    share, done = area / len(points), []
+    while len(points):
+        coarse = share > curves.lengths(points) ** 2 / CROWD
+        done.append(points[~coarse])
+        near = np.repeat(points[coarse], 4, axis=0)
+        points = body.onto(near + 0.5 * share**0.5 * rng.normal(size=near.shape), np.zeros(len(near), dtype=np.intp))
+        share /= 4
+    return rng.permutation(np.concatenate(done))
 
 
 def _hull(local: Array) -> Indices:
