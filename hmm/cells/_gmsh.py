@@ -269,7 +269,7 @@ class Sizes:
             model.mesh.field.setString(field, "FileName", file.name)
             model.mesh.field.setAsBackgroundMesh(field)
             yield
-        model.mesh.field.remove(field)
+            model.mesh.field.remove(field)
 
 
 @contextmanager
@@ -297,12 +297,33 @@ def generate(model: Any, sizes: Sizes, order: int = 1) -> None:
         Geometry degree.
     """
     dim = sizes.values.ndim
-    with sizes.background(model):
-        model.mesh.generate(dim)
-        if dim == 3:
-            check_quality(model, dim)
-            repair(model)
+    run(model, dim, sizes)
+    if dim == 3:
+        check_quality(model, dim)
+        repair(model)
     model.mesh.setOrder(order)
+
+
+def run(model: Any, dim: int, sizes: Sizes) -> None:
+    """Call the mesh generator; an error it reports is raised when it has ended.
+
+    Raised within, as the API does by default, it leaves Gmsh locked: all later meshes are empty.
+    """
+    import gmsh
+
+    option = "General.AbortOnError"
+    before = gmsh.option.getNumber(option)
+    gmsh.option.setNumber(option, 0)
+    gmsh.logger.start()
+    try:
+        with sizes.background(model):
+            model.mesh.generate(dim)
+        errors = [line.removeprefix("Error: ") for line in gmsh.logger.get() if line.startswith("Error")]
+    finally:
+        gmsh.logger.stop()
+        gmsh.option.setNumber(option, before)
+    if errors:
+        raise HMMError(f"gmsh could not mesh the cell ({errors[0]}): change mesh_size, gap or seed")
 
 
 def repair(model: Any) -> None:

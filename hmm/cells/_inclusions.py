@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -79,12 +80,14 @@ class Inclusions:
         dim = len(self.lattice)
         shortest = min(self.mesh_size, float(self._on_surface.min()), max(2 * self.half_gap, self._shortest))
         sizes = _gmsh.Sizes.tabulate(self.lattice, self.edge_lengths, shortest)
-        pieces = self._regions(model, sizes) if self.by_triangles else self.divide(model)
+        pieces, curve = self._regions(model, sizes) if self.by_triangles else (self.divide(model), None)
         names = [self.phases[0], *([INTERFACE] if self.interface else []), *([] if self.void else [self.phases[1]])]
         _gmsh.name_phases(model, dim, dict(zip(names, pieces, strict=True)))
-        if not self.by_triangles:
+        if curve is None:
             _gmsh.set_periodic(model, self.lattice)
         _gmsh.generate(model, sizes, self.order)
+        if curve is not None and self.order == 2:
+            curve()
         if self.match_fraction:
             self._match(model, pieces)
         return _gmsh.check_quality(model, dim)
@@ -103,14 +106,14 @@ class Inclusions:
         """Whether the surfaces are triangulated before Gmsh sees them, not drawn with its geometry kernel."""
         return len(self.lattice) == 3 and not self.match_fraction
 
-    def _regions(self, model: Any, sizes: _gmsh.Sizes) -> list[list[int]]:
-        """The volumes of each phase, bounded by triangles."""
+    def _regions(self, model: Any, sizes: _gmsh.Sizes) -> tuple[list[list[int]], Callable[[], None]]:
+        """The volumes of each phase, bounded by triangles, and what curves these."""
         families = [self.bodies.grown(self.interface), self.bodies] if self.interface else [self.bodies]
-        volumes = _shells.draw(model, families, sizes)
+        volumes, curve = _shells.draw(model, families, sizes)
         if self.void:
             model.geo.remove([(3, tag) for tag in volumes.pop()])
             model.geo.synchronize()
-        return volumes
+        return volumes, curve
 
     def _wrapped(self, model: Any, bodies: Bodies, k: int) -> list[int]:
         """Pieces of body k in the cell."""

@@ -6,7 +6,7 @@ both sides: opposite faces are equal by construction. Gmsh fills the regions, wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import pi
@@ -21,11 +21,11 @@ from scipy.spatial import cKDTree
 from hmm.cells import _gmsh
 from hmm.cells._bodies import Array, Bodies
 from hmm.cells._packing import images
-from hmm.cells._surfaces import Indices, Surface, triangulate
+from hmm.cells._surfaces import Indices, Surface, on_rays, section_middle, triangulate
 from hmm.errors import HMMError
 
 
-def draw(model: Any, families: Sequence[Bodies], sizes: _gmsh.Sizes) -> list[list[int]]:
+def draw(model: Any, families: Sequence[Bodies], sizes: _gmsh.Sizes) -> tuple[list[list[int]], Callable[[], None]]:
     """Draw the regions of the unit cube in the current model, bounded by triangles.
 
     Parameters
@@ -41,6 +41,8 @@ def draw(model: Any, families: Sequence[Bodies], sizes: _gmsh.Sizes) -> list[lis
     -------
     list of list of int
         Tags of the volumes outside of all bodies, and in each family but not in the next one.
+    callable
+        Moves the nodes in the middle of edges, if the mesh has any, onto the bodies.
 
     Raises
     ------
@@ -49,7 +51,8 @@ def draw(model: Any, families: Sequence[Bodies], sizes: _gmsh.Sizes) -> list[lis
     """
     surfaces = [surface for bodies in families for surface in triangulate(bodies, sizes.at)]
     soup = Soup.of(surfaces, *_faces(model, surfaces, sizes))
-    return soup.add_volumes(model, families, len(families[0].centres))
+    tags = soup.add_surfaces(model)
+    return soup.add_volumes(model, families, tags), lambda: soup.curve(model, families, tags)
 
 
 def _faces(model: Any, surfaces: Sequence[Surface], sizes: _gmsh.Sizes) -> tuple[list[Array], list[Indices]]:
@@ -103,8 +106,7 @@ def _face(
             model.mesh.setTransfiniteCurve(tag, 2)
         if inner:
             model.mesh.embed(1, inner, 2, face)
-        with sizes.background(model):
-            model.mesh.generate(2)
+        _gmsh.run(model, 2, sizes)
         tags, coordinates, _ = model.mesh.getNodes()
         nodes = model.mesh.getElements(2)[2][0]
     place = np.zeros(int(tags.max()) + 1, dtype=np.intp)
@@ -144,6 +146,8 @@ class Soup:
         Shape (t, 3). Those of bodies are oriented outwards.
     sheet
         Shape (t,); number of the surface, then, after these, of the six faces of the cell.
+    cells
+        Shape (t, 3); lattice coordinates of the cell each was moved from.
     n_surfaces
         How many surfaces there are.
     """
@@ -151,12 +155,13 @@ class Soup:
     points: Array
     triangles: Indices
     sheet: Indices
+    cells: Array
     n_surfaces: int
 
     @classmethod
     def of(cls, surfaces: Sequence[Surface], face_points: Sequence[Array], faces: Sequence[Indices]) -> Soup:
         """Move the pieces of surfaces into the cell, put each face on both sides, and join the nodes."""
-        points, triangles, sheet, n = [], [], [], 0
+        points, triangles, sheet, cells, n = [], [], [], [], 0
         for k, surface in enumerate(surfaces):
             cell = np.floor(surface.points[surface.triangles].mean(axis=1))
             code = (cell + 2) @ np.array([1, 8, 64]) * len(surface.points)
@@ -166,28 +171,39 @@ class Soup:
             points.append(surface.points[keys % len(surface.points)] - shift)
             triangles.append(n + new.reshape(-1, 3))
             sheet.append(np.full(len(cell), k))
+            cells.append(cell)
             n += len(keys)
         for axis, (x, t) in enumerate(zip(face_points, faces, strict=True)):
             for side in (0, 1):
                 points.append(x + side * np.eye(3)[axis])
                 triangles.append(n + t)
                 sheet.append(np.full(len(t), len(surfaces) + 2 * axis + side))
+                cells.append(np.zeros((len(t), 3)))
                 n += len(x)
         x = np.vstack(points)
         if x.min() < -1e-9 or x.max() > 1 + 1e-9:
             raise HMMError("a triangle reaches through a face of the cell: change mesh_size or seed")
         number, first = merged(x)
-        return cls(x[first], number[np.concatenate(triangles)], np.concatenate(sheet), len(surfaces))
+        corners = number[np.concatenate(triangles)]
+        return cls(x[first], corners, np.concatenate(sheet), np.concatenate(cells), len(surfaces))
 
     @cached_property
     def _sides(self) -> tuple[Indices, Indices, Indices]:
         """Half edges sorted by edge: their triangles, where each edge starts, and how many it has."""
+        order = np.argsort(self._unsorted_codes, kind="stable")
+        _, start, count = np.unique(self._codes, return_index=True, return_counts=True)
+        return order // 3, start, count
+
+    @cached_property
+    def _codes(self) -> Indices:
+        """A number for the edge of each half edge, sorted."""
+        return np.sort(self._unsorted_codes)
+
+    @cached_property
+    def _unsorted_codes(self) -> Indices:
         t = self.triangles
         ends = np.stack([t[:, [1, 2]], t[:, [2, 0]], t[:, [0, 1]]], axis=1).reshape(-1, 2)
-        code = ends.min(axis=1) * len(self.points) + ends.max(axis=1)
-        order = np.argsort(code, kind="stable")
-        _, start, count = np.unique(code[order], return_index=True, return_counts=True)
-        return order // 3, start, count
+        return np.asarray(ends.min(axis=1) * len(self.points) + ends.max(axis=1))
 
     @cached_property
     def patches(self) -> Indices:
@@ -199,17 +215,16 @@ class Soup:
         same = self.sheet[pairs[0]] == self.sheet[pairs[1]]
         return _components(pairs[:, same], len(self.triangles))
 
-    def add_volumes(self, model: Any, families: Sequence[Bodies], n: int) -> list[list[int]]:
-        """Add the triangles to a model as discrete surfaces, and the volumes between them, by family."""
+    def add_volumes(self, model: Any, families: Sequence[Bodies], surfaces: Sequence[int]) -> list[list[int]]:
+        """Add the volumes between the surfaces of patches to a model, by family."""
         patch_sheet = np.zeros(self.patches.max() + 1, dtype=np.intp)
         patch_sheet[self.patches] = self.sheet
         face = self._face_families(families, patch_sheet)
         # A patch of a face bounds one region, on its node 2 p; one of a body two, outside on 2 p and inside on 2 p + 1.
-        family = np.where(patch_sheet < self.n_surfaces, patch_sheet // n, face)
+        family = np.where(patch_sheet < self.n_surfaces, patch_sheet // len(families[0].centres), face)
         side_family = np.stack([family, family + (patch_sheet < self.n_surfaces)], axis=1).ravel()
         shell = self._shells(side_family)
         regions = self._regions(shell, side_family, patch_sheet)
-        surfaces = self._add_surfaces(model)
         volumes: list[list[int]] = [[] for _ in range(len(families) + 1)]
         for kind, shells in regions:
             loops = []
@@ -298,8 +313,8 @@ class Soup:
             total += sign * float(2 * np.arctan2(top, bottom).sum())
         return total > 2 * pi
 
-    def _add_surfaces(self, model: Any) -> list[int]:
-        """Discrete surfaces of the patches."""
+    def add_surfaces(self, model: Any) -> list[int]:
+        """Add discrete surfaces of the patches to a model."""
         added = np.zeros(len(self.points), dtype=bool)
         tags = []
         order = np.argsort(self.patches, kind="stable")
@@ -314,6 +329,39 @@ class Soup:
             model.mesh.addElementsByType(tag, 2, [], (triangles + 1).ravel().tolist())
             tags.append(tag)
         return tags
+
+
+    def curve(self, model: Any, families: Sequence[Bodies], surfaces: Sequence[int]) -> None:
+        """Move the middle nodes of second-order triangles onto the bodies, those on a face of the cell along it."""
+        first = np.unique(self.patches, return_index=True)[1]
+        n = len(families[0].centres)
+        tags, x, _ = model.mesh.getNodes()
+        number = np.zeros(int(tags.max()) + 1, dtype=np.intp)  # Gmsh has renumbered the nodes
+        number[tags.astype(int)] = cKDTree(self.points).query(x.reshape(-1, 3))[1]
+        for p in np.flatnonzero(self.sheet[first] < self.n_surfaces):
+            body = families[self.sheet[first[p]] // n].select(np.array([self.sheet[first[p]] % n]))
+            nodes = model.mesh.getElementsByType(9, surfaces[p])[1].reshape(-1, 6).astype(int)
+            middles, at = np.unique(nodes[:, 3:], return_index=True)
+            ends = np.stack([nodes[:, [0, 1, 2]], nodes[:, [1, 2, 0]]], axis=2).reshape(-1, 2)[at]
+            new = self._on_body(body.at(body.centres - self.cells[first[p]]), number[ends])
+            for node, x in zip(middles, new, strict=True):
+                model.mesh.setNode(node, x.tolist(), [])
+
+    def _on_body(self, body: Bodies, ends: Indices) -> Array:
+        """The middles of edges, moved onto a body."""
+        _, start, count = self._sides
+        curves = self._codes[start[count == 3]]
+        x = self.points[ends].mean(axis=1)
+        on_face = np.isin(ends.min(axis=1) * len(self.points) + ends.max(axis=1), curves)
+        new = body.onto(x, np.zeros(len(x), dtype=np.intp))
+        for k in np.flatnonzero(on_face):
+            a, b = np.round(self.points[ends[k]], 9)
+            axis = int(np.flatnonzero((a == b) & ((a == 0) | (a == 1)))[0])
+            middle = section_middle(body, axis, a[axis])
+            ray = (x[k] - middle) / np.linalg.norm(x[k] - middle)
+            new[k] = on_rays(body, middle, ray[None])[0]
+            new[k, axis] = a[axis]
+        return new
 
 
 def _components(pairs: Indices, n: int) -> Indices:

@@ -95,15 +95,8 @@ class Curves:
             curves._divide(*plane, polygon)
         return curves
 
-    def _middle(self, axis: int, level: int) -> Array:
-        """A point of the plane inside the body: on the line between the two points farthest along the axis."""
-        tip = self.body.tips[0, axis]
-        middle = self.body.centres[0] + (level - self.body.centres[0, axis]) / tip[axis] * tip
-        middle[axis] = level
-        return np.asarray(middle)
-
     def _polygon(self, axis: int, level: int) -> Array:
-        return on_rays(self.body, self._middle(axis, level), _rays(axis, np.arange(SAMPLES) * 2 * pi / SAMPLES))
+        return on_rays(self.body, section_middle(self.body, axis, level), _rays(axis, np.arange(SAMPLES) * 2 * pi / SAMPLES))
 
     def _add_corners(self, a: int, m: int, b: int, n: int, polygon: Array) -> None:
         """The ends of the chord that a line cuts out of the body."""
@@ -125,7 +118,7 @@ class Curves:
         steps = np.linalg.norm(np.diff(closed, axis=0), axis=1) / self.lengths(0.5 * (closed[1:] + closed[:-1]))
         turn = 2 * pi / SAMPLES
         angles, weight = turn * np.arange(2 * SAMPLES + 1), np.r_[0.0, np.cumsum(np.tile(steps, 2))]
-        middle = self._middle(axis, level)
+        middle = section_middle(self.body, axis, level)
         on_it = [i for key, pair in self.corners.items() if (axis, level) in (key[:2], key[2:]) for i in pair]
         at = {i: _angle(axis, self.points[i] - middle) for i in on_it}
         stops = sorted(on_it, key=at.__getitem__)
@@ -141,6 +134,14 @@ class Curves:
             chain = [first, *new, last] if stops else [*new, new[0]]
             self.segments += list(zip(chain, chain[1:], strict=False))
             self.axes += [axis] * (len(chain) - 1)
+
+
+def section_middle(body: Bodies, axis: int, level: float) -> Array:
+    """A point of the plane across an axis that is inside a body: between the points of this farthest along the axis."""
+    tip = body.tips[0, axis]
+    middle = body.centres[0] + (level - body.centres[0, axis]) / tip[axis] * tip
+    middle[axis] = level
+    return np.asarray(middle)
 
 
 def on_rays(body: Bodies, start: Array, rays: Array) -> Array:
@@ -261,6 +262,9 @@ class _Flips:
         for _ in range(rounds):
             self.smooth()
             self.flip()
+        corners = self.x[self.triangles]
+        if np.any(np.ptp(corners, axis=1) + np.abs(corners[:, 0] - np.round(corners[:, 0])) == 0):
+            raise HMMError("a face of the cell grazes an inclusion: change mesh_size or seed")
 
     def flip(self, sweeps: int = 400) -> None:
         """Flip edges until the angles opposite to each add up to less than 180 degrees."""
@@ -269,8 +273,12 @@ class _Flips:
             edges, tri, corner = _pairs_of_halves(self.triangles)
             a, b = edges.T
             c, d = (self.triangles[tri[:, s], corner[:, s]] for s in (0, 1))
-            excess = self._cotangent(c, a, b) + self._cotangent(d, a, b)
-            wanted = (excess < -1e-4) & ~np.isin(self._code(edges), held) & self._star(c, d, a, b)
+            # A chord, between two points of a curve, would lie on the face of the cell.
+            excess = self._cotangent(c, a, b) + self._cotangent(d, a, b) - 1e3 * self._chords(a, b)
+            wanted = (excess < -1e-4) & ~np.isin(self._code(edges), held)
+            new = np.stack([c, d], axis=1)
+            wanted &= ~self._chords(c, d) | np.isin(self._code(new), held)
+            wanted[wanted] = self._star(c[wanted], d[wanted], a[wanted], b[wanted])
             if not wanted.any():
                 return
             score = np.where(wanted, excess, np.inf)
@@ -306,6 +314,11 @@ class _Flips:
 
     def _code(self, edges: Indices) -> Indices:
         return np.asarray(edges.min(axis=1) * len(self.x) + edges.max(axis=1))
+
+    def _chords(self, a: Indices, b: Indices) -> NDArray[np.bool_]:
+        """Whether two points are on the same face of a cell."""
+        x, y = self.x[a], self.x[b]
+        return np.asarray(np.any((x == y) & (x == np.round(x)), axis=1))
 
     def _cotangent(self, at: Indices, a: Indices, b: Indices) -> Array:
         u, v = self.x[a] - self.x[at], self.x[b] - self.x[at]
