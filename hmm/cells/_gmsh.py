@@ -40,6 +40,10 @@ BLOCK = 12
 """Edge of the blocks of grid points whose edge lengths are asked for together: what is near is near to all of them."""
 
 
+CURVED = 0.02
+"""Scaled Jacobian of curved tetrahedra below which they are made straighter."""
+
+
 def build(draw: Callable[[Any], object], comm: MPI.Comm, lattice: NDArray[np.float64], size: float = 1.0) -> Cell:
     """The cell that `draw` meshes on rank 0, distributed over `comm`; collective.
 
@@ -347,6 +351,40 @@ def repair(model: Any) -> None:
         own = used[np.isin(numbers[used], inside[tag]) | (used >= len(tags))]
         model.mesh.addNodes(3, tag, numbers[own].tolist(), mesh.x[own].ravel().tolist())
         model.mesh.addElementsByType(tag, 4, [], numbers[tets].ravel().tolist())
+
+
+def bend(
+    model: Any,
+    nodes: NDArray[np.intp],
+    straight: NDArray[np.float64],
+    curved: NDArray[np.float64],
+    copies: NDArray[np.intp],
+) -> None:
+    """Move the middle nodes of edges of second-order tetrahedra where they belong, less far where elements invert.
+
+    Parameters
+    ----------
+    model
+        The current Gmsh model.
+    nodes
+        Tags, shape (n,).
+    straight, curved
+        Where they are and should be, shape (n, 3).
+    copies
+        Shape (n,); nodes that are images of each other have the same number, and move alike.
+    """
+    elements, corners = model.mesh.getElementsByType(11)
+    factor, moved = np.ones(copies.max() + 1), np.ones(len(nodes), dtype=bool)
+    for halving in range(6):
+        place = straight + factor[copies, None] * (curved - straight)
+        for node, x in zip(nodes[moved].tolist(), place[moved].tolist(), strict=True):
+            model.mesh.setNode(node, x, [])
+        flat = np.array(model.mesh.getElementQualities(elements, "minSJ")) < CURVED
+        hit = np.isin(nodes, corners.reshape(-1, 10)[flat])
+        factor[copies[hit]] *= 0.5 if halving < 4 else 0.0
+        moved = np.isin(copies, copies[hit])
+        if not moved.any():
+            return
 
 
 def volume(model: Any, dim: int, entities: Sequence[int]) -> float:

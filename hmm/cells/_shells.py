@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from math import pi
 from typing import Any
 
@@ -68,12 +69,12 @@ def _rim(surfaces: Sequence[Surface], axis: int, sizes: _gmsh.Sizes) -> Array:
     met = [s.points[np.all(s.points[:, others] == np.round(s.points[:, others]), axis=1), axis] % 1.0 for s in surfaces]
     stops = np.unique(np.r_[0.0, 1.0, np.concatenate(met)])
     parts = [np.zeros(1)]
-    for low, high in zip(stops, stops[1:], strict=False):
+    for low, high in pairwise(stops):
         samples = np.linspace(low, high, 33)
         x = np.zeros((32, 3))
         x[:, axis] = 0.5 * (samples[1:] + samples[:-1])
         weight = np.r_[0.0, np.cumsum((high - low) / 32 / sizes.at(x))]
-        parts.append(np.interp(np.linspace(0, weight[-1], max(int(round(weight[-1])), 1) + 1)[1:-1], weight, samples))
+        parts.append(np.interp(np.linspace(0, weight[-1], max(round(float(weight[-1])), 1) + 1)[1:-1], weight, samples))
         parts.append(np.array([high]))
     return np.concatenate(parts)
 
@@ -87,9 +88,7 @@ def _segments(surfaces: Sequence[Surface], axis: int) -> Array:
     return ends - cell[:, None]
 
 
-def _face(
-    model: Any, axis: int, rims: Sequence[Array], segments: Array, sizes: _gmsh.Sizes
-) -> tuple[Array, Indices]:
+def _face(model: Any, axis: int, rims: Sequence[Array], segments: Array, sizes: _gmsh.Sizes) -> tuple[Array, Indices]:
     """Mesh the face of the cell across an axis with the segments as edges."""
     rim = _around(axis, rims)
     x = np.vstack([rim, segments.reshape(-1, 3)])
@@ -215,7 +214,7 @@ class Soup:
         same = self.sheet[pairs[0]] == self.sheet[pairs[1]]
         return _components(pairs[:, same], len(self.triangles))
 
-    def add_volumes(self, model: Any, families: Sequence[Bodies], surfaces: Sequence[int]) -> list[list[int]]:
+    def add_volumes(self, model: Any, families: Sequence[Bodies], surfaces: list[int]) -> list[list[int]]:
         """Add the volumes between the surfaces of patches to a model, by family."""
         patch_sheet = np.zeros(self.patches.max() + 1, dtype=np.intp)
         patch_sheet[self.patches] = self.sheet
@@ -268,11 +267,10 @@ class Soup:
             links.append(np.stack([2 * face, 2 * body + inside]))
         return _components(np.hstack(links), len(side_family))
 
-    def _regions(
-        self, shell: Indices, side_family: Indices, patch_sheet: Indices
-    ) -> list[tuple[int, list[int]]]:
+    def _regions(self, shell: Indices, side_family: Indices, patch_sheet: Indices) -> list[tuple[int, list[int]]]:
         """Family and shells of each region: one around it, others around its holes."""
-        outer, holes = [], []
+        outer: list[tuple[int, int, Indices]] = []
+        holes: list[tuple[int, int, Indices]] = []
         corners = self.points[self.triangles]
         for s in np.unique(shell[self._bounding(patch_sheet)]):
             sides = np.flatnonzero(shell == s)
@@ -330,22 +328,24 @@ class Soup:
             tags.append(tag)
         return tags
 
-
-    def curve(self, model: Any, families: Sequence[Bodies], surfaces: Sequence[int]) -> None:
+    def curve(self, model: Any, families: Sequence[Bodies], surfaces: list[int]) -> None:
         """Move the middle nodes of second-order triangles onto the bodies, those on a face of the cell along it."""
         first = np.unique(self.patches, return_index=True)[1]
         n = len(families[0].centres)
         tags, x, _ = model.mesh.getNodes()
         number = np.zeros(int(tags.max()) + 1, dtype=np.intp)  # Gmsh has renumbered the nodes
         number[tags.astype(int)] = cKDTree(self.points).query(x.reshape(-1, 3))[1]
+        middles, ends, curved = [], [], []
         for p in np.flatnonzero(self.sheet[first] < self.n_surfaces):
             body = families[self.sheet[first[p]] // n].select(np.array([self.sheet[first[p]] % n]))
             nodes = model.mesh.getElementsByType(9, surfaces[p])[1].reshape(-1, 6).astype(int)
-            middles, at = np.unique(nodes[:, 3:], return_index=True)
-            ends = np.stack([nodes[:, [0, 1, 2]], nodes[:, [1, 2, 0]]], axis=2).reshape(-1, 2)[at]
-            new = self._on_body(body.at(body.centres - self.cells[first[p]]), number[ends])
-            for node, x in zip(middles, new, strict=True):
-                model.mesh.setNode(node, x.tolist(), [])
+            tag, at = np.unique(nodes[:, 3:], return_index=True)
+            middles.append(tag)
+            ends.append(number[np.stack([nodes[:, [0, 1, 2]], nodes[:, [1, 2, 0]]], axis=2).reshape(-1, 2)[at]])
+            curved.append(self._on_body(body.at(body.centres - self.cells[first[p]]), ends[-1]))
+        straight = self.points[np.concatenate(ends)].mean(axis=1)
+        copies = merged(straight - np.floor(straight + 1e-8))[0]
+        _gmsh.bend(model, np.concatenate(middles), straight, np.concatenate(curved), copies)
 
     def _on_body(self, body: Bodies, ends: Indices) -> Array:
         """The middles of edges, moved onto a body."""

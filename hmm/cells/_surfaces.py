@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import ceil, floor, pi
 
 import numpy as np
@@ -86,7 +86,9 @@ class Curves:
         """All curves of a body."""
         curves = cls(body, lengths)
         centre, extent = body.centres[0], body.extents[0]
-        planes = [(a, m) for a in range(3) for m in range(ceil(centre[a] - extent[a]), floor(centre[a] + extent[a]) + 1)]
+        planes = [
+            (a, m) for a in range(3) for m in range(ceil(centre[a] - extent[a]), floor(centre[a] + extent[a]) + 1)
+        ]
         polygons = {plane: curves._polygon(*plane) for plane in planes}
         for (a, m), (b, n) in combinations(planes, 2):
             if a != b:
@@ -96,7 +98,9 @@ class Curves:
         return curves
 
     def _polygon(self, axis: int, level: int) -> Array:
-        return on_rays(self.body, section_middle(self.body, axis, level), _rays(axis, np.arange(SAMPLES) * 2 * pi / SAMPLES))
+        return on_rays(
+            self.body, section_middle(self.body, axis, level), _rays(axis, np.arange(SAMPLES) * 2 * pi / SAMPLES)
+        )
 
     def _add_corners(self, a: int, m: int, b: int, n: int, polygon: Array) -> None:
         """The ends of the chord that a line cuts out of the body."""
@@ -127,12 +131,12 @@ class Curves:
             low = at.get(first, 0.0)
             high = at.get(last, 0.0) + (2 * pi if not stops or k == len(stops) - 1 else 0.0)
             bounds = np.interp([low, high], angles, weight)
-            n = max(int(round(bounds[1] - bounds[0])), 1 if stops else 5)
-            between = np.interp(np.linspace(*bounds, n + 1)[1 if stops else 0 : -1], weight, angles)
+            n = max(round(float(bounds[1] - bounds[0])), 1 if stops else 5)
+            between = np.interp(np.linspace(bounds[0], bounds[1], n + 1)[1 if stops else 0 : -1], weight, angles)
             new = list(range(len(self.points), len(self.points) + len(between)))
             self.points += list(on_rays(self.body, middle, _rays(axis, between)))
             chain = [first, *new, last] if stops else [*new, new[0]]
-            self.segments += list(zip(chain, chain[1:], strict=False))
+            self.segments += list(pairwise(chain))
             self.axes += [axis] * (len(chain) - 1)
 
 
@@ -189,7 +193,9 @@ def triangulate(bodies: Bodies, lengths: Callable[[Array], Array]) -> list[Surfa
         axes.append(np.array(curves.axes, dtype=np.intp))
         owner.append(np.full(len(x), k))
         n += len(x)
-    mesh = _Flips(bodies, np.concatenate(points), np.concatenate(triangles), np.concatenate(fixed), np.concatenate(owner))
+    mesh = _Flips(
+        bodies, np.concatenate(points), np.concatenate(triangles), np.concatenate(fixed), np.concatenate(owner)
+    )
     mesh.improve()
     of = mesh.owner[mesh.triangles[:, 0]]
     starts = np.cumsum([0, *map(len, points)])
