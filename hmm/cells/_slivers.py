@@ -60,23 +60,26 @@ class Tetrahedra:
 
     def repair(self, wanted: float, passes: int = 6) -> None:
         """Replace elements with a radius ratio below `wanted` where that makes the worst of them better."""
-        rng = np.random.default_rng(0)
+        rng, hopeless = np.random.default_rng(0), set[tuple[int, ...]]()
         for _ in range(passes):
             ratios = self.quality()
-            bad = np.flatnonzero(ratios < wanted)
-            if not self._replace(bad[np.argsort(ratios[bad])], ratios, rng):
+            low = np.flatnonzero(ratios < wanted)
+            bad = [int(t) for t in low[np.argsort(ratios[low])] if tuple(self.tets[t]) not in hopeless]
+            if not self._replace(bad, ratios, hopeless, rng):
                 return
 
-    def _replace(self, bad: Indices, ratios: Array, rng: np.random.Generator) -> int:
+    def _replace(self, bad: list[int], ratios: Array, hopeless: set[tuple[int, ...]], rng: np.random.Generator) -> int:
         """Better elements in place of each bad one that is still there; how many were replaced."""
         held = self._codes(self.held)
         order = np.argsort(self.tets.ravel(), kind="stable") // 4
         starts = np.searchsorted(np.sort(self.tets.ravel()), np.arange(len(self.x) + 1))
         gone, points, new, regions = np.zeros(len(self.tets), dtype=bool), [], [], []
         for t in bad:
+            if gone[t]:
+                continue
             around = [order[starts[v] : starts[v + 1]] for v in self.tets[t]]
             best, found = max(1.2 * ratios[t], 1e-3), None
-            for cavity in self._cavities(int(t), around):
+            for cavity in self._cavities(t, around):
                 if gone[cavity].any():
                     continue
                 shell, inner = self._facets(cavity)
@@ -85,7 +88,8 @@ class Tetrahedra:
                 score, apex = self._best_apex(shell, rng)
                 if score > best and score > ratios[cavity].min():
                     best, found = score, (cavity, shell, apex)
-            if found is None or gone[t]:
+            if found is None:
+                hopeless.add(tuple(self.tets[t]))
                 continue
             cavity, shell, apex = found
             if not np.isscalar(apex):
