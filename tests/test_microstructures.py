@@ -73,6 +73,10 @@ def test_quality_is_bounded_and_reported(named):
     assert found.mean == pytest.approx(ratios.mean(), rel=1e-9)
     assert found.n_elements == len(ratios)
     assert found.minimum > 0.05, name
+    middles = compute_midpoints(cell.mesh, cell.dim, cell.phase_tags.indices)[:, : cell.dim]
+    assert middles[ratios.argmin()] == pytest.approx(found.worst_at, abs=1e-9)
+    assert cell.phases[found.worst_phase] == cell.phase_tags.values[ratios.argmin()]
+    assert f"{len(ratios):,} elements" in str(found) and found.worst_phase in str(found)
 
 
 @pytest.mark.parametrize("name", ["coated fibres", "spheres", "grains"])
@@ -431,6 +435,19 @@ def test_random_spheres_obey_hashin_shtrikman():
         (lambda: cells.cracks(0.9, number=1), ["larger number"]),
         (lambda: cells.extrude(cells.checkerboard(), 0.1), ["straight triangles"]),
         (lambda: cells.plain_weave(phases=("a", "b", "a")), ["three different names"]),
+        (lambda: cells.random_spheres("0.3"), ["volume_fraction = '0.3' is not a number"]),
+        (lambda: cells.random_spheres(0.3, gap="thin"), ["gap = 'thin' is not a number"]),
+        (lambda: cells.random_spheres(0.3, gap=0.5), ["gap = 0.5", "was reached", "smaller volume_fraction or gap"]),
+        (lambda: cells.random_spheres(0.3, spread="wide"), ["spread = 'wide' is not a number"]),
+        (lambda: cells.random_spheres(radii=[]), ["radii = [] are not numbers"]),
+        (lambda: cells.random_spheres(0.1, phases=(1, 2)), ["phases = (1, 2)", "names"]),
+        (lambda: cells.random_ellipsoids(0.1, aspect="flat"), ["aspect = 'flat' are not numbers"]),
+        (lambda: cells.random_ellipsoids(0.1, orientation=[["a"]]), ["orientation = [['a']] are not numbers"]),
+        (lambda: cells.random_fibres(0.3, thickness="1"), ["thickness = '1' is not a number"]),
+        (lambda: cells.voronoi(2, dim=2, seeds=[[0.1, 0.1], [0.1, 1.1]]), ["seeds [0, 1]", "same place"]),
+        (lambda: cells.laminate([0.3, 0.7]), ["[0.3, 0.7] are no layers", "pairs"]),
+        (lambda: cells.fibre(0.1, mesh_size=1e-6), ["GB", "mesh_size coarser"]),
+        (lambda: cells.laminate({"A": 1.0}, dim=3, mesh_size=1e-4), ["GB", "mesh_size coarser"]),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(call, words):

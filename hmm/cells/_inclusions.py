@@ -61,7 +61,8 @@ class Inclusions:
 
     def __post_init__(self) -> None:
         check_order(self.order)
-        if isinstance(self.phases, str) or len(set(self.phases) | {INTERFACE}) != 3 or len(self.phases) != 2:
+        no_names = isinstance(self.phases, str) or not all(isinstance(name, str) for name in self.phases)
+        if no_names or len(set(self.phases) | {INTERFACE}) != 3 or len(self.phases) != 2:
             raise InputError(
                 f"phases = {self.phases!r} are not two different names other than {INTERFACE!r}: "
                 "give (matrix name, inclusion name)"
@@ -167,7 +168,7 @@ class Inclusions:
     @cached_property
     def _shortest(self) -> float:
         """Where two surfaces nearly meet no edge is shorter than a twentieth of what resolves the smallest body."""
-        return 0.05 * float(self.bodies.fineness.min())
+        return min(0.05 * float(self.bodies.fineness.min()), self.mesh_size)
 
     @cached_property
     def _on_surface(self) -> Array:
