@@ -22,6 +22,10 @@ FACETS = np.array([[1, 3, 2], [0, 2, 3], [0, 3, 1], [0, 1, 2]])
 """Facet i is opposite to vertex i; a positive tetrahedron is on the side from which they are clockwise."""
 
 
+GIVE_UP = 12
+"""Elements that cannot be made better before the others, which are less bad, are left as they are."""
+
+
 def radius_ratios(a: Array, b: Array, c: Array, d: Array) -> Array:
     """3 inradius / circumradius of tetrahedra with corners of shape (..., 3), with the sign of their volume."""
     u, v, w = b - a, c - a, d - a
@@ -77,6 +81,8 @@ class Tetrahedra:
         for t in bad:
             if gone[t]:
                 continue
+            if len(hopeless) >= GIVE_UP:
+                break
             around = [order[starts[v] : starts[v + 1]] for v in self.tets[t]]
             best, found = max(1.2 * ratios[t], 1e-3), None
             for cavity in self._cavities(t, around):
