@@ -68,7 +68,7 @@ class Bodies(Protocol):
         """Overlap of body i and a body j whose centre is `offset` away, positive if they do, and its gradient."""
 
     def draw(self, model: Any, k: int) -> int:
-        """Draw body k in the current Gmsh model and return its tag."""
+        """Draw body k, in the plane or a ball, in the current Gmsh model and return its tag."""
 
 
 def overlap_measure(bodies: Bodies, shifts: Array) -> float:
@@ -184,11 +184,7 @@ class Rods:
         radius, half = float(self.radii[k]), float(self.halves[k])
         if self.centres.shape[1] == 2:
             return _stadium(model, centre, axis, radius, half) if half else model.occ.addDisk(*centre, radius, radius)
-        if not half:
-            return model.occ.addSphere(*centre, radius)
-        ends = [(3, model.occ.addSphere(*(centre + side * half * axis), radius)) for side in (-1, 1)]
-        barrel = model.occ.addCylinder(*(centre - half * axis), *(2 * half * axis), radius)
-        return model.occ.fuse([(3, barrel)], ends)[0][0][1]
+        return model.occ.addSphere(*centre, radius)
 
 
 @dataclass(frozen=True)
@@ -289,12 +285,11 @@ class Ellipsoids:
         return (1 - mu) * length, -slope * length[:, None]
 
     def draw(self, model: Any, k: int) -> int:
-        dim = self.centres.shape[1]
         matrix = np.eye(4)
-        matrix[:dim, :dim] = self.rotations[k] * self.semi_axes[k]
-        matrix[:dim, 3] = self.centres[k]
-        unit = model.occ.addDisk(0, 0, 0, 1, 1) if dim == 2 else model.occ.addSphere(0, 0, 0, 1)
-        model.occ.affineTransform([(dim, unit)], matrix.ravel().tolist())
+        matrix[:2, :2] = self.rotations[k] * self.semi_axes[k]
+        matrix[:2, 3] = self.centres[k]
+        unit = model.occ.addDisk(0, 0, 0, 1, 1)
+        model.occ.affineTransform([(2, unit)], matrix.ravel().tolist())
         return int(unit)
 
 
