@@ -212,7 +212,7 @@ def test_unequal_faces_are_refused() -> None:
         _gmsh.split(model, 2, cell, [[model.occ.addDisk(0.0, 0.5, 0.0, 0.2, 0.2)]])
         _gmsh.set_periodic(model, np.eye(2))
 
-    with pytest.raises(InputError, match="lattice vector 1 have 3 and 1 entities"):
+    with pytest.raises(hmm.HMMError, match="lattice vector 1 have 3 and 1 entities"):
         _gmsh.build(draw, MPI.COMM_WORLD, np.eye(2))
 
 

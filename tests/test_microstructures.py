@@ -8,16 +8,20 @@ import closed_forms
 import numpy as np
 import pytest
 from dolfinx.mesh import compute_midpoints
+from scipy.spatial import Delaunay
 from scipy.spatial.transform import Rotation
 from support import strain_rve
 from test_cells import radius_ratios, unmatched
 
 import hmm
 from hmm import InputError, cells
-from hmm.cells import _checks
+from hmm.cells import _checks, _gmsh
 from hmm.cells._bodies import Ellipsoids, Rods, overlap_measure
+from hmm.cells._inclusions import Inclusions
 from hmm.cells._orientations import random_directions, wanted_tensor
 from hmm.cells._packing import neighbours, pack
+from hmm.cells._slivers import FACETS, Tetrahedra
+from hmm.cells._surfaces import shapes, triangulate
 
 GENERATORS = {
     "random fibres": lambda **k: cells.random_fibres(0.5, number=8, mesh_size=0.15, **k),
@@ -69,6 +73,10 @@ def test_quality_is_bounded_and_reported(named):
     assert found.mean == pytest.approx(ratios.mean(), rel=1e-9)
     assert found.n_elements == len(ratios)
     assert found.minimum > 0.05, name
+    middles = compute_midpoints(cell.mesh, cell.dim, cell.phase_tags.indices)[:, : cell.dim]
+    assert middles[ratios.argmin()] == pytest.approx(found.worst_at, abs=1e-9)
+    assert cell.phases[found.worst_phase] == cell.phase_tags.values[ratios.argmin()]
+    assert f"{len(ratios):,} elements" in str(found) and found.worst_phase in str(found)
 
 
 @pytest.mark.parametrize("name", ["coated fibres", "spheres", "grains"])
@@ -86,6 +94,85 @@ def test_a_distributed_cell_is_the_same_cell(name):
     assert shared.volume_fractions == pytest.approx(alone.volume_fractions, rel=0, abs=1e-12)
     assert cells.quality(shared).n_elements == cells.quality(alone).n_elements
     assert cells.quality(shared).mean == pytest.approx(cells.quality(alone).mean, rel=1e-12)
+
+
+# -- three dimensions, where a geometry kernel used to fail ----------------------------------------------------------
+
+IN_SPACE = {  # each failed, or kept a sliver, when its surfaces were cut by the kernel
+    "fibres": (lambda: cells.short_fibres(0.1, aspect=5, mesh_size=0.3, seed=4), {"fibre": 0.1}),
+    "coated fibres": (
+        lambda: cells.short_fibres(0.05, aspect=4, number=6, interface=0.02, mesh_size=0.3, seed=3),
+        {"fibre": 0.05},
+    ),
+    "discs": (lambda: cells.random_ellipsoids(0.1, aspect=0.4, number=6, mesh_size=0.3), {"inclusion": 0.1}),
+    "any axes": (
+        lambda: cells.random_ellipsoids(0.15, aspect=(3, 2, 1), number=5, mesh_size=0.3, void=True),
+        {},
+    ),
+    "curved": (lambda: cells.random_spheres(0.2, number=5, mesh_size=0.3, order=2), {"inclusion": 0.2}),
+}
+
+
+@pytest.mark.parametrize("name", IN_SPACE)
+def test_inclusions_in_space_are_meshed_without_slivers(name, recwarn):
+    make, fractions = IN_SPACE[name]
+    cell = make()
+    assert not recwarn.list
+    assert cells.quality(cell).minimum > 0.05
+    assert unmatched(cell, cell.mesh.geometry.x) == 0
+    for phase, fraction in fractions.items():  # chords lose a few percent, parabolas nearly nothing
+        assert cell.volume_fractions[phase] == pytest.approx(fraction, rel=0.003 if name == "curved" else 0.1)
+    assert sum(cell.volume_fractions.values()) == pytest.approx(0.85 if name == "any axes" else 1.0, abs=0.01)
+
+
+def test_surfaces_are_closed_and_cut_along_the_faces():
+    """A rod through a corner of the cell: V - E + F = 2, no triangle crosses a face, the area is 4 pi r (r + h)."""
+    rod = Rods(np.array([[0.95, 0.06, 0.08]]), np.array([0.1]), np.array([0.2]), np.array([[0.48, 0.6, 0.64]]))
+    surface = triangulate(rod, lambda x: np.full(len(x), 0.02))[0]
+    corners = surface.points[surface.triangles]
+    edges = np.sort(surface.triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    assert len(surface.points) - len(np.unique(edges, axis=0)) + len(corners) == 2
+    assert np.all(np.floor(corners.max(axis=1) - 1e-12) <= np.floor(corners.min(axis=1) + 1e-12))
+    assert np.abs(rod.distances(surface.points)).max() < 1e-12
+    area = 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum()
+    assert area == pytest.approx(4 * pi * 0.1 * 0.3, rel=0.01)
+    assert shapes(corners).min() > 0.4
+
+
+def test_slivers_are_replaced_and_surfaces_kept():
+    grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 5)] * 3), axis=-1).reshape(-1, 3)
+    walls = np.any(np.isin(grid, (0.0, 1.0)), axis=1) | (grid[:, 0] == 0.5)
+    x = grid + 0.04 * np.random.default_rng(1).normal(size=grid.shape) * ~walls[:, None]
+    tets = Delaunay(x).simplices.astype(np.intp)
+    volumes = np.linalg.det(x[tets[:, 1:]] - x[tets[:, :1]])
+    tets[volumes < 0] = tets[volumes < 0][:, [1, 0, 2, 3]]
+    tets = tets[np.abs(volumes) > 1e-12]
+    region = (x[tets].mean(axis=1)[:, 0] > 0.5).astype(np.intp)
+
+    def outside(mesh):
+        """The facets between the regions and of the cube."""
+        facets = np.sort(mesh.tets[:, FACETS], axis=2)
+        found = [np.unique(facets[mesh.region == k].reshape(-1, 3), axis=0, return_counts=True) for k in (0, 1)]
+        return {(k, *facet) for k in (0, 1) for facet in found[k][0][found[k][1] == 1].tolist()}
+
+    mesh = Tetrahedra(x.copy(), tets, region, np.zeros((0, 3), dtype=np.intp))
+    before, walls = mesh.quality(), outside(mesh)
+    mesh.repair(0.2)
+    volume = np.linalg.det(mesh.x[mesh.tets[:, 1:]] - mesh.x[mesh.tets[:, :1]]).sum() / 6
+    assert volume == pytest.approx(1.0, abs=1e-12)
+    assert outside(mesh) == walls
+    assert np.array_equal(mesh.x[: len(x)], x)
+    assert (mesh.quality() < 0.1).sum() < 0.2 * (before < 0.1).sum()
+    assert mesh.quality().min() >= before.min()
+
+
+def test_a_failure_of_gmsh_does_not_spoil_the_next_try():
+    touching = Rods.balls(np.array([[0.4, 0.5, 0.5], [0.6, 0.5, 0.5]]), np.array([0.15, 0.15]))
+    apart = touching.at(np.array([[0.2, 0.5, 0.5], [0.8, 0.5, 0.5]]))
+    tries = [Inclusions(np.eye(3), bodies, 0.3).draw for bodies in (touching, apart)]
+    chosen = []
+    _gmsh.build(lambda model: chosen.append(_gmsh.draw_best(model, tries)), MPI.COMM_SELF, np.eye(3))
+    assert chosen == [1]
 
 
 # -- packings --------------------------------------------------------------------------------------------------------
@@ -366,6 +453,19 @@ def test_random_spheres_obey_hashin_shtrikman():
         (lambda: cells.cracks(0.9, number=1), ["larger number"]),
         (lambda: cells.extrude(cells.checkerboard(), 0.1), ["straight triangles"]),
         (lambda: cells.plain_weave(phases=("a", "b", "a")), ["three different names"]),
+        (lambda: cells.random_spheres("0.3"), ["volume_fraction = '0.3' is not a number"]),
+        (lambda: cells.random_spheres(0.3, gap="thin"), ["gap = 'thin' is not a number"]),
+        (lambda: cells.random_spheres(0.3, gap=0.5), ["gap = 0.5", "was reached", "smaller volume_fraction or gap"]),
+        (lambda: cells.random_spheres(0.3, spread="wide"), ["spread = 'wide' is not a number"]),
+        (lambda: cells.random_spheres(radii=[]), ["radii = [] are not numbers"]),
+        (lambda: cells.random_spheres(0.1, phases=(1, 2)), ["phases = (1, 2)", "names"]),
+        (lambda: cells.random_ellipsoids(0.1, aspect="flat"), ["aspect = 'flat' are not numbers"]),
+        (lambda: cells.random_ellipsoids(0.1, orientation=[["a"]]), ["orientation = [['a']] are not numbers"]),
+        (lambda: cells.random_fibres(0.3, thickness="1"), ["thickness = '1' is not a number"]),
+        (lambda: cells.voronoi(2, dim=2, seeds=[[0.1, 0.1], [0.1, 1.1]]), ["seeds [0, 1]", "same place"]),
+        (lambda: cells.laminate([0.3, 0.7]), ["[0.3, 0.7] are no layers", "pairs"]),
+        (lambda: cells.fibre(0.1, mesh_size=1e-6), ["GB", "mesh_size coarser"]),
+        (lambda: cells.laminate({"A": 1.0}, dim=3, mesh_size=1e-4), ["GB", "mesh_size coarser"]),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(call, words):

@@ -32,6 +32,10 @@ class Bodies(Protocol):
         """Half edges of the bounding boxes, shape (n, d)."""
 
     @property
+    def tips(self) -> Array:
+        """The point of each body farthest along each axis, from its centre, shape (n, axis, d)."""
+
+    @property
     def volumes(self) -> Array:
         """Shape (n,)."""
 
@@ -54,11 +58,17 @@ class Bodies(Protocol):
     def distances(self, points: Array) -> Array:
         """Signed distances of points, shape (p, d), from all surfaces, shape (p, n); negative inside."""
 
+    def onto(self, points: Array, k: NDArray[np.intp]) -> Array:
+        """Points near the surfaces of bodies k, shapes (p, d) and (p,), moved onto them."""
+
+    def scatter(self, n: int, rng: np.random.Generator) -> tuple[Array, float]:
+        """About `n` points spread evenly at random over the surface of the first body (d = 3), and its area."""
+
     def overlaps(self, i: NDArray[np.intp], j: NDArray[np.intp], offset: Array) -> tuple[Array, Array]:
         """Overlap of body i and a body j whose centre is `offset` away, positive if they do, and its gradient."""
 
     def draw(self, model: Any, k: int) -> int:
-        """Draw body k in the current Gmsh model and return its tag."""
+        """Draw body k, in the plane or a ball, in the current Gmsh model and return its tag."""
 
 
 def overlap_measure(bodies: Bodies, shifts: Array) -> float:
@@ -103,6 +113,11 @@ class Rods:
         return self.radii[:, None] + self.halves[:, None] * np.abs(self.axes)
 
     @property
+    def tips(self) -> Array:
+        along = self.halves[:, None, None] * np.sign(self.axes)[:, :, None] * self.axes[:, None]
+        return np.asarray(along + self.radii[:, None, None] * np.eye(self.axes.shape[1]))
+
+    @property
     def volumes(self) -> Array:
         if self.centres.shape[1] == 2:
             return pi * self.radii**2 + 4 * self.halves * self.radii
@@ -135,6 +150,22 @@ class Rods:
         along = np.clip(np.einsum("pnd,nd->pn", away, self.axes), -self.halves, self.halves)
         return np.linalg.norm(away - along[..., None] * self.axes, axis=2) - self.radii
 
+    def onto(self, points: Array, k: NDArray[np.intp]) -> Array:
+        away = points - self.centres[k]
+        along = np.clip(np.einsum("pd,pd->p", away, self.axes[k]), -self.halves[k], self.halves[k])
+        middle = self.centres[k] + along[:, None] * self.axes[k]
+        out = points - middle
+        return np.asarray(middle + self.radii[k, None] * out / np.linalg.norm(out, axis=1)[:, None])
+
+    def scatter(self, n: int, rng: np.random.Generator) -> tuple[Array, float]:
+        radius, half, axis = float(self.radii[0]), float(self.halves[0]), self.axes[0]
+        out = _directions(n, rng)
+        barrel = rng.random(n) < half / (half + radius)
+        out[barrel] -= np.outer(out[barrel] @ axis, axis)
+        along = np.where(barrel, rng.uniform(-half, half, n), half * np.sign(out @ axis))
+        middle = self.centres[0] + np.outer(along, axis)
+        return middle + radius * out / np.linalg.norm(out, axis=1)[:, None], 4 * pi * radius * (radius + half)
+
     def overlaps(self, i: NDArray[np.intp], j: NDArray[np.intp], offset: Array) -> tuple[Array, Array]:
         """From the distance of two segments (Ericson, Real-Time Collision Detection, 2005, section 5.1.9)."""
         u, v, a, b = self.axes[i], self.axes[j], self.halves[i], self.halves[j]
@@ -153,11 +184,7 @@ class Rods:
         radius, half = float(self.radii[k]), float(self.halves[k])
         if self.centres.shape[1] == 2:
             return _stadium(model, centre, axis, radius, half) if half else model.occ.addDisk(*centre, radius, radius)
-        if not half:
-            return model.occ.addSphere(*centre, radius)
-        ends = [(3, model.occ.addSphere(*(centre + side * half * axis), radius)) for side in (-1, 1)]
-        barrel = model.occ.addCylinder(*(centre - half * axis), *(2 * half * axis), radius)
-        return model.occ.fuse([(3, barrel)], ends)[0][0][1]
+        return model.occ.addSphere(*centre, radius)
 
 
 @dataclass(frozen=True)
@@ -183,6 +210,10 @@ class Ellipsoids:
     @property
     def extents(self) -> Array:
         return np.linalg.norm(self.rotations * self.semi_axes[:, None], axis=2)
+
+    @property
+    def tips(self) -> Array:
+        return np.asarray(self.matrices / self.extents[:, :, None])
 
     @property
     def volumes(self) -> Array:
@@ -220,6 +251,20 @@ class Ellipsoids:
         slope = np.linalg.norm(local / self.semi_axes**2, axis=2)
         return np.where(f > 1e-12, (f - 1) * f / np.maximum(slope, 1e-300), -self.semi_axes.min(axis=1))
 
+    def onto(self, points: Array, k: NDArray[np.intp]) -> Array:
+        """Along the lines to the centre."""
+        away = points - self.centres[k]
+        local = np.einsum("pd,pdk->pk", away, self.rotations[k]) / self.semi_axes[k]
+        return np.asarray(self.centres[k] + away / np.linalg.norm(local, axis=1)[:, None])
+
+    def scatter(self, n: int, rng: np.random.Generator) -> tuple[Array, float]:
+        """A uniform sample of the sphere, thinned by how much each place is stretched."""
+        axes = self.semi_axes[0]
+        out = _directions(8 * n, rng)
+        stretch = axes.prod() * np.linalg.norm(out / axes, axis=1)
+        kept = out[rng.random(len(out)) * stretch.sum() < n * stretch]
+        return self.centres[0] + kept * axes @ self.rotations[0].T, 4 * pi * float(stretch.mean())
+
     def overlaps(self, i: NDArray[np.intp], j: NDArray[np.intp], offset: Array) -> tuple[Array, Array]:
         """From the contact function of Perram and Wertheim (J. Comput. Phys. 58, 1985, eq. 3.4).
 
@@ -240,13 +285,18 @@ class Ellipsoids:
         return (1 - mu) * length, -slope * length[:, None]
 
     def draw(self, model: Any, k: int) -> int:
-        dim = self.centres.shape[1]
         matrix = np.eye(4)
-        matrix[:dim, :dim] = self.rotations[k] * self.semi_axes[k]
-        matrix[:dim, 3] = self.centres[k]
-        unit = model.occ.addDisk(0, 0, 0, 1, 1) if dim == 2 else model.occ.addSphere(0, 0, 0, 1)
-        model.occ.affineTransform([(dim, unit)], matrix.ravel().tolist())
+        matrix[:2, :2] = self.rotations[k] * self.semi_axes[k]
+        matrix[:2, 3] = self.centres[k]
+        unit = model.occ.addDisk(0, 0, 0, 1, 1)
+        model.occ.affineTransform([(2, unit)], matrix.ravel().tolist())
         return int(unit)
+
+
+def _directions(n: int, rng: np.random.Generator) -> Array:
+    """Unit vectors in space, uniform."""
+    out = rng.normal(size=(n, 3))
+    return np.asarray(out / np.linalg.norm(out, axis=1)[:, None])
 
 
 def _maximizer(squares: Array, values: Array) -> Array:

@@ -6,12 +6,31 @@ import os
 from collections.abc import Collection
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hmm.errors import InputError
 
 
+def check_real(name: str, value: object, remedy: str) -> None:
+    """Raise an `InputError` unless `value` is a real number."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise InputError(f"{name} = {value!r} is not a number: {remedy}")
+
+
+def real_array(name: str, values: object, remedy: str) -> NDArray[np.float64]:
+    """The values as an array; raise an `InputError` unless they are real numbers in a regular shape, one at least."""
+    try:
+        array = np.array(values, dtype=float)
+    except (TypeError, ValueError):
+        array = np.zeros(0)
+    if array.size == 0 or isinstance(values, str):
+        raise InputError(f"{name} = {values!r} are not numbers: {remedy}")
+    return array
+
+
 def check_range(name: str, value: float, low: float, high: float, remedy: str, closed: bool = False) -> None:
     """Raise an `InputError` unless `value` lies in the interval (low, high), or in (low, high] if `closed`."""
+    check_real(name, value, remedy)
     if not (low < value < high or (closed and value == high)):
         raise InputError(f"{name} = {value:g} is outside ({low:g}, {high:.6g}{']' if closed else ')'}: {remedy}")
 
@@ -77,3 +96,11 @@ def check_choice(name: str, value: object, choices: Collection[object]) -> None:
     """Raise an `InputError` unless `value` is one of `choices`."""
     if value not in choices:
         raise InputError(f"{name} = {value!r} is unknown: choose from {sorted(choices, key=str)}")
+
+
+def check_spread(spread: float) -> None:
+    """Raise an `InputError` unless `spread` may be a standard deviation of radii over their mean."""
+    remedy = "give the standard deviation of the radii / their mean"
+    check_real("spread", spread, remedy)
+    if not 0 <= spread <= 1:
+        raise InputError(f"spread = {spread:g} is outside [0, 1]: {remedy}")

@@ -13,7 +13,7 @@ import numpy as np
 from hmm.cell import Cell
 from hmm.cells import _gmsh
 from hmm.cells._bodies import Array, Bodies, Ellipsoids, Rods
-from hmm.cells._checks import check_choice, check_number, check_range, check_seed, check_sizes
+from hmm.cells._checks import check_choice, check_number, check_range, check_real, check_seed, check_sizes
 from hmm.cells._orientations import frames, random_directions
 from hmm.cells._packing import pack
 from hmm.cells._random import Orientation
@@ -79,6 +79,8 @@ def cracks(
     if not isinstance(phases, str):
         raise InputError(f"phases = {phases!r}: a cracked cell has one phase, give its name")
     a = (density / number) ** (1 / dim)
+    if gap is not None:
+        check_real("gap", gap, "give a length in the unit of size")
     free = 0.4 * a if gap is None else gap / size
     if not 0 < free < 1:
         raise InputError(f"gap = {gap} is outside (0, {size:g}): give a positive length less than the cell's")
@@ -134,7 +136,7 @@ class Slits:
         group = model.addPhysicalGroup(dim - 1, [tag for parts in origin[1:] for _, tag in parts])
         _gmsh.name_phases(model, dim, {phase: [tag for _, tag in origin[0]]})
         _gmsh.set_periodic(model, np.eye(dim))
-        _gmsh.generate(model, np.eye(dim), self._edge_lengths, self.a / 4)
+        _gmsh.generate(model, _gmsh.Sizes.tabulate(np.eye(dim), self._edge_lengths, self.a / 4))
         _open(model, dim - 1, group)
         return _gmsh.check_quality(model, dim)
 

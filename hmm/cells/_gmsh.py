@@ -8,7 +8,9 @@ kernel are absolute lengths (1e-7), and `build` scales the mesh.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import product
 from math import sqrt
 from tempfile import NamedTemporaryFile
@@ -18,14 +20,28 @@ from mpi4py import MPI
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
 from hmm.cell import Cell
 from hmm.cells._checks import check_elements
+from hmm.cells._slivers import Tetrahedra
 from hmm.errors import HMMError, InputError
 from hmm.meshing import distribute
 
 POOR = 0.05
 """Radius ratio (d * inradius / circumradius, 1 for a regular simplex) below which an element is worth a warning."""
+
+
+WANTED = 0.2
+"""Radius ratio below which tetrahedra are replaced by better ones where that can be."""
+
+
+BLOCK = 12
+"""Edge of the blocks of grid points whose edge lengths are asked for together: what is near is near to all of them."""
+
+
+CURVED = 0.02
+"""Scaled Jacobian of curved tetrahedra below which they are made straighter."""
 
 
 def build(draw: Callable[[Any], object], comm: MPI.Comm, lattice: NDArray[np.float64], size: float = 1.0) -> Cell:
@@ -166,7 +182,7 @@ def set_periodic(model: Any, lattice: NDArray[np.float64]) -> None:
 
     Raises
     ------
-    InputError
+    HMMError
         If an entity on a face has no partner: the geometry is not periodic.
     """
     dim = len(lattice)
@@ -185,55 +201,190 @@ def set_periodic(model: Any, lattice: NDArray[np.float64]) -> None:
             model.mesh.setPeriodic(dim - 1, [tags[image]], [tags[master]], affine.ravel().tolist())
 
 
-def generate(
-    model: Any,
-    lattice: NDArray[np.float64],
-    edge_lengths: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    shortest: float,
-    order: int = 1,
-) -> None:
-    """Mesh the model with simplices whose edge length varies in space.
+@dataclass(frozen=True)
+class Sizes:
+    """Wanted edge lengths on a grid, which Gmsh interpolates: calls into Python for each point cost minutes.
 
-    The lengths are tabulated on a grid, which Gmsh interpolates: calls into Python for each point cost minutes.
+    Attributes
+    ----------
+    low, step
+        Shape (d,); where the grid starts, and its spacing.
+    values
+        Shape (n_1, ..., n_d).
+    """
+
+    low: NDArray[np.float64]
+    step: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+    @classmethod
+    def tabulate(
+        cls,
+        lattice: NDArray[np.float64],
+        edge_lengths: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+        shortest: float,
+    ) -> Sizes:
+        """The edge lengths in a cell.
+
+        Parameters
+        ----------
+        lattice
+            Shape (d, d), rows the lattice vectors; the cell starts at the origin.
+        edge_lengths
+            Wanted edge length at points of shape (p, d).
+        shortest
+            Edge length the grid should resolve.
+
+        Raises
+        ------
+        InputError
+            If the mesh would not fit into the memory that is free.
+        """
+        dim = len(lattice)
+        corners = np.array(list(product((0, 1), repeat=dim))) @ lattice
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        n = int(np.clip(np.ceil((high - low).max() / shortest), 24, {2: 400, 3: 72}[dim]))
+        points = np.stack(np.meshgrid(*np.linspace(low, high, n + 1).T, indexing="ij"), axis=-1).reshape(-1, dim)
+        block = np.ravel_multi_index(tuple(np.indices((n + 1,) * dim) // BLOCK), (n // BLOCK + 1,) * dim).ravel()
+        order = np.argsort(block, kind="stable")
+        parts = np.split(order, np.flatnonzero(np.diff(block[order])) + 1)
+        sizes = np.zeros(len(points))
+        for part in parts:
+            sizes[part] = edge_lengths(points[part])
+        simplex = {2: sqrt(3) / 4, 3: 1 / (6 * sqrt(2))}[dim]
+        check_elements(abs(float(np.linalg.det(lattice))) * float(np.mean(1 / (simplex * sizes**dim))), "mesh_size")
+        return cls(low, (high - low) / n, sizes.astype(float).reshape((n + 1,) * dim))
+
+    def at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Edge lengths at points of shape (p, d), periodic, for a cell that is the unit square or cube."""
+        index = ((points - self.low) % 1.0) / self.step
+        return np.asarray(map_coordinates(self.values, index.T, order=1, mode="nearest"))
+
+    @contextmanager
+    def background(self, model: Any) -> Iterator[None]:
+        """Let Gmsh take its edge lengths from here."""
+        dim = self.values.ndim
+        with NamedTemporaryFile(suffix=".bin") as file:
+            file.write(np.r_[self.low, np.zeros(3 - dim)].tobytes() + np.r_[self.step, np.ones(3 - dim)].tobytes())
+            file.write(np.array([*self.values.shape, *[1] * (3 - dim)], dtype=np.intc).tobytes())
+            file.write(self.values.tobytes())
+            file.flush()
+            field = model.mesh.field.add("Structured")
+            model.mesh.field.setString(field, "FileName", file.name)
+            model.mesh.field.setAsBackgroundMesh(field)
+            yield
+            model.mesh.field.remove(field)
+
+
+@contextmanager
+def scratch(model: Any) -> Iterator[None]:
+    """An empty current model for the body, removed after it."""
+    name = model.getCurrent()
+    model.add("hmm scratch")
+    try:
+        yield
+    finally:
+        model.remove()
+        model.setCurrent(name)
+
+
+def generate(model: Any, sizes: Sizes, order: int = 1) -> None:
+    """Mesh the model with simplices of wanted edge lengths.
 
     Parameters
     ----------
     model
         The current Gmsh model, synchronized.
-    lattice
-        Shape (d, d), rows the lattice vectors; the cell starts at the origin.
-    edge_lengths
-        Wanted edge length at points of shape (p, d).
-    shortest
-        Edge length the grid should resolve.
+    sizes
+        Edge lengths.
     order
         Geometry degree.
-
-    Raises
-    ------
-    InputError
-        If the mesh would not fit into the memory that is free.
     """
-    dim = len(lattice)
-    corners = np.array(list(product((0, 1), repeat=dim))) @ lattice
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    n = int(np.clip(np.ceil((high - low).max() / shortest), 24, {2: 400, 3: 72}[dim]))
-    points = np.stack(np.meshgrid(*np.linspace(low, high, n + 1).T, indexing="ij"), axis=-1).reshape(-1, dim)
-    sizes = np.concatenate([edge_lengths(part) for part in np.array_split(points, len(points) // 4096 + 1)])
-    simplex = {2: sqrt(3) / 4, 3: 1 / (6 * sqrt(2))}[dim]
-    check_elements(abs(float(np.linalg.det(lattice))) * float(np.mean(1 / (simplex * sizes**dim))), "mesh_size")
-    with NamedTemporaryFile(suffix=".bin") as file:
-        file.write(np.r_[low, np.zeros(3 - dim)].tobytes() + np.r_[(high - low) / n, np.ones(3 - dim)].tobytes())
-        file.write(np.array([n + 1] * dim + [1] * (3 - dim), dtype=np.intc).tobytes() + sizes.astype(float).tobytes())
-        file.flush()
-        field = model.mesh.field.add("Structured")
-        model.mesh.field.setString(field, "FileName", file.name)
-        model.mesh.field.setAsBackgroundMesh(field)
-        model.mesh.generate(dim)
-        if dim == 3 and check_quality(model, dim) < POOR:
-            model.mesh.optimize("Netgen")
-    model.mesh.field.remove(field)
+    dim = sizes.values.ndim
+    run(model, dim, sizes)
+    if dim == 3:
+        check_quality(model, dim)
+        repair(model)
     model.mesh.setOrder(order)
+
+
+def run(model: Any, dim: int, sizes: Sizes) -> None:
+    """Call the mesh generator; an error it reports is raised when it has ended.
+
+    Raised within, as the API does by default, it leaves Gmsh locked: all later meshes are empty.
+    """
+    import gmsh
+
+    option = "General.AbortOnError"
+    before = gmsh.option.getNumber(option)
+    gmsh.option.setNumber(option, 0)
+    gmsh.logger.start()
+    try:
+        with sizes.background(model):
+            model.mesh.generate(dim)
+        errors = [line.removeprefix("Error: ") for line in gmsh.logger.get() if line.startswith("Error")]
+    finally:
+        gmsh.logger.stop()
+        gmsh.option.setNumber(option, before)
+    if errors:
+        raise HMMError(f"gmsh could not mesh the cell ({errors[0]}): change mesh_size, gap or seed")
+
+
+def repair(model: Any) -> None:
+    """Replace slivers of the tetrahedra in the model."""
+    volumes = [tag for _, tag in model.getEntities(3)]
+    tags, coordinates, _ = model.mesh.getNodes()
+    place = np.zeros(int(tags.max()) + 1, dtype=np.intp)
+    place[tags.astype(int)] = np.arange(len(tags))
+    nodes = [place[model.mesh.getElementsByType(4, tag)[1].astype(int)].reshape(-1, 4) for tag in volumes]
+    held = place[model.mesh.getElementsByType(2)[1].astype(int)].reshape(-1, 3)
+    mesh = Tetrahedra(coordinates.reshape(-1, 3), np.vstack(nodes), np.repeat(volumes, [len(n) for n in nodes]), held)
+    if mesh.quality().min() >= WANTED:
+        return
+    mesh.repair(WANTED)
+    numbers = np.r_[tags, tags.max() + 1 + np.arange(len(mesh.x) - len(tags), dtype=tags.dtype)].astype(int)
+    inside = {tag: model.mesh.getNodes(3, tag)[0] for tag in volumes}
+    model.mesh.clear([(3, tag) for tag in volumes])
+    for tag in volumes:
+        tets = mesh.tets[mesh.region == tag]
+        used = np.unique(tets)
+        own = used[np.isin(numbers[used], inside[tag]) | (used >= len(tags))]
+        model.mesh.addNodes(3, tag, numbers[own].tolist(), mesh.x[own].ravel().tolist())
+        model.mesh.addElementsByType(tag, 4, [], numbers[tets].ravel().tolist())
+
+
+def bend(
+    model: Any,
+    nodes: NDArray[np.intp],
+    straight: NDArray[np.float64],
+    curved: NDArray[np.float64],
+    copies: NDArray[np.intp],
+) -> None:
+    """Move the middle nodes of edges of second-order tetrahedra where they belong, less far where elements invert.
+
+    Parameters
+    ----------
+    model
+        The current Gmsh model.
+    nodes
+        Tags, shape (n,).
+    straight, curved
+        Where they are and should be, shape (n, 3).
+    copies
+        Shape (n,); nodes that are images of each other have the same number, and move alike.
+    """
+    elements, corners = model.mesh.getElementsByType(11)
+    factor, moved = np.ones(copies.max() + 1), np.ones(len(nodes), dtype=bool)
+    for halving in range(6):
+        place = straight + factor[copies, None] * (curved - straight)
+        for node, x in zip(nodes[moved].tolist(), place[moved].tolist(), strict=True):
+            model.mesh.setNode(node, x, [])
+        flat = np.array(model.mesh.getElementQualities(elements, "minSJ")) < CURVED
+        hit = np.isin(nodes, corners.reshape(-1, 10)[flat])
+        factor[copies[hit]] *= 0.5 if halving < 4 else 0.0
+        moved = np.isin(copies, copies[hit])
+        if not moved.any():
+            return
 
 
 def volume(model: Any, dim: int, entities: Sequence[int]) -> float:
@@ -280,6 +431,8 @@ def draw_best(model: Any, draws: Sequence[Callable[[Any], float]]) -> int:
             _empty(model)
         try:
             found = draw(model)
+        except InputError:  # too large for the memory, however it is drawn
+            raise
         except Exception as error:  # Gmsh raises nothing more special
             failure = error
             continue
@@ -314,7 +467,7 @@ def _middle_of_vertices(model: Any, dim: int, tag: int) -> NDArray[np.float64]:
 def _partners(wanted: NDArray[np.float64], found: NDArray[np.float64], axis: int) -> NDArray[np.intp]:
     """Index of the row of `found` that equals each row of `wanted`, one to one."""
     if len(wanted) != len(found) or len(wanted) == 0:
-        raise InputError(
+        raise HMMError(
             f"the faces across lattice vector {axis + 1} have {len(wanted)} and {len(found)} entities: "
             "draw the same geometry on opposite faces"
         )
@@ -322,7 +475,7 @@ def _partners(wanted: NDArray[np.float64], found: NDArray[np.float64], axis: int
     partners = distances.argmin(axis=1)
     worst = distances.min(axis=1).max()
     if worst > 1e-3 or len(set(partners)) < len(partners):
-        raise InputError(
+        raise HMMError(
             f"a face across lattice vector {axis + 1} differs from the opposite one by {worst:.3g}: "
             "draw the same geometry on opposite faces"
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from hmm.cells import _gmsh
+from hmm.cells import _gmsh, _shells
 from hmm.cells._bodies import Array, Bodies
 from hmm.cells._checks import check_order
 from hmm.cells._packing import images, neighbours
@@ -60,7 +61,8 @@ class Inclusions:
 
     def __post_init__(self) -> None:
         check_order(self.order)
-        if isinstance(self.phases, str) or len(set(self.phases) | {INTERFACE}) != 3 or len(self.phases) != 2:
+        no_names = isinstance(self.phases, str) or not all(isinstance(name, str) for name in self.phases)
+        if no_names or len(set(self.phases) | {INTERFACE}) != 3 or len(self.phases) != 2:
             raise InputError(
                 f"phases = {self.phases!r} are not two different names other than {INTERFACE!r}: "
                 "give (matrix name, inclusion name)"
@@ -77,12 +79,16 @@ class Inclusions:
     def draw(self, model: Any) -> float:
         """Draw and mesh the cell in the current model; the worst radius ratio of the mesh."""
         dim = len(self.lattice)
-        pieces = self.divide(model)
+        shortest = min(self.mesh_size, float(self._on_surface.min()), max(2 * self.half_gap, self._shortest))
+        sizes = _gmsh.Sizes.tabulate(self.lattice, self.edge_lengths, shortest)
+        pieces, curve = self._regions(model, sizes) if self.by_triangles else (self.divide(model), None)
         names = [self.phases[0], *([INTERFACE] if self.interface else []), *([] if self.void else [self.phases[1]])]
         _gmsh.name_phases(model, dim, dict(zip(names, pieces, strict=True)))
-        _gmsh.set_periodic(model, self.lattice)
-        shortest = min(self.mesh_size, float(self._on_surface.min()), max(2 * self.half_gap, self._shortest))
-        _gmsh.generate(model, self.lattice, self.edge_lengths, shortest, self.order)
+        if curve is None:
+            _gmsh.set_periodic(model, self.lattice)
+        _gmsh.generate(model, sizes, self.order)
+        if curve is not None and self.order == 2:
+            curve()
         if self.match_fraction:
             self._match(model, pieces)
         return _gmsh.check_quality(model, dim)
@@ -95,6 +101,20 @@ class Inclusions:
         ]
         cell = _gmsh.add_parallelogram(model, self.lattice)
         return _gmsh.split(model, len(self.lattice), cell, families, self.void)
+
+    @property
+    def by_triangles(self) -> bool:
+        """Whether the surfaces are triangulated before Gmsh sees them, not drawn with its geometry kernel."""
+        return len(self.lattice) == 3 and not self.match_fraction
+
+    def _regions(self, model: Any, sizes: _gmsh.Sizes) -> tuple[list[list[int]], Callable[[], None]]:
+        """The volumes of each phase, bounded by triangles, and what curves these."""
+        families = [self.bodies.grown(self.interface), self.bodies] if self.interface else [self.bodies]
+        volumes, curve = _shells.draw(model, families, sizes)
+        if self.void:
+            model.geo.remove([(3, tag) for tag in volumes.pop()])
+            model.geo.synchronize()
+        return volumes, curve
 
     def _wrapped(self, model: Any, bodies: Bodies, k: int) -> list[int]:
         """Pieces of body k in the cell."""
@@ -113,18 +133,25 @@ class Inclusions:
         with a thin interface), growing by half the distance from it. An inclusion whose volume is matched grows by
         about (edge length)^2 / (8 radius), which must stay below half of the half gap.
         """
-        bodies = self._copies
+        bodies, on_surface = self._near(points)
         distances = bodies.distances(points)
         rows = np.arange(len(points))
         nearest, second = np.argpartition(distances, 1, axis=1)[:, :2].T
-        on_surface = self._on_surface[nearest]
         between = np.maximum(distances[rows, nearest], 0.0) + distances[rows, second] - 2 * self.interface
         away = np.abs(distances[rows, nearest])
         if self.interface:
             away = np.minimum(away, np.abs(distances[rows, nearest] - self.interface))
-        return np.minimum(np.minimum(self.mesh_size, np.maximum(between, 0.0)), on_surface + away / 2).clip(
+        return np.minimum(np.minimum(self.mesh_size, np.maximum(between, 0.0)), on_surface[nearest] + away / 2).clip(
             min=self._shortest
         )
+
+    def _near(self, points: Array) -> tuple[Bodies, Array]:
+        """The bodies, two at least, that may set the edge length somewhere in the box around points, and theirs."""
+        centres = self._copies.centres
+        away = np.linalg.norm(centres - np.clip(centres, points.min(axis=0), points.max(axis=0)), axis=1)
+        away -= self._copies.reach + self.interface + 2 * self.mesh_size
+        near = np.flatnonzero(away <= max(0.0, np.partition(away, 1)[1])) if len(away) > 1 else np.zeros(1, dtype=int)
+        return self._copies.select(near), self._on_surface[near]
 
     @cached_property
     def _copies(self) -> Bodies:
@@ -141,7 +168,7 @@ class Inclusions:
     @cached_property
     def _shortest(self) -> float:
         """Where two surfaces nearly meet no edge is shorter than a twentieth of what resolves the smallest body."""
-        return 0.05 * float(self.bodies.fineness.min())
+        return min(0.05 * float(self.bodies.fineness.min()), self.mesh_size)
 
     @cached_property
     def _on_surface(self) -> Array:

@@ -12,7 +12,7 @@ from dolfinx.mesh import GhostMode, Mesh, MeshTags, compute_midpoints, create_bo
 from numpy.typing import NDArray
 
 from hmm.cell import Cell
-from hmm.cells._checks import check_range, check_sizes
+from hmm.cells._checks import check_elements, check_range, check_sizes
 from hmm.errors import InputError
 
 
@@ -59,8 +59,10 @@ def laminate(
     check_sizes(mesh_size, size)
     thickness = np.array([fraction for _, fraction in layers])
     rows = np.ceil(thickness * size / mesh_size - 1e-9).astype(int).clip(min=1)
+    across = ceil(size / mesh_size - 1e-9)
+    check_elements({2: 2.0, 3: 6.0}[dim] * across ** (dim - 1) * float(rows.sum()), "mesh_size")
     tops = np.r_[0.0, np.cumsum(thickness)] / thickness.sum()
-    mesh = _grid(comm, dim, normal, ceil(size / mesh_size - 1e-9), int(rows.sum()))
+    mesh = _grid(comm, dim, normal, across, int(rows.sum()))
     row = mesh.geometry.x[:, normal] * rows.sum()
     mesh.geometry.x[:, normal] = np.interp(row.round(), np.r_[0, np.cumsum(rows)], tops)
     phases = {name: tag for tag, name in enumerate(dict.fromkeys(name for name, _ in layers), start=1)}
@@ -77,7 +79,12 @@ def _checked(
         raise InputError(f"dim = {dim!r} is not a dimension of a laminate: choose 2 or 3")
     if normal not in range(dim):
         raise InputError(f"normal = {normal!r} is not an axis of a {dim}D cell: choose from {list(range(dim))}")
-    layers = list(fractions.items()) if isinstance(fractions, Mapping) else [(name, part) for name, part in fractions]
+    try:
+        layers = (
+            list(fractions.items()) if isinstance(fractions, Mapping) else [(name, part) for name, part in fractions]
+        )
+    except (TypeError, ValueError):
+        raise InputError(f"fractions = {fractions!r} are no layers: give pairs of a name and a fraction") from None
     for name, fraction in layers:
         check_range(
             f"fraction of layer {name!r}", fraction, 0.0, 1.0, "give positive fractions that sum to 1", closed=True

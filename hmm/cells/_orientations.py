@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
-from hmm.cells._checks import check_choice
+from hmm.cells._checks import check_choice, real_array
 from hmm.errors import InputError
 
 NAMED = {
@@ -41,8 +41,8 @@ def wanted_tensor(orientation: str | Sequence[Sequence[float]] | ArrayLike, dim:
     if isinstance(orientation, str):
         check_choice("orientation", orientation, NAMED)
         return NAMED[orientation](dim)
-    a = np.asarray(orientation, dtype=float)
     remedy = f"give {sorted(NAMED)} or a symmetric, positive semidefinite {dim} x {dim} tensor of trace 1"
+    a = real_array("orientation", orientation, remedy)
     if a.shape != (dim, dim) or not np.allclose(a, a.T, atol=1e-9) or abs(np.trace(a) - 1) > 1e-6:
         raise InputError(f"orientation = {a.tolist()} is no orientation tensor: {remedy}")
     if np.linalg.eigvalsh(a)[0] < -1e-9:

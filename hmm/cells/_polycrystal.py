@@ -22,7 +22,7 @@ from scipy.spatial import HalfspaceIntersection, cKDTree
 from hmm.cell import Cell
 from hmm.cells import _gmsh
 from hmm.cells._bodies import Array, Rods
-from hmm.cells._checks import check_choice, check_number, check_seed, check_sizes
+from hmm.cells._checks import check_choice, check_number, check_seed, check_sizes, check_spread, real_array
 from hmm.cells._orientations import random_rotations
 from hmm.cells._packing import free_places, neighbours, pack
 from hmm.cells._random import lognormal
@@ -136,11 +136,14 @@ def voronoi(
     rng = np.random.default_rng(seed)
     sites = rng.random((grains, dim))
     if seeds is not None:
-        sites = np.asarray(seeds, dtype=float) / size % 1.0
+        sites = real_array("seeds", seeds, f"give one row of {dim} numbers for each grain") / size % 1.0
         if sites.shape != (grains, dim):
             raise InputError(
                 f"seeds have shape {sites.shape}: give one row of {dim} numbers for each of {grains} grains"
             )
+        apart = np.abs((sites[:, None] - sites + 0.5) % 1.0 - 0.5).max(axis=2) + np.eye(grains)
+        if apart.min() < 1e-6:
+            raise InputError(f"seeds {np.argwhere(apart < 1e-6)[0].tolist()} are at the same place: give each its own")
     return _build(sites, np.zeros(grains), mesh_size, size, rng, texture, comm)
 
 
@@ -171,10 +174,7 @@ def laguerre(
     All other parameters, and what is raised, are those of `voronoi`.
     """
     _check(grains, dim, mesh_size, size, seed)
-    if not 0 <= spread <= 1:
-        raise InputError(
-            f"spread = {spread:g} is outside [0, 1]: give the standard deviation of the radii / their mean"
-        )
+    check_spread(spread)
     rng = np.random.default_rng(seed)
     relative = lognormal(grains, spread)
     radii = relative * (PACKED[dim] / {2: pi, 3: 4 / 3 * pi}[dim] / (relative**dim).sum()) ** (1 / dim)
@@ -221,8 +221,8 @@ def _build(
 def _orientations(n: int, texture: Texture, rng: np.random.Generator) -> NDArray[np.float64]:
     if texture is None:
         return random_rotations(n, rng)
-    R = np.asarray(texture(n, rng) if callable(texture) else texture, dtype=float)
     remedy = "give one rotation matrix for each grain"
+    R = real_array("texture", texture(n, rng) if callable(texture) else texture, remedy)
     if R.shape != (n, 3, 3):
         raise InputError(f"texture has shape {R.shape}, not {(n, 3, 3)}: {remedy}")
     defect = np.abs(R @ R.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2)) + np.abs(np.linalg.det(R) - 1)
@@ -295,7 +295,8 @@ class Tessellation:
         _gmsh.name_phases(model, dim, groups)
         _gmsh.set_periodic(model, np.eye(dim))
         lengths = self.lengths
-        _gmsh.generate(model, np.eye(dim), self._sizes(mesh_size), min(mesh_size, float(lengths.min())))
+        sizes = _gmsh.Sizes.tabulate(np.eye(dim), self._sizes(mesh_size), min(mesh_size, float(lengths.min())))
+        _gmsh.generate(model, sizes)
         return _gmsh.check_quality(model, dim)
 
     def _surface(

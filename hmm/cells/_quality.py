@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mpi4py import MPI
-
 import numpy as np
 
 from hmm.cell import Cell
@@ -23,23 +21,43 @@ class Quality:
         shortest over the longest edge.
     n_elements
         Elements of the whole mesh.
+    worst_phase, worst_at
+        Phase and middle, shape (d,), of the element with the minimum.
     """
 
     minimum: float
     mean: float
     n_elements: int
+    worst_phase: str
+    worst_at: tuple[float, ...]
+
+    def __str__(self) -> str:
+        """One line, as in ``print(hmm.cells.quality(cell))``."""
+        place = ", ".join(f"{x:.3g}" for x in self.worst_at)
+        return (
+            f"{self.n_elements:,} elements, shape {self.mean:.2f} on average, "
+            f"{self.minimum:.2g} at worst: in {self.worst_phase!r} at ({place})"
+        )
 
 
 def quality(cell: Cell) -> Quality:
     """The shapes of a cell's elements, their edges taken as straight; collective on the communicator of the cell."""
     d = cell.dim
-    nodes = np.asarray(cell.mesh.geometry.dofmaps[0])[owned_cells(cell.mesh)]
+    owned = owned_cells(cell.mesh)
+    nodes = np.asarray(cell.mesh.geometry.dofmaps[0])[owned]
     simplex = cell.mesh.topology.cell_name() in ("triangle", "tetrahedron")
     corners = cell.mesh.geometry.x[nodes][:, : d + 1 if simplex else 2**d, :d]
     ratios = _radius_ratios(corners) if simplex else _edge_ratios(corners)
     count = cell.comm.allreduce(len(ratios))
     total = cell.comm.allreduce(float(ratios.sum()))
-    return Quality(cell.comm.allreduce(float(ratios.min(initial=np.inf)), MPI.MIN), total / count, count)
+    names = {tag: name for name, tag in cell.phases.items()}
+    mine = []
+    if len(ratios):
+        k = int(ratios.argmin())
+        name = names[int(cell.phase_tags.values[owned[k]])]
+        mine.append((float(ratios[k]), name, tuple(corners[k].mean(axis=0).tolist())))
+    minimum, phase, place = min(found for part in cell.comm.allgather(mine) for found in part)
+    return Quality(minimum, total / count, count, phase, place)
 
 
 def _radius_ratios(corners: np.ndarray) -> np.ndarray:

@@ -16,7 +16,17 @@ from hmm.cell import Cell
 from hmm.cells import _gmsh
 from hmm.cells._arrays import extrude
 from hmm.cells._bodies import Bodies, Ellipsoids, Rods
-from hmm.cells._checks import check_choice, check_number, check_order, check_range, check_seed, check_sizes
+from hmm.cells._checks import (
+    check_choice,
+    check_number,
+    check_order,
+    check_range,
+    check_real,
+    check_seed,
+    check_sizes,
+    check_spread,
+    real_array,
+)
 from hmm.cells._inclusions import Inclusions
 from hmm.cells._orientations import frames, random_directions
 from hmm.cells._packing import pack, placements
@@ -87,6 +97,8 @@ def random_fibres(
     """
     sizes = _sizes(2, volume_fraction, number, radii, spread, size, pi)
     options = _Options(gap, mesh_size, size, seed, phases, void, interface, order)
+    if thickness is not None:
+        check_range("thickness", thickness, 0.0, float("inf"), "give a positive height")
     if thickness is not None and order != 1:
         raise InputError(f"order = {order!r} cannot be extruded: take order=1 with thickness")
     with collectively(comm):
@@ -241,12 +253,9 @@ def _sizes(
     if (volume_fraction is None) == (radii is None):
         raise InputError(f"volume_fraction = {volume_fraction} and radii = {radii}: give exactly one")
     check_number("number", number)
-    if not 0 <= spread <= 1:
-        raise InputError(
-            f"spread = {spread:g} is outside [0, 1]: give the standard deviation of the radii / their mean"
-        )
+    check_spread(spread)
     if radii is not None:
-        given = np.array(radii, dtype=float).ravel()
+        given = real_array("radii", radii, "give one radius, or one of each").ravel()
         for radius in given:
             check_range("radii", float(radius), 0.0, size / 2, "give radii that fit the cell")
         return (np.full(number, given[0]) * lognormal(number, spread) if np.ndim(radii) == 0 else given) / size
@@ -259,7 +268,8 @@ def _sizes(
 
 def _shape(aspect: float | Sequence[float], dim: int) -> NDArray[np.float64]:
     """Semi-axes of an ellipsoid with the volume of the unit ball."""
-    axes = np.array([aspect, *[1.0] * (dim - 1)] if np.ndim(aspect) == 0 else aspect, dtype=float)
+    axes = real_array("aspect", aspect, f"give a positive number, or {dim} of them")
+    axes = np.r_[axes, np.ones(dim - 1)] if axes.ndim == 0 else axes
     if axes.shape != (dim,) or not np.all((axes > 0) & np.isfinite(axes)):
         raise InputError(f"aspect = {aspect} is no shape of an ellipsoid: give a positive number, or {dim} of them")
     return np.asarray(axes / axes.prod() ** (1 / dim))
@@ -282,7 +292,8 @@ class _Options:
         check_sizes(self.mesh_size, self.size)
         check_seed(self.seed)
         check_order(self.order)
-        for name, value in (("gap", self.gap or 0.0), ("interface", self.interface)):
+        for name, value in (("gap", 0.0 if self.gap is None else self.gap), ("interface", self.interface)):
+            check_real(name, value, "give a length in the unit of size")
             if not 0 <= value < self.size:
                 raise InputError(
                     f"{name} = {value:g} is outside [0, {self.size:g}): give a length of parts of the cell"

@@ -217,6 +217,6 @@ def _unit_interface(
 ) -> float:
     """Thickness of the interface per `size`, after checking that the layers do not touch."""
     free = _touching(lattice, centres) - radius
-    if interface:
+    if interface != 0:
         check_range("interface", interface, 0.0, free * size, "the layers touch, give 0 or a smaller thickness")
     return interface / size
