@@ -68,7 +68,7 @@ def arguments(argv: list[str] | None) -> Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     options, comm = arguments(argv), MPI.COMM_WORLD
-    row = hmm.report.live_table(comm, ["generator", "dim", "elements", "worst", "mean", "phases"])
+    row = hmm.report.live_table(comm, [f"{'generator':>21}", "dim", "elements", "worst", "mean", "phases"])
     gallery = []
     for table in (PLANE, SOLID):
         for name, given in table.items():
@@ -91,7 +91,9 @@ def draw(path: Path, gallery: list[tuple[str, hmm.Cell]], columns: int = 4) -> P
 
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = -(-len(gallery) // columns)
-    plotter = pv.Plotter(off_screen=True, shape=(rows, columns), window_size=[480 * columns, 520 * rows], border=False)
+    size = [480 * columns, 520 * rows]
+    with pv.vtk_verbosity("error"):  # without a screen VTK warns before it finds another way
+        plotter = pv.Plotter(off_screen=True, shape=(rows, columns), window_size=size, border=False)
     plotter.set_background("white")
     for k, (name, cell) in enumerate(gallery):
         plotter.subplot(k // columns, k % columns)

@@ -89,7 +89,7 @@ def cracks(
         rng = np.random.default_rng(seed)
         normals = random_directions(number, orientation, dim, rng)
         flat = _flat(normals, a, rng)
-        packings = [pack(flat, free, rng, "cracks", inside=True) for _ in range(TRIES)]
+        packings = [pack(flat, free, rng, "cracks", True, ("density", density)) for _ in range(TRIES)]
         slits = [Slits(packing, normals, a, mesh_size / size) for packing in packings]
         _gmsh.draw_best(model, [partial(slit.draw, phase=phases) for slit in slits])
 

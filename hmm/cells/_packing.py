@@ -21,7 +21,14 @@ ATTEMPTS = 6
 """Random starts before a packing is given up."""
 
 
-def pack[B: Bodies](bodies: B, gap: float, rng: np.random.Generator, what: str, inside: bool = False) -> B:
+def pack[B: Bodies](
+    bodies: B,
+    gap: float,
+    rng: np.random.Generator,
+    what: str,
+    inside: bool = False,
+    amount: tuple[str, float] | None = None,
+) -> B:
     """Place bodies in the unit square or cube, periodic, without overlap.
 
     Parameters
@@ -36,6 +43,8 @@ def pack[B: Bodies](bodies: B, gap: float, rng: np.random.Generator, what: str, 
         Plural name of the bodies, for the errors.
     inside
         Keep the bodies, with their gap, inside the box.
+    amount
+        Name and value of what was asked for, for the errors; by default the volume fraction.
 
     Raises
     ------
@@ -43,11 +52,12 @@ def pack[B: Bodies](bodies: B, gap: float, rng: np.random.Generator, what: str, 
         If a body does not fit the box, or the bodies cannot be moved apart: it says what fraction was reached.
     """
     n, dim = bodies.centres.shape
+    name, value = amount or ("volume_fraction", float(bodies.volumes.sum()))
     largest = 2 * float(bodies.reach.max()) + gap
     if largest >= 1:
         raise InputError(
             f"the largest of the {what} is {largest:.3g} long with its gap, in a cell of size 1: take more and smaller "
-            "ones (a larger number) or a smaller volume_fraction"
+            f"ones (a larger number) or a smaller {name}"
         )
     wanted = bodies.grown(gap / 2)
     tight = wanted.grown(1e-4 * float(bodies.reach.mean()))
@@ -57,10 +67,9 @@ def pack[B: Bodies](bodies: B, gap: float, rng: np.random.Generator, what: str, 
         if _largest_overlap(wanted.at(centres)) <= 0:
             return bodies.at(centres)
         best = max(best, _free_scale(wanted.at(centres)))
-    fraction = float(bodies.volumes.sum())
     raise InputError(
-        f"volume_fraction = {fraction:.4g} is more than {n} {what} with gap = {gap:.3g} (of the cell) could be packed "
-        f"to, {fraction * best**dim:.3g} was reached: take a smaller volume_fraction or gap, or another number or seed"
+        f"{name} = {value:.4g} is more than {n} {what} with gap = {gap:.3g} (of the cell) could be packed "
+        f"to, {value * best**dim:.3g} was reached: take a smaller {name} or gap, or another number or seed"
     )
 
 
