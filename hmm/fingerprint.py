@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hmm.cell import Cell
 from hmm.errors import InputError, collectively
-from hmm.hashing import digest, splitmix
+from hmm.hashing import digest, splitmix, uniform
 from hmm.homogenizer import Homogenizer
 from hmm.macro import MacroProblem
 from hmm.rve import RVE
@@ -61,32 +61,34 @@ def difference(a: Mapping[str, str], b: Mapping[str, str]) -> str:
 
 
 def _of_points(hom: Homogenizer) -> int:
-    """A hash of the coordinates of all points (collective)."""
+    """Sum over all points of a hash of key and coordinates: the same however they are spread (collective)."""
     x = hom.coordinates()
     size = hom.comm.allreduce(float(np.abs(x).max(initial=0.0)), op=MPI.MAX) or 1.0
-    return _summed(hom, hom.keys, x / size)
-
-
-def _of_variation(hom: Homogenizer) -> dict[str, str]:
-    """Where each RVE is and how it is turned, if there is a choice (collective)."""
-    found, rows = {}, hom.rows
-    if len(hom.rves) > 1:
-        choice = _summed(hom, hom.keys[rows.point], np.column_stack([rows.kind, rows.share]))
-        found["choice of RVEs"] = f"{', '.join(hom.rves)}, hash {choice:016x}"
-    if hom.orientation is not None:
-        turned = _summed(hom, hom.keys, hom.orientation.R.reshape(hom.n_points, -1))
-        found["orientation of RVEs"] = f"hash {turned:016x}"
-    return found
-
-
-def _summed(hom: Homogenizer, keys: NDArray[np.int64], values: NDArray[np.float64]) -> int:
-    """Sum over all rows of a hash of key and values of order 1: the same however rows are spread (collective)."""
-    hashed = splitmix(keys.astype(np.uint64))
-    for column in np.rint(values.T * GRID).astype(np.int64):
+    hashed = splitmix(hom.keys.astype(np.uint64))
+    for column in np.rint(x.T / size * GRID).astype(np.int64):
         hashed = splitmix(hashed ^ column.astype(np.uint64))
     modulus = 1 << 64
     own = sum(int(v) for v in hashed) % modulus
     return int(hom.comm.allreduce(own)) % modulus
+
+
+def _of_variation(hom: Homogenizer) -> dict[str, str]:
+    """Where each RVE is and how it is turned, if there is a choice (collective)."""
+    found = {}
+    if len(hom.rves) > 1:
+        found["choice of RVEs"] = f"{', '.join(hom.rves)}, checksum {_checksum(hom, hom.rows.shares(len(hom.rves)))}"
+    if hom.orientation is not None:
+        found["orientation of RVEs"] = f"checksum {_checksum(hom, hom.orientation.R.reshape(hom.n_points, -1))}"
+    return found
+
+
+def _checksum(hom: Homogenizer, values: NDArray[np.float64]) -> str:
+    """Sum of values at the points, shape (n_points, k), with weights in (-1, 1) that depend on key and column.
+
+    Unlike a hash it is not upset by the last bit, in which functions of arrays differ with the length of the array.
+    """
+    weights = [2 * uniform(hom.keys, column) - 1 for column in range(values.shape[1])]
+    return f"{hom.comm.allreduce(float(np.sum(np.transpose(weights) * values))):.8g}"
 
 
 def _of_rve(rve: RVE) -> dict[str, str]:

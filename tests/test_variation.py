@@ -345,9 +345,9 @@ def test_a_restart_needs_the_same_choice_and_the_same_orientation(tmp_path):
 
     run(variation.scattered([rve, rve], seed=1))
     run(variation.scattered([rve, rve], seed=1))
-    with pytest.raises(hmm.InputError, match="the choice of RVEs is 0, 1, hash"):
+    with pytest.raises(hmm.InputError, match="the choice of RVEs is 0, 1, checksum"):
         run(variation.scattered([rve, rve], seed=2))
-    with pytest.raises(hmm.InputError, match="the orientation of RVEs is hash"):
+    with pytest.raises(hmm.InputError, match="the orientation of RVEs is checksum"):
         run(variation.scattered([rve, rve], seed=1), 0.2)
 
 
