@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 from mpi4py import MPI
@@ -37,6 +36,8 @@ class MacroPoints:
         Shape (n_cells,); the owned macro cells.
     rule
         Shape (n, tdim); the points in the reference cell.
+    x
+        Shape (n_points, gdim); the coordinates.
     keys
         Shape (n_points,); number of each point, the same on any number of ranks: that of its macro cell in the mesh's
         input times the points of a cell, plus that of the point.
@@ -48,6 +49,7 @@ class MacroPoints:
         self.cells = owned_cells(mesh)
         self.rule = quadrature_points(mesh, degree)
         n = len(self.rule)
+        self.x = self.evaluate(ufl.SpatialCoordinate(mesh))  # at once: compiling is collective, and errors name x
         self.keys = (self.original_cells[:, None] * n + np.arange(n)).ravel()
 
     @property
@@ -59,11 +61,6 @@ class MacroPoints:
     def original_cells(self) -> NDArray[np.int64]:
         """Number in the mesh's input of each owned cell, shape (n_cells,)."""
         return np.asarray(self.mesh.topology.original_cell_index, dtype=np.int64)[self.cells]
-
-    @cached_property
-    def x(self) -> NDArray[np.float64]:
-        """Coordinates, shape (n_points, gdim)."""
-        return self.evaluate(ufl.SpatialCoordinate(self.mesh))
 
     def evaluate(self, expression: ufl.core.expr.Expr) -> NDArray[np.float64]:
         """Values of UFL, shape (n_points, ...)."""
@@ -102,7 +99,7 @@ class MacroPoints:
             raise InputError(
                 f"{name} has values of shape {values.shape[1:]}: give one of {', '.join(map(str, shapes))}"
             )
-        bad = np.flatnonzero(~np.isfinite(values).reshape(self.n, -1).all(axis=1))
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
         if bad.size:
             raise InputError(f"{name} is not a finite number at {self.describe(bad[0])}")
         return values
@@ -114,8 +111,8 @@ class MacroPoints:
     def _of_function(self, result: Any, name: str) -> NDArray[np.float64]:
         """What a function of x returned, points first."""
         array = _array(result, name)
-        if hasattr(result, "as_matrix"):
-            return array
+        if hasattr(result, "as_matrix"):  # points first, if there are several rotations
+            return array if array.ndim == 3 else np.broadcast_to(array, (self.n, *array.shape))
         if array.ndim and array.shape[-1] != self.n:
             raise InputError(
                 f"{name} returned an array of shape {array.shape} for {self.n} points: return one value for each along "

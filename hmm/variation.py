@@ -41,11 +41,15 @@ class Variation:
     shares: Callable[[MacroPoints], Floats]
 
     def __post_init__(self) -> None:
-        if not self.rves:
-            raise InputError("a variation without RVEs: give one for each kind")
+        if not isinstance(self.rves, Mapping) or not self.rves:
+            raise InputError(f"rves = {self.rves!r} of a variation: give a dictionary of RVEs by name")
+        if not callable(self.shares):
+            raise InputError(f"shares = {self.shares!r} is no function: give one of the macro points")
         for name, rve in self.rves.items():
             if not hasattr(rve, "condense"):
-                raise InputError(f"{rve!r} is no RVE{f', for {name!r}' if name else ''}: give an hmm.RVE")
+                several = "; several RVEs go through hmm.variation" if isinstance(rve, Mapping | Sequence) else ""
+                kind = f", for {name!r}" if name else ""
+                raise InputError(f"{type(rve).__name__} {rve!r} is no RVE{kind}: give an hmm.RVE{several}")
         object.__setattr__(self, "rves", {str(name): rve for name, rve in self.rves.items()})
         (first, rve), *others = self.rves.items()
         for name, other in others:
@@ -73,12 +77,21 @@ def regions(rves: Mapping[int, Microproblem], tags: MeshTags) -> Variation:
         When the `hmm.Homogenizer` is made, on all ranks: if a macro cell has no tag, or one without an RVE, or no macro
         cell has the tag of an RVE.
     """
+    for tag in rves:
+        if not isinstance(tag, int | np.integer):
+            raise InputError(f"regions: {tag!r} is no tag of macro cells: give an RVE for each integer tag")
+    if not isinstance(tags, MeshTags):
+        raise InputError(
+            f"regions: {type(tags).__name__} is no MeshTags: tag the macro cells with dolfinx.mesh.meshtags"
+        )
     known = np.array(list(rves), dtype=np.int64)
 
     def shares(points: MacroPoints) -> Floats:
         dim = points.mesh.topology.dim
         if tags.dim != dim:
             raise InputError(f"regions: the tags are of entities of dimension {tags.dim}: give tags of the macro cells")
+        if tags.topology is not points.mesh.topology._cpp_object:
+            raise InputError("regions: the tags are of another mesh: tag the cells of the macro mesh")
         of_cell = np.full(points.cells.size, np.iinfo(np.int64).min)
         own = tags.indices < points.cells.size
         of_cell[tags.indices[own]] = tags.values[own]
@@ -115,9 +128,13 @@ def graded(rves: Mapping[float, Microproblem], parameter: Field, *, interpolate:
     InputError
         When the `hmm.Homogenizer` is made, on all ranks: if the parameter leaves the range of the values.
     """
+    if not isinstance(rves, Mapping) or len(rves) < 2:
+        n = len(rves) if isinstance(rves, Mapping) else type(rves).__name__
+        raise InputError(f"graded: RVEs for {n} values of the parameter: give a dictionary of two or more, by value")
+    for value in rves:
+        if not isinstance(value, int | float | np.integer | np.floating) or not np.isfinite(value):
+            raise InputError(f"graded: {value!r} is no value of the parameter: give an RVE for each finite number")
     order = sorted(rves)
-    if len(order) < 2:
-        raise InputError(f"graded: RVEs for {len(order)} values of the parameter: give two or more, or the RVE itself")
     nodes = np.array(order, dtype=float)
 
     def shares(points: MacroPoints) -> Floats:
@@ -168,6 +185,10 @@ def scattered(
     InputError
         If there are no RVEs, `probabilities` are not one for each with the sum 1, or `per` is unknown.
     """
+    if not isinstance(rves, Mapping | Sequence):
+        raise InputError(f"scattered: {type(rves).__name__} is no list of RVEs: give two or more")
+    if not isinstance(seed, int | np.integer):
+        raise InputError(f"scattered: seed = {seed!r} must be an integer")
     named = rves if isinstance(rves, Mapping) else {str(k): rve for k, rve in enumerate(rves)}
     if not named:
         raise InputError("scattered: there are no RVEs: give one or more")

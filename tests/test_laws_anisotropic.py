@@ -69,9 +69,14 @@ def test_engineering_constants():
 def test_voigts_order():
     C = np.arange(36.0).reshape(6, 6)
     C = C + C.T + 300 * np.eye(6)
-    T = fourth_order(Anisotropic.from_voigt(C))
+    T = fourth_order(Anisotropic.from_voigt(C, ("11", "22", "33", "23", "13", "12")))
     assert T[1, 2, 0, 1] == pytest.approx(C[3, 5]), "Voigt: 4 is 23, 6 is 12"
     assert T[0, 0, 0, 2] == pytest.approx(C[0, 4])
+    found = hmm.EffectiveProperties("elasticity", np.array(Anisotropic.orthotropic(*SPRUCE).stiffness), {}, "periodic")
+    again = Anisotropic.from_voigt(found.voigt, found.labels)
+    assert np.allclose(again.stiffness, found.tensor)
+    with pytest.raises(hmm.InputError, match=r"order = \['11', '22'\] are not the labels 11, 22, 33, 12, 13, 23"):
+        Anisotropic.from_voigt(C, ("11", "22"))
 
 
 @pytest.mark.parametrize("law", [Anisotropic.cubic(*COPPER), Anisotropic.orthotropic(*SPRUCE)])
@@ -161,12 +166,18 @@ def test_how_many_grains_are_representative():
 
 def test_bad_input(crystal):
     good = Anisotropic.cubic(*COPPER)
-    with pytest.raises(hmm.InputError, match=r"shape \(3, 3\), must be a symmetric \(6, 6\) Mandel matrix"):
+    with pytest.raises(hmm.InputError, match=r"stiffness, shape \(3, 3\), must be a \(6, 6\) matrix of finite numbers"):
         Anisotropic(np.eye(3))
     with pytest.raises(hmm.InputError, match="must be positive definite"):
         Anisotropic.cubic(100.0, 120.0, 50.0)
     with pytest.raises(hmm.InputError, match=r"must be a \(3, 3\) rotation matrix"):
         Anisotropic(good.stiffness, 2 * np.eye(3))
+    with pytest.raises(hmm.InputError, match="is no matrix of numbers"):
+        Anisotropic([[1.0, 2.0], [3.0]])
+    with pytest.raises(hmm.InputError, match=r"must be a .* matrix of finite numbers"):
+        Anisotropic.cubic(float("nan"), 1.0, 1.0)
+    with pytest.raises(hmm.InputError, match=r"1 \+ nu23 = 0"):
+        Anisotropic.transversely_isotropic(1.0, 1.0, 0.2, -1.0, 1.0)
     with pytest.raises(hmm.InputError, match="no material has Poisson's ratios"):
         Anisotropic.orthotropic((1.0, 10.0, 1.0), (0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
     with pytest.raises(hmm.InputError, match=r"young = -1.0 must be positive"):

@@ -396,6 +396,8 @@ def test_wrong_regions_are_refused_on_all_ranks():
         beam(variation.regions({1: rve}, halves(domain)), domain=domain)
     with pytest.raises(hmm.InputError, match="no macro cell has the tag 5"):
         beam(variation.regions({1: rve, 2: rve, 5: rve}, halves(domain)), domain=domain)
+    with pytest.raises(hmm.InputError, match="the tags are of another mesh"):
+        beam(variation.regions({1: rve, 2: rve}, halves(beam_mesh((8, 2)))), domain=domain)
     some = mesh.meshtags(domain, 2, np.zeros(0, np.int32), np.zeros(0, np.int32))
     with pytest.raises(hmm.InputError, match=r"macro cells have no tag"):
         beam(variation.regions({1: rve}, some), domain=domain)
@@ -403,7 +405,7 @@ def test_wrong_regions_are_refused_on_all_ranks():
 
 def test_wrong_grades_are_refused_on_all_ranks():
     rve = rve_of(homogeneous_cell(), {"matrix": SOFT})
-    with pytest.raises(hmm.InputError, match="1 values of the parameter: give two or more"):
+    with pytest.raises(hmm.InputError, match="1 values of the parameter: give a dictionary of two or more"):
         variation.graded({0.1: rve}, 0.1)
     with pytest.raises(hmm.InputError, match=r"the parameter is .* outside the values 0.1, 0.3 that have an RVE"):
         beam(variation.graded({0.1: rve, 0.3: rve}, lambda x: 0.1 * x[0]))
@@ -418,6 +420,45 @@ def test_wrong_grades_are_refused_on_all_ranks():
         beam(variation.graded({0.1: rve, 0.3: rve}, other))
 
 
+def bad_on_the_last_rank(domain, value, shape=()):
+    """A Function of DG0 that has a bad value in one cell of the last rank only."""
+    field = fem.Function(fem.functionspace(domain, ("DG", 0, shape) if shape else ("DG", 0)))
+    field.x.array[:] = 0.2
+    if COMM.rank == COMM.size - 1:
+        field.x.array[: max(1, int(np.prod(shape)))] = value
+    return field
+
+
+def test_what_one_rank_finds_wrong_all_ranks_are_told():
+    """Fields as Functions: nothing collective may be asked for in an error of one rank."""
+    domain, rve = beam_mesh(), rve_of(homogeneous_cell(), {"matrix": SOFT})
+    kinds = {0.1: rve, 0.3: rve}
+    with pytest.raises(hmm.InputError, match="orientation is not a finite number at"):
+        beam(rve, domain=domain, orientation=bad_on_the_last_rank(domain, np.nan))
+    with pytest.raises(hmm.InputError, match="the direction vanishes at"):
+        beam(rve, domain=domain, orientation=bad_on_the_last_rank(domain, 0.0, (2,)))
+    with pytest.raises(hmm.InputError, match=r"the parameter is 7 at \("):
+        beam(variation.graded(kinds, bad_on_the_last_rank(domain, 7.0)), domain=domain)
+
+    def shares(points):
+        return np.full((points.n, 2), 0.7 if COMM.rank == COMM.size - 1 else 0.5)
+
+    with pytest.raises(hmm.InputError, match=r"the shares \[0.7, 0.7\] at \("):
+        beam(variation.Variation({"a": rve, "b": rve}, shares), domain=domain)
+
+
+def test_ranks_without_macro_cells():
+    """One quadrilateral: all ranks but one have no point."""
+    domain = mesh.create_unit_square(COMM, 1, 1, mesh.CellType.quadrilateral)
+    rve = rve_of(homogeneous_cell(), {"matrix": SOFT})
+    u = fem.Function(fem.functionspace(domain, ("Lagrange", 1, (2,))))
+    for turned in (0.1, [1.0, 0.5], lambda x: x[:2] + 1):
+        plan = variation.graded({0.0: rve, 2.0: rve}, lambda x: x[0])
+        hom = hmm.Homogenizer(plan, ufl.sym(ufl.grad(u)), orientation=turned)
+        assert hom.evaluate()
+        assert COMM.allreduce(hom.n_points) == 4
+
+
 def test_wrong_chances_and_shares_are_refused():
     rve = rve_of(homogeneous_cell(), {"matrix": SOFT})
     with pytest.raises(hmm.InputError, match=r"probabilities \[0.5, 0.6\] are not one for each of 2 RVEs"):
@@ -430,6 +471,16 @@ def test_wrong_chances_and_shares_are_refused():
         variation.scattered({"a": rve, "b": rve.cell})
     with pytest.raises(hmm.InputError, match=r"is no RVE: give an hmm.RVE"):
         beam(variation.everywhere({1: rve}))
+    with pytest.raises(hmm.InputError, match="is no value of the parameter"):
+        variation.graded({"lo": rve, "hi": rve}, 0.1)
+    with pytest.raises(hmm.InputError, match="seed = None must be an integer"):
+        variation.scattered([rve], seed=None)
+    with pytest.raises(hmm.InputError, match="'skin' is no tag of macro cells"):
+        variation.regions({"skin": rve}, None)
+    with pytest.raises(hmm.InputError, match="NoneType is no MeshTags"):
+        variation.regions({1: rve}, None)
+    with pytest.raises(hmm.InputError, match="is no function: give one of the macro points"):
+        variation.Variation({"a": rve}, np.ones((1, 1)))
     own = variation.Variation({"a": rve, "b": rve}, lambda points: np.full((points.n, 2), 0.4))
     with pytest.raises(hmm.InputError, match=r"shares \[0.4, 0.4\] at .* with the sum 1"):
         beam(own)

@@ -42,36 +42,49 @@ class Anisotropic:
     fields = ("strain",)
 
     def __post_init__(self) -> None:
-        C = np.asarray(self.stiffness, dtype=float)
-        if C.shape != (6, 6) or not np.allclose(C, C.T, rtol=0, atol=1e-8 * np.abs(C).max()):
-            raise InputError(f"Anisotropic: the stiffness, shape {C.shape}, must be a symmetric (6, 6) Mandel matrix")
+        C = _matrix(self.stiffness, (6, 6), "stiffness")
+        if not np.allclose(C, C.T, rtol=0, atol=1e-8 * np.abs(C).max()):
+            raise InputError("Anisotropic: the stiffness is not symmetric: give a symmetric (6, 6) Mandel matrix")
         if not (least := np.linalg.eigvalsh(C)[0]) > 0:
             raise InputError(f"Anisotropic: the stiffness has the eigenvalue {least:.4g}: it must be positive definite")
         object.__setattr__(self, "stiffness", _tuples((C + C.T) / 2))
         if self.rotation is not None and not isinstance(self.rotation, ufl.core.expr.Expr):
-            R = np.asarray(self.rotation, dtype=float)
-            if R.shape != (3, 3) or not np.allclose(R @ R.T, np.eye(3), atol=1e-8) or np.linalg.det(R) < 0:
+            R = _matrix(self.rotation, (3, 3), "rotation")
+            if not np.allclose(R @ R.T, np.eye(3), atol=1e-8) or np.linalg.det(R) < 0:
                 raise InputError(f"Anisotropic: rotation = {R.tolist()} must be a (3, 3) rotation matrix")
             object.__setattr__(self, "rotation", _tuples(R))
         elif self.rotation is not None and self.rotation.ufl_shape != (3, 3):
             raise InputError(f"Anisotropic: the rotation has shape {self.rotation.ufl_shape}: give one of (3, 3)")
 
     @classmethod
-    def from_voigt(cls, stiffness: ArrayLike, rotation: Rotation = None) -> Self:
-        """From the stiffness in Voigt's notation, shape (6, 6), in his order 11, 22, 33, 23, 13, 12."""
-        C = np.asarray(stiffness, dtype=float)
-        if C.shape != (6, 6):
-            raise InputError(f"Anisotropic: the stiffness has shape {C.shape}: give a (6, 6) matrix")
-        order = [0, 1, 2, 5, 4, 3]
+    def from_voigt(cls, stiffness: ArrayLike, order: Sequence[str], rotation: Rotation = None) -> Self:
+        """From a stiffness with engineering shear strains, shape (6, 6).
+
+        Parameters
+        ----------
+        stiffness
+            In the unit of stress.
+        order
+            Labels of its rows, for there are several habits: Voigt's is 11, 22, 33, 23, 13, 12; that of
+            `hmm.EffectiveProperties.voigt` is its `labels`.
+        rotation
+            As above.
+        """
+        C, labels = _matrix(stiffness, (6, 6), "stiffness"), [str(label) for label in order]
+        wanted = tensors.symmetric(3).labels
+        rows = {own: k for k, label in enumerate(labels) for own in wanted if label in (own, own[::-1])}
+        if len(labels) != 6 or len(rows) != 6:
+            raise InputError(f"Anisotropic: order = {labels} are not the labels {', '.join(wanted)} in some order")
+        index = [rows[label] for label in wanted]
         scale = np.r_[np.ones(3), np.full(3, tensors.SQRT2)]
-        return cls(scale[:, None] * C[np.ix_(order, order)] * scale, rotation)
+        return cls(scale[:, None] * C[np.ix_(index, index)] * scale, rotation)
 
     @classmethod
     def cubic(cls, C11: float, C12: float, C44: float, rotation: Rotation = None) -> Self:
         """A cubic crystal; the elastic constants are in the unit of stress."""
         C = np.diag([C11 - C12] * 3 + [C44] * 3)
         C[:3, :3] += C12
-        return cls.from_voigt(C, rotation)
+        return cls.from_voigt(C, ("11", "22", "33", "23", "13", "12"), rotation)
 
     @classmethod
     def transversely_isotropic(
@@ -90,7 +103,7 @@ class Anisotropic:
         rotation
             As above.
         """
-        require_positive("Anisotropic", E2=E2)
+        require_positive("Anisotropic", E2=E2, **{"1 + nu23": 1 + nu23})
         return cls.orthotropic((E1, E2, E2), (nu12, nu12, nu23), (G12, G12, E2 / (2 * (1 + nu23))), rotation)
 
     @classmethod
@@ -154,6 +167,17 @@ class Anisotropic:
     def update(self, at: Local) -> State:
         """Nothing to update."""
         return {}
+
+
+def _matrix(values: object, shape: tuple[int, int], name: str) -> np.ndarray:
+    """Finite numbers in an array of that shape."""
+    try:
+        array = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"Anisotropic: {name} = {values!r} is no matrix of numbers: give shape {shape}") from None
+    if array.shape != shape or not np.isfinite(array).all():
+        raise InputError(f"Anisotropic: {name}, shape {array.shape}, must be a {shape} matrix of finite numbers")
+    return array
 
 
 def _tuples(matrix: np.ndarray) -> tuple[tuple[float, ...], ...]:
