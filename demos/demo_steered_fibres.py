@@ -149,7 +149,7 @@ def paint(path: Path, panels: dict[str, list[tuple[np.ndarray, ...]]]) -> None:
         axes.set(xlim=(0, WIDTH), ylim=(0, WIDTH), aspect="equal", title=title, xlabel="x in radii of the hole")
         axes.set(xticks=range(5), yticks=range(5))
     figure.axes[0].set_ylabel("y")
-    figure.colorbar(colours, ax=figure.axes, label="strain 11 over the mean strain", shrink=0.9)
+    figure.colorbar(colours, ax=figure.axes, label="strain 11 of each element over the mean", shrink=0.9)
     figure.savefig(path, dpi=130)
 
 

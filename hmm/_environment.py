@@ -11,7 +11,7 @@ from mpi4py import MPI  # must come before any compiled FEniCSx module
 SUPPORTED = "0.11"
 
 SPARE_COMMUNICATORS = 48
-"""Communicators that must be free when an RVE is made: DOLFINx and PETSc take about 14 for a cell and its RVE."""
+"""Communicators that must be free when an RVE is made: DOLFINx and PETSc take about 16 for a cell and its RVE, once it is solved."""
 
 
 def load_stack() -> None:
@@ -88,7 +88,7 @@ def require_communicators() -> None:
         spare.extend(MPI.COMM_SELF.Dup() for _ in range(SPARE_COMMUNICATORS))
     except MPI.Exception:
         raise HMMError(
-            f"rank {MPI.COMM_WORLD.rank} has no MPI communicators left for another RVE, which takes about 14 of the "
+            f"rank {MPI.COMM_WORLD.rank} has no MPI communicators left for another RVE, which takes about 16 of the "
             "2,048 of MPICH: let points share an RVE, drop those no longer needed, destroy() problems on several ranks"
         ) from None
     finally:

@@ -121,7 +121,9 @@ class Homogenizer:
         )
         self._slots = self.responses[0].function_space.dofmap.list[self.cells].ravel()
         self.ensemble = Ensemble(self.comm, self.rows.kind.size, rve.cell.comm, ensemble)
-        self.population = Population(self.rves, self.ensemble.to_workers(self.rows.kind))
+        kinds = self.ensemble.to_workers(self.rows.kind)
+        with collectively(self.comm):
+            self.population = Population(self.rves, kinds)
         self.count = Counters()
         self.failures: list[MicroFailure] = []
         self.dumps = None if dumps is None else Path(dumps)

@@ -376,6 +376,8 @@ class RVE:
         if self.is_linear and not self.reduced.sum(float(parameters != self._factorized_for)):
             return
         self._factorized_for = self._condensed = None
+        if not self.n_factorizations:
+            require_communicators()  # the solver takes its own now
         self.solver.update()
         if not self._stiffness:
             self._stiffness = self.solver.norm * self.cell.volume ** (1 / self.cell.dim)
