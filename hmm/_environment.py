@@ -11,7 +11,7 @@ from mpi4py import MPI  # must come before any compiled FEniCSx module
 SUPPORTED = "0.11"
 
 SPARE_COMMUNICATORS = 48
-"""Communicators that must be free when an RVE is made: DOLFINx and PETSc take about 16 for a cell and its RVE, once it is solved."""
+"""Communicators that must be free when an RVE is made or first solved; a cell and its RVE take about 16 in all."""
 
 
 def load_stack() -> None:
