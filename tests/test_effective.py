@@ -232,7 +232,7 @@ def test_an_array_is_no_cell():
 
 @pytest.mark.parametrize("directions", [[0.0, 0.0], [1.0, 0.0, 0.0, 0.0], 1.0, "x", [[1.0, 0.0], [0.0, 0.0]]])
 def test_bad_directions(square, directions):
-    with pytest.raises(hmm.InputError, match="directions .* are no vectors of 2 components"):
+    with pytest.raises(hmm.InputError, match=r"directions .* are no vectors of 2 components"):
         square.along(directions)
 
 
