@@ -211,11 +211,42 @@ def test_viscoelastic_stiffness_depends_on_the_duration():
             "reference temperatures",
         ),
         ({"A": 1.0, "B": 1.0}, {"physics": "flow", "degree": 1}, "degree = 1 of the velocity"),
+        ({"A": 1.0, "B": 1.0}, {"physics": "flow"}, "the fluid fills the cell"),
+        (
+            {"A": SOFT, "B": SOFT},
+            {"dregee": 2},
+            r"unknown option 'dregee' \(did you mean 'degree'\?\): the options are",
+        ),
+        ({"A": SOFT, "B": SOFT}, {"held": ()}, "unknown option 'held'"),
     ],
 )
 def test_bad_input(laws, options, message):
     with pytest.raises(hmm.InputError, match=message):
         hmm.homogenize(layers(), laws, **options)
+
+
+def test_an_array_is_no_cell():
+    with pytest.raises(hmm.InputError, match=r"ndarray is no cell: .* hmm.Cell.from_image"):
+        hmm.homogenize(np.zeros((4, 4), dtype=int), {"A": SOFT})
+
+
+@pytest.mark.parametrize("directions", [[0.0, 0.0], [1.0, 0.0, 0.0, 0.0], 1.0, "x", [[1.0, 0.0], [0.0, 0.0]]])
+def test_bad_directions(square, directions):
+    with pytest.raises(hmm.InputError, match=r"directions .* are no vectors of 2 components"):
+        square.along(directions)
+
+
+def test_extremes_are_never_exceeded(square):
+    """Also where the tensor is off its class, and a simple direction is taken."""
+    noise = np.random.default_rng(1).normal(size=(6, 6))
+    C = np.diag([3.0, 3, 3, 2, 2, 2]) + np.pad(np.ones((3, 3)), (0, 3)) + 2e-3 * (noise + noise.T)
+    for found in (hmm.EffectiveProperties("elasticity", C, {"A": 1.0}, "periodic"), square):
+        angles = np.random.default_rng(0).normal(size=(2000, found.dim))
+        values = found.along([*np.eye(found.dim), *angles])
+        assert found.extremes.lowest <= values.min() and values.max() <= found.extremes.highest
+        assert found.along(found.extremes.highest_along) == pytest.approx(found.extremes.highest, rel=1e-2)
+        assert found.along(3 * angles) == pytest.approx(found.along(angles))
+    assert "symmetry in the plane" in str(square)
 
 
 # -- images --------------------------------------------------------------------------------------------------------
@@ -334,7 +365,8 @@ def test_pictures_and_report(square, folder):
     written = {path.name for path in own.iterdir()}
     assert written == {"report.md", "properties.json", "cell.png", "directions.png"}
     text = report.read_text()
-    assert "| symmetry | square" in text and "![The cell](cell.png)" in text
+    assert "| symmetry in the plane | square" in text and "![The cell](cell.png)" in text
+    assert ("| mesh quality | radius ratio 0." in text) == (square.comm.size == 1)
     assert "| unknowns |" in text and "Elastic(young=10, poisson=0.2)" in text
     voxels = of_image(blobs(12))
     voxels.report(own / "voxels", plots=False)

@@ -285,6 +285,13 @@ ONLY_PHASES = TOP[TOP.index("[phases") :]
         (TOP.replace("mesh_size", "meshsize"), r"\[cell\] \(fibre\) .* 'meshsize' \(did you mean 'mesh_size'\?\)"),
         ("phisics = 'flow'\n" + TOP, r"unknown key 'phisics' \(did you mean 'physics'\?\): the keys are cell, phases"),
         ("physics = 'elastic'\n" + TOP, r"physics = 'elastic' is unknown \(did you mean 'elasticity'\?\)"),
+        ("physics = ['elasticity']\n" + TOP, r"physics = \['elasticity'\] is unknown \(did you mean 'elasticity'\?\)"),
+        (TOP.replace('"fibre"', '["fibre"]'), r"generator = \['fibre'\] is unknown"),
+        (TOP.replace("young = 70.0", "law = ['J2']"), r"\[phases.fibre\]: law = \['J2'\] is unknown"),
+        (
+            TOP.replace("young = 70.0\npoisson = 0.2", "law = 'Anisotropic'\nstiffness = [[1, 2], [3]]"),
+            r"stiffness = \[\[1, 2\], \[3\]\] is ragged: give lists of equal length",
+        ),
         ("constraint = 'free'\n" + TOP, r"constraint = 'free' is unknown: choose one of periodic, dirichlet, minimal"),
         ("solver = 'dierct'\n" + TOP, r"solver = 'dierct' is unknown \(did you mean 'direct'\?\)"),
         ("degree = 1.5\n" + TOP, r"degree = 1.5 is not understood: give an integer"),
@@ -328,6 +335,9 @@ def test_a_wrong_job_is_refused_before_anything_is_done(folder, text, message):
             r"\[phases.fiber\] is no phase .* \(did you mean 'fibre'\?\)",
         ),
         (TOP.replace("= 0.3\nmesh", "= 1.3\nmesh"), r"job.toml: \[cell\]: volume_fraction = 1.3 is outside"),
+        ("degree = 0\n" + TOP, r"job.toml: .*degree 0"),
+        ("dt = -1\n" + TOP, r"job.toml: time step -1.0 must be"),
+        (IMAGE.replace("phases = {", "fill = -3\nphases = {"), r"job.toml: \[cell\]: fill = -3 is no number of voxels"),
         (TOP + "[output]\nfields = ['44']\n", r"job.toml: \[output\]: fields: '44' is not a macro component"),
         (IMAGE.replace("fibre = 1", "fibre = 5"), r"\[cell\]: phase 'fibre' claims 5, which the image does not have"),
     ],
@@ -335,6 +345,15 @@ def test_a_wrong_job_is_refused_before_anything_is_done(folder, text, message):
 def test_what_only_the_cell_knows_is_refused_on_all_ranks(folder, text, message):
     with pytest.raises(hmm.InputError, match=message):
         jobs.run_job(job_of(folder, text), folder / "out", COMM)
+
+
+def test_a_broken_picture_is_refused_in_one_line(folder):
+    pytest.importorskip("tifffile")
+    if COMM.rank == 0:
+        (folder / "broken.tif").write_bytes(b"II*\0\x08\0\0\0")
+    COMM.Barrier()
+    with pytest.raises(hmm.InputError, match=r"broken.tif cannot be read as .tif .*: is the file complete\?"):
+        jobs.run_job(job_of(folder, IMAGE.replace("image.npy", "broken.tif")), folder / "out", COMM)
 
 
 def test_a_job_file_that_is_not_there(folder):

@@ -21,7 +21,8 @@ class Extremes:
     lowest, highest
         The values.
     lowest_along, highest_along
-        Unit vectors along which they are, shape (d,), one of several if there are.
+        Unit vectors along which they are, shape (d,), one of several if there are; simple ones where these are as good
+        up to the distance of the tensor from its symmetry class.
     """
 
     lowest: float
@@ -89,7 +90,8 @@ def matrix_along(matrix: Floats, directions: ArrayLike) -> Floats:
 def extreme_young_moduli(stiffness: Floats, axes: Floats, rtol: float = 1e-6) -> Extremes:
     """The extremes of Young's modulus: searched over all directions, then refined.
 
-    Where the symmetry `axes` (shape (d, d)), their diagonals or their planes are as good up to `rtol`, they are taken.
+    The values are the true extremes. Of directions the symmetry `axes` (shape (d, d)), their diagonals or those in
+    their planes are given where they are as good up to `rtol`.
     """
     directions = _directions(len(axes))
     values = young_moduli(stiffness, directions)
@@ -149,10 +151,10 @@ def _refined(stiffness: Floats, start: Floats, axes: Floats, sign: int, rtol: fl
     simpler = [*_special(len(axes)), np.abs(own)]
     if len(own) == 3:  # any direction of a cone about the last axis, in the plane of the first and the last
         simpler.insert(-1, np.array([np.hypot(own[0], own[1]), 0.0, abs(own[2])]))
-    choices = np.array([*(n @ axes for n in simpler), found])
+    choices = np.array([*(n @ axes for n in simpler), *np.eye(len(own)), start, found])
     values = sign * young_moduli(stiffness, choices)
     k = int((values <= values.min() + rtol * np.abs(values).max()).argmax())
-    return float(sign * values[k]), _upward(choices[k])
+    return float(sign * values.min()), _upward(choices[k])
 
 
 def _special(d: int) -> Floats:

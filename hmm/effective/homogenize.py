@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hmm.cell import Cell
-from hmm.cells import Polycrystal
+from hmm.cells import Polycrystal, quality
 from hmm.effective.fields import Solved
 from hmm.effective.limits import Limits
+from hmm.effective.naming import nearest
 from hmm.effective.physics import physics_of
 from hmm.effective.properties import EffectiveProperties
 from hmm.errors import InputError
@@ -64,9 +67,12 @@ def homogenize(
     Raises
     ------
     InputError
-        If `physics` is unknown, the phases are not those of the cell, or the laws do not fit the physics.
+        If `physics` or an option is unknown, `cell` is none, the phases are not its own, or the laws do not fit.
     """
     kind = physics_of(physics)
+    _check_options(options)
+    if not isinstance(cell, Cell | Polycrystal):
+        raise InputError(f"{type(cell).__name__} is no cell: make one of an image or array with hmm.Cell.from_image")
     cell, laws = _by_phase(cell, laws)
     degree = kind.degree if degree is None else degree
     problem = kind.set_up(cell, laws, degree, out_of_plane)
@@ -92,6 +98,19 @@ def homogenize(
     )
 
 
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that `hmm.RVE` does not know or that are set here."""
+    given = inspect.signature(RVE).parameters.values()
+    own = inspect.signature(homogenize).parameters.values()
+    passed = [
+        p.name for p in given if p.kind is p.KEYWORD_ONLY and p.name not in ("energy", "constraint", "held", "dt")
+    ]
+    known = [p.name for p in own if p.kind is not p.VAR_KEYWORD and p.name not in ("cell", "laws")] + passed
+    for name in options:
+        if name not in passed:
+            raise InputError(f"unknown option {name!r}{nearest(name, known)}: the options are {', '.join(known)}")
+
+
 def _by_phase(cell: Cell | Polycrystal, laws: Mapping[str, Any]) -> tuple[Cell, dict[str, Any]]:
     """The cell, and the law of each of its phases."""
     crystal, cell = (cell, cell.cell) if isinstance(cell, Polycrystal) else (None, cell)
@@ -115,5 +134,18 @@ def _how(rve: RVE, degree: int, options: Mapping[str, Any]) -> dict[str, Any]:
         "degree": degree,
         "unknowns": int(rve.reduced.size_global),
         "solver": "direct, MUMPS" if how == "preonly, mumps" else how,
+        "mesh quality": _quality(rve.cell),
         "options": {name: str(value) for name, value in options.items()},
     }
+
+
+def _quality(cell: Cell) -> str | None:
+    """The shape of the elements in words; None of voxels, and of a cell on several ranks."""
+    if cell.grid is not None or cell.comm.size > 1:
+        return None
+    with suppress(np.linalg.LinAlgError):  # a flat element
+        found = quality(cell)
+        simplex = cell.mesh.topology.cell_name() in ("triangle", "tetrahedron")
+        name = "radius ratio" if simplex else "shortest over longest edge"
+        return f"{name} {found.minimum:.2f} at worst, {found.mean:.2f} on average"
+    return None

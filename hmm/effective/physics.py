@@ -162,7 +162,10 @@ def _flow(cell: Cell, laws: Mapping[str, Any], degree: int, out_of_plane: bool) 
     if degree < 2:
         raise InputError(f"degree = {degree} of the velocity must be 2 or more: that of the pressure is one less")
     w = fluctuation(cell, (degree, degree - 1))
-    return Problem(w, [macro_pressure_gradient(cell)], fluids, held_on_walls(cell, w, 0))
+    walls = held_on_walls(cell, w, 0)
+    if cell.comm.allreduce(len(walls)) == 0:
+        raise InputError("the fluid fills the cell and has no wall to flow along: leave the solid out, void= names it")
+    return Problem(w, [macro_pressure_gradient(cell)], fluids, walls)
 
 
 def _permeability(rve: RVE, tangent: Floats) -> dict[str, Any]:

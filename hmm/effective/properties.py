@@ -146,7 +146,7 @@ class EffectiveProperties:
 
     @cached_property
     def symmetry(self) -> Symmetry:
-        """The symmetry class and its axes, within the relative distance `hmm.effective.TOLERANCE`."""
+        """Symmetry class and axes, within the relative distance `hmm.effective.TOLERANCE`; of the plane in 2D."""
         return self.symmetry_within(TOLERANCE)
 
     def symmetry_within(self, tolerance: float) -> Symmetry:
@@ -184,16 +184,26 @@ class EffectiveProperties:
     def extremes(self) -> Extremes:
         """The smallest and largest Young's modulus (conductivity, permeability) and their directions.
 
-        The directions are symmetry axes, their diagonals or in their planes where these are as good as any, up to the
-        distance of the tensor from its symmetry class.
+        The values are exact. The directions are symmetry axes, their diagonals or in their planes where these are as
+        good as any, up to the distance of the tensor from its symmetry class. In 2D they are those in the plane.
         """
         find = engineering.extreme_young_moduli if self.is_stiffness else engineering.extremes_of_matrix
         return find(self.tensor, self.symmetry.axes, max(1e-6, self.symmetry.distance))
 
     def along(self, directions: ArrayLike) -> Floats:
-        """Young's modulus, conductivity or permeability along unit vectors, shape (..., d)."""
+        """Young's modulus, conductivity or permeability along directions of any length but zero, shape (..., d).
+
+        With the component 33 of a plane cell they may also have three components.
+        """
+        n = _numbers(directions)
+        lengths = {self.dim, 3} if self.is_stiffness and len(self.tensor) == 4 else {self.dim}
+        if n is None or n.ndim == 0 or n.shape[-1] not in lengths or not np.linalg.norm(n, axis=-1).all():
+            raise InputError(
+                f"directions {directions!r} are no vectors of {self.dim} components, not all zero: give such"
+            )
+        n = n / np.linalg.norm(n, axis=-1, keepdims=True)
         value = engineering.young_moduli if self.is_stiffness else engineering.matrix_along
-        return value(self.tensor, directions)
+        return value(self.tensor, n)
 
     # -- fields --------------------------------------------------------------------------------------------------------
 
@@ -313,6 +323,15 @@ class EffectiveProperties:
 
 def _plane_strain(C: Floats) -> Floats:
     return C[np.ix_([0, 1, 3], [0, 1, 3])] if len(C) == 4 else C
+
+
+def _numbers(values: ArrayLike) -> Floats | None:
+    """Finite numbers as an array, or None."""
+    try:
+        found = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        return None
+    return found if np.isfinite(found).all() else None
 
 
 def _plain(value: Any) -> Any:

@@ -63,7 +63,14 @@ def facts(found: EffectiveProperties) -> Rows:
     """Symmetry, extremes, anisotropy, bounds and volume fractions in words."""
     symmetry, extremes = found.symmetry, found.extremes
     name = {"stiffness": "Young's modulus"}.get(found.quantity, found.quantity)
-    rows = [("symmetry", f"{symmetry.name}, distance {distance(symmetry.distance)} (tolerance {symmetry.tolerance:g})")]
+    where = " in the plane" if len(found.tensor) == 4 else ""
+    name += where
+    rows = [
+        (
+            f"symmetry{where}",
+            f"{symmetry.name}, distance {distance(symmetry.distance)} (tolerance {symmetry.tolerance:g})",
+        )
+    ]
     rows += [("other classes", _others(found))] if _others(found) else []
     if symmetry.name not in ("isotropic", "triclinic", "oblique"):
         rows.append(("symmetry axes", "; ".join(vector(axis) for axis in symmetry.axes)))
@@ -114,6 +121,8 @@ def table(found: EffectiveProperties) -> Group:
     summary.add_column()
     for row in facts(found):
         summary.add_row(*row)
+    if found.how.get("mesh quality"):
+        summary.add_row("mesh quality", found.how["mesh quality"])
     return Group(*parts, summary)
 
 

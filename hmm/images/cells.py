@@ -16,7 +16,7 @@ from hmm.cells._checks import check_memory
 from hmm.cells._voxels import porous_voxels, voxel_edges, voxels
 from hmm.errors import InputError, collectively
 from hmm.images.contours import smooth_cell
-from hmm.images.labels import Claim, Labels, crop, downsample, fill, mirror, segment
+from hmm.images.labels import Claim, Labels, check_smallest, crop, downsample, fill, mirror, segment
 from hmm.images.pieces import connected_pieces
 from hmm.images.readers import Image, read_image
 
@@ -137,6 +137,7 @@ def _prepared(
     if window is not None:
         labels = crop(labels, window)
     labels = downsample(labels, factor)
+    check_smallest(smallest[0])
     if smallest[0] > 1:
         labels = fill(labels, *smallest)
     if mirrored is not False:

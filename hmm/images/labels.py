@@ -106,6 +106,12 @@ def downsample(labels: Labels, factor: int | Sequence[int]) -> Labels:
     return np.argmax(counts, axis=0).astype(np.int32)
 
 
+def check_smallest(smallest: int) -> None:
+    """Raise `InputError` unless it is a number of voxels."""
+    if isinstance(smallest, bool | np.bool_) or not isinstance(smallest, int | np.integer) or smallest < 0:
+        raise InputError(f"fill = {smallest!r} is no number of voxels: give an integer, 0 to fill nothing")
+
+
 def fill(labels: Labels, smallest: int, periodic: bool = True) -> Labels:
     """Give pieces of fewer than `smallest` voxels to the phase around them: islands, holes and noise.
 
@@ -123,8 +129,9 @@ def fill(labels: Labels, smallest: int, periodic: bool = True) -> Labels:
     Raises
     ------
     InputError
-        If no piece is that large.
+        If `smallest` is no number of voxels, or no piece is that large.
     """
+    check_smallest(smallest)
     large = np.zeros(labels.shape, dtype=bool)
     for k in np.unique(labels):
         piece_of, n = label_pieces(labels == k, periodic)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +67,8 @@ def read_image(path: str | Path, dataset: str | None = None) -> Image:
         return reader(path, dataset)
     except HMMError:
         raise
-    except (OSError, ValueError, KeyError, SyntaxError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
+    except Exception as error:  # readers raise all kinds
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path} cannot be read as {path.suffix} ({reason}): is the file complete?") from error
 
 

@@ -13,10 +13,11 @@ from mpi4py import MPI
 from hmm.cell import Cell
 from hmm.constraints import CONSTRAINTS
 from hmm.effective.homogenize import REST
+from hmm.effective.naming import nearest
 from hmm.effective.physics import PHYSICS
 from hmm.errors import InputError
 from hmm.jobs.cells import CellSource, read_cell
-from hmm.jobs.values import check_keys, choose, convert, listed, make_law, nearest
+from hmm.jobs.values import check_keys, choose, convert, listed, make_law
 from hmm.solvers import SOLVERS
 
 OPTIONS = {"degree": int, "out_of_plane": bool, "dt": float, "solver": str, "quadrature_degree": int}

@@ -66,7 +66,10 @@ def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
     except InputError as error:
         raise InputError(f"{job.path}: [cell]: {error}") from None
     job.check_phases(made.cell if isinstance(made, Polycrystal) else made)
-    found = homogenize(made, job.laws, job.constraint, job.physics, **job.options)
+    try:
+        found = homogenize(made, job.laws, job.constraint, job.physics, **job.options)
+    except InputError as error:
+        raise InputError(f"{job.path}: {error}") from None
     if found.solved is not None:
         _check_fields(job, found.solved.rve.inputs)
     found.print()

@@ -6,13 +6,14 @@ import dataclasses
 import inspect
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeAliasType, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hmm import laws
+from hmm.effective.naming import nearest
 from hmm.errors import InputError
 
 WORDS = {float: "a number", int: "an integer", bool: "true or false", str: "a text in quotes", Path: "a path in quotes"}
@@ -22,15 +23,9 @@ class Unfit(Exception):
     """A value that is not of the type; the message says what would be."""
 
 
-def nearest(name: str, choices: Collection[str]) -> str:
-    """A question that names the choice most like `name`, or nothing."""
-    found = get_close_matches(name.lower(), [choice.lower() for choice in choices], 1, 0.5)
-    return next((f" (did you mean {c!r}?)" for c in choices if found and c.lower() == found[0]), "")
-
-
 def choose(value: Any, choices: Collection[str], key: str) -> str:
     """One of several names, or an error that lists them."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise InputError(f"{key} = {value!r} is unknown{nearest(str(value), choices)}: choose one of {listed(choices)}")
     return str(value)
 
@@ -103,8 +98,8 @@ def make_law(table: Any, where: str, default: str | None = None, kind: Any = Non
     parameters = arguments(chosen, given, f"{where} ({name})")
     try:
         return chosen(**parameters)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
+    except (InputError, ValueError) as error:  # the latter of NumPy
+        raise InputError(f"{where}: {' '.join(str(error).split())}") from None
 
 
 def _fit(value: Any, hint: Any, key: str) -> Any:
@@ -114,7 +109,7 @@ def _fit(value: Any, hint: Any, key: str) -> Any:
     if origin in (Union, types.UnionType):
         return _fit_any(value, inner, key)
     if hint in (ArrayLike,) or origin is get_origin(NDArray[Any]):
-        return _numbers(value)
+        return _array(value, key)
     if origin is tuple:
         return _fit_tuple(value, inner, key)
     if origin in (Sequence, list):
@@ -159,6 +154,16 @@ def _fit_tuple(value: Any, inner: Sequence[Any], key: str) -> tuple[Any, ...]:
     if len(kinds) != len(value):
         raise Unfit
     return tuple(_fit(entry, kind, key) for entry, kind in zip(value, kinds, strict=True))
+
+
+def _array(value: Any, key: str) -> Any:
+    """Numbers that make an array."""
+    numbers = _numbers(value)
+    try:
+        np.asarray(numbers, dtype=float)
+    except ValueError:
+        raise InputError(f"{key} = {_shown(value)} is ragged: give lists of equal length") from None
+    return numbers
 
 
 def _numbers(value: Any) -> Any:
