@@ -267,9 +267,10 @@ def _draw_cell(path: Path, drawing: Drawing, fractions: Mapping[str, float]) -> 
     plotter.add_mesh(_surface(grid), scalars="number", scalar_bar_args=bar, **style)
     words = [f"{name} {100 * fraction:.3g} %" for name, fraction in fractions.items()]
     words = words if n <= len(PHASE_COLOURS) else [f"{n} phases"]
+    size = 13 if len(words) * max(map(len, words)) < 50 else 10
     for k, text in enumerate(words):
         place = (0.15 + 0.7 * (k + 0.5) / len(words), 0.09)
-        written = plotter.add_text(text, position=place, viewport=True, font_size=13, color=INK)
+        written = plotter.add_text(text, position=place, viewport=True, font_size=size, color=INK)
         written.prop.justification_horizontal = "center"
     if grid.n_cells <= CROWDED:
         _add_lines(plotter, _edges(grid), color=INK, line_width=1.0)

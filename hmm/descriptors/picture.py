@@ -51,7 +51,7 @@ def _draw_image(figure: Any, place: Any, description: Description) -> None:
     if labels.ndim == 2:
         part = place.subgridspec(2, 1, height_ratios=(1, 0.1))
         _show(figure.add_subplot(part[0]), number, "x", "y")
-        legend, columns = figure.add_subplot(part[1]), min(len(names), 3)
+        legend, columns = figure.add_subplot(part[1]), min(len(names), 3 if sum(map(len, names)) < 24 else 2)
     else:
         quarters = place.subgridspec(2, 2)
         middle = [n // 2 for n in labels.shape]
