@@ -23,7 +23,8 @@ def hollow_cylinder(mesh_size, order):
         ring = model.occ.cut([(2, disc(model, 0.5))], [(2, disc(model, 0.5 * POROSITY**0.5))])[0]
         model.occ.synchronize()
         _gmsh.name_phases(model, 2, {"matrix": [tag for _, tag in ring]})
-        _gmsh.generate(model, np.eye(2), lambda x: np.full(len(x), mesh_size), mesh_size, order)
+        sizes = _gmsh.Sizes.tabulate(np.eye(2), lambda x: np.full(len(x), mesh_size), mesh_size)
+        _gmsh.generate(model, sizes, order)
 
     return _gmsh.build(draw, MPI.COMM_SELF, np.eye(2))
 
