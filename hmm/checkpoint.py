@@ -84,7 +84,7 @@ def load(path: str | Path, problem: MacroProblem, identity: Identity | None = No
     path = Path(path)
     header = _header(path, problem, identity)
     hom, fields = problem.hom, problem.accepted_fields()
-    layouts, keys = hom.row_layouts, [hom.state_keys(k) for k in range(len(hom.rves))]
+    layouts, keys = hom.row_layouts, hom.state_keys()
     with collectively(hom.comm):
         for k, (layout, states) in enumerate(zip(layouts, hom.population.states, strict=True)):
             for rows, values in storage.read(path, _table_name(k), keys[k], layout.like(states.committed())):
@@ -106,8 +106,8 @@ def read_note(path: str | Path, problem: MacroProblem, identity: Identity | None
 def _state_tables(hom: Homogenizer) -> list[storage.Table]:
     """The states of each kind of RVE; those of a group are on its first rank (collective)."""
     leads, tables = hom.comm.rank == hom.ensemble.leader, []
-    for k, (layout, states) in enumerate(zip(hom.row_layouts, hom.population.states, strict=True)):
-        keys = hom.state_keys(k)
+    kinds = zip(hom.state_keys(), hom.row_layouts, hom.population.states, strict=True)
+    for k, (keys, layout, states) in enumerate(kinds):
         tables.append(storage.Table(_table_name(k), keys if leads else keys[:0], layout.whole(states.committed())))
     return tables
 

@@ -157,9 +157,10 @@ class Homogenizer:
         """The order in which states of each kind are written down (collective when first asked for)."""
         return tuple(RowLayout(rve) for rve in self.rves.values())
 
-    def state_keys(self, kind: int) -> NDArray[np.int64]:
-        """Numbers 0, 1, ... of the rows of a kind worked on here, the same on any number of ranks (collective)."""
-        return self.ensemble.to_workers(self._row_keys)[self.population.rows(kind)]
+    def state_keys(self) -> list[NDArray[np.int64]]:
+        """For each kind numbers 0, 1, ... of its rows worked on here, the same on any number of ranks (collective)."""
+        keys = self.ensemble.to_workers(self._row_keys)
+        return [keys[self.population.rows(k)] for k in range(len(self.rves))]
 
     @cached_property
     def _row_keys(self) -> NDArray[np.int64]:

@@ -111,8 +111,8 @@ class MacroPoints:
     def _of_function(self, result: Any, name: str) -> NDArray[np.float64]:
         """What a function of x returned, points first."""
         array = _array(result, name)
-        if hasattr(result, "as_matrix"):  # points first, if there are several rotations
-            return array if array.ndim == 3 else np.broadcast_to(array, (self.n, *array.shape))
+        if hasattr(result, "as_matrix"):  # SciPy has the points first, or a single rotation
+            array = np.moveaxis(array, 0, -1) if array.ndim == 3 else np.repeat(array[..., None], self.n, axis=-1)
         if array.ndim and array.shape[-1] != self.n:
             raise InputError(
                 f"{name} returned an array of shape {array.shape} for {self.n} points: return one value for each along "

@@ -517,6 +517,8 @@ def test_wrong_orientations_are_refused_on_all_ranks():
     rve = rve_of(homogeneous_cell(), {"matrix": SOFT})
     with pytest.raises(hmm.InputError, match="the direction vanishes at"):
         beam(rve, orientation=lambda x: 0 * x[:2])
+    with pytest.raises(hmm.InputError, match=r"orientation returned an array of shape \(3, 3, .*one value for each"):
+        beam(rve, orientation=lambda x: Rotation.identity(x.shape[1] + 1))
     with pytest.raises(hmm.InputError, match="is no rotation matrix"):
         beam(rve, orientation=[[1.0, 0.0], [0.0, -1.0]])
     with pytest.raises(

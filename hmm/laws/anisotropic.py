@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,14 +12,14 @@ from numpy.typing import ArrayLike
 
 from hmm import tensors
 from hmm.errors import InputError
-from hmm.laws.base import Local, State, require_positive
-from hmm.tensors import Packing
+from hmm.laws.base import require_positive
+from hmm.laws.elastic import LinearElasticity
 
 type Rotation = ufl.core.expr.Expr | Sequence[Sequence[float]] | None
 
 
 @dataclass(frozen=True)
-class Anisotropic:
+class Anisotropic(LinearElasticity):
     """Linear elasticity of any symmetry, ``sigma = C : eps``, in axes of its own.
 
     Attributes
@@ -38,8 +38,6 @@ class Anisotropic:
 
     stiffness: ArrayLike
     rotation: Rotation = None
-
-    fields = ("strain",)
 
     def __post_init__(self) -> None:
         C = _matrix(self.stiffness, (6, 6), "stiffness")
@@ -144,10 +142,6 @@ class Anisotropic:
             )
         return cls(np.linalg.inv(S), rotation)
 
-    def internal(self, dim: int) -> Mapping[str, Packing]:
-        """No internal variables."""
-        return {}
-
     def stress(self, strain: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         """Cauchy stress, shape (3, 3), of an elastic strain."""
         packing = tensors.symmetric(3)
@@ -155,18 +149,6 @@ class Anisotropic:
         own = strain if R is None else R.T * strain * R
         stress = packing.unpack(ufl.dot(ufl.as_matrix(self.stiffness), packing.pack(own)))
         return stress if R is None else R * stress * R.T
-
-    def response(self, at: Local) -> ufl.core.expr.Expr:
-        """Cauchy stress, shape (3, 3)."""
-        return self.stress(at.strain)
-
-    def energy(self, at: Local) -> ufl.core.expr.Expr:
-        """Stored energy density ``eps : C : eps / 2``."""
-        return ufl.inner(at.strain, self.stress(at.strain)) / 2
-
-    def update(self, at: Local) -> State:
-        """Nothing to update."""
-        return {}
 
 
 def _matrix(values: object, shape: tuple[int, int], name: str) -> np.ndarray:
