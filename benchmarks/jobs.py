@@ -102,8 +102,8 @@ def sheared_block(n: int = 8, h: float = 0.15) -> dict:
 
 def rve_step(h: float = 0.075, repeats: int = 200) -> dict:
     """One plastic step of a point, and the floor: DOLFINx assembly, MUMPS and the solves of its factorization alone."""
-    from hmm.algorithms import Counters, monolithic
-    from hmm.state import MicroState
+    from hmm.micro.algorithms import Counters, monolithic
+    from hmm.micro.point_states import MicroState
 
     rve = fibre_rve(baseline_cell(h))
     states, count = MicroState(rve, 1), Counters()
@@ -138,7 +138,7 @@ def voxel_elastic(n: int = 32) -> dict:
     law = {"matrix": hmm.laws.Elastic(1.0, 0.3), "sphere": hmm.laws.Elastic(10.0, 0.3)}
     options = {"ksp_rtol": 1e-6}
     rve = hmm.RVE(cell, hmm.fluctuation(cell, 1), hmm.macro_strain(cell), law=law, petsc_options=options)
-    C = hmm.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
+    C = hmm.foundation.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
     return {
         "seconds": time.perf_counter() - start,
         "cpu": time.process_time(),
@@ -156,7 +156,7 @@ def voxel_porous(n: int = 32, surface: str = "gyroid", fraction: float = 0.5, pa
     w, E, law = hmm.fluctuation(cell, 1), hmm.macro_strain(cell), {"solid": hmm.laws.Elastic(1.0, 0.3)}
     rve = hmm.RVE(cell, w, E, law=law, solver="iterative")
     start = time.perf_counter()
-    C = hmm.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
+    C = hmm.foundation.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
     result = {"seconds": time.perf_counter() - start, "C": [C[0, 0], C[0, 1], C[3, 3]], "peak_mb": peak_mb()}
     return result | ({"iterations": rve.solver.iterations} if path == "grid" else {})
 
@@ -167,7 +167,7 @@ def conforming_elastic(h: float = 0.1) -> dict:
     cell = hmm.cells.sphere(radius=0.3, mesh_size=h, phases=("matrix", "sphere"), order=2)
     law = {"matrix": hmm.laws.Elastic(1.0, 0.3), "sphere": hmm.laws.Elastic(10.0, 0.3)}
     rve = hmm.RVE(cell, hmm.fluctuation(cell, 2), hmm.macro_strain(cell), law=law)
-    C = hmm.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
+    C = hmm.foundation.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
     return {
         "seconds": time.perf_counter() - start,
         "unknowns": rve.n_unknowns,
@@ -247,7 +247,7 @@ def memory(points: int = 10_000, h: float = 0.075) -> dict:
     rve = hmm.RVE(cell, w, E, law={"matrix": MATRIX, "fibre": FIBRE})
     before = peak_mb()
     start = time.perf_counter()
-    from hmm.state import MicroState
+    from hmm.micro.point_states import MicroState
 
     states = MicroState(rve, points)
     return {

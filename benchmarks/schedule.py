@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.ensemble import WORTHWHILE, transfers
+from hmm.parallel.ensemble import WORTHWHILE, transfers
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Machine:
     bandwidth
         Bytes a second of one rank (1 / beta). The default is a 200 Gb/s port that 128 ranks of a node share.
     planning
-        Seconds a rank that `hmm.ensemble.transfers` takes: 35 ms for 10^5 of them on one core.
+        Seconds a rank that `hmm.parallel.ensemble.transfers` takes: 35 ms for 10^5 of them on one core.
     """
 
     latency: float = 5e-6
@@ -204,10 +204,10 @@ def balanced(body: Body, costs: Costs, machine: Machine, scattered: bool = False
 def moves(
     costs: NDArray[np.float64], worker: NDArray[np.int64], loads: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which points go where: `hmm.ensemble.transfers` rounded to whole points, for all ranks at once.
+    """Which points go where: `hmm.parallel.ensemble.transfers` rounded to whole points, for all ranks at once.
 
     The points of each worker that gives are laid end to end, costliest first, beside the amounts that it gives, and a
-    point goes where its middle falls: as `hmm.ensemble.choose`, to within half a point a transfer.
+    point goes where its middle falls: as `hmm.parallel.ensemble.choose`, to within half a point a transfer.
 
     Returns
     -------

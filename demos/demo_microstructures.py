@@ -56,19 +56,19 @@ def check(name: str, cell: hmm.Cell, arguments: dict[str, Any]) -> None:
     if name in WANTED:
         assert abs(cell.volume_fractions[WANTED[name]] / arguments["volume_fraction"] - 1) < 0.1
     assert hmm.cells.quality(cell).minimum > 0.02
-    hmm.constraints.constrain("periodic", cell, hmm.fluctuation(cell).function_space)
+    hmm.micro.constraints.constrain("periodic", cell, hmm.fluctuation(cell).function_space)
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.report.demo_parser(
+    parser = hmm.foundation.console.demo_parser(
         "Make one cell of each kind.", "microstructures", "only those that are made in a second, and coarse"
     )
-    return hmm.report.parse_arguments(parser, argv, MPI.COMM_WORLD)
+    return hmm.foundation.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 
 def main(argv: list[str] | None = None) -> None:
     options, comm = arguments(argv), MPI.COMM_WORLD
-    row = hmm.report.live_table(comm, [f"{'generator':>21}", "dim", "elements", "worst", "mean", "phases"])
+    row = hmm.foundation.console.live_table(comm, [f"{'generator':>21}", "dim", "elements", "worst", "mean", "phases"])
     gallery = []
     for table in (PLANE, SOLID):
         for name, given in table.items():
@@ -140,4 +140,4 @@ def picture(pv: Any, plotter: Any, cell: hmm.Cell) -> None:
 
 
 if __name__ == "__main__":
-    hmm.errors.run(main)
+    hmm.foundation.errors.run(main)

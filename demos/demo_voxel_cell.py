@@ -31,19 +31,19 @@ def stiffness(n: int) -> tuple[NDArray[np.float64], float]:
     cell = hmm.cells.voxels(sphere_labels(n), {"matrix": 0, "sphere": 1})
     w, E = hmm.fluctuation(cell), hmm.macro_strain(cell)
     rve = hmm.RVE(cell, w, E, law=LAWS, solver="iterative", petsc_options={"ksp_rtol": 1e-6})
-    C = hmm.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
+    C = hmm.foundation.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
     assert np.allclose(np.diag(C)[:3], C[0, 0]), "a cubic cell has three equal axes"
     return C[[0, 0, 3], [0, 1, 3]], rve.solver.iterations / 6
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.report.demo_parser("Homogenize a voxel cell at growing resolution.", "voxel_cell", "up to 16^3 voxels")
-    return hmm.report.parse_arguments(parser, argv, MPI.COMM_WORLD)
+    parser = hmm.foundation.console.demo_parser("Homogenize a voxel cell at growing resolution.", "voxel_cell", "up to 16^3 voxels")
+    return hmm.foundation.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 
 def main(argv: list[str] | None = None) -> None:
     options, comm = arguments(argv), MPI.COMM_WORLD
-    row = hmm.report.live_table(comm, ["voxels", "C11", "C12", "C44", "CG per case", "error of C11"])
+    row = hmm.foundation.console.live_table(comm, ["voxels", "C11", "C12", "C44", "CG per case", "error of C11"])
     errors = []
     for n in (8, 16) if options.quick else (8, 16, 32, 64):
         C, iterations = stiffness(n)
@@ -54,8 +54,8 @@ def main(argv: list[str] | None = None) -> None:
     if options.no_plots or comm.rank:
         return
     cell = hmm.cells.voxels(sphere_labels(16), {"matrix": 0, "sphere": 1})
-    print("Written:", hmm.plot.plot_cell(options.output / "cell.png", cell), sep="\n  ")
+    print("Written:", hmm.plotting.plot.plot_cell(options.output / "cell.png", cell), sep="\n  ")
 
 
 if __name__ == "__main__":
-    hmm.errors.run(main)
+    hmm.foundation.errors.run(main)

@@ -1,32 +1,31 @@
 """hmm: the heterogeneous multiscale method and FE2 on FEniCSx."""
 
-from hmm._environment import load_stack
+from hmm.foundation.environment import load_stack
 
 load_stack()
 
 from hmm import (  # noqa: E402
-    bounds,
     cells,
-    checkpoint,
     checks,
     descriptors,
     effective,
-    ellipticity,
-    flow,
     images,
     jobs,
     laws,
-    plot,
-    report,
+    plotting,
     study,
-    variation,
 )
-from hmm.cell import Cell  # noqa: E402
-from hmm.control import MixedControl, TensionTest, follow, plane_stress, uniaxial  # noqa: E402
+from hmm.checks import bounds, ellipticity  # noqa: E402
+from hmm.fe2 import variation  # noqa: E402
+from hmm.foundation import console  # noqa: E402
+from hmm.micro import stokes_slip  # noqa: E402
+from hmm.runs import checkpoint  # noqa: E402
+from hmm.cells.cell import Cell  # noqa: E402
+from hmm.micro.mixed_control import MixedControl, TensionTest, follow, plane_stress, uniaxial  # noqa: E402
 from hmm.effective import EffectiveProperties, homogenize  # noqa: E402
-from hmm.ensemble import Ensemble  # noqa: E402
-from hmm.errors import ConvergenceError, HMMError, InputError  # noqa: E402
-from hmm.fields import (  # noqa: E402
+from hmm.parallel.ensemble import Ensemble  # noqa: E402
+from hmm.foundation.errors import ConvergenceError, HMMError, InputError  # noqa: E402
+from hmm.micro.inputs import (  # noqa: E402
     component,
     fluctuation,
     held_on_walls,
@@ -36,8 +35,8 @@ from hmm.fields import (  # noqa: E402
     macro_strain,
     macro_temperature,
 )
-from hmm.homogenizer import Homogenizer  # noqa: E402
-from hmm.io import (  # noqa: E402
+from hmm.fe2.homogenizer import Homogenizer  # noqa: E402
+from hmm.runs.output import (  # noqa: E402
     LocalFields,
     Output,
     WorstPoint,
@@ -48,12 +47,12 @@ from hmm.io import (  # noqa: E402
     write_fields,
     write_rve,
 )
-from hmm.macro import MacroProblem  # noqa: E402
-from hmm.newton import NewtonOptions  # noqa: E402
-from hmm.replaying import Replay, replay  # noqa: E402
-from hmm.response import ControlledResponse, PointState, Response  # noqa: E402
-from hmm.rve import RVE  # noqa: E402
-from hmm.stepping import Step, steps  # noqa: E402
+from hmm.fe2.problem import MacroProblem  # noqa: E402
+from hmm.micro.newton import NewtonOptions  # noqa: E402
+from hmm.runs.replay import Replay, replay  # noqa: E402
+from hmm.micro.response import ControlledResponse, PointState, Response  # noqa: E402
+from hmm.micro.rve import RVE  # noqa: E402
+from hmm.runs.load_steps import Step, steps  # noqa: E402
 
 __version__ = "0.1.0"
 
@@ -86,7 +85,7 @@ __all__ = [
     "descriptors",
     "effective",
     "ellipticity",
-    "flow",
+    "stokes_slip",
     "fluctuation",
     "follow",
     "held_on_walls",
@@ -101,10 +100,10 @@ __all__ = [
     "macro_strain",
     "macro_temperature",
     "plane_stress",
-    "plot",
+    "plotting",
     "point_fields",
     "replay",
-    "report",
+    "console",
     "steps",
     "study",
     "uniaxial",

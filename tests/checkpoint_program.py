@@ -29,8 +29,8 @@ def main() -> None:
                     table.write(f"{part} {step.number} {reaction!r}\n")
             if options.signal and part == 1 and step.number == 1 and comm.rank == comm.size - 1:
                 os.kill(os.getpid(), signal.Signals[options.signal])
-    hmm.report.say(comm, "finished")
+    hmm.foundation.console.say(comm, "finished")
 
 
 if __name__ == "__main__":
-    hmm.errors.run(main)
+    hmm.foundation.errors.run(main)

@@ -7,7 +7,7 @@ from mpi4py import MPI
 
 from macro_tools import beam, composite
 
-from hmm.forms import compilations
+from hmm.foundation.forms import compilations
 
 problem = beam(composite(), cells=(2, 1))
 problem.reactions([-0.01])

@@ -16,7 +16,7 @@ import references
 from support import conduction_rve, follow, plane_strain_tensor, relative_error, strain_rve
 
 import hmm
-from hmm import tensors
+from hmm.foundation import tensors
 from hmm.laws import J2, Elastic
 
 

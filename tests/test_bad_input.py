@@ -11,8 +11,8 @@ import pytest
 from dolfinx.mesh import create_rectangle, meshtags
 
 import hmm
-from hmm._environment import check_stack
-from hmm.errors import EnvironmentMismatch
+from hmm.foundation.environment import check_stack
+from hmm.foundation.errors import EnvironmentMismatch
 
 ELASTIC = hmm.laws.Elastic(1.0, 0.3)
 

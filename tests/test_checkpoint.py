@@ -89,9 +89,9 @@ def test_save_and_load(folder):
     path = folder / "state.h5"
     body = beam(composite())
     body.reactions([-0.04], n=3)
-    hmm.checkpoint.save(path, body.problem, {"time": 0.1})
+    hmm.runs.checkpoint.save(path, body.problem, {"time": 0.1})
     other = beam(composite())
-    assert hmm.checkpoint.load(path, other.problem) == {"time": 0.1}
+    assert hmm.runs.checkpoint.load(path, other.problem) == {"time": 0.1}
     assert np.array_equal(other.u.x.array, body.u.x.array)
     assert other.problem.reaction(other.drive) == body.problem.reaction(body.drive)
     for a, b in zip(other.hom.responses, body.hom.responses, strict=True):
@@ -105,12 +105,12 @@ def test_blocks_of_one_row(folder, monkeypatch):
     """Rows that go through rank 0 one at a time arrive where they belong."""
     body = beam(composite())
     body.reactions([-0.04], n=2)
-    hmm.checkpoint.save(folder / "a.h5", body.problem)
-    monkeypatch.setattr(hmm.storage, "BLOCK", 1)
-    hmm.checkpoint.save(folder / "b.h5", body.problem)
+    hmm.runs.checkpoint.save(folder / "a.h5", body.problem)
+    monkeypatch.setattr(hmm.runs.storage, "BLOCK", 1)
+    hmm.runs.checkpoint.save(folder / "b.h5", body.problem)
     assert (folder / "a.h5").read_bytes()[512:] == (folder / "b.h5").read_bytes()[512:]
     other = beam(composite())
-    hmm.checkpoint.load(folder / "b.h5", other.problem)
+    hmm.runs.checkpoint.load(folder / "b.h5", other.problem)
     assert np.array_equal(other.hom.states.z, body.hom.states.z)
 
 
@@ -151,7 +151,7 @@ def test_damaged_files_are_refused(good, folder):
             path.write_bytes(data)
         COMM.barrier()
         with pytest.raises(hmm.InputError, match=r"(is damaged|is not a checkpoint|has the format)") as caught:
-            hmm.checkpoint.load(path, body.problem)
+            hmm.runs.checkpoint.load(path, body.problem)
         assert "\n" not in str(caught.value)
         COMM.barrier()
 
@@ -168,17 +168,17 @@ def test_no_room_leaves_the_old_file(good, folder, monkeypatch):
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
         with pytest.raises(hmm.InputError, match=r"cannot write .*run.h5 \(File too large\): make room"):
-            hmm.checkpoint.save(path, body.problem)
+            hmm.runs.checkpoint.save(path, body.problem)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     COMM.barrier()
     assert path.read_bytes() == good.read_bytes()
     assert not path.with_name("run.h5.part").exists()
     with pytest.raises(hmm.InputError, match=r"cannot write"):
-        hmm.checkpoint.save(folder / "nowhere" / "run.h5", body.problem)
-    monkeypatch.setattr(hmm.storage.shutil, "disk_usage", lambda _: _Free(1000))
+        hmm.runs.checkpoint.save(folder / "nowhere" / "run.h5", body.problem)
+    monkeypatch.setattr(hmm.runs.storage.shutil, "disk_usage", lambda _: _Free(1000))
     with pytest.raises(hmm.InputError, match=r"it needs \d.* MB and .* has 0.0 MB left"):
-        hmm.checkpoint.save(path, body.problem)
+        hmm.runs.checkpoint.save(path, body.problem)
 
 
 class _Free:
@@ -336,11 +336,11 @@ def test_constants_that_the_loop_changes(folder):
 
 @pytest.mark.mpi
 def test_handlers_are_put_back(folder):
-    before = [signal.getsignal(s) for s in hmm.interrupt.SIGNALS]
+    before = [signal.getsignal(s) for s in hmm.runs.signals.SIGNALS]
     body = beam(composite())
     for _ in hmm.steps(body.problem, body.load, -0.01, 1, checkpoint=folder / "run.h5"):
-        assert [signal.getsignal(s) for s in hmm.interrupt.SIGNALS] != before
-    assert [signal.getsignal(s) for s in hmm.interrupt.SIGNALS] == before
+        assert [signal.getsignal(s) for s in hmm.runs.signals.SIGNALS] != before
+    assert [signal.getsignal(s) for s in hmm.runs.signals.SIGNALS] == before
     for options in ({"max_wall_time": 10.0}, {"every": 0}, {"max_cutbacks": -1}, {"duration": 0.0}):
         with pytest.raises(hmm.InputError, match=next(iter(options))):
             next(hmm.steps(body.problem, body.load, -0.02, 1, **options))

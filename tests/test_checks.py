@@ -13,7 +13,8 @@ from macro_tools import J2, STIFF, beam, composite, cube_cell, homogeneous_cell,
 from support import conduction_rve, strain_rve
 
 import hmm
-from hmm import bounds, checks
+from hmm import checks
+from hmm.checks import bounds
 
 PATH = [{"11": e, "12": e / 2} for e in (1e-3, 4e-3, 8e-3, 2e-3, -4e-3, 0.0)]
 

@@ -14,7 +14,7 @@ import ufl
 from dolfinx import fem, jit, mesh
 
 import hmm
-from hmm import forms
+from hmm.foundation import forms
 
 SERIAL = pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="starts its own ranks, or changes the cache")
 PROGRAM = Path(__file__).with_name("cold_cache_program.py")
@@ -77,7 +77,7 @@ def test_killed_just_now(tmp_path, form, monkeypatch, caplog):
     source = kill_while_compiling(form, tmp_path)
     monkeypatch.setattr(forms, "STALE", 2)
     set_age(source, -1000)
-    with pytest.raises(hmm.errors.EnvironmentMismatch, match=f"{source.name}.*remove"):
+    with pytest.raises(hmm.foundation.errors.EnvironmentMismatch, match=f"{source.name}.*remove"):
         forms.compile_form(form)
     assert sum(str(source) in record.getMessage() for record in caplog.records) == 1
 

@@ -11,7 +11,7 @@ from dolfinx.mesh import CellType
 from macro_tools import J2, STIFF, _box_cell, beam, composite, homogeneous_cell, rve_of, square_cell
 
 import hmm
-from hmm import ensemble
+from hmm.parallel import ensemble
 
 WORLD = MPI.COMM_WORLD
 LOAD = [-0.06]

@@ -5,7 +5,7 @@ from mpi4py import MPI
 import pytest
 
 import hmm  # noqa: F401  first, it loads the libraries in the right order
-from hmm.errors import ConvergenceError, HMMError, InputError, collectively, run
+from hmm.foundation.errors import ConvergenceError, HMMError, InputError, collectively, run
 
 COMM = MPI.COMM_WORLD
 

@@ -8,9 +8,10 @@ from macro_tools import ALGORITHMS, beam, composite, difference, neo_hooke_rve, 
 from petsc4py import PETSc
 
 import hmm
-from hmm import homogenizer, ladder
-from hmm.ladder import Start, climb
-from hmm.newton import NewtonResult
+from hmm.fe2 import homogenizer
+from hmm.micro import recovery as ladder
+from hmm.micro.recovery import Start, climb
+from hmm.micro.newton import NewtonResult
 
 COMM = MPI.COMM_WORLD
 NEO_HOOKE = {"matrix": (50.0, 75.0), "inclusion": (500.0, 750.0)}

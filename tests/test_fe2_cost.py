@@ -7,8 +7,8 @@ from mpi4py import MPI
 import pytest
 from macro_tools import J2, STIFF, beam, composite, rve_of, square_cell
 
-from hmm import homogenizer
-from hmm.state import MicroState
+from hmm.fe2 import homogenizer
+from hmm.micro.point_states import MicroState
 
 
 def total(stats, name):

@@ -20,7 +20,7 @@ from macro_tools import (
 )
 
 import hmm
-from hmm.errors import ConvergenceError
+from hmm.foundation.errors import ConvergenceError
 
 COMM = MPI.COMM_WORLD
 NEO_HOOKE = {"matrix": (50.0, 75.0), "inclusion": (500.0, 750.0)}

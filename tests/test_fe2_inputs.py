@@ -15,7 +15,7 @@ from dolfinx import fem
 from macro_tools import J2, beam, beam_mesh, cantilever, cube_cell, homogeneous_cell, rve_of
 
 import hmm
-from hmm.errors import InputError
+from hmm.foundation.errors import InputError
 
 COMM = MPI.COMM_WORLD
 
@@ -110,7 +110,7 @@ def test_wrong_strain_for_a_cell(rve):
 
 SCRIPT = """
     import hmm
-    from hmm.errors import run
+    from hmm.foundation.errors import run
 
     def main():
         hmm.laws.Elastic(young=-1.0, poisson=0.3)

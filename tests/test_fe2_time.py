@@ -24,8 +24,8 @@ class Maxwell:
 
     fields = ("strain",)
 
-    def internal(self, dim: int) -> Mapping[str, hmm.tensors.Packing]:
-        return {"viscous_strain": hmm.tensors.plane(dim)}
+    def internal(self, dim: int) -> Mapping[str, hmm.foundation.tensors.Packing]:
+        return {"viscous_strain": hmm.foundation.tensors.plane(dim)}
 
     def response(self, at):
         elastic = ufl.dev(at.strain - self.update(at)["viscous_strain"])

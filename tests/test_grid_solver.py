@@ -16,9 +16,9 @@ from support import conduction_rve, follow, relative_error, strain_rve
 
 import hmm
 from hmm.cells import voxels
-from hmm.grid import GridSolver, kernels
+from hmm.micro.solvers.fft import GridSolver, kernels
 from hmm.laws import J2, Elastic
-from hmm.linear import AssembledSolver
+from hmm.micro.solvers.assembled import AssembledSolver
 
 GRIDS = {
     "2D, odd and even": ((7, 4), (0.3, 0.1)),
@@ -134,7 +134,7 @@ def test_iterations_do_not_depend_on_resolution():
         counts[n] = rve.solver.iterations / 6
     assert all(count <= 30 for count in counts.values())
     assert abs(counts[32] - counts[16]) <= 2
-    C = hmm.tensors.mandel_to_voigt(tangent)
+    C = hmm.foundation.tensors.mandel_to_voigt(tangent)
     assert [C[0, 0], C[0, 1], C[3, 3]] == pytest.approx([1.626515, 0.657907, 0.463167], rel=0, abs=2e-6)
     assert np.abs(C[:3, 3:]).max() < 1e-8
 
@@ -261,8 +261,8 @@ def test_ranks_that_compile_at_once(tmp_path, monkeypatch):
 
 def test_a_compiler_that_cannot_build_the_loops(monkeypatch, tmp_path):
     """One line that says which compilers can, and what to do without one; nothing is left in the cache."""
-    from hmm.errors import EnvironmentMismatch
-    from hmm.grid import kernels
+    from hmm.foundation.errors import EnvironmentMismatch
+    from hmm.micro.solvers.fft import kernels
 
     monkeypatch.setattr(kernels, "SOURCE", "#error no such compiler\n")
     monkeypatch.setattr(kernels, "get_options", lambda: {"cache_dir": tmp_path})

@@ -9,10 +9,11 @@ import ufl
 from macro_tools import TIGHT, beam, composite, neo_hooke_rve, rve_of, square_cell
 
 import hmm
-from hmm import ladder, tensors
-from hmm.algorithms import ALGORITHMS, Counters
-from hmm.ladder import ELASTIC_START, LINE_SEARCH, SUBSTEPS, Start, climb
-from hmm.state import MicroState
+from hmm.micro import recovery as ladder
+from hmm.foundation import tensors
+from hmm.micro.algorithms import ALGORITHMS, Counters
+from hmm.micro.recovery import ELASTIC_START, LINE_SEARCH, SUBSTEPS, Start, climb
+from hmm.micro.point_states import MicroState
 
 SOFT = hmm.laws.Elastic(young=1.0, poisson=0.2)
 PERFECT = hmm.laws.J2(young=70e3, poisson=0.3, yield_stress=100.0, hardening=0.0)
@@ -74,7 +75,7 @@ def test_substeps_solve_what_newton_cannot(hard):
 def test_committed_history_is_the_one_of_the_substeps(hard, algorithm, monkeypatch):
     """Until the commit the history of the step's start is untouched; `revert` forgets the substeps."""
     if algorithm == "monolithic":  # the joint step itself does not fail here
-        monkeypatch.setattr("hmm.algorithms._joint_step", lambda *_: "made to fail")
+        monkeypatch.setattr("hmm.micro.algorithms._joint_step", lambda *_: "made to fail")
     states, count = MicroState(hard, 2), Counters()
     assert ALGORITHMS[algorithm](hard, states, 1, SHEAR, count) == ""
     assert not states.history.any() and list(states.substeps) == [1]

@@ -7,7 +7,7 @@ import references
 from support import neo_hookean_rve, relative_error, strain_rve
 
 import hmm
-from hmm import tensors
+from hmm.foundation import tensors
 
 FRACTIONS = {"A": 0.6, "B": 0.4}
 A, B = (70e3, 0.33), (400e3, 0.2)

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.mpi
 
 
 def fourth_order(law):
-    return hmm.tensors.symmetric(3).to_fourth_order(np.array(law.stiffness))
+    return hmm.foundation.tensors.symmetric(3).to_fourth_order(np.array(law.stiffness))
 
 
 def turned(C, R):
@@ -104,7 +104,7 @@ def test_up_one_scale_and_another():
     """What a cell of fibres is homogenized to is the law of a yarn, turned where it runs."""
     cell = hmm.cells.laminate({"a": 0.4, "b": 0.6}, dim=3, mesh_size=0.5)
     yarn = hmm.homogenize(cell, {"a": hmm.laws.Elastic(3.0, 0.35), "b": hmm.laws.Elastic(70.0, 0.2)}).tensor
-    exact = closed_forms.mandel(turned(hmm.tensors.symmetric(3).to_fourth_order(yarn), TURN))
+    exact = closed_forms.mandel(turned(hmm.foundation.tensors.symmetric(3).to_fourth_order(yarn), TURN))
     assert relative_error(tangent(Anisotropic(yarn, TURN)), exact) < 1e-12
 
 
@@ -123,7 +123,7 @@ def test_a_polycrystal_of_cubic_grains(crystal):
     single = fourth_order(Anisotropic.cubic(*COPPER))
     grains = [closed_forms.mandel(turned(single, R)) for R in crystal.orientations]
     f = list(crystal.cell.volume_fractions.values())
-    upper, lower = hmm.bounds.voigt(f, grains), hmm.bounds.reuss(f, grains)
+    upper, lower = hmm.checks.bounds.voigt(f, grains), hmm.checks.bounds.reuss(f, grains)
     assert np.linalg.eigvalsh(upper - found)[0] > -1e-8 * C11
     assert np.linalg.eigvalsh(found - lower)[0] > -1e-8 * C11
     assert np.linalg.eigvalsh(upper - found)[-1] > 1.0, "heterogeneous: the bounds are apart"

@@ -7,7 +7,7 @@ import pytest
 from support import CONSTRAINTS, neo_hookean_rve, strain_rve
 
 import hmm
-from hmm.newton import NewtonOptions, newton
+from hmm.micro.newton import NewtonOptions, newton
 
 STRAIN = np.array([[3e-3, 1e-3], [1e-3, -1e-3]])
 OPTIONS = NewtonOptions(rtol=1e-11)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from macro_tools import composite
 
-from hmm.algorithms import ALGORITHMS, Counters
-from hmm.state import MicroState
+from hmm.micro.algorithms import ALGORITHMS, Counters
+from hmm.micro.point_states import MicroState
 
 PATH_A = [np.array([2e-3, 0.0, 0.0]), np.array([4e-3, 0.0, 1e-3]), np.array([1e-3, 0.0, 0.0])]
 PATH_B = [np.array([0.0, -1e-3, 2e-3]), np.array([0.0, -1e-4, 0.0]), np.array([0.0, 2e-3, 0.0])]

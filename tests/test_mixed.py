@@ -76,7 +76,7 @@ def test_heated_laminate(laminate, degree):
     response = heated_rve(laminate, {"A": A, "B": B}, degree=degree).solve(LOAD)
     tangent, exact = response.tangent, references.LAMINATE_THERMAL
     C = closed_forms.plane_strain(closed_forms.backus([0.6, 0.4], [(70e3, 0.33), (400e3, 0.2)]))
-    assert relative_error(hmm.tensors.symmetric(2).to_fourth_order(tangent[:3, :3]), C) < 1e-11
+    assert relative_error(hmm.foundation.tensors.symmetric(2).to_fourth_order(tangent[:3, :3]), C) < 1e-11
     assert -tangent[:2, 3] == pytest.approx([exact["beta1"], exact["beta2"]], rel=1e-7)  # digits of the table
     assert np.diag(tangent[4:, 4:]) == pytest.approx([exact["k_normal"], exact["k_parallel"]], rel=1e-7)
     assert np.abs(tangent[:4, 4:]).max() < 1e-12 * np.abs(tangent).max()

@@ -14,7 +14,7 @@ from references import ELASTIC_DISCS_SQUARE, ELASTIC_SPHERES_SC
 from support import TIGHT, conduction_rve, neo_hookean, relative_error, strain_rve
 
 import hmm
-from hmm.newton import newton
+from hmm.micro.newton import newton
 
 E0, NU = 70e3, 0.3
 STEEL = hmm.laws.Elastic(E0, NU)

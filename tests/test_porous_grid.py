@@ -10,9 +10,9 @@ from support import conduction_rve, follow, relative_error, strain_rve
 from test_grid_solver import pair, some_input
 
 import hmm
-from hmm.grid import GridSolver, VoxelGrid
+from hmm.micro.solvers.fft import GridSolver, VoxelGrid
 from hmm.laws import J2, Elastic, NeoHooke
-from hmm.linear import AssembledSolver
+from hmm.micro.solvers.assembled import AssembledSolver
 
 PORES = {"2D": ((18, 15), None), "3D": ((12, 9, 10), None), "3D, flat voxels": ((8, 9, 10), (0.3, 0.2, 0.1))}
 NAMES = {"matrix": 0, "pore": 1, "grain": 2}
@@ -161,7 +161,7 @@ def test_a_plate_in_the_void(solver):
     cell = hmm.Cell.from_image(labels, {"matrix": 0, "pore": 1}, void="pore", spacing=(0.4, 0.3, 0.2))
     young, poisson, f = 3.0, 0.25, 0.4
     C = strain_rve(cell, {"matrix": Elastic(young, poisson)}, solver=solver).solve(np.zeros(6)).tangent
-    C = hmm.tensors.mandel_to_voigt(C)
+    C = hmm.foundation.tensors.mandel_to_voigt(C)
     expected = np.zeros((6, 6))
     expected[:2, :2] = young / (1 - poisson**2) * f * np.array([[1, poisson], [poisson, 1]])
     expected[3, 3] = young / (2 * (1 + poisson)) * f

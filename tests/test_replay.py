@@ -9,7 +9,8 @@ import pytest
 from macro_tools import STIFF, beam, composite, neo_hooke_rve, rve_of, square_cell
 
 import hmm
-from hmm import cli, homogenizer
+from hmm import cli
+from hmm.fe2 import homogenizer
 
 COMM = MPI.COMM_WORLD
 SOFT = hmm.laws.J2(young=70e3, poisson=0.3, yield_stress=100.0, hardening=700.0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hmm import ensemble
+from hmm.parallel import ensemble
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 schedule = pytest.importorskip("schedule")

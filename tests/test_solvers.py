@@ -9,7 +9,7 @@ from support import central_differences, conduction_rve, follow, plane_strain_te
 
 import hmm
 from hmm.laws import J2, Elastic
-from hmm.linear import AssembledSolver
+from hmm.micro.solvers.assembled import AssembledSolver
 
 COMMS = {"one rank": MPI.COMM_SELF, "spread": MPI.COMM_WORLD}
 ELASTIC = {"matrix": Elastic(1.0, 0.3), "inclusion": Elastic(10.0, 0.2)}
@@ -181,7 +181,7 @@ def test_multipliers_need_a_direct_solver(cell):
 
 def test_auto_is_direct_with_multipliers(cell, monkeypatch):
     """However large the cell."""
-    monkeypatch.setattr("hmm.solvers.DIRECT_LIMIT", {2: 0, 3: 0})
+    monkeypatch.setattr("hmm.micro.solvers.choose.DIRECT_LIMIT", {2: 0, 3: 0})
     rves = [rve_of(cell, constraint=constraint) for constraint in ("minimal", "periodic")]
     for rve in rves:
         rve.linearize()
@@ -194,7 +194,7 @@ def test_auto_is_direct_with_multipliers(cell, monkeypatch):
 )
 def test_packages_that_are_missing(cell, monkeypatch, option, names):
     """Names what is missing and what is there; this PETSc is made to have only MUMPS."""
-    monkeypatch.setattr("hmm.linear.PETSc", _OnlyMumps())
+    monkeypatch.setattr("hmm.micro.solvers.assembled.PETSc", _OnlyMumps())
     there = {"pc_factor_mat_solver_type": "mumps, petsc", "pc_type": "gamg"}[option]
     for name in names:
         with pytest.raises(hmm.InputError) as caught:
@@ -205,7 +205,7 @@ def test_packages_that_are_missing(cell, monkeypatch, option, names):
 
 
 class _OnlyMumps:
-    """PETSc as `hmm.linear` sees it, of another build."""
+    """PETSc as `hmm.micro.solvers.assembled` sees it, of another build."""
 
     def __getattr__(self, name):
         from petsc4py import PETSc

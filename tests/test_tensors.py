@@ -5,7 +5,7 @@ import pytest
 import ufl
 
 import hmm  # noqa: F401  first, it loads the libraries in the right order
-from hmm import tensors
+from hmm.foundation import tensors
 
 RNG = np.random.default_rng(1)
 

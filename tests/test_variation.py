@@ -26,8 +26,9 @@ from scipy.spatial.transform import Rotation
 from test_mixed import A, B, heated_rve
 
 import hmm
-from hmm import orientation, variation
-from hmm.points import MacroPoints
+from hmm.fe2 import orientation
+from hmm.fe2 import variation
+from hmm.fe2.quadrature_points import MacroPoints
 
 COMM = MPI.COMM_WORLD
 SOFT = hmm.laws.Elastic(70e3, 0.3)
@@ -276,7 +277,7 @@ def test_chance_is_fair_and_the_same_on_any_number_of_ranks():
     counts = np.bincount(found[:, 1], minlength=3)
     assert n == 2400
     assert np.all(np.abs(counts / n - [0.5, 0.3, 0.2]) < 4 * np.sqrt(0.25 / n)), "four standard deviations"
-    alone = hmm.hashing.uniform(np.arange(n), 5)  # by the key alone
+    alone = hmm.foundation.hashing.uniform(np.arange(n), 5)  # by the key alone
     assert np.array_equal(found[:, 1], np.searchsorted([0.5, 0.8], alone, side="right"))
     other = np.array(kinds_by_key(variation.scattered([rve] * 3, seed=6)))
     assert not np.array_equal(found, other)
@@ -300,7 +301,7 @@ def reference():
 
 @pytest.fixture
 def eager(monkeypatch):
-    monkeypatch.setattr(hmm.ensemble, "WORTHWHILE", 1.0)
+    monkeypatch.setattr(hmm.parallel.ensemble, "WORTHWHILE", 1.0)
 
 
 def test_rows_of_several_kinds_move_between_ranks(reference, eager):

@@ -1,4 +1,4 @@
-"""Generators of periodic unit cells: meshes with named phases, each returned as an `hmm.cell.Cell`."""
+"""Generators of periodic unit cells: meshes with named phases, each returned as an `hmm.cells.cell.Cell`."""
 
 from hmm.cells._arrays import extrude
 from hmm.cells._cracks import cracks

@@ -15,9 +15,9 @@ from dolfinx.mesh import Mesh, MeshTags, create_mesh, meshtags
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from hmm.cell import Cell
+from hmm.cells.cell import Cell
 from hmm.cells._checks import check_elements, check_range
-from hmm.errors import InputError
+from hmm.foundation.errors import InputError
 
 
 @dataclass(frozen=True)

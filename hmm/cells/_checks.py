@@ -8,7 +8,7 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.errors import InputError
+from hmm.foundation.errors import InputError
 
 
 def check_real(name: str, value: object, remedy: str) -> None:

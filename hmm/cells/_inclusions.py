@@ -13,7 +13,7 @@ from hmm.cells import _gmsh, _shells
 from hmm.cells._bodies import Array, Bodies
 from hmm.cells._checks import check_order
 from hmm.cells._packing import images, neighbours
-from hmm.errors import InputError
+from hmm.foundation.errors import InputError
 
 INTERFACE = "interface"
 """Name of the phase between matrix and inclusions."""

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
 from hmm.cells._checks import check_choice, real_array
-from hmm.errors import InputError
+from hmm.foundation.errors import InputError
 
 NAMED = {
     "uniform": lambda dim: np.eye(dim) / dim,

@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from scipy.spatial import cKDTree
 
 from hmm.cells._bodies import Array, Bodies
-from hmm.errors import InputError
+from hmm.foundation.errors import InputError
 
 ATTEMPTS = 6
 """Random starts before a packing is given up."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hmm.cell import Cell
-from hmm.forms import owned_cells
+from hmm.cells.cell import Cell
+from hmm.foundation.forms import owned_cells
 
 
 @dataclass(frozen=True)

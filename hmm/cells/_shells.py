@@ -23,7 +23,7 @@ from hmm.cells import _gmsh
 from hmm.cells._bodies import Array, Bodies
 from hmm.cells._packing import images
 from hmm.cells._surfaces import Indices, Surface, on_rays, section_middle, triangulate
-from hmm.errors import HMMError
+from hmm.foundation.errors import HMMError
 
 
 def draw(model: Any, families: Sequence[Bodies], sizes: _gmsh.Sizes) -> tuple[list[list[int]], Callable[[], None]]:

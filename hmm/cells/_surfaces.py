@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, cKDTree
 
 from hmm.cells._bodies import Array, Bodies
-from hmm.errors import HMMError
+from hmm.foundation.errors import HMMError
 
 SAMPLES = 720
 """Points of the polygon that stands for a curve before it is divided."""

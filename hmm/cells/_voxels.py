@@ -11,10 +11,10 @@ import numpy as np
 from dolfinx.mesh import CellType, Mesh, compute_midpoints, create_box, create_rectangle, meshtags
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.cell import Cell
+from hmm.cells.cell import Cell
 from hmm.cells._arrays import mesh_from_arrays
 from hmm.cells._checks import check_range
-from hmm.errors import InputError
+from hmm.foundation.errors import InputError
 
 
 def voxels(

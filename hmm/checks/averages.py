@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import ufl
 
-from hmm import tensors
-from hmm.microproblem import Microproblem
-from hmm.response import Response
+from hmm.foundation import tensors
+from hmm.micro.protocols import Microproblem
+from hmm.micro.response import Response
 
 
 def hill_mandel_defect(problem: Microproblem, response: Response) -> float:

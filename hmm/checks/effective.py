@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hmm import bounds
-from hmm.errors import InputError
-from hmm.microproblem import Microproblem
-from hmm.response import PointState
+from hmm.checks import bounds
+from hmm.foundation.errors import InputError
+from hmm.micro.protocols import Microproblem
+from hmm.micro.response import PointState
 
 ISOTROPIC = 1e-3
-"""Anisotropy (see `hmm.bounds.moduli_of`) up to which the bounds for isotropic mixtures are applied to shear."""
+"""Anisotropy (see `hmm.checks.bounds.moduli_of`) up to which the bounds for isotropic mixtures are applied to shear."""
 
 
 @dataclass(frozen=True)

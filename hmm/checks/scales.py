@@ -13,10 +13,10 @@ from dolfinx import fem
 from dolfinx.fem import petsc
 from numpy.typing import NDArray
 
-from hmm.errors import InputError
-from hmm.forms import compile_expression, quadrature_space
-from hmm.homogenizer import Homogenizer
-from hmm.microproblem import Microproblem
+from hmm.foundation.errors import InputError
+from hmm.foundation.forms import compile_expression, quadrature_space
+from hmm.fe2.homogenizer import Homogenizer
+from hmm.micro.protocols import Microproblem
 
 LIMIT = 0.1
 """Ratio of the scales above which the checks warn."""

@@ -12,12 +12,12 @@ import ufl
 from dolfinx import fem
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.errors import InputError
-from hmm.forms import compile_expression, owned_cells, quadrature_points
+from hmm.foundation.errors import InputError
+from hmm.foundation.forms import compile_expression, owned_cells, quadrature_points
 from hmm.laws.base import Law, Local, responses
-from hmm.microproblem import Microproblem
-from hmm.response import Response
-from hmm.rve import RVE
+from hmm.micro.protocols import Microproblem
+from hmm.micro.response import Response
+from hmm.micro.rve import RVE
 
 Floats = NDArray[np.float64]
 

@@ -23,7 +23,7 @@ from hmm.descriptors.measures import (
     radial_average,
     two_point_correlation,
 )
-from hmm.errors import InputError
+from hmm.foundation.errors import InputError
 
 Floats = NDArray[np.float64]
 

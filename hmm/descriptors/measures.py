@@ -10,10 +10,10 @@ from dolfinx.mesh import compute_midpoints
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
 
-from hmm.cell import Cell
-from hmm.errors import InputError
-from hmm.images.pieces import Piece
-from hmm.images.pieces import connected_pieces as _pieces_of_mask
+from hmm.cells.cell import Cell
+from hmm.foundation.errors import InputError
+from hmm.cells.pieces import Piece
+from hmm.cells.pieces import connected_pieces as _pieces_of_mask
 
 Floats = NDArray[np.float64]
 Labelled = ArrayLike | Cell

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hmm import bounds, tensors
+from hmm.checks import bounds
+from hmm.foundation import tensors
 
 Floats = NDArray[np.float64]
 

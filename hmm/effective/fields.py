@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.fields import factors, find_component
-from hmm.io import LocalFields, local_fields
-from hmm.response import PointState
-from hmm.rve import RVE
+from hmm.micro.inputs import factors, find_component
+from hmm.runs.output import LocalFields, local_fields
+from hmm.micro.response import PointState
+from hmm.micro.rve import RVE
 
 SMALL = 1e-6
 """Size of the load case with which the fields of a cell that is not linear are differentiated."""

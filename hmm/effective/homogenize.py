@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.cell import Cell
+from hmm.cells.cell import Cell
 from hmm.cells import Polycrystal, quality
 from hmm.effective.fields import Solved
 from hmm.effective.limits import Limits
 from hmm.effective.naming import nearest
 from hmm.effective.physics import physics_of
 from hmm.effective.properties import EffectiveProperties
-from hmm.errors import InputError
-from hmm.rve import RVE
+from hmm.foundation.errors import InputError
+from hmm.micro.rve import RVE
 
 REST = "*"
 """The name that stands for all phases that are not named."""

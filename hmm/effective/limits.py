@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm import bounds
-from hmm.bounds import Interval
+from hmm.checks import bounds
+from hmm.checks.bounds import Interval
 from hmm.checks.effective import BoundsReport, hashin_shtrikman_intervals, respects_bounds
 
 Floats = NDArray[np.float64]

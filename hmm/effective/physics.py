@@ -10,10 +10,10 @@ import numpy as np
 from dolfinx import fem
 from numpy.typing import ArrayLike, NDArray
 
-from hmm import tensors
-from hmm.cell import Cell
-from hmm.errors import InputError
-from hmm.fields import (
+from hmm.foundation import tensors
+from hmm.cells.cell import Cell
+from hmm.foundation.errors import InputError
+from hmm.micro.inputs import (
     MacroInput,
     fluctuation,
     held_on_walls,
@@ -25,7 +25,7 @@ from hmm.fields import (
 )
 from hmm.laws import Fourier, Law, Stokes, ThermoElastic
 from hmm.laws.base import value_of
-from hmm.rve import RVE
+from hmm.micro.rve import RVE
 
 Floats = NDArray[np.float64]
 

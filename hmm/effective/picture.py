@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.effective.constants import shear_moduli
-from hmm.errors import InputError
-from hmm.io import require_writable
-from hmm.plot import COLOURS, INK, _horizontal_bar, _look, _plotter, _save, require_package
+from hmm.foundation.errors import InputError
+from hmm.runs.output import require_writable
+from hmm.plotting.plot import COLOURS, INK, _horizontal_bar, _look, _plotter, _save, require_package
 
 if TYPE_CHECKING:
     from hmm.effective.properties import EffectiveProperties

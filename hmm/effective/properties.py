@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 
-from hmm import bounds, tensors
+from hmm.checks import bounds
+from hmm.foundation import tensors
 from hmm.effective import constants as engineering
 from hmm.effective.constants import Extremes
 from hmm.effective.fields import Solved
@@ -24,8 +25,8 @@ from hmm.effective.limits import Limits
 from hmm.effective.physics import physics_of
 from hmm.effective.symmetry import TOLERANCE, Symmetry, symmetry_of_matrix, symmetry_of_stiffness
 from hmm.effective.table import as_html, table
-from hmm.errors import InputError
-from hmm.io import LocalFields
+from hmm.foundation.errors import InputError
+from hmm.runs.output import LocalFields
 
 Floats = NDArray[np.float64]
 
@@ -219,7 +220,7 @@ class EffectiveProperties:
         Returns
         -------
         hmm.LocalFields
-            For `hmm.write_fields` and `hmm.plot.plot_rve`.
+            For `hmm.write_fields` and `hmm.plotting.plot.plot_rve`.
 
         Raises
         ------

@@ -9,9 +9,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hmm import tensors
-from hmm.errors import InputError
-from hmm.tensors import Packing
+from hmm.foundation import tensors
+from hmm.foundation.errors import InputError
+from hmm.foundation.tensors import Packing
 
 Floats = NDArray[np.float64]
 

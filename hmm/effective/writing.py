@@ -13,11 +13,11 @@ import ufl
 import hmm
 from hmm.effective import table
 from hmm.effective.table import Grid
-from hmm.errors import InputError, collectively
-from hmm.io import require_writable
+from hmm.foundation.errors import InputError, collectively
+from hmm.runs.output import require_writable
 
 if TYPE_CHECKING:
-    from hmm.cell import Cell
+    from hmm.cells.cell import Cell
     from hmm.descriptors import Description
     from hmm.effective.properties import EffectiveProperties
 
@@ -53,7 +53,7 @@ def write_report(
     described = _described(cell)
     drawn = {}
     if plots and cell is not None and described is None:
-        drawn["The cell"] = hmm.plot.plot_cell(directory / "cell.png", cell)
+        drawn["The cell"] = hmm.plotting.plot.plot_cell(directory / "cell.png", cell)
     with collectively(found.comm):
         if found.comm.rank == 0:
             found.to_json(directory / PROPERTIES)

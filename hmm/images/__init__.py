@@ -3,7 +3,7 @@
 from hmm.images.cells import image_cell
 from hmm.images.labels import crop, downsample, fill, mirror, segment
 from hmm.images.meshes import mesh_cell
-from hmm.images.pieces import Piece, connected_pieces
+from hmm.cells.pieces import Piece, connected_pieces
 from hmm.images.readers import Image, read_image
 
 __all__ = [

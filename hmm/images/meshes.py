@@ -13,9 +13,9 @@ from dolfinx.cpp.io import perm_vtk
 from dolfinx.mesh import CellType
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.cell import Cell
+from hmm.cells.cell import Cell
 from hmm.cells._arrays import mesh_from_arrays
-from hmm.errors import InputError, collectively
+from hmm.foundation.errors import InputError, collectively
 from hmm.images.readers import require
 
 KINDS = {

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.errors import EnvironmentMismatch, HMMError, InputError
+from hmm.foundation.errors import EnvironmentMismatch, HMMError, InputError
 
 
 @dataclass(frozen=True, eq=False)

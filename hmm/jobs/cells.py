@@ -11,8 +11,8 @@ from typing import Any, get_type_hints
 from mpi4py import MPI
 
 from hmm import cells, images
-from hmm.cell import Cell
-from hmm.errors import InputError
+from hmm.cells.cell import Cell
+from hmm.foundation.errors import InputError
 from hmm.jobs.values import arguments, check_keys, choose, convert, listed, parameters_of
 
 SOURCES = ("image", "mesh", "generator")

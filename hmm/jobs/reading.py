@@ -10,15 +10,15 @@ from typing import Any
 
 from mpi4py import MPI
 
-from hmm.cell import Cell
-from hmm.constraints import CONSTRAINTS
+from hmm.cells.cell import Cell
+from hmm.micro.constraints import CONSTRAINTS
 from hmm.effective.homogenize import REST
 from hmm.effective.naming import nearest
 from hmm.effective.physics import PHYSICS
-from hmm.errors import InputError
+from hmm.foundation.errors import InputError
 from hmm.jobs.cells import CellSource, read_cell
 from hmm.jobs.values import check_keys, choose, convert, listed, make_law
-from hmm.solvers import SOLVERS
+from hmm.micro.solvers.choose import SOLVERS
 
 OPTIONS = {"degree": int, "out_of_plane": bool, "dt": float, "solver": str, "quadrature_degree": int}
 """What is passed on to `hmm.homogenize`, and its types."""

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from mpi4py import MPI
 
-from hmm import plot
+from hmm.plotting import plot
 from hmm.cells import Polycrystal
 from hmm.effective.homogenize import homogenize
 from hmm.effective.properties import EffectiveProperties
 from hmm.effective.writing import PROPERTIES, write_report
-from hmm.errors import InputError, collectively
-from hmm.fields import MacroInput, find_component
-from hmm.io import require_writable, write_fields
+from hmm.foundation.errors import InputError, collectively
+from hmm.micro.inputs import MacroInput, find_component
+from hmm.runs.output import require_writable, write_fields
 from hmm.jobs.reading import Job
-from hmm.report import say
+from hmm.foundation.console import say
 
 
 def run_job(

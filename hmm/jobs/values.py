@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm import laws
 from hmm.effective.naming import nearest
-from hmm.errors import InputError
+from hmm.foundation.errors import InputError
 
 WORDS = {float: "a number", int: "an integer", bool: "true or false", str: "a text in quotes", Path: "a path in quotes"}
 

@@ -10,8 +10,8 @@ import numpy as np
 import ufl
 from numpy.typing import ArrayLike
 
-from hmm import tensors
-from hmm.errors import InputError
+from hmm.foundation import tensors
+from hmm.foundation.errors import InputError
 from hmm.laws.base import require_positive
 from hmm.laws.elastic import LinearElasticity
 

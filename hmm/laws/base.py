@@ -8,8 +8,8 @@ from typing import Protocol, runtime_checkable
 
 import ufl
 
-from hmm.errors import InputError
-from hmm.tensors import Packing
+from hmm.foundation.errors import InputError
+from hmm.foundation.tensors import Packing
 
 State = Mapping[str, ufl.core.expr.Expr]
 """Internal variables by name, as UFL tensors; ``old`` ones are those of the last accepted step."""
@@ -94,7 +94,7 @@ class Law(Protocol):
 class ImplicitLaw(Law, Protocol):
     """A law with local unknowns x: the solution of ``residual = 0`` at each point is part of its response and update.
 
-    Tangents are exact without more being written: see `hmm.local`.
+    Tangents are exact without more being written: see `hmm.micro.local_unknowns`.
     """
 
     def unknowns(self, dim: int) -> Mapping[str, Packing]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hmm.laws.base import Local, State, require_positive
-from hmm.tensors import Packing
+from hmm.foundation.tensors import Packing
 
 
 @dataclass(frozen=True)

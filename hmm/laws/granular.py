@@ -8,11 +8,11 @@ from math import pi
 
 import ufl
 
-from hmm import tensors
-from hmm.errors import InputError
+from hmm.foundation import tensors
+from hmm.foundation.errors import InputError
 from hmm.laws.base import Local, Parameter, State, require_poisson, require_positive, value_of
 from hmm.laws.elastic import Elastic
-from hmm.tensors import Packing
+from hmm.foundation.tensors import Packing
 
 
 @dataclass(frozen=True)

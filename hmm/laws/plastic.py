@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import ufl
 
-from hmm import tensors
-from hmm.errors import InputError
+from hmm.foundation import tensors
+from hmm.foundation.errors import InputError
 from hmm.laws.base import Local, Parameter, State, require_not_negative, require_poisson, require_positive
 from hmm.laws.elastic import Elastic
 from hmm.laws.hardening import TINY, ArmstrongFrederick, Hardening, Linear, Perzyna
-from hmm.tensors import Packing
+from hmm.foundation.tensors import Packing
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import ufl
 
-from hmm.errors import InputError
+from hmm.foundation.errors import InputError
 from hmm.laws.base import Local, OfField, Responses, State, constants, parameter_at, require_positive
-from hmm.tensors import Packing
+from hmm.foundation.tensors import Packing
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from hmm.laws.base import (
 )
 from hmm.laws.elastic import Elastic
 from hmm.laws.thermal import conduct
-from hmm.tensors import Packing
+from hmm.foundation.tensors import Packing
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import ufl
 
-from hmm import tensors
-from hmm.errors import InputError
+from hmm.foundation import tensors
+from hmm.foundation.errors import InputError
 from hmm.laws.base import Local, Parameter, State, require_poisson, require_positive, value_of
 from hmm.laws.elastic import Elastic
-from hmm.tensors import Packing
+from hmm.foundation.tensors import Packing
 
 
 @dataclass(frozen=True)

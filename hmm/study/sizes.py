@@ -11,10 +11,10 @@ from mpi4py import MPI
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.cell import Cell
+from hmm.cells.cell import Cell
 from hmm.cells import Polycrystal, voxels
-from hmm.errors import InputError, collectively
-from hmm.fingerprint import described
+from hmm.foundation.errors import InputError, collectively
+from hmm.runs.fingerprint import described
 from hmm.study import properties
 from hmm.study.properties import Property
 from hmm.study.result import RepresentativeSize, Sample

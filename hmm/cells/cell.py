@@ -1,0 +1,275 @@
+"""The unit cell: a mesh, phases by name and the lattice that repeats it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mpi4py import MPI
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from dolfinx.mesh import Mesh, MeshTags, entities_to_geometry, exterior_facet_indices
+from numpy.typing import ArrayLike, NDArray
+
+from hmm.foundation.errors import InputError, collectively
+from hmm.foundation.forms import compile_form
+from hmm.cells.gmsh_session import distribute, gmsh_errors, session
+
+if TYPE_CHECKING:
+    from hmm.images.labels import Claim
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A periodic unit cell with named phases.
+
+    Attributes
+    ----------
+    mesh
+        The mesh of everything solid; usually on ``MPI.COMM_SELF``, so that each rank solves its own RVEs.
+    phase_tags
+        Cell tags, one per cell of the mesh.
+    phases
+        Tag of each phase name.
+    lattice
+        Shape (d, d); row i is the i-th lattice vector, in the unit of the mesh. The cell is the parallelogram (or
+        parallelepiped) these vectors span from `origin`.
+    origin
+        Shape (d,); the corner of the cell, by default the lower corner of the mesh's bounding box.
+    grid
+        Voxels along each axis if the mesh is a regular grid of equal quadrilaterals or hexahedra from `origin`, some of
+        which may be missing (voids), else None.
+    open_faces
+        Whether the solid may end at a face of the cell where the opposite one is void: such points stay free.
+
+    Raises
+    ------
+    InputError
+        If a phase has no cells, a cell has no phase, or the lattice does not fit the mesh.
+    """
+
+    mesh: Mesh
+    phase_tags: MeshTags
+    phases: Mapping[str, int]
+    lattice: NDArray[np.float64]
+    origin: NDArray[np.float64] | None = None
+    grid: tuple[int, ...] | None = None
+    open_faces: bool = False
+
+    def __post_init__(self) -> None:
+        dim = self.mesh.geometry.dim
+        lattice = np.array(self.lattice, dtype=float)
+        if lattice.shape != (dim, dim) or abs(np.linalg.det(lattice)) < 1e-14 * np.abs(lattice).max() ** dim:
+            raise InputError(
+                f"lattice {lattice.tolist()} is not {dim} independent vectors of a {dim}D cell: "
+                f"give one row of {dim} numbers per lattice vector"
+            )
+        x = self.mesh.geometry.x[:, :dim]
+        low = self._comm_reduce(x.min(axis=0, initial=np.inf), MPI.MIN)
+        object.__setattr__(self, "lattice", lattice)
+        object.__setattr__(self, "origin", low if self.origin is None else np.array(self.origin, dtype=float))
+        self._check_phases()
+        self._check_extent(x)
+
+    @classmethod
+    def box(cls, mesh: Mesh, phase_tags: MeshTags, phases: Mapping[str, int]) -> Cell:
+        """A cell whose lattice is the bounding box of its `mesh`."""
+        x = mesh.geometry.x[:, : mesh.geometry.dim]
+        low, high = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+        mesh.comm.Allreduce(x.min(axis=0, initial=np.inf), low, MPI.MIN)
+        mesh.comm.Allreduce(x.max(axis=0, initial=-np.inf), high, MPI.MAX)
+        return cls(mesh, phase_tags, phases, np.diag(high - low), low)
+
+    @classmethod
+    def from_msh(
+        cls, path: str | Path, lattice: ArrayLike | None = None, comm: MPI.Comm = MPI.COMM_SELF, dim: int | None = None
+    ) -> Cell:
+        """Read a Gmsh ``.msh`` file whose physical groups of top dimension are the phases.
+
+        Parameters
+        ----------
+        path
+            The file.
+        lattice
+            Shape (d, d), rows the lattice vectors; the bounding box of the mesh by default.
+        comm
+            Communicator of the cell's mesh.
+        dim
+            Geometric dimension; by default 2 if all nodes lie in the plane z = 0, else 3.
+
+        Raises
+        ------
+        InputError
+            If there is no such file or it names no phases.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise InputError(f"there is no mesh file {path}: give the path of a Gmsh .msh file")
+        data = distribute(lambda model: _merge(model, path), comm, dim or _dimension(path, comm))
+        top = data.mesh.topology.dim
+        phases = {name: group.tag for name, group in data.physical_groups.items() if group.dim == top}
+        if data.cell_tags is None or not phases:
+            raise InputError(f"{path} names no phases: add a physical group of dimension {top} for each phase")
+        if lattice is None:
+            return cls.box(data.mesh, data.cell_tags, phases)
+        return cls(data.mesh, data.cell_tags, phases, np.asarray(lattice, dtype=float))
+
+    @classmethod
+    def from_image(
+        cls,
+        image: ArrayLike | str | Path,
+        phases: Mapping[str, Claim],
+        *,
+        comm: MPI.Comm = MPI.COMM_SELF,
+        **options: Any,
+    ) -> Cell:
+        """A cell from an image, an array or a file (.npy, .npz, .tif, .h5, .vti, .png).
+
+        All options, and what they do, are those of `hmm.images.image_cell`.
+        """
+        from hmm.images.cells import image_cell
+
+        return image_cell(image, phases, comm=comm, **options)
+
+    @classmethod
+    def from_mesh(
+        cls,
+        path: str | Path,
+        phases: Mapping[str, int | str] | None = None,
+        *,
+        tags: str | None = None,
+        lattice: ArrayLike | None = None,
+        comm: MPI.Comm = MPI.COMM_SELF,
+    ) -> Cell:
+        """A cell from a mesh file of any format that meshio reads (.vtu, .inp, .xdmf, .msh, ...).
+
+        See `hmm.images.mesh_cell`.
+        """
+        from hmm.images.meshes import mesh_cell
+
+        return mesh_cell(path, phases, tags=tags, lattice=lattice, comm=comm)
+
+    @property
+    def dim(self) -> int:
+        """Geometric dimension d."""
+        return self.mesh.geometry.dim
+
+    @property
+    def has_whole_grid(self) -> bool:
+        """Whether the mesh is a regular grid (see `grid`) of which no voxel is missing."""
+        cells = self.mesh.topology.index_map(self.mesh.topology.dim).size_global
+        return self.grid is not None and cells == np.prod(self.grid)
+
+    @property
+    def comm(self) -> MPI.Comm:
+        """Communicator of the mesh."""
+        return self.mesh.comm
+
+    @cached_property
+    def volume(self) -> float:
+        """|Y|, the volume spanned by the lattice, voids included, in mesh unit^d."""
+        return float(abs(np.linalg.det(self.lattice)))
+
+    @cached_property
+    def volume_fractions(self) -> dict[str, float]:
+        """Volume fraction of each phase in |Y|; with voids they sum to less than one."""
+        dx = self.measure()
+        one = fem.Constant(self.mesh, 1.0)
+        volumes = {name: fem.assemble_scalar(compile_form(one * dx(tag))) for name, tag in self.phases.items()}
+        return {name: float(self.comm.allreduce(value)) / self.volume for name, value in volumes.items()}
+
+    def measure(self, **metadata: object) -> ufl.Measure:
+        """The volume measure ``dx`` that knows the phases; `metadata` goes to the form compiler."""
+        return ufl.Measure("dx", self.mesh, subdomain_data=self.phase_tags, metadata=metadata or None)
+
+    def fractional(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Lattice coordinates, shape (n, d), of points of shape (n, >= d): the cell is [0, 1]^d in them."""
+        return np.linalg.solve(self.lattice.T, (np.asarray(x, dtype=float)[:, : self.dim] - self.origin).T).T
+
+    @property
+    def tolerance(self) -> float:
+        """Distance, in lattice coordinates, below which two points are taken as one."""
+        return 1e-8
+
+    def boundary_facets(self) -> NDArray[np.int32]:
+        """Local facets on the boundary of the lattice cell (the surfaces of inner voids are not among them)."""
+        facets, on_lattice = self._exterior_facets()
+        return facets[on_lattice]
+
+    def wall_facets(self) -> NDArray[np.int32]:
+        """Local facets where the mesh ends inside the lattice cell: the surfaces of voids, the walls of a fluid."""
+        facets, on_lattice = self._exterior_facets()
+        return facets[~on_lattice]
+
+    def _exterior_facets(self) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Local facets on the boundary of the mesh, and which of them are on the boundary of the lattice cell."""
+        tdim = self.mesh.topology.dim
+        self.mesh.topology.create_connectivity(tdim - 1, tdim)
+        self.mesh.topology.create_connectivity(tdim - 1, 0)
+        self.mesh.topology.create_connectivity(tdim, tdim - 1)
+        facets = exterior_facet_indices(self.mesh.topology)
+        if facets.size == 0:
+            return facets, np.zeros(0, dtype=bool)
+        nodes = entities_to_geometry(self.mesh, tdim - 1, facets)
+        s = self.fractional(self.mesh.geometry.x[nodes.ravel()]).reshape(*nodes.shape, self.dim)
+        low = np.all(np.abs(s) < self.tolerance, axis=1).any(axis=1)
+        high = np.all(np.abs(s - 1) < self.tolerance, axis=1).any(axis=1)
+        return facets, low | high
+
+    def _comm_reduce(self, values: NDArray[np.float64], op: MPI.Op) -> NDArray[np.float64]:
+        result = np.zeros_like(values)
+        self.mesh.comm.Allreduce(values, result, op)
+        return result
+
+    def _check_phases(self) -> None:
+        index_map = self.mesh.topology.index_map(self.mesh.topology.dim)
+        owned = self.phase_tags.values[self.phase_tags.indices < index_map.size_local]
+        present = set().union(*self.comm.allgather(set(np.unique(owned).tolist())))
+        for name, tag in self.phases.items():
+            if tag not in present:
+                raise InputError(
+                    f"phase {name!r} (tag {tag}) has no cells in the mesh, which has the tags {sorted(present)}: "
+                    "remove the phase or tag its cells"
+                )
+        unnamed = sorted(present - set(self.phases.values()))
+        total, tagged = self.comm.allreduce(index_map.size_local), self.comm.allreduce(len(owned))
+        if unnamed or tagged != total:
+            what = f"tags {unnamed} without a name" if unnamed else f"{total - tagged} cells without a tag"
+            raise InputError(f"the mesh has {what}: every cell needs a phase, the phases are {dict(self.phases)}")
+
+    def _check_extent(self, x: NDArray[np.float64]) -> None:
+        s = self.fractional(x)
+        low = self._comm_reduce(s.min(axis=0, initial=np.inf), MPI.MIN)
+        high = self._comm_reduce(s.max(axis=0, initial=-np.inf), MPI.MAX)
+        low_corner = np.asarray(self.origin).tolist()
+        if np.any(low < -1e-6) or np.any(high > 1 + 1e-6):
+            raise InputError(
+                f"the mesh reaches lattice coordinates {low.round(6).tolist()} to {high.round(6).tolist()}, outside "
+                f"[0, 1]: the lattice vectors {self.lattice.tolist()} from {low_corner} do not span the mesh"
+            )
+
+
+def _merge(model: Any, path: Path) -> None:
+    """Read a mesh file into the current Gmsh model."""
+    import gmsh
+
+    gmsh.merge(str(path))
+    if not model.getPhysicalGroups(model.getDimension()):
+        raise InputError(f"{path} names no phases: add a physical group of dimension {model.getDimension()} for each")
+
+
+def _dimension(path: Path, comm: MPI.Comm) -> int:
+    """2 if all nodes of a mesh file lie in z = 0, else 3; collective."""
+    with collectively(comm), gmsh_errors():
+        dim = 0
+        if comm.rank == 0:
+            with session("hmm probe") as model:
+                _merge(model, path)
+                z = model.mesh.getNodes()[1][2::3]
+                dim = 2 if np.all(np.abs(z) < 1e-12) else 3
+    return int(comm.bcast(dim))

@@ -1,0 +1,396 @@
+"""The macro problem: a PETSc SNES whose stress and tangent come from RVEs."""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mpi4py import MPI
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from dolfinx.fem import petsc
+from numpy.typing import ArrayLike, NDArray
+from petsc4py import PETSc
+from ufl.algorithms import expand_derivatives
+
+from hmm.micro.algorithms import Counters
+from hmm.foundation.errors import ConvergenceError, InputError
+from hmm.micro.inputs import fields_of
+from hmm.foundation.forms import compile_form
+from hmm.fe2.homogenizer import Homogenizer
+from hmm.micro.solvers.assembled import check_packages, options_in_force
+
+DEFAULT_OPTIONS = {
+    "snes_linesearch_type": "basic",
+    "snes_max_it": 25,
+    "snes_stol": 0,
+    "ksp_type": "preonly",
+    "pc_type": "lu",
+    "pc_factor_mat_solver_type": "mumps",
+}
+
+
+@dataclass(frozen=True)
+class StepStats:
+    """What one macro solve took.
+
+    Attributes
+    ----------
+    iterations
+        Macro Newton iterations.
+    residuals
+        Norm of the macro residual at each of them, relative to the reactions.
+    micro
+        Micro operations, summed over ranks.
+    algorithm
+        The algorithm that found the solution.
+    fallbacks
+        Attempts that failed before (see `MacroProblem.attempts`).
+    """
+
+    iterations: int
+    residuals: tuple[float, ...]
+    micro: Counters
+    algorithm: str
+    fallbacks: int = 0
+
+    def trouble(self) -> str:
+        """What the failure ladder did in this step, in words; empty if it was not needed."""
+        names = ("substeps", "elastic_starts", "climbs", "rejections")
+        counts = {"fallbacks": self.fallbacks, **{name: getattr(self.micro, name) for name in names}}
+        return ", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in counts.items() if n)
+
+
+class MacroProblem:
+    """Solve ``F(u, Sigma(u); v) = 0`` where ``Sigma`` is homogenized.
+
+    Parameters
+    ----------
+    F
+        The residual form; it contains ``hom.stress`` (and other responses) under ``hom.dx``.
+    u
+        The macro unknown.
+    hom
+        Where the responses come from.
+    bcs
+        Dirichlet conditions.
+    petsc_options_prefix
+        Prefix of the SNES; options given on the command line with it win.
+    petsc_options
+        PETSc options of the SNES, without prefix. Not modified.
+    rtol
+        The residual of the free dofs may be this fraction of the reactions or of the loads added in the step,
+        whichever are larger, now or in an earlier step. If `u` has several fields, each residual is compared with the
+        reactions and loads of its own field.
+
+    Attributes
+    ----------
+    stats
+        One `StepStats` per accepted solve.
+    form
+        The residual form F.
+    accepted_scale
+        Norm of the forces of each field to which residuals are compared, as of the accepted steps.
+
+    Notes
+    -----
+    ``J = dF/du + dF/dSigma [A : d strain]``, so it is the exact tangent of what the points answered. A solve has
+    converged when the macro residual and every micro residual are below their tolerances.
+    """
+
+    def __init__(
+        self,
+        F: ufl.Form,
+        u: fem.Function,
+        hom: Homogenizer,
+        *,
+        bcs: Sequence[fem.DirichletBC] = (),
+        petsc_options_prefix: str = "macro_",
+        petsc_options: Mapping[str, object] | None = None,
+        rtol: float = 1e-8,
+    ) -> None:
+        if not any(r in F.coefficients() for r in hom.responses):
+            raise InputError("the macro form F does not contain hom.stress: without it no RVE is ever asked")
+        self.form, self.u, self.hom, self.bcs, self.rtol = F, u, hom, list(bcs), rtol
+        self.stats: list[StepStats] = []
+        self._F = compile_form(F)
+        self._J = compile_form(_tangent(F, u, hom))
+        self._A = petsc.create_matrix(self._J)
+        self._b, self._x = petsc.create_vector(u.function_space), petsc.create_vector(u.function_space)
+        self.forces = fem.Function(u.function_space, name="forces")
+        self._block_size = u.function_space.dofmap.index_map_bs
+        self._constrained = self._constrained_dofs()
+        self._fields = self._owned_by_field()
+        self._scale = self.accepted_scale = self._unbalance = np.zeros(len(self._fields))
+        self._norms: list[float] = []
+        self._joint = self._said_fallback = False
+        self._accepted_u, self._accepted_forces = u.x.array.copy(), self.forces.x.array.copy()
+        self.solver = PETSc.SNES().create(hom.comm)
+        self.solver.setFunction(_weakly(self._residual), self._b)
+        self.solver.setJacobian(_weakly(self._jacobian), self._A)
+        self.solver.setConvergenceTest(_weakly(self._converged))
+        self.solver.setOptionsPrefix(petsc_options_prefix)
+        self._options = {**DEFAULT_OPTIONS, **(petsc_options or {})}
+        check_packages(petsc_options_prefix, self._options)
+        with options_in_force(petsc_options_prefix, self._options):
+            self.solver.setFromOptions()
+
+    def solve(self) -> StepStats:
+        """Solve for the present loads and boundary values, and commit (collective).
+
+        Returns
+        -------
+        StepStats
+            What it took; also appended to `stats`.
+
+        Raises
+        ------
+        ConvergenceError
+            If it does not converge; `u` and all RVEs are then as they were before the call, on every rank.
+        """
+        before = self.hom.count.copy()
+        chosen = self.hom.algorithm
+        for failed, (algorithm, elastic) in enumerate(self.attempts()):
+            if failed == 1:
+                self._say_fallback()
+            if failed:
+                self._revert(elastic)
+            self.hom.algorithm = algorithm
+            converged = self._iterate()
+            if converged:
+                break
+        self.hom.algorithm = chosen
+        if not converged:
+            message = self._explain()
+            self._revert()
+            raise ConvergenceError(message)
+        try:
+            self.hom.commit()
+        except ConvergenceError:
+            self._revert()
+            raise
+        self._accepted_u[:], self._accepted_forces[:] = self.u.x.array, self.forces.x.array
+        self.accepted_scale = self._scale
+        micro = self._sum(self.hom.count - before)
+        iterations = self.solver.getIterationNumber()
+        self.stats.append(StepStats(iterations, tuple(self._norms), micro, algorithm, failed))
+        return self.stats[-1]
+
+    def attempts(self) -> list[tuple[str, bool]]:
+        """What a step is tried with in turn: algorithms, and whether the first tangents are the virgin cell's.
+
+        After a reversal of the load the tangents of the last step are plastic: with little hardening the first iterate
+        then goes astray, where the elastic ones are nearly right.
+        """
+        chosen = self.hom.algorithm
+        elastic = [(chosen, True)] if self.hom.has_history else []
+        return [(chosen, False), *elastic, *([("nested", False)] if chosen != "nested" else [])]
+
+    def reaction(self, bc: fem.DirichletBC) -> float | NDArray[np.float64]:
+        """Total force on the dofs of a Dirichlet condition at the last solution (collective).
+
+        Returns
+        -------
+        float or ndarray
+            A number for a condition on one component, shape (d,) for one on a vector field; in the unit of stress
+            times length^(d-1). Positive along the axis means that the support pulls along it. For a condition on a
+            temperature or another scalar of a mixed space, what is supplied there.
+        """
+        dofs, n_owned = bc.dof_indices()
+        dofs = dofs[:n_owned]
+        component, size = self._component[dofs], int(self._component.max(initial=0)) + 1
+        size = self.hom.comm.allreduce(size, op=MPI.MAX)
+        total = np.zeros(size)
+        np.add.at(total, component, self.forces.x.array[dofs])
+        total = self.hom.comm.allreduce(total)
+        touched = self.hom.comm.allreduce(np.bincount(component, minlength=size)) > 0
+        if touched.sum() == 1:
+            return float(total[touched][0])
+        return total if len(self._fields) == 1 else total[touched]
+
+    def accepted_fields(self) -> dict[str, fem.Function]:
+        """Copies of `u` and of the nodal forces at the last accepted solve, ghosts up to date (collective)."""
+        fields = {"u": self._accepted_u, "forces": self._accepted_forces}
+        copies = {name: fem.Function(self.u.function_space, name=name) for name in fields}
+        for name, copy in copies.items():
+            copy.x.array[:] = fields[name]
+            copy.x.scatter_forward()
+        return copies
+
+    def restore(self, fields: Mapping[str, fem.Function], scale: ArrayLike) -> None:
+        """Go on from `accepted_fields` and an `accepted_scale`; the Homogenizer's states are restored (collective)."""
+        for field in fields.values():
+            field.x.scatter_forward()
+        self._accepted_u[:], self._accepted_forces[:] = fields["u"].x.array, fields["forces"].x.array
+        self.u.x.array[:], self.forces.x.array[:] = self._accepted_u, self._accepted_forces
+        self._scale = self.accepted_scale = np.array(scale, dtype=float)
+        self.hom.restored()
+
+    def _iterate(self) -> bool:
+        """One SNES solve from the present `u`; whether it converged."""
+        self._norms, self._joint = [], False
+        petsc.assign(self.u, self._x)
+        with options_in_force(self.solver.getOptionsPrefix(), self._options):
+            self.solver.solve(None, self._x)
+        self._take(self._x)
+        return self._joint
+
+    def _say_fallback(self) -> None:
+        """Say, the first time, that a step is done again."""
+        said, self._said_fallback = self._said_fallback, True
+        if self.hom.comm.rank == 0 and not said:
+            logging.getLogger("hmm").warning(
+                "the %s iteration failed (%s); this step is done again, from elastic tangents or with nested "
+                "iterations, and so will be later ones that fail, counted in problem.stats",
+                self.hom.algorithm,
+                self._reason(),
+            )
+
+    def _residual(self, snes: PETSc.SNES, x: PETSc.Vec, b: PETSc.Vec) -> None:
+        self._take(x)
+        with b.localForm() as local:
+            local.set(0.0)
+        if not self.hom.evaluate():
+            b.set(np.nan)  # makes SNES stop, on every rank
+            return
+        petsc.assemble_vector(b, self._F)
+        b.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
+        petsc.assign(b, self.forces)
+        with b.localForm() as local:
+            local.set(0.0)
+        petsc.assemble_vector(b, self._F)
+        petsc.apply_lifting(b, [self._J], bcs=[self.bcs], x0=[x], alpha=-1.0)
+        b.ghostUpdate(addv=PETSc.InsertMode.ADD, mode=PETSc.ScatterMode.REVERSE)
+        petsc.set_bc(b, self.bcs, x0=x, alpha=-1.0)
+
+    def _jacobian(self, snes: PETSc.SNES, x: PETSc.Vec, A: PETSc.Mat, P: PETSc.Mat) -> None:
+        A.zeroEntries()
+        petsc.assemble_matrix(A, self._J, bcs=self.bcs)
+        A.assemble()
+
+    def _converged(self, snes: PETSc.SNES, iteration: int, norms: tuple[float, float, float]) -> int:
+        """Joint convergence of the macro residual and all micro residuals."""
+        held, free = self._force_norms()
+        if iteration == 0:
+            self._unbalance = free
+        self._scale = np.maximum(self.accepted_scale, np.maximum(held, self._unbalance))
+        residual = free if len(self._fields) > 1 else np.array([norms[2]])
+        relative = residual / np.where(self._scale > 0, self._scale, 1.0)
+        self._norms.append(float(relative.max()))
+        if not np.isfinite(norms[2]):
+            return -4  # SNES_DIVERGED_FUNCTION_NANORINF, called DIVERGED_FNORM_NAN before PETSc 3.25
+        noise = 0.0 if len(self._fields) == 1 else 1e-15 * self._scale.max()  # a field may have no load at all
+        fits = bool(np.all(residual <= self.rtol * self._scale + noise)) and self._bcs_hold(norms[2], free)
+        self._joint = fits and self.hom.settled()
+        if self._joint:
+            return PETSc.SNES.ConvergedReason.CONVERGED_FNORM_RELATIVE
+        return PETSc.SNES.ConvergedReason.ITERATING
+
+    def _bcs_hold(self, norm: float, free: NDArray[np.float64]) -> bool:
+        """Whether boundary values are met: they are in the residual of `norm`, but not in the forces of free dofs."""
+        return len(self._fields) == 1 or norm <= (1 + 1e-6) * float(np.linalg.norm(free)) + 1e-300
+
+    def _force_norms(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Norms by field of the forces on the held dofs (reactions) and on the free ones (at first, the new loads)."""
+        forces = self.forces.x.array[: self.u.function_space.dofmap.index_map.size_local * self._block_size].copy()
+        reactions = np.zeros_like(forces)
+        reactions[self._constrained] = forces[self._constrained]
+        forces[self._constrained] = 0.0
+        squares = [[f[dofs] @ f[dofs] for dofs in self._fields] for f in (reactions, forces)]
+        held, free = np.sqrt(self.hom.comm.allreduce(np.array(squares)))
+        return held, free
+
+    def _owned_by_field(self) -> list[NDArray[np.int32]]:
+        """Owned dofs of each field of `u`; sets the component that each dof belongs to, counted over all fields."""
+        space = self.u.function_space
+        n_owned = space.dofmap.index_map.size_local * self._block_size
+        self._component = np.zeros(self.u.x.array.size, dtype=np.int64)
+        owned, first = [], 0
+        for f in fields_of(space):
+            size = f.space.dofmap.bs
+            self._component[f.dofs] = first + np.arange(f.dofs.size) % size
+            first += size
+            owned.append(f.dofs[f.dofs < n_owned])
+        return owned
+
+    def _constrained_dofs(self) -> NDArray[np.int32]:
+        owned = [dofs[:n] for dofs, n in (bc.dof_indices() for bc in self.bcs)]
+        return np.unique(np.concatenate(owned)) if owned else np.zeros(0, dtype=np.int32)
+
+    def _take(self, x: PETSc.Vec) -> None:
+        x.ghostUpdate(addv=PETSc.InsertMode.INSERT, mode=PETSc.ScatterMode.FORWARD)
+        petsc.assign(x, self.u)
+        self.u.x.scatter_forward()
+
+    def _revert(self, elastic: bool = False) -> None:
+        self.u.x.array[:], self.forces.x.array[:] = self._accepted_u, self._accepted_forces
+        self.hom.revert(elastic)
+
+    def _reason(self) -> str:
+        """Why the last SNES solve failed, in short."""
+        if self.hom.failures:
+            return str(self.hom.failures[0])
+        reason = self.solver.getConvergedReason()
+        names = vars(PETSc.SNES.ConvergedReason).items()
+        return next((k for k, v in names if v == reason and k.startswith("DIVERGED")), str(reason))
+
+    def _explain(self) -> str:
+        """Why the last SNES solve failed, with the worst point (collective)."""
+        if self.hom.failures:
+            return self._reason() + self.hom.dump()
+        history = ", ".join(f"{n:.2g}" for n in self._norms[-4:])
+        stopped = f"the macro Newton method stopped with {self._reason()}, last relative residuals {history}"
+        return f"{stopped}; {self._worst_point()}"
+
+    def _worst_point(self) -> str:
+        """The point of largest macro input, for the message of a failed solve (collective)."""
+        E = self.hom.macro_inputs() - self.hom.rve.reference
+        size = np.linalg.norm(E, axis=1)
+        best = int(np.argmax(size)) if size.size else -1
+        x = self.hom.coordinates()
+        mine = (float(size[best]), x[best].tolist(), E[best].tolist()) if size.size else (-1.0, [], [])
+        value = max(self.hom.comm.allgather(mine))
+        where = ", ".join(f"{c:.4g}" for c in value[1])
+        strain = ", ".join(f"{c:.4g}" for c in value[2])
+        return f"largest macro input at ({where}): [{strain}]"
+
+    def _sum(self, count: Counters) -> Counters:
+        return Counters(**{k: self.hom.comm.allreduce(v) for k, v in vars(count).items()})
+
+    def destroy(self) -> None:
+        """Free the PETSc objects (collective); the problem cannot be used afterwards."""
+        for thing in (self.solver, self._A, self._b, self._x):
+            thing.destroy()
+
+
+def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A bound method for PETSc to call: kept by PETSc itself it would keep the problem and all RVEs alive for ever."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*args: object) -> object:
+        bound = reference()
+        assert bound is not None, "PETSc calls a problem that is gone"
+        return bound(*args)
+
+    return call
+
+
+def _tangent(F: ufl.Form, u: fem.Function, hom: Homogenizer) -> ufl.Form:
+    """``dF/du + dF/dSigma [A : d strain]``."""
+    du = ufl.TrialFunction(u.function_space)
+    inputs = hom.rve.inputs
+    d_strain = [
+        e.packing.pack(expand_derivatives(ufl.derivative(s, u, du))) for e, s in zip(inputs, hom.strains, strict=True)
+    ]
+    J = ufl.derivative(F, u, du)
+    for a, response, row in zip(inputs, hom.responses, hom.tangents, strict=True):
+        products = [ufl.dot(tangent, d) for tangent, d in zip(row, d_strain, strict=True)]
+        d_response = a.packing.unpack(sum(products[1:], products[0]))
+        direction = ufl.TrialFunction(response.function_space)
+        J += ufl.replace(expand_derivatives(ufl.derivative(F, response, direction)), {direction: d_response})
+    return J

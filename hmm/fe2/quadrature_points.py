@@ -1,0 +1,128 @@
+"""The quadrature points of a macro mesh, and fields at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mpi4py import MPI
+
+import numpy as np
+import ufl
+from dolfinx.mesh import Mesh
+from numpy.typing import ArrayLike, NDArray
+
+from hmm.foundation.errors import InputError
+from hmm.foundation.forms import compile_expression, owned_cells, quadrature_points
+
+type Field = float | ArrayLike | Callable[[NDArray[np.float64]], ArrayLike] | ufl.core.expr.Expr
+"""A field over the macro mesh: a constant, a function of the coordinates (shape (3, n), as DOLFINx gives them) whose
+result has the points along its last axis, or UFL such as a Function."""
+
+
+class MacroPoints:
+    """The quadrature points of the macro cells that a rank owns.
+
+    Parameters
+    ----------
+    mesh
+        The macro mesh.
+    degree
+        Degree of the quadrature rule.
+
+    Attributes
+    ----------
+    cells
+        Shape (n_cells,); the owned macro cells.
+    rule
+        Shape (n, tdim); the points in the reference cell.
+    x
+        Shape (n_points, gdim); the coordinates.
+    keys
+        Shape (n_points,); number of each point, the same on any number of ranks: that of its macro cell in the mesh's
+        input times the points of a cell, plus that of the point.
+    """
+
+    def __init__(self, mesh: Mesh, degree: int) -> None:
+        self.mesh, self.degree = mesh, degree
+        self.comm: MPI.Comm = mesh.comm
+        self.cells = owned_cells(mesh)
+        self.rule = quadrature_points(mesh, degree)
+        n = len(self.rule)
+        self.x = self.evaluate(ufl.SpatialCoordinate(mesh))  # at once: compiling is collective, and errors name x
+        self.keys = (self.original_cells[:, None] * n + np.arange(n)).ravel()
+
+    @property
+    def n(self) -> int:
+        """Number of points."""
+        return self.cells.size * len(self.rule)
+
+    @property
+    def original_cells(self) -> NDArray[np.int64]:
+        """Number in the mesh's input of each owned cell, shape (n_cells,)."""
+        return np.asarray(self.mesh.topology.original_cell_index, dtype=np.int64)[self.cells]
+
+    def evaluate(self, expression: ufl.core.expr.Expr) -> NDArray[np.float64]:
+        """Values of UFL, shape (n_points, ...)."""
+        values = compile_expression(expression, self.rule).eval(self.mesh, self.cells)
+        return np.asarray(values).reshape(self.n, *expression.ufl_shape)
+
+    def values(self, field: Field | Any, name: str, *shapes: tuple[int, ...]) -> NDArray[np.float64]:
+        """Values of a field at the points, shape (n_points, ...).
+
+        Parameters
+        ----------
+        field
+            The field. What has ``as_matrix``, such as a SciPy rotation, stands for its matrices.
+        name
+            What to call it in errors.
+        shapes
+            The shapes that a value may have.
+
+        Raises
+        ------
+        InputError
+            If a value has another shape, is not a finite number, or belongs to another mesh.
+        """
+        if isinstance(field, ufl.core.expr.Expr):
+            domain = ufl.domain.extract_unique_domain(field)
+            if domain != self.mesh.ufl_domain():
+                where = "no mesh: give a number" if domain is None else "another mesh: give one on the macro mesh"
+                raise InputError(f"{name} is UFL on {where}")
+            values = self.evaluate(field)
+        elif callable(field):
+            values = self._of_function(field(np.pad(self.x.T, [(0, 3 - self.x.shape[1]), (0, 0)])), name)
+        else:
+            constant = _array(field, name)
+            values = np.broadcast_to(constant, (self.n, *constant.shape))
+        if values.shape[1:] not in shapes:
+            raise InputError(
+                f"{name} has values of shape {values.shape[1:]}: give one of {', '.join(map(str, shapes))}"
+            )
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
+        if bad.size:
+            raise InputError(f"{name} is not a finite number at {self.describe(bad[0])}")
+        return values
+
+    def describe(self, point: int) -> str:
+        """A point in words: its coordinates."""
+        return f"({', '.join(f'{c:.4g}' for c in self.x[point])})"
+
+    def _of_function(self, result: Any, name: str) -> NDArray[np.float64]:
+        """What a function of x returned, points first."""
+        array = _array(result, name)
+        if hasattr(result, "as_matrix"):  # SciPy has the points first, or a single rotation
+            array = np.moveaxis(array, 0, -1) if array.ndim == 3 else np.repeat(array[..., None], self.n, axis=-1)
+        if array.ndim and array.shape[-1] != self.n:
+            raise InputError(
+                f"{name} returned an array of shape {array.shape} for {self.n} points: return one value for each along "
+                "the last axis"
+            )
+        return np.moveaxis(array, -1, 0) if array.ndim else np.full(self.n, float(array))
+
+
+def _array(given: Any, name: str) -> NDArray[np.float64]:
+    try:
+        return np.asarray(given.as_matrix() if hasattr(given, "as_matrix") else given, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} = {given!r} is no field: give numbers, a function of x or UFL") from None

@@ -1,0 +1,301 @@
+"""Macro variation: which RVE each point of a macro mesh has.
+
+Give `hmm.Homogenizer` a `Variation` in place of an RVE, made by `regions`, `graded` or `scattered`. Each kind of RVE
+exists once on a rank; a point is a row of states of its kind, or several rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from dolfinx.mesh import MeshTags
+from numpy.typing import NDArray
+
+from hmm.foundation.errors import InputError, collectively
+from hmm.foundation.hashing import uniform
+from hmm.micro.protocols import Microproblem
+from hmm.fe2.quadrature_points import Field, MacroPoints
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Variation:
+    """Several kinds of RVE, and how much of each there is at each point of a macro mesh.
+
+    The response of a point is the mean of the responses of its RVEs, all of which have its macroscopic input, with its
+    shares as weights. A point has one RVE if one share is 1 and the others are 0.
+
+    Attributes
+    ----------
+    rves
+        The kinds, by name; all have the same macroscopic inputs.
+    shares
+        From the macro points to the shares, shape (n_points, n_kinds): zero or more, each row with the sum 1. They must
+        not depend on the number of ranks.
+    """
+
+    rves: Mapping[str, Microproblem]
+    shares: Callable[[MacroPoints], Floats]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.rves, Mapping) or not self.rves:
+            raise InputError(f"rves = {self.rves!r} of a variation: give a dictionary of RVEs by name")
+        if not callable(self.shares):
+            raise InputError(f"shares = {self.shares!r} is no function: give one of the macro points")
+        for name, rve in self.rves.items():
+            if not hasattr(rve, "condense"):
+                several = "; several RVEs go through hmm.fe2.variation" if isinstance(rve, Mapping | Sequence) else ""
+                kind = f", for {name!r}" if name else ""
+                raise InputError(f"{type(rve).__name__} {rve!r} is no RVE{kind}: give an hmm.RVE{several}")
+        object.__setattr__(self, "rves", {str(name): rve for name, rve in self.rves.items()})
+        (first, rve), *others = self.rves.items()
+        for name, other in others:
+            _check_alike(first, rve, name, other)
+
+
+def everywhere(rve: Microproblem) -> Variation:
+    """The same RVE at each point; it has no name."""
+    return Variation({"": rve}, lambda points: np.ones((points.n, 1)))
+
+
+def regions(rves: Mapping[int, Microproblem], tags: MeshTags) -> Variation:
+    """A kind of RVE for each region of the macro mesh.
+
+    Parameters
+    ----------
+    rves
+        For each tag an RVE.
+    tags
+        Tags of the macro mesh's cells.
+
+    Raises
+    ------
+    InputError
+        When the `hmm.Homogenizer` is made, on all ranks: if a macro cell has no tag, or one without an RVE, or no macro
+        cell has the tag of an RVE.
+    """
+    for tag in rves:
+        if not isinstance(tag, int | np.integer):
+            raise InputError(f"regions: {tag!r} is no tag of macro cells: give an RVE for each integer tag")
+    if not isinstance(tags, MeshTags):
+        raise InputError(
+            f"regions: {type(tags).__name__} is no MeshTags: tag the macro cells with dolfinx.mesh.meshtags"
+        )
+    known = np.array(list(rves), dtype=np.int64)
+
+    def shares(points: MacroPoints) -> Floats:
+        dim = points.mesh.topology.dim
+        if tags.dim != dim:
+            raise InputError(f"regions: the tags are of entities of dimension {tags.dim}: give tags of the macro cells")
+        if tags.topology is not points.mesh.topology._cpp_object:
+            raise InputError("regions: the tags are of another mesh: tag the cells of the macro mesh")
+        of_cell = np.full(points.cells.size, np.iinfo(np.int64).min)
+        own = tags.indices < points.cells.size
+        of_cell[tags.indices[own]] = tags.values[own]
+        with collectively(points.comm):
+            _check_tags(of_cell, known)
+        missing = set(known.tolist()).difference(*points.comm.allgather(set(np.unique(of_cell).tolist())))
+        if missing:
+            raise InputError(f"regions: no macro cell has the tag {sorted(missing)[0]}: leave its RVE out or tag cells")
+        return np.repeat(of_cell[:, None] == known, len(points.rule), axis=0).astype(float)
+
+    return Variation({str(tag): rve for tag, rve in rves.items()}, shares)
+
+
+def graded(rves: Mapping[float, Microproblem], parameter: Field, *, interpolate: bool = True) -> Variation:
+    """RVEs made for some values of a parameter, such as a volume fraction, that varies over the macro mesh.
+
+    Parameters
+    ----------
+    rves
+        For each value of the parameter an RVE, two at least.
+    parameter
+        The parameter over the macro mesh: a function of x (shape (3, n), result (n,)), or UFL such as a Function.
+    interpolate
+        A point between two values has both RVEs, and the mean of their responses with weights linear in the parameter;
+        with False it has the nearest one (the lower, halfway), for half the work.
+
+    Notes
+    -----
+    At a given history of strain the response is a function of the parameter, whatever the law remembers. Interpolation
+    is wrong by the square of the distance between values, the nearest RVE by the distance itself.
+
+    Raises
+    ------
+    InputError
+        When the `hmm.Homogenizer` is made, on all ranks: if the parameter leaves the range of the values.
+    """
+    if not isinstance(rves, Mapping) or len(rves) < 2:
+        n = len(rves) if isinstance(rves, Mapping) else type(rves).__name__
+        raise InputError(f"graded: RVEs for {n} values of the parameter: give a dictionary of two or more, by value")
+    for value in rves:
+        if not isinstance(value, int | float | np.integer | np.floating) or not np.isfinite(value):
+            raise InputError(f"graded: {value!r} is no value of the parameter: give an RVE for each finite number")
+    order = sorted(rves)
+    nodes = np.array(order, dtype=float)
+
+    def shares(points: MacroPoints) -> Floats:
+        value = points.values(parameter, "the parameter of graded", ())
+        slack = 1e-9 * np.abs(nodes).max()
+        out = np.flatnonzero((value < nodes[0] - slack) | (value > nodes[-1] + slack))
+        if out.size:
+            raise InputError(
+                f"graded: the parameter is {value[out[0]]:g} at {points.describe(out[0])}, outside the values "
+                f"{', '.join(f'{v:g}' for v in nodes)} that have an RVE: add one there"
+            )
+        value = np.clip(value, nodes[0], nodes[-1])
+        left = np.clip(np.searchsorted(nodes, value, side="right") - 1, 0, nodes.size - 2)
+        t = (value - nodes[left]) / (nodes[left + 1] - nodes[left])
+        t = np.where(np.abs(t - np.rint(t)) < 1e-9, np.rint(t), t) if interpolate else (t > 0.5).astype(float)
+        weights = np.zeros((points.n, nodes.size))
+        rows = np.arange(points.n)
+        weights[rows, left], weights[rows, left + 1] = 1 - t, t
+        return weights
+
+    names = [f"{v:g}" for v in order]
+    names = names if len(set(names)) == len(order) else [repr(float(v)) for v in order]
+    return Variation({name: rves[v] for name, v in zip(names, order, strict=True)}, shares)
+
+
+def scattered(
+    rves: Sequence[Microproblem] | Mapping[str, Microproblem],
+    seed: int = 0,
+    *,
+    probabilities: Sequence[float] | None = None,
+    per: str = "point",
+) -> Variation:
+    """One of several RVEs, such as cells drawn at random, at each point, at random.
+
+    Parameters
+    ----------
+    rves
+        The RVEs.
+    seed
+        Seed of the choice: the same seed gives the same choice on any number of ranks.
+    probabilities
+        Shape (n,); of each RVE. All are equal by default.
+    per
+        ``"point"``: points are independent. ``"cell"``: the points of a macro cell have the same RVE.
+
+    Raises
+    ------
+    InputError
+        If there are no RVEs, `probabilities` are not one for each with the sum 1, or `per` is unknown.
+    """
+    if not isinstance(rves, Mapping | Sequence):
+        raise InputError(f"scattered: {type(rves).__name__} is no list of RVEs: give two or more")
+    if not isinstance(seed, int | np.integer):
+        raise InputError(f"scattered: seed = {seed!r} must be an integer")
+    named = rves if isinstance(rves, Mapping) else {str(k): rve for k, rve in enumerate(rves)}
+    if not named:
+        raise InputError("scattered: there are no RVEs: give one or more")
+    p = np.asarray([1 / len(named)] * len(named) if probabilities is None else probabilities, dtype=float)
+    if p.shape != (len(named),) or not (p >= 0).all() or abs(p.sum() - 1) > 1e-9:
+        raise InputError(f"scattered: probabilities {p.tolist()} are not one for each of {len(named)} RVEs, of sum 1")
+    if per not in ("point", "cell"):
+        raise InputError(f"scattered: per = {per!r} must be 'point' or 'cell'")
+    steps = np.cumsum(p)[:-1]
+
+    def shares(points: MacroPoints) -> Floats:
+        keys = points.keys if per == "point" else np.repeat(points.original_cells, len(points.rule))
+        return np.eye(len(named))[np.searchsorted(steps, uniform(keys, seed), side="right")]
+
+    return Variation(named, shares)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The RVEs of this rank's points, one row each, sorted by point and kind.
+
+    Attributes
+    ----------
+    point, kind, share
+        Shape (n_rows,); the point, the number of its kind of RVE and the weight of its response.
+    first
+        Shape (n_points,); the first row of each point.
+    """
+
+    point: NDArray[np.int64]
+    kind: NDArray[np.int32]
+    share: Floats
+    first: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, variation: Variation, points: MacroPoints) -> Rows:
+        """The rows of a variation (collective).
+
+        Raises
+        ------
+        InputError
+            On all ranks, if the shares of a point are not shares.
+        """
+        with collectively(points.comm):
+            shares = np.asarray(variation.shares(points), dtype=float)
+            _check_shares(shares, len(variation.rves), points)
+        point, kind = np.nonzero(shares)
+        first = np.searchsorted(point, np.arange(points.n))
+        return cls(point, kind.astype(np.int32), shares[point, kind], first)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each point has one RVE."""
+        return self.first.size == self.point.size
+
+    def main(self, point: int | np.integer) -> int:
+        """The row of a point with the largest share."""
+        rows = np.flatnonzero(self.point == point)
+        return int(rows[np.argmax(self.share[rows])])
+
+    def shares(self, n_kinds: int) -> Floats:
+        """Share of each kind at each point, shape (n_points, n_kinds)."""
+        shares = np.zeros((self.first.size, n_kinds))
+        shares[self.point, self.kind] = self.share
+        return shares
+
+    def mean(self, values: Floats) -> Floats:
+        """Means over the RVEs of each point, shape (n_points, ...), of values of the rows."""
+        if self.is_plain:
+            return values
+        weighted = self.share.reshape(-1, *[1] * (values.ndim - 1)) * values
+        return np.add.reduceat(weighted, self.first) if self.first.size else weighted
+
+
+def _check_alike(first: str, rve: Microproblem, name: str, other: Microproblem) -> None:
+    """Raise `InputError` unless two kinds of RVE are driven by the same inputs, on as many ranks."""
+    mine, its = ([(e.name, e.packing) for e in r.inputs] for r in (rve, other))
+    if mine != its:
+        listed = [", ".join(f"{n} of shape {p.shape}" for n, p in inputs) for inputs in (mine, its)]
+        raise InputError(
+            f"RVE {first!r} has the macro inputs {listed[0]}, and RVE {name!r} {listed[1]}: all kinds need the same"
+        )
+    if not np.allclose(rve.reference, other.reference):
+        raise InputError(f"RVEs {first!r} and {name!r} have different undeformed states: give both the same reference")
+    if rve.cell.comm.size != other.cell.comm.size:
+        raise InputError(
+            f"the cell of RVE {first!r} is on {rve.cell.comm.size} ranks, that of RVE {name!r} on "
+            f"{other.cell.comm.size}: make all on the same communicator"
+        )
+
+
+def _check_tags(of_cell: NDArray[np.int64], known: NDArray[np.int64]) -> None:
+    untagged = int((of_cell == np.iinfo(np.int64).min).sum())
+    if untagged:
+        raise InputError(f"regions: {untagged} macro cells have no tag: tag each cell")
+    unknown = sorted(set(of_cell.tolist()) - set(known.tolist()))
+    if unknown:
+        raise InputError(f"regions: macro cells have the tag {unknown[0]}, which has no RVE: give one, as for {known}")
+
+
+def _check_shares(shares: Floats, n_kinds: int, points: MacroPoints) -> None:
+    if shares.shape != (points.n, n_kinds):
+        raise InputError(
+            f"shares have shape {shares.shape}: give one row for each of {points.n} points, {n_kinds} long"
+        )
+    bad = np.flatnonzero(~((shares >= 0).all(axis=1) & (np.abs(shares.sum(axis=1) - 1) < 1e-9)))
+    if bad.size:
+        raise InputError(
+            f"the shares {shares[bad[0]].tolist()} at {points.describe(bad[0])} are not zero or more with the sum 1"
+        )

@@ -1,0 +1,96 @@
+"""Load the FEniCSx stack in the right order and refuse one that `hmm` cannot run on."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from types import TracebackType
+
+from mpi4py import MPI  # must come before any compiled FEniCSx module
+
+SUPPORTED = "0.11"
+
+SPARE_COMMUNICATORS = 48
+"""Communicators that must be free when an RVE is made or first solved; a cell and its RVE take about 16 in all."""
+
+
+def load_stack() -> None:
+    """Import DOLFINx after MPI and check its version and scalar type.
+
+    Raises
+    ------
+    EnvironmentMismatch
+        If DOLFINx is missing, of another minor version than `SUPPORTED`, or built with complex PETSc. A program that
+        does not catch it ends with this one line instead of a traceback.
+    """
+    from hmm.foundation.errors import EnvironmentMismatch
+
+    try:
+        _load_stack()
+    except EnvironmentMismatch:
+        sys.excepthook = _print_one_line
+        raise
+
+
+def _print_one_line(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """An exception hook that prints an unusable stack as one line, on rank 0, and anything else as usual."""
+    from hmm.foundation.errors import EnvironmentMismatch
+
+    if not isinstance(error, EnvironmentMismatch):
+        sys.__excepthook__(kind, error, traceback)
+    elif MPI.COMM_WORLD.rank == 0:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+
+
+def _load_stack() -> None:
+    from hmm.foundation.errors import EnvironmentMismatch
+
+    if importlib.util.find_spec("dolfinx_solver") is not None:
+        importlib.import_module("dolfinx_solver")
+    if importlib.util.find_spec("dolfinx") is None:
+        raise EnvironmentMismatch(
+            f"hmm needs DOLFINx {SUPPORTED} and found none: install it with pip install 'fenicsx-hmm[wheels]', "
+            f"conda install -c conda-forge fenics-dolfinx={SUPPORTED}, Spack, or use the Docker image"
+        )
+    import dolfinx
+    from petsc4py import PETSc
+
+    check_stack(dolfinx.__version__, PETSc.ScalarType)
+
+
+def check_stack(version: str, scalar: type) -> None:
+    """Raise `EnvironmentMismatch` unless `version` is the supported DOLFINx and `scalar` is real."""
+    import numpy as np
+
+    from hmm.foundation.errors import EnvironmentMismatch
+
+    if not version.startswith(SUPPORTED + "."):
+        raise EnvironmentMismatch(
+            f"hmm runs on DOLFINx {SUPPORTED}.x and found {version}: install fenics-dolfinx {SUPPORTED}, "
+            "or the release of hmm made for yours"
+        )
+    if np.issubdtype(scalar, np.complexfloating):
+        raise EnvironmentMismatch(
+            "this PETSc is built for complex numbers and hmm works with real ones: install the real build "
+            "(pip: dolfinx-solver-real; conda: petsc=*=*real*; Docker: source dolfinx-real-mode)"
+        )
+
+
+def require_communicators() -> None:
+    """Raise `HMMError` if this process has hardly any MPI communicators left; a library that finds none aborts.
+
+    MPICH has 2,048 of them in a process.
+    """
+    from hmm.foundation.errors import HMMError
+
+    spare: list[MPI.Comm] = []
+    try:
+        spare.extend(MPI.COMM_SELF.Dup() for _ in range(SPARE_COMMUNICATORS))
+    except MPI.Exception:
+        raise HMMError(
+            f"rank {MPI.COMM_WORLD.rank} has no MPI communicators left for another RVE, which takes about 16 of the "
+            "2,048 of MPICH: let points share an RVE, drop those no longer needed, destroy() problems on several ranks"
+        ) from None
+    finally:
+        for comm in spare:
+            comm.Free()

@@ -1,0 +1,217 @@
+"""Compile UFL: the only module that talks to the form compiler."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mpi4py import MPI
+
+import basix
+import basix.ufl
+import numpy as np
+import ufl
+from dolfinx import fem
+from dolfinx.fem import petsc
+from dolfinx.mesh import Mesh
+from numpy.typing import NDArray
+from petsc4py import PETSc
+
+from hmm.foundation.errors import EnvironmentMismatch
+
+_LOG = logging.getLogger("hmm")
+
+PATIENCE = 60
+"""Seconds until a rank that waits for another one's compilation looks whether that one is still alive."""
+
+STALE = 600
+"""Age in seconds at which a source file whose compilation has not ended is taken as left by a run that was killed."""
+
+_compiled: list[str] = []
+
+
+def compilations() -> tuple[str, ...]:
+    """Names of the forms and expressions this process compiled itself; those found in the cache are not among them."""
+    return tuple(_compiled)
+
+
+def compile_form(form: ufl.Form | ufl.ZeroBaseForm) -> fem.Form:
+    """Compile a UFL form, or take it from the cache; of ranks that want the same one, one compiles it.
+
+    Raises
+    ------
+    EnvironmentMismatch
+        If another process has been compiling it for too long.
+    """
+    if isinstance(form, ufl.ZeroBaseForm):  # nothing to compile
+        return fem.form(form)  # type: ignore[arg-type]  # DOLFINx takes a zero form too
+    (domain,) = form.subdomain_data()
+    compiled = _jit(domain.ufl_cargo().comm, lambda options: fem.form(form, jit_options=options))
+    _note(compiled.code)
+    return compiled
+
+
+def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float64]) -> fem.Expression:
+    """Compile a UFL expression for evaluation at reference `points`, shape (n, tdim); as `compile_form`."""
+    domain: Any = ufl.domain.extract_domains(expression)[0]
+    compiled = _jit(domain.ufl_cargo().comm, lambda options: fem.Expression(expression, points, jit_options=options))
+    _note(compiled.code)
+    return compiled
+
+
+def _note(code: Any) -> None:
+    """Count what was just compiled: only then is there C code, and its declaration has the name."""
+    parts = code if isinstance(code, list) else [code]  # a list of them on meshes of several cell types
+    for declaration, _ in parts:
+        if declaration is not None:
+            _compiled.extend(re.findall(r"extern ufcx_\w+ (\w+);", declaration))
+
+
+def _jit[T](comm: MPI.Comm, compile_with: Callable[[dict[str, Any]], T]) -> T:
+    """Compile as FFCx does, who waits for a source file that another process has begun; but not for a dead one."""
+    for attempt in range(2 * STALE // PATIENCE):
+        try:
+            return compile_with({"timeout": PATIENCE})
+        except (TimeoutError, RuntimeError) as error:  # on every rank of `comm`; only the first knows why
+            why = comm.bcast(str(error))
+            begun = re.search(r"remove (.*\.c)\)", why)
+            if begun is None:
+                raise
+            source = Path(begun[1])
+            if comm.rank == 0 and not _clear_stale(source) and attempt == 0:
+                _LOG.warning("another process seems to be compiling %s; if none is, remove this file", source)
+    raise EnvironmentMismatch(f"waited {2 * STALE} s for another process to compile {source}: remove this file")
+
+
+def _clear_stale(source: Path) -> bool:
+    """Set aside a source file whose compiler is long dead; whether that was done. One process at a time does it."""
+    claim = source.with_suffix(".c.stale")
+    try:
+        claim.touch(exist_ok=False)
+    except OSError:
+        return False
+    try:
+        age = claim.stat().st_mtime - source.stat().st_mtime  # both by the clock of the file server
+        stale = age > STALE and not source.with_suffix(".c.cached").exists()
+        if stale:
+            os.replace(source, source.with_suffix(".c.failed"))
+        return stale
+    except FileNotFoundError:
+        return True
+    finally:
+        claim.unlink()
+
+
+class PackedForm:
+    """A form, compiled when first used; assembled with the values its constants and coefficients have at that time.
+
+    Give its `arguments` where it may be zero, which a form alone does not remember.
+    """
+
+    def __init__(self, form: ufl.Form, *arguments: ufl.Argument) -> None:
+        self._ufl_form, self._arguments = form, arguments
+        self._no_constants = not form.constants()
+
+    @cached_property
+    def form(self) -> fem.Form:
+        """The compiled form."""
+        if not self._ufl_form.empty():
+            form = compile_form(self._ufl_form)
+            if len(form.function_spaces) >= len(self._arguments):
+                return form
+        return compile_form(ufl.ZeroBaseForm(self._arguments))
+
+    @cached_property
+    def _nothing(self) -> object:
+        """The packed constants of a form that has none."""
+        return fem.pack_constants(self.form)
+
+    def packed(self) -> tuple[fem.Form, object, object]:
+        """The form, its constants and its coefficients as they are now."""
+        constants = self._nothing if self._no_constants else fem.pack_constants(self.form)
+        return self.form, constants, fem.pack_coefficients(self.form)
+
+    def assemble(self, vector: NDArray[np.float64]) -> None:
+        """Add a linear form to a local `vector`."""
+        form, constants, coefficients = self.packed()
+        fem.assemble_vector(vector, form, constants, coefficients)
+
+    def dense(self) -> NDArray[np.float64]:
+        """This rank's share of a bilinear form between two real spaces, shape (m_i, m_j)."""
+        self._matrix.zeroEntries()
+        form, constants, coefficients = self.packed()
+        petsc.assemble_matrix(self._matrix, form, constants=constants, coeffs=coefficients)
+        self._matrix.assemble()
+        return self._matrix.getDenseArray().copy()
+
+    def restricted(self, cells: Mapping[int, NDArray[np.int32]]) -> PackedForm:
+        """The form over some of the `cells` of each tag only; its compiled code is the same."""
+        data = list(cells.items())
+        integrals = [integral.reconstruct(subdomain_data=data) for integral in self._ufl_form.integrals()]
+        return PackedForm(ufl.Form(integrals), *self._arguments)
+
+    @cached_property
+    def _matrix(self) -> PETSc.Mat:
+        """Where `dense` assembles; `la.MatrixCSR` knows no blocks that are not square."""
+        sizes = [V.dofmap.index_map_bs for V in self.form.function_spaces]
+        matrix = PETSc.Mat().createDense(sizes, comm=PETSc.COMM_SELF)
+        matrix.setBlockSizes(*sizes)
+        matrix.setUp()
+        zero = np.zeros(1, dtype=PETSc.IntType)
+        matrix.setLGMap(*(PETSc.LGMap().create(zero, bsize=size, comm=PETSc.COMM_SELF) for size in sizes))
+        return matrix
+
+
+def quadrature_points(mesh: Mesh, degree: int) -> NDArray[np.float64]:
+    """Reference quadrature points, shape (n, tdim), of the default rule of a polynomial `degree`."""
+    return np.asarray(basix.make_quadrature(mesh.basix_cell(), degree)[0])
+
+
+def quadrature_space(mesh: Mesh, degree: int, shape: tuple[int, ...] = ()) -> fem.FunctionSpace:
+    """Space of values at the points of `quadrature_points`."""
+    element = basix.ufl.quadrature_element(mesh.basix_cell(), value_shape=shape, degree=degree)
+    return fem.functionspace(mesh, element)
+
+
+def real_space(mesh: Mesh, size: int) -> fem.FunctionSpace:
+    """Space of `size` real numbers, constant over the mesh."""
+    return fem.functionspace(mesh, basix.ufl.real_element(mesh.basix_cell(), (size,)))
+
+
+def default_quadrature_degree(space: fem.FunctionSpace) -> int:
+    """Degree that integrates the linear stiffness of `space` on straight cells exactly.
+
+    ``2 (k - 1)`` on simplices and ``2 k + 1`` (full Gauss) on quadrilaterals and hexahedra, and more on curved cells.
+    """
+    k = space.element.basix_element.degree if not space.num_sub_spaces else _highest_degree(space)
+    mesh = space.mesh
+    simplex = mesh.basix_cell() in (basix.CellType.interval, basix.CellType.triangle, basix.CellType.tetrahedron)
+    curved = 2 * (mesh.geometry.cmaps[0].degree - 1) if simplex else 0
+    return max(2 * (k - 1), 1) + curved if simplex else 2 * k + 1
+
+
+def owned_cells(mesh: Mesh) -> NDArray[np.int32]:
+    """Indices of the cells this rank owns."""
+    return np.arange(mesh.topology.index_map(mesh.topology.dim).size_local, dtype=np.int32)
+
+
+def quadrature_weights(mesh: Mesh, degree: int, cells: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Quadrature weights times the Jacobian, shape (n_cells, n_points); they sum to the cells' volumes."""
+    points, weights = basix.make_quadrature(mesh.basix_cell(), degree)
+    jacobian = compile_expression(ufl.algebra.Abs(ufl.JacobianDeterminant(mesh)), np.asarray(points))
+    return np.asarray(weights) * jacobian.eval(mesh, cells).reshape(cells.size, len(np.asarray(points)))
+
+
+def depends_on(form: ufl.Form, functions: list[fem.Function]) -> bool:
+    """Whether a form, its derivatives expanded, still contains any of the `functions`."""
+    present = set(ufl.algorithms.expand_derivatives(form).coefficients())
+    return any(f in present for f in functions)
+
+
+def _highest_degree(space: fem.FunctionSpace) -> int:
+    return int(space.ufl_element().embedded_superdegree)

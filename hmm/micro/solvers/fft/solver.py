@@ -1,0 +1,203 @@
+"""The micro solver of voxel cells: conjugate gradients, preconditioned by the FFT inverse of a reference cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from petsc4py import PETSc
+
+from hmm.foundation.errors import ConvergenceError
+from hmm.foundation.forms import PackedForm
+from hmm.micro.solvers.fft.circulant import CirculantPreconditioner, element_stencil, reference_matrix
+from hmm.micro.solvers.fft.layout import VoxelGrid, element_matrices
+from hmm.micro.solvers.fft.operators import TangentOperator, VoxelOperator
+from hmm.micro.solvers.assembled import PREFIX, options_in_force
+
+Floats = NDArray[np.float64]
+
+
+class GridTangent(Protocol):
+    """A tangent on a grid, matrix-free, and the homogeneous reference that preconditions it."""
+
+    norm: float
+
+    def update(self) -> None:
+        """Take the tangent at the loaded point."""
+        ...
+
+    def apply(self, u: Floats, y: Floats) -> None:
+        """Y = K u, both in grid order."""
+        ...
+
+    def precondition(self, pc: CirculantPreconditioner | None) -> CirculantPreconditioner:
+        """The preconditioner of the present tangent; `pc` is the last one, to be changed if it serves."""
+        ...
+
+
+class PhaseTangent:
+    """The tangent of a linear cell: one element matrix per phase."""
+
+    def __init__(self, grid: VoxelGrid, form: PackedForm) -> None:
+        self._grid, self._form = grid, form
+        self.norm = 0.0
+
+    def update(self) -> None:
+        """Take the element matrices for the parameters as they are now."""
+        self._matrices, phase = element_matrices(self._form.form, self._grid)
+        self._operator = VoxelOperator(self._grid.shape, self._matrices, phase)
+        self.norm = self._operator.norm
+
+    def apply(self, u: Floats, y: Floats) -> None:
+        """Y = K u, both in grid order."""
+        self._operator.apply(u, y)
+
+    def precondition(self, pc: CirculantPreconditioner | None) -> CirculantPreconditioner:
+        """The reference midway between the extreme phases, which bounds the condition number."""
+        stencil = element_stencil(reference_matrix(self._matrices), len(self._grid.shape))
+        return CirculantPreconditioner(self._grid.shape, stencil)
+
+
+class PointTangent:
+    """The tangent of a nonlinear cell: moduli at each quadrature point.
+
+    Parameters
+    ----------
+    grid
+        The grid.
+    moduli
+        Returns the lower triangles of the packed moduli, shape (n_solid, n_points, m (m + 1) / 2), the cells that are
+        there in grid order.
+    gradient
+        Shape (n_points, m, nd); packed strain at the points of a voxel of its nodal values, by corner, then component.
+    weights
+        Shape (n_points,); quadrature weights times the Jacobian.
+    """
+
+    def __init__(self, grid: VoxelGrid, moduli: Callable[[], Floats], gradient: Floats, weights: Floats) -> None:
+        self._grid, self._moduli = grid, moduli
+        self._operator = TangentOperator(grid.shape, gradient, weights, grid.solid)
+        self.norm = 0.0
+
+    def update(self) -> None:
+        """Take the moduli at the loaded point."""
+        self._operator.update(self._moduli())
+        self._diagonal = self._operator.diagonal()
+        self.norm = float(np.linalg.norm(self._diagonal))
+
+    def apply(self, u: Floats, y: Floats) -> None:
+        """Y = K u, both in grid order."""
+        self._operator.apply(u, y)
+
+    def precondition(self, pc: CirculantPreconditioner | None) -> CirculantPreconditioner:
+        """The mean tangent, scaled by how the diagonal of the present one differs from its own.
+
+        Both over the solid: with the smaller diagonals of nodes at voids, iterations would grow with the resolution.
+        """
+        mean = self._operator.mean_matrix()
+        stencil = element_stencil(mean, len(self._grid.shape))
+        if pc is None:
+            pc = CirculantPreconditioner(self._grid.shape, stencil)
+        else:
+            pc.update(stencil)
+        reference = self._operator.diagonal_of(mean)
+        pc.scale(np.divide(self._diagonal, reference, out=np.ones_like(reference), where=reference != 0))
+        return pc
+
+
+class GridSolver:
+    """Solve with the tangent of a periodic voxel cell, without a matrix.
+
+    Iterations run in grid order on all nodes; the held node only takes part in the translation of the result. At nodes
+    that only voids touch, K and all right-hand sides are zero, and what the iteration leaves there counts for nothing.
+
+    Parameters
+    ----------
+    grid
+        The grid.
+    blocks
+        Shape (n_blocks,); reduced block of each block of dofs of the space, or -1 for the held node.
+    tangent
+        Where the tangent comes from.
+    options
+        PETSc options of the KSP, without prefix; those of the command line win. Not modified.
+    """
+
+    def __init__(
+        self, grid: VoxelGrid, blocks: NDArray[np.int32], tangent: GridTangent, options: Mapping[str, object]
+    ) -> None:
+        self.tangent, self.block = tangent, grid.block
+        self._node = np.empty(blocks.max() + 1, dtype=np.int64)
+        self._node[blocks[blocks >= 0]] = grid.node[blocks >= 0]
+        self._held = int(grid.node[blocks < 0][0])
+        size = grid.size * grid.block
+        self.matrix = PETSc.Mat().createPython((size, size), self, comm=PETSc.COMM_SELF)
+        self.matrix.setUp()
+        self._options = dict(options)
+        self.iterations = 0
+        self.forget()
+
+    def destroy(self) -> None:
+        """Free the PETSc objects; the solver cannot be used afterwards."""
+        for thing in (self.ksp, self.matrix, self._b, self._x):
+            thing.destroy()
+
+    def forget(self) -> None:
+        """Begin with a new KSP: an exception in the middle of a solve leaves vectors locked."""
+        self._b, self._x = self.matrix.createVecs()
+        self.ksp = PETSc.KSP().create(PETSc.COMM_SELF)
+        self.ksp.setOptionsPrefix(PREFIX)
+        self.ksp.setOperators(self.matrix)
+        self.ksp.setType(PETSc.KSP.Type.CG)
+        self.ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
+        self.ksp.getPC().setType(PETSc.PC.Type.PYTHON)
+        with options_in_force(PREFIX, self._options):
+            self.ksp.setFromOptions()
+        self._rtol = self.ksp.rtol
+        self._pc: CirculantPreconditioner | None = None
+
+    @property
+    def norm(self) -> float:
+        """Size of the tangent."""
+        return self.tangent.norm
+
+    def mult(self, _mat: PETSc.Mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
+        """Y = K x (PETSc)."""
+        self.tangent.apply(x.getArray(readonly=True), y.getArray())
+
+    def update(self) -> None:
+        """Take the tangent at the loaded point, and its preconditioner."""
+        self.tangent.update()
+        self._pc = self.tangent.precondition(self._pc)
+        self.ksp.getPC().setPythonContext(self._pc)
+
+    def solve(self, rhs: Floats, rtol: float | None = None) -> Floats:
+        """Solution, shape (n_unknowns,), to a relative residual `rtol` (the KSP's own by default); a new array.
+
+        Raises
+        ------
+        ConvergenceError
+            If the iteration does not converge.
+        """
+        r = rhs.reshape(-1, self.block)
+        b = self._b.getArray().reshape(-1, self.block)
+        b[self._node] = r
+        b[self._held] = -r.sum(axis=0)
+        self.ksp.setTolerances(rtol=max(rtol or 0.0, self._rtol))
+        self.ksp.solve(self._b, self._x)
+        self.iterations += self.ksp.getIterationNumber()
+        if self.ksp.getConvergedReason() < 0:
+            raise ConvergenceError(
+                f"the micro solver did not reach {self.ksp.rtol:g} in {self.ksp.getIterationNumber()} iterations: "
+                f"raise -{PREFIX}ksp_max_it, or take solver='direct'"
+            )
+        x = self._x.getArray(readonly=True).reshape(-1, self.block)
+        return (x[self._node] - x[self._held]).ravel()
+
+    def solve_columns(self, rhs: PETSc.Mat, solution: PETSc.Mat) -> None:
+        """Solve for all columns of the dense matrix `rhs`, into the dense matrix `solution`."""
+        columns, out = rhs.getDenseArray(), solution.getDenseArray()
+        for k in range(columns.shape[1]):
+            out[:, k] = self.solve(np.ascontiguousarray(columns[:, k])) if columns[:, k].any() else 0.0

@@ -1,0 +1,381 @@
+"""Which rank works on which point: the owner of its macro cell, the rank that has time, or a group of ranks.
+
+A point is *owned* by the rank that owns its macro cell, and *worked on* by a worker, which keeps its state: a rank, or
+a group of ranks that share each RVE's mesh. An `Ensemble` carries macro inputs from owners to workers and answers back,
+one message from an owner to each of its workers either way, and decides after each accepted step which points move.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mpi4py import MPI
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmm.foundation.errors import InputError
+
+if TYPE_CHECKING:
+    from hmm.parallel.population import Population
+
+POLICIES = ("auto", "owner", "balanced", "grouped")
+"""What `hmm.Homogenizer` takes as `ensemble`."""
+
+WORTHWHILE = 1.1
+"""Points move when the slowest worker takes this many times as long as the mean."""
+
+AUTO_IMBALANCE = 1.2
+AUTO_SECONDS = 0.05
+"""What ``auto`` wants to see before points move: this imbalance, in two steps on end, and this gain a step."""
+
+LARGEST_MESSAGE = 2**28
+"""Most bytes of states that a rank gives away after one step; what is left moves after the next."""
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Work that should move.
+
+    Attributes
+    ----------
+    source, target
+        Shape (n,); workers.
+    amount
+        Shape (n,); how much work, in the unit of the loads.
+    """
+
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    amount: NDArray[np.float64]
+
+
+def transfers(loads: NDArray[np.float64]) -> Transfer:
+    """The fewest moves of divisible work that make all loads equal.
+
+    The surpluses of the workers above the mean, laid end to end, are matched with the deficits of those below, laid end
+    to end as well: fewer transfers than there are workers.
+
+    Parameters
+    ----------
+    loads
+        Shape (n_workers,); the work of each, in any unit.
+    """
+    mean = loads.mean()
+    surplus, deficit = np.cumsum(np.maximum(loads - mean, 0)), np.cumsum(np.maximum(mean - loads, 0))
+    cuts = np.unique(np.concatenate([[0.0], surplus, np.minimum(deficit, surplus[-1])]))
+    amount = np.diff(cuts)
+    middle = cuts[:-1] + amount / 2
+    last = loads.size - 1
+    source = np.minimum(np.searchsorted(surplus, middle), last)
+    target = np.minimum(np.searchsorted(deficit, middle), last)
+    real = (amount > 1e-9 * mean) & (source != target)
+    return Transfer(source[real], target[real], amount[real])
+
+
+def choose(costs: NDArray[np.float64], amounts: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Which points go with which transfer: the costliest first, so that few states move.
+
+    Parameters
+    ----------
+    costs
+        Shape (n_rows,); cost of each point of a worker.
+    amounts
+        Shape (n_transfers,); what should leave it with each transfer.
+
+    Returns
+    -------
+    ndarray
+        Shape (n_rows,); the transfer of each point, or -1 if it stays.
+    """
+    goes = np.full(costs.size, -1)
+    room = amounts.astype(float).copy()
+    k = 0
+    for row in np.argsort(-costs, kind="stable"):
+        while k < room.size and room[k] <= 0:
+            k += 1
+        fits = np.flatnonzero(costs[row] <= 2 * room[k:])  # nearer to the goal with it than without
+        if fits.size:
+            goes[row] = k + fits[0]
+            room[goes[row]] -= costs[row]
+    return goes
+
+
+@dataclass(frozen=True)
+class Route:
+    """One message to each neighbour: rows go along, and answers to them back.
+
+    Attributes
+    ----------
+    comm
+        A communicator that carries no other messages at the same time.
+    sources, targets
+        Ranks from which rows come and to which they go; both sides know.
+    received, sent
+        How many rows come from each source and go to each target.
+    """
+
+    comm: MPI.Comm
+    sources: NDArray[np.integer]
+    targets: NDArray[np.integer]
+    received: NDArray[np.integer]
+    sent: NDArray[np.integer]
+
+    def along(self, rows: NDArray) -> NDArray:
+        """Rows, shape (sum(sent), k), to the targets; what comes from the sources."""
+        return self._exchange(rows, self.targets, self.sent, self.sources, self.received)
+
+    def back(self, rows: NDArray) -> NDArray:
+        """Rows, shape (sum(received), k), to the sources; what comes from the targets."""
+        return self._exchange(rows, self.sources, self.received, self.targets, self.sent)
+
+    def part(self, sent: NDArray[np.bool_], received: NDArray[np.bool_]) -> Route:
+        """The route of some of the rows only, marked among those sent and those received."""
+        counts = [
+            np.array([piece.sum() for piece in np.split(mask, np.cumsum(n)[:-1])][: n.size], dtype=np.int64)
+            for mask, n in ((received, self.received), (sent, self.sent))
+        ]
+        return replace(self, received=counts[0], sent=counts[1])
+
+    def _exchange(self, rows: NDArray, to: NDArray, sent: NDArray, come: NDArray, received: NDArray) -> NDArray:
+        """An all-to-all among neighbours only: no list of all ranks, and no empty messages."""
+        rows = np.ascontiguousarray(rows)
+        answer = np.empty((int(np.sum(received)), *rows.shape[1:]), rows.dtype)
+        size = rows.dtype.itemsize * int(np.prod(rows.shape[1:]))
+        if size == 0:
+            return answer
+        row_type = MPI.BYTE.Create_contiguous(size).Commit()  # counts in rows stay below the 2^31 of MPI
+        pieces = np.split(answer, np.cumsum(received)[:-1])
+        requests = [self.comm.Irecv([p, len(p), row_type], r) for p, r in zip(pieces, come.tolist(), strict=False)]
+        parts = np.split(rows, np.cumsum(sent)[:-1])
+        requests += [self.comm.Isend([p, len(p), row_type], r) for p, r in zip(parts, to.tolist(), strict=False)]
+        MPI.Request.Waitall(requests)
+        row_type.Free()
+        return answer
+
+
+class Ensemble:
+    """Owners and workers of all points.
+
+    Parameters
+    ----------
+    comm
+        Communicator of the macro mesh.
+    n_points
+        Points of this rank's own macro cells.
+    group
+        Communicator of the RVE's cell: the ranks that work on each of its points together.
+    policy
+        One of `POLICIES`.
+
+    Attributes
+    ----------
+    policy
+        What is in force; ``auto`` becomes one of the others.
+    worker
+        Shape (n_points,), int32; the rank that leads the work on each own point.
+    owner, index
+        Shape (n_rows,), int32; for each point that this rank works on, the rank that owns it and its number there. Rows
+        are sorted by both.
+    seconds
+        Shape (n_rows,); time spent on each of them since the last accepted step: that of this process, without what
+        other programs take in between.
+    moved
+        How many points have come to this rank from others so far.
+
+    Notes
+    -----
+    ``owner`` sends nothing. ``balanced`` moves points, with their states, from workers that take longer than the mean
+    to those that take less, after an accepted step and by the time measured in it. ``grouped`` is for RVEs on several
+    ranks: points are worked on by their owner's group. The largest array that grows with the number of ranks has one
+    number a rank (the loads), and exists only while points are moved.
+
+    Raises
+    ------
+    InputError
+        For an unknown policy, or one that does not fit the RVE's communicator.
+    """
+
+    def __init__(self, comm: MPI.Comm, n_points: int, group: MPI.Comm, policy: str = "auto") -> None:
+        if policy not in POLICIES:
+            raise InputError(f"ensemble {policy!r} is unknown: choose one of {', '.join(map(repr, POLICIES))}")
+        if policy in ("owner", "balanced") and group.size > 1:
+            raise InputError(
+                f"ensemble {policy!r} needs an RVE a rank, but its cell lives on {group.size} ranks: make the cell on "
+                "MPI.COMM_SELF, or take ensemble='grouped'"
+            )
+        self.comm, self.group = comm, group
+        self._may_become_balanced = policy == "auto" and group.size == 1 and comm.size > 1
+        self._seen_imbalance = 0
+        self.policy = (
+            policy if policy != "auto" else ("grouped" if comm.allreduce(group.size, MPI.MAX) > 1 else "owner")
+        )
+        self.leader = int(group.bcast(comm.rank))
+        self.worker = np.full(n_points, self.leader, dtype=np.int32)
+        self.owner = np.full(n_points, comm.rank, dtype=np.int32)
+        self.index = np.arange(n_points, dtype=np.int32)
+        self.moved = 0
+        self._route: Route | None = None
+        if self.policy == "grouped":
+            self._join_group()
+        self.seconds = np.zeros(self.n_rows)
+        if self.policy == "balanced":
+            self._rebalance(np.ones(self.n_rows), None)
+
+    @staticmethod
+    def split(comm: MPI.Comm, n: int) -> MPI.Comm:
+        """Sub-communicator of `n` neighbouring ranks on which to make the cell of a ``grouped`` ensemble (collective).
+
+        Raises
+        ------
+        InputError
+            If `n` is not between 1 and the number of ranks.
+        """
+        if not 1 <= n <= comm.size:
+            raise InputError(f"groups of {n} ranks cannot be made of {comm.size}: give a number from 1 to {comm.size}")
+        groups = max(comm.size // n, 1)
+        return comm.Split(min(comm.rank // n, groups - 1), comm.rank)
+
+    @property
+    def n_rows(self) -> int:
+        """How many points this rank works on, alone or with its group."""
+        return self.owner.size
+
+    @property
+    def is_local(self) -> bool:
+        """Whether every rank works on its own points, so that nothing is sent."""
+        return self._route is None
+
+    def to_workers(self, values: NDArray) -> NDArray:
+        """Values of the owned points, shape (n_points, k), brought to where these are worked on, shape (n_rows, k)."""
+        if self._route is None:
+            return values
+        rows = self._route.along(values[self._by_worker])
+        return rows if self.group.size == 1 else self.group.bcast(rows)
+
+    def to_owners(self, rows: NDArray) -> NDArray:
+        """Values of the points worked on, shape (n_rows, k), brought to their owners, shape (n_points, k)."""
+        if self._route is None:
+            return rows
+        mine = rows if self.comm.rank == self.leader else rows[:0]
+        sorted_by_worker = self._route.back(mine)
+        values = np.empty_like(sorted_by_worker)
+        values[self._by_worker] = sorted_by_worker
+        return values
+
+    def agree(self, reason: str) -> str:
+        """The first reason of a failure that any rank of the group has, or nothing (collective in the group)."""
+        if self.group.size == 1:
+            return reason
+        return next((why for why in self.group.allgather(reason) if why), "")
+
+    def locate(self, rank: int, point: int) -> tuple[int, int]:
+        """The rank that leads the work on a point, and its row there; the point as owner and number (collective)."""
+        rows = np.flatnonzero((self.owner == rank) & (self.index == point))
+        leads = self.comm.rank == self.leader and rows.size
+        found = (self.comm.rank, int(rows[0])) if leads else (-1, -1)
+        return self.comm.allreduce(found, MPI.MAX)
+
+    def imbalance(self) -> float:
+        """Time of the slowest worker over the mean, since the last accepted step (collective)."""
+        slowest, mean = self._load()
+        return slowest / mean if mean else 1.0
+
+    def rebalance(self, population: Population) -> bool:
+        """After an accepted step, move points to where time is, if it is worthwhile (collective).
+
+        Parameters
+        ----------
+        population
+            Their RVEs; the states move with the points.
+
+        Returns
+        -------
+        bool
+            Whether any point moved.
+        """
+        if self.policy != "balanced" and not self._may_become_balanced:
+            self.seconds[:] = 0.0
+            return False
+        slowest, mean = self._load()
+        seconds, self.seconds = self.seconds, np.zeros(self.n_rows)
+        if self._may_become_balanced:
+            self._consider(slowest, mean)
+        if self.policy != "balanced" or slowest < WORTHWHILE * mean:
+            return False
+        self._rebalance(seconds, population)
+        return True
+
+    def _load(self) -> tuple[float, float]:
+        """Longest and mean time of the workers."""
+        mine = float(self.seconds.sum())
+        slowest = self.comm.allreduce(mine, MPI.MAX)
+        return slowest, self.comm.allreduce(mine) / self.comm.size
+
+    def _consider(self, slowest: float, mean: float) -> None:
+        """What ``auto`` does: balance when it has seen twice that it pays, and say so."""
+        pays = slowest > AUTO_IMBALANCE * mean and slowest - mean > AUTO_SECONDS
+        self._seen_imbalance = self._seen_imbalance + 1 if pays else 0
+        if self._seen_imbalance < 2:
+            return
+        self.policy, self._may_become_balanced = "balanced", False
+        if self.comm.rank == 0:
+            logging.getLogger("hmm").warning(
+                "one rank works %.1f times as long as the mean: points now move between ranks (ensemble='balanced')",
+                slowest / mean,
+            )
+
+    def _rebalance(self, costs: NDArray[np.float64], population: Population | None) -> None:
+        """Move points so that the sums of `costs` become equal."""
+        loads = np.empty(self.comm.size)
+        self.comm.Allgather(np.array([costs.sum()]), loads)
+        plan = transfers(loads)
+        out, into = plan.source == self.comm.rank, plan.target == self.comm.rank
+        targets, sources = plan.target[out], plan.source[into]
+        goes = choose(costs, plan.amount[out])
+        leaving = np.flatnonzero(goes >= 0)
+        if population is not None:
+            leaving = leaving[: max(LARGEST_MESSAGE // max(population.nbytes_per_point, 1), 1)]
+        leaving = leaving[np.argsort(goes[leaving], kind="stable")]
+        self._tell_owners(leaving, targets[goes[leaving]])
+        sent = np.bincount(goes[leaving], minlength=targets.size)
+        received = Route(self.comm, sources, targets, np.ones_like(sources), np.ones_like(targets)).along(sent)
+        route = Route(self.comm, sources, targets, received, sent)
+        arrived = route.along(np.stack([self.owner[leaving], self.index[leaving]], axis=1))
+        order = self._take(leaving, arrived)
+        if population is not None:
+            population.exchange(leaving, route, order)
+        self.seconds = np.zeros(self.n_rows)
+        self.moved += len(arrived)
+        self._connect()
+
+    def _tell_owners(self, leaving: NDArray[np.int64], targets: NDArray[np.int64]) -> None:
+        """Tell the owners of the rows that leave where these will be worked on."""
+        worker = np.full((self.n_rows, 1), self.comm.rank, dtype=np.int32)
+        worker[leaving, 0] = targets
+        self.worker = self.to_owners(worker).ravel()
+
+    def _take(self, leaving: NDArray[np.int64], arrived: NDArray[np.int32]) -> NDArray[np.int64]:
+        """Drop the rows that left and insert those that arrived; the new order of (kept, arrived) rows."""
+        owner = np.concatenate([np.delete(self.owner, leaving), arrived[:, 0]])
+        index = np.concatenate([np.delete(self.index, leaving), arrived[:, 1]])
+        order = np.lexsort((index, owner))
+        self.owner, self.index = owner[order], index[order]
+        return order
+
+    def _connect(self) -> None:
+        """Make the route from owners to workers anew."""
+        leads = self.comm.rank == self.leader
+        sources, received = np.unique(self.owner if leads else self.owner[:0], return_counts=True)
+        self._by_worker = np.argsort(self.worker, kind="stable")
+        targets, sent = np.unique(self.worker, return_counts=True)
+        self._route = Route(self.comm, sources, targets, received, sent)
+
+    def _join_group(self) -> None:
+        """Let the group work on the points of all its ranks."""
+        parts = self.group.allgather((self.comm.rank, self.worker.size))
+        self.owner = np.concatenate([np.full(n, rank, dtype=np.int32) for rank, n in parts])
+        self.index = np.concatenate([np.arange(n, dtype=np.int32) for _, n in parts])
+        self._connect()

@@ -1,0 +1,188 @@
+"""A failed point solved again, alone."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mpi4py import MPI
+
+import basix.ufl
+import numpy as np
+import ufl
+from dolfinx import cpp  # type: ignore[attr-defined]
+from dolfinx.common import IndexMap
+from dolfinx.fem import coordinate_element
+from dolfinx.graph import adjacencylist
+from dolfinx.mesh import CellType, Mesh, create_geometry, meshtags, to_string, to_type
+from numpy.typing import NDArray
+
+from hmm.micro import inputs as fields
+from hmm.plotting import plot
+from hmm.cells.cell import Cell
+from hmm.micro.dump import Dump, read_dump
+from hmm.foundation.errors import InputError
+from hmm.runs.output import LocalFields, local_fields
+from hmm.micro.recovery import Attempt, Start, climb
+from hmm.micro.protocols import Microproblem
+from hmm.micro.newton import NewtonOptions
+from hmm.micro.response import PointState
+from hmm.micro.rve import RVE
+from hmm.micro.point_states import MicroState
+
+MACRO_INPUTS = {
+    "strain": fields.macro_strain,
+    "deformation_gradient": fields.macro_deformation_gradient,
+    "gradient": fields.macro_gradient,
+}
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A failed point, solved again alone.
+
+    Attributes
+    ----------
+    dump
+        What was replayed.
+    rve
+        The microproblem.
+    converged
+        Whether the point has a solution after all.
+    attempts
+        Each Newton solve, with its part of the step, residual norms and reason (see `hmm.micro.recovery.Attempt`).
+    """
+
+    dump: Dump
+    rve: Microproblem
+    converged: bool
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def norms(self) -> tuple[tuple[float, ...], ...]:
+        """Residual norm at each iterate, attempt by attempt."""
+        return tuple(a.norms for a in self.attempts)
+
+    def local_fields(self) -> LocalFields:
+        """The fields in the cell at the last iterate of the last attempt."""
+        last = self.attempts[-1]
+        return local_fields(self.rve, PointState(np.nan_to_num(last.z), last.history), last.E)
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw the residual histories beside the deformed cell at the last iterate; not collective.
+
+        Parameters
+        ----------
+        path
+            The ``.png`` file.
+        """
+        variable = "von_mises" if self.rve.whole.law else "phase"
+        with tempfile.TemporaryDirectory() as directory:
+            picture = None
+            if self.rve.whole.w.ufl_shape == (self.rve.cell.dim,):
+                picture = Path(directory) / "cell.png"
+                plot.plot_rve(picture, self.rve.cell, self.local_fields(), variable, label=variable.replace("_", " "))
+            return plot.plot_attempts(path, self.attempts, picture)
+
+    def __str__(self) -> str:
+        rows = [str(self.dump.failure)]
+        for a in self.attempts:
+            steps = f"{len(a.norms) - 1} iterations to {a.norms[-1]:.3g}" if a.norms else "no iteration"
+            rows.append(f"  {a.rung:<13} {a.start:8.6f} to {a.end:8.6f}: {steps}, {a.reason or 'converged'}")
+        return "\n".join([*rows, "converged" if self.converged else "no solution"])
+
+
+def replay(path: str | Path, rve: Microproblem | None = None) -> Replay:
+    """Solve a point that failed once more, alone, by the same ladder.
+
+    Parameters
+    ----------
+    path
+        The dump that the error message named.
+    rve
+        The microproblem, needed if it was made from ``energy=`` (UFL cannot be written down) or from laws that cannot
+        be pickled. By default it is made again from the dump.
+
+    Returns
+    -------
+    Replay
+        How it went; print it, or see `Replay.plot`.
+
+    Warnings
+    --------
+    Laws are pickled, and reading a pickle runs code: replay only dumps you made yourself, or pass `rve`, in which case
+    nothing is unpickled.
+
+    Raises
+    ------
+    InputError
+        If the file is no dump, if `rve` is needed, or if it does not fit.
+    """
+    dump = read_dump(path)
+    rve = rve or _rebuilt(dump)
+    start, E, guess = dump.arrays, np.array(dump.failure.E), dump.arrays["guess"]
+    expected = (start["z"].size, start["history"].size, E.size)
+    if expected != (rve.n_unknowns, rve.n_history, rve.n_inputs):
+        raise InputError(
+            f"{path} has {expected[0]} unknowns, {expected[1]} internal variables and {expected[2]} macro components, "
+            f"rve has {rve.n_unknowns}, {rve.n_history} and {rve.n_inputs}: give the RVE of the run that failed"
+        )
+    rve.time_step = dump.settings["time_step"]
+    elastic = MicroState(rve, 0).virgin.sensitivity
+    origin = Start(start["z"], start["E"], start["history"], dump.settings["scale"], elastic)
+    answer = climb(rve, origin, E, guess)
+    return Replay(dump, rve, answer.solved is not None, answer.attempts)
+
+
+def _rebuilt(dump: Dump) -> RVE:
+    """The RVE of a dump, through the public constructors."""
+    s = dump.settings
+    why = s["law_missing"]
+    if not why and any(name not in MACRO_INPUTS for name in s["inputs"]):
+        why = f"the macro inputs are {s['inputs']}"
+    if not why and s["w"]["family"] != "P":
+        why = f"the fluctuation is in {s['w']['family']}"
+    if why:
+        raise InputError(f"the RVE of {dump.path} cannot be made again ({why}): give it, hmm.replay(path, rve=rve)")
+    law, petsc_options = pickle.loads(dump.law.tobytes())
+    cell = _cell(dump)
+    return RVE(
+        cell,
+        fields.fluctuation(cell, s["w"]["degree"], tuple(s["w"]["shape"])),
+        [MACRO_INPUTS[name](cell) for name in s["inputs"]],
+        law,
+        constraint=s["constraint"],
+        quadrature_degree=s["quadrature_degree"],
+        newton_options=NewtonOptions(**s["newton_options"]),
+        solver=s["solver"],
+        petsc_options=petsc_options,
+    )
+
+
+def _cell(dump: Dump) -> Cell:
+    """The cell of a dump, numbered as it was: the state is an array of its dofs."""
+    a, s = dump.arrays, dump.settings
+    mesh = _mesh(a, to_type(s["cell_type"]), s["geometry_degree"], s["dim"])
+    tags = meshtags(mesh, mesh.topology.dim, a["tagged"], a["tags"])
+    grid = tuple(int(n) for n in a["grid"]) or None
+    return Cell(mesh, tags, s["phases"], a["lattice"], a["origin"], grid, bool(a["open_faces"]))
+
+
+def _mesh(arrays: Mapping[str, NDArray[Any]], cell_type: CellType, degree: int, dim: int) -> Mesh:
+    """A mesh on one rank. `dolfinx.mesh.create_mesh` would number it anew."""
+    comm, nodes = MPI.COMM_SELF, arrays["nodes"]
+    vertices = adjacencylist(arrays["connectivity"].reshape(len(nodes), -1))
+    n_vertices = int(arrays["connectivity"].max()) + 1
+    topology = cpp.mesh.Topology(
+        cell_type, IndexMap(comm, n_vertices), IndexMap(comm, len(nodes)), vertices._cpp_object, np.arange(len(nodes))
+    )
+    element = basix.ufl.element("Lagrange", to_string(cell_type), degree, shape=(dim,))
+    cmap = coordinate_element(cell_type, degree, element.lagrange_variant)
+    x = np.ascontiguousarray(arrays["x"][:, :dim])
+    geometry = create_geometry(IndexMap(comm, len(x)), nodes, cmap, x, np.arange(len(x)))
+    mesh = cpp.mesh.Mesh_float64(comm, topology, geometry._cpp_object)
+    return Mesh(mesh, ufl.Mesh(element))

@@ -1,0 +1,191 @@
+"""How far a run of load steps has come, in memory and in a checkpoint file."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from dolfinx import fem
+from numpy.typing import NDArray
+
+from hmm.runs import checkpoint
+from hmm.foundation.errors import InputError, collectively
+from hmm.runs.output import require_writable
+from hmm.fe2.problem import MacroProblem
+from hmm.foundation.console import say
+from hmm.runs.storage import require_h5py
+
+
+@dataclass
+class Stage:
+    """A load that goes from one value to another in equal steps, and how far it has come.
+
+    Attributes
+    ----------
+    start, target
+        The load before the first step and after the last, as numbers or nested lists.
+    n
+        How many steps.
+    duration
+        Time of all steps, or None.
+    constants
+        Values of the problem's Constants before the first step.
+    step
+        Steps done.
+    fraction
+        Part of the step after these that is done too.
+    increment
+        Part of a step to be tried at a time.
+    successes
+        Increments of this size that succeeded one after another.
+    present
+        Values of the problem's Constants now.
+    """
+
+    start: Any
+    target: Any
+    n: int
+    duration: float | None
+    constants: list[Any]
+    step: int = 0
+    fraction: float = 0.0
+    increment: float = 1.0
+    successes: int = 0
+    present: list[Any] = field(default_factory=list)
+
+    def load(self, fraction: float | None = None) -> NDArray[np.float64]:
+        """The load when a `fraction` of the present step is done; by default, what is done."""
+        start, target = np.array(self.start), np.array(self.target)
+        done = self.fraction if fraction is None else fraction
+        if self.step + done == self.n:
+            return target
+        return start + (target - start) * (self.step + done) / self.n
+
+    @property
+    def complete(self) -> bool:
+        """Whether all steps are done."""
+        return self.step == self.n
+
+    def __str__(self) -> str:
+        time = "" if self.duration is None else f" in a time of {self.duration:g}"
+        return f"{self.n} steps from {self.start} to {self.target}{time}"
+
+
+class Run:
+    """The stages of one problem that belong to one checkpoint file, in the order of the calls of `hmm.steps`.
+
+    Parameters
+    ----------
+    problem
+        The problem.
+    path
+        The file.
+    """
+
+    def __init__(self, problem: MacroProblem, path: Path) -> None:
+        self._problem = weakref.ref(problem)
+        self.path = path
+        self.stages: list[Stage] = []
+        self.longest = 0.0
+        self._changed = False
+        self._ahead = True  # whether the file may hold more than this process has done
+        self._identity: Mapping[str, str] = {}
+
+    @property
+    def problem(self) -> MacroProblem:
+        """The problem."""
+        problem = self._problem()
+        assert problem is not None
+        return problem
+
+    def begin(self, stage: Stage, load: fem.Constant) -> Stage:
+        """Enter a stage; if the file has been there, put everything into the state it holds (collective).
+
+        Returns
+        -------
+        Stage
+            The stage, as far as it has come.
+        """
+        comm = self.problem.hom.comm
+        with collectively(comm):
+            require_h5py()
+            if comm.rank == 0:
+                require_writable(self.path.parent)
+        self._identity = checkpoint.identify(self.problem)
+        index = len(self.stages)
+        recorded = self._recorded() if self._ahead else []
+        if index < len(recorded):
+            self._require_same(recorded[index], stage)
+            stage = recorded[index]
+            checkpoint.load(self.path, self.problem, self._identity)
+            for constant, value in zip(_constants(self.problem), stage.present, strict=True):
+                constant.value = value
+            load.value = stage.load()
+            say(comm, self._welcome(stage, last=index == len(recorded) - 1))
+        self._ahead = index < len(recorded) - 1
+        self.stages.append(stage)
+        return stage
+
+    def changed(self) -> None:
+        """Take note that something was accepted."""
+        self._changed = True
+
+    def save(self) -> None:
+        """Bring what was accepted to the disk, if there is anything new (collective)."""
+        if not self._changed:
+            return
+        self.stages[-1].present = values_of_constants(self.problem)
+        note = {"stages": [asdict(stage) for stage in self.stages]}
+        checkpoint.save(self.path, self.problem, note, self._identity)
+        self._changed = False
+
+    def _recorded(self) -> list[Stage]:
+        comm = self.problem.hom.comm
+        if not comm.bcast(self.path.exists()):
+            return []
+        note = checkpoint.read_note(self.path, self.problem, self._identity)
+        if "stages" not in note:
+            raise InputError(
+                f"{self.path} was not written by hmm.steps: read it with hmm.runs.checkpoint.load, or give another file"
+            )
+        return [Stage(**fields) for fields in note["stages"]]
+
+    def _require_same(self, recorded: Stage, asked: Stage) -> None:
+        which = f"part {len(self.stages) + 1} of the run in {self.path}"
+        remedy = "repeat the call that wrote it to continue, or give another file (or remove this one) to start anew"
+        if str(recorded) != str(asked):
+            raise InputError(f"{which} is {recorded}, and this call asks for {asked}: {remedy}")
+        if recorded.constants != asked.constants:
+            raise InputError(
+                f"{which} began with the Constants {recorded.constants}, and this call with {asked.constants}: {remedy}"
+            )
+
+    def _welcome(self, stage: Stage, last: bool) -> str:
+        if stage.complete or not last:
+            text = f"{self.path}: the {stage} are done"
+            return text + ("; remove the file to do them again" if last else ", and more after them")
+        part = f" and {stage.fraction:.3g} of the next one" if stage.fraction else ""
+        return f"{self.path}: continuing after step {stage.step} of {stage.n}{part}, at load {stage.load().tolist()}"
+
+
+_runs: weakref.WeakKeyDictionary[MacroProblem, dict[Path, Run]] = weakref.WeakKeyDictionary()
+
+
+def run_of(problem: MacroProblem, path: str | Path) -> Run:
+    """The run that a problem and a file belong to, the same one each time."""
+    path = Path(path).absolute()
+    return _runs.setdefault(problem, {}).setdefault(path, Run(problem, path))
+
+
+def values_of_constants(problem: MacroProblem) -> list[Any]:
+    """Values of the Constants in the macro form and in the RVEs, as numbers or nested lists."""
+    return [np.asarray(constant.value).tolist() for constant in _constants(problem)]
+
+
+def _constants(problem: MacroProblem) -> list[fem.Constant]:
+    parameters = (parameter for rve in problem.hom.rves.values() for parameter in rve.whole.parameters)
+    return [p for p in dict.fromkeys([*problem.form.constants(), *parameters]) if isinstance(p, fem.Constant)]

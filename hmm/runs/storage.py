@@ -1,0 +1,407 @@
+"""One HDF5 file with tables keyed by numbers that no rank owns, sealed by a checksum and replaced in one instant.
+
+The first 512 bytes, which HDF5 leaves to the user, are text: what the file is, its length and the SHA-256 of the rest.
+HDF5 is asked only about files whose checksum is right, so that a damaged file can neither be read nor crash it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BufferedIOBase
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mpi4py import MPI
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmm.foundation.errors import EnvironmentMismatch, InputError, collectively
+
+FORMAT = 1
+TITLE = b"hmm checkpoint"
+SEAL = 512
+"""Bytes of the text before the HDF5 data."""
+MAX_BLOCKS = 30_000
+"""Blocks of all tables: each has its own MPI tag, of which there are 32767 at least."""
+BLOCK = 32 << 20
+"""Bytes of rows that are in the hands of one rank, or on their way to it, at a time."""
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows of several arrays, spread over the ranks; together the ranks have each key 0, 1, 2, ... once.
+
+    Attributes
+    ----------
+    name
+        Name of the HDF5 group.
+    keys
+        Shape (n,); the keys of this rank's rows, in the order of the rows.
+    arrays
+        Each of shape (n, ...).
+    """
+
+    name: str
+    keys: NDArray[np.int64]
+    arrays: Arrays
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row."""
+        return _row_bytes(self.arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class _Blocks:
+    """How a table is cut on its way to the file: rows of all ranks, rows of a block, MPI tag of the first block."""
+
+    table: Table
+    rows: int
+    step: int
+    first_tag: int
+
+
+def write(path: Path, comm: MPI.Comm, note: Mapping[str, object], tables: list[Table]) -> None:
+    """Write a file in place of the old one, which stays whole until that moment (collective).
+
+    Rank 0 writes; the others send it their rows in blocks of bounded size.
+
+    Raises
+    ------
+    InputError
+        On all ranks, if the file cannot be written; nothing is left of it and the old one is untouched.
+    """
+    part = path.with_name(path.name + ".part")
+    plan = _plan(comm, tables)
+    with collectively(comm):
+        if comm.rank == 0:
+            _require_space(path, sum(blocks.rows * blocks.table.row_bytes for blocks in plan))
+    with _discarded_on_failure(comm, part), collectively(comm):
+        if comm.rank == 0:
+            _receive_all(path, part, comm, note, plan)
+        else:
+            for blocks in plan:
+                _send(comm, blocks)
+    with _discarded_on_failure(comm, part), collectively(comm):
+        if comm.rank == 0:
+            with _one_line(path):
+                _seal(part)
+                os.replace(part, path)
+                _synchronize(path.parent)
+
+
+def read_note(path: Path, comm: MPI.Comm) -> dict[str, Any]:
+    """Check that a file is whole, byte by byte, and read its note (collective).
+
+    Raises
+    ------
+    InputError
+        On all ranks, if it is not a checkpoint, or is damaged.
+    """
+    note: dict[str, Any] = {}
+    with collectively(comm):
+        if comm.rank == 0:
+            _require_whole(path)
+            with _opened(path) as file:
+                note = json.loads(bytes(file["note"][()]))
+    return dict(comm.bcast(note))
+
+
+def read(path: Path, name: str, keys: NDArray[np.int64], like: Arrays) -> Iterator[tuple[NDArray[np.intp], Arrays]]:
+    """Read the rows with given keys, block by block.
+
+    Parameters
+    ----------
+    path
+        A file that `read_note` found whole.
+    name
+        Name of the table.
+    keys
+        Shape (n,); the keys.
+    like
+        Arrays of shape (n, ...) with the names, row shapes and types that are expected.
+
+    Yields
+    ------
+    rows, values
+        Positions in `keys`, and the arrays of these rows.
+    """
+    order = np.argsort(keys)
+    step = max(1, BLOCK // max(_row_bytes(like), 1))
+    with _opened(path) as file:
+        for start in range(0, order.size, step):
+            rows = order[start : start + step]
+            yield rows, {k: _rows(file[f"{name}/{k}"], keys[rows], a.dtype) for k, a in like.items()}
+
+
+def require_h5py() -> Any:
+    """The package h5py.
+
+    Raises
+    ------
+    EnvironmentMismatch
+        If it is not installed.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise EnvironmentMismatch(
+            f"checkpoints need h5py, which cannot be imported ({error}): install it with pip install h5py, or "
+            "conda install -c conda-forge h5py"
+        ) from None
+    return h5py
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+class _Guarded:
+    """A binary file that keeps the first error instead of raising it: HDF5 crashes when it cannot flush what it has."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        if self.error is None:
+            try:
+                rest = memoryview(data).cast("B")
+                while rest:  # an unbuffered file may take a part only
+                    rest = rest[self._file.write(rest) :]
+            except OSError as error:
+                self.error = error
+        return memoryview(data).nbytes
+
+    def truncate(self, size: int | None = None) -> int:
+        if self.error is None:
+            try:
+                return self._file.truncate(size)
+            except OSError as error:
+                self.error = error
+        return size or 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def _receive_all(path: Path, part: Path, comm: MPI.Comm, note: Mapping[str, object], plan: list[_Blocks]) -> None:
+    """Rank 0's share of `write`. Whatever fails, it takes what the others send: they would wait."""
+    error: Exception | None = None
+    guard = file = None
+    try:
+        h5py = require_h5py()
+        with _one_line(path):
+            guard = _Guarded(open(part, "w+b", buffering=0))  # noqa: SIM115, closed below
+        file = h5py.File(guard, "w", userblock_size=SEAL)
+        text = np.frombuffer(json.dumps(note).encode(), np.uint8)
+        file.create_dataset("note", data=text)
+    except Exception as caught:
+        error = caught
+    for blocks in plan:
+        for start, values in _collected(comm, blocks):
+            if error is None and guard is not None and guard.error is None:
+                try:
+                    _put(file, blocks, start, values)
+                except Exception as caught:
+                    error = caught
+    if file is not None:
+        file.close()
+    if guard is not None:
+        guard.close()
+        error = error or guard.error
+    with _one_line(path):
+        if error is not None:
+            raise error
+
+
+def _put(file: Any, blocks: _Blocks, start: int, values: Arrays) -> None:
+    for name, block in values.items():
+        where = f"{blocks.table.name}/{name}"
+        data = file.require_dataset(where, (blocks.rows, *block.shape[1:]), block.dtype, exact=True)
+        data[start : start + len(block)] = block
+
+
+def _collected(comm: MPI.Comm, blocks: _Blocks) -> Iterator[tuple[int, Arrays]]:
+    """The whole table in the order of its keys, block by block: this rank's own rows and those the others send."""
+    own = _parts(blocks)
+    upcoming = next(own, None)
+    for number, start in enumerate(range(0, blocks.rows, blocks.step)):
+        count = min(blocks.step, blocks.rows - start)
+        values = {k: np.empty((count, *a.shape[1:]), a.dtype) for k, a in blocks.table.arrays.items()}
+        while count:
+            if upcoming is not None and upcoming[0] == number:
+                (_, keys, arrays), upcoming = upcoming, next(own, None)
+            else:
+                keys, arrays = comm.recv(source=MPI.ANY_SOURCE, tag=blocks.first_tag + number)
+            for name, array in arrays.items():
+                values[name][keys - start] = array
+            count -= len(keys)
+        yield start, values
+
+
+def _send(comm: MPI.Comm, blocks: _Blocks) -> None:
+    """Send this rank's rows; a synchronous send starts only when rank 0 has room for that block."""
+    for number, keys, arrays in _parts(blocks):
+        comm.ssend((keys, arrays), dest=0, tag=blocks.first_tag + number)
+
+
+def _parts(blocks: _Blocks) -> Iterator[tuple[int, NDArray[np.int64], dict[str, NDArray[Any]]]]:
+    """This rank's rows cut by block: number of the block, keys, arrays."""
+    table = blocks.table
+    order = np.argsort(table.keys)
+    block = table.keys[order] // blocks.step
+    for piece in np.split(order, np.flatnonzero(np.diff(block)) + 1) if order.size else []:
+        keys = table.keys[piece]
+        yield int(keys[0] // blocks.step), keys, {k: a[piece] for k, a in table.arrays.items()}
+
+
+def _plan(comm: MPI.Comm, tables: list[Table]) -> list[_Blocks]:
+    """How the tables are cut: blocks are bounded in bytes, and so few that each has an MPI tag (collective)."""
+    plan: list[_Blocks] = []
+    first, most = 0, max(1, MAX_BLOCKS // len(tables))
+    for table in tables:
+        rows = _size(comm, table)
+        step = max(1, BLOCK // max(table.row_bytes, 1), -(-rows // most))
+        plan.append(_Blocks(table, rows, step, first))
+        first += -(-rows // step)
+    return plan
+
+
+def _row_bytes(arrays: Arrays) -> int:
+    return sum(a.dtype.itemsize * int(np.prod(a.shape[1:], dtype=np.int64)) for a in arrays.values())
+
+
+def _size(comm: MPI.Comm, table: Table) -> int:
+    """Rows of all ranks, whose keys must be 0, 1, 2, ... (collective)."""
+    rows = comm.allreduce(table.keys.size)
+    last = comm.allreduce(int(table.keys.max(initial=-1)), op=MPI.MAX)
+    first = comm.allreduce(int(table.keys.min(initial=rows)), op=MPI.MIN)
+    if rows and ((first, last) != (0, rows - 1) or comm.allreduce(int(table.keys.sum())) != rows * (rows - 1) // 2):
+        raise InputError(
+            f"the {rows} rows of {table.name} have the keys {first} to {last}, not each number once: the macro mesh "
+            "does not number its cells (a submesh?); make it as a mesh of its own to use checkpoints"
+        )
+    return int(rows)
+
+
+def _require_space(path: Path, size: int) -> None:
+    with _one_line(path):
+        free = shutil.disk_usage(path.parent).free
+    if free < size:
+        raise InputError(
+            f"cannot write {path}: it needs {size / 1e6:.1f} MB and {path.parent} has {free / 1e6:.1f} MB left; make "
+            "room or give another file"
+        )
+
+
+def _seal(part: Path) -> None:
+    """Write length and checksum into the first bytes and bring all to the disk."""
+    with open(part, "r+b") as file:
+        text = _seal_text(file)
+        file.seek(0)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _seal_text(file: BufferedIOBase) -> bytes:
+    """What the first bytes of a file must be."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(SEAL)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    text = TITLE + f" (HDF5 after these {SEAL} bytes), format {FORMAT}\nbytes {size}\nsha256 {digest}\n".encode()
+    return text.ljust(SEAL, b" ")
+
+
+def _synchronize(directory: Path) -> None:
+    """Bring the new name of a file to the disk."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems do not do this for directories
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _discarded_on_failure(comm: MPI.Comm, part: Path) -> Iterator[None]:
+    """Remove the unfinished file if the body fails on rank 0."""
+    try:
+        yield
+    except BaseException:
+        if comm.rank == 0:
+            part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _one_line(path: Path) -> Iterator[None]:
+    """Turn an error of the operating system into one line."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error).splitlines()[0]
+        raise InputError(
+            f"cannot write {path} ({reason}): make room or give another file; what was there before is untouched"
+        ) from None
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def _require_whole(path: Path) -> None:
+    """Raise `InputError` unless the file is what was once written."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(SEAL)
+            wanted = _seal_text(file)
+    except OSError as error:
+        raise InputError(f"cannot read {path} ({error.strerror}): give another file") from None
+    if not head.startswith(TITLE):
+        raise InputError(f"{path} is not a checkpoint of hmm: give another file, or remove it to start anew")
+    if head == wanted:
+        return
+    if f"format {FORMAT}\n".encode() not in head:
+        found = head[len(TITLE) :].split(b"\n")[0].decode(errors="replace").rsplit(" ", 1)[-1]
+        raise InputError(
+            f"{path} has the format {found[:9]!r} and this hmm reads format {FORMAT}: continue with the hmm that wrote "
+            "it, or remove it to start anew"
+        )
+    raise InputError(
+        f"{path} is damaged: its length or checksum is not what was written; take a copy of it, or remove it to start "
+        "anew"
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    h5py = require_h5py()
+    try:
+        file = h5py.File(path, "r", locking=False)  # a sealed file never changes
+    except OSError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"rank {MPI.COMM_WORLD.rank} cannot read {path} ({reason}): put it where all ranks see it"
+        ) from None
+    with file:
+        yield file
+
+
+def _rows(data: Any, keys: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Rows of a dataset with increasing keys: one request for each run of neighbours."""
+    values = np.empty((keys.size, *data.shape[1:]), dtype)
+    cuts = np.r_[0, np.flatnonzero(np.diff(keys) != 1) + 1, keys.size]
+    for begin, end in pairwise(cuts.tolist()):
+        if end > begin:
+            values[begin:end] = data[keys[begin] : keys[begin] + (end - begin)]
+    return values
