@@ -179,10 +179,10 @@ def draw_cell(axes, rve: hmm.RVE, title: str):
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.foundation.console.demo_parser(
+    parser = hmm.console.demo_parser(
         "Permeability of Stokes cells and Darcy flow through a filter with a dense core.", "darcy", "coarse meshes"
     )
-    return hmm.foundation.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
+    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -190,7 +190,7 @@ def main(argv: list[str] | None = None) -> None:
     mesh_size = 0.1 if options.quick else 0.05
     K = table(mesh_size, comm)
     log_K = CubicSpline(FRACTIONS, np.log(K))
-    hmm.foundation.console.print_table(
+    hmm.console.print_table(
         comm, "Cells", ["solid fraction", "permeability"], list(zip(FRACTIONS, K.tolist(), strict=True))
     )
     for fraction, known in SANGANI_ACRIVOS.items():
@@ -204,12 +204,12 @@ def main(argv: list[str] | None = None) -> None:
     low, high = filter.bounds()
     assert np.allclose(ends, discharge, rtol=1e-3), "what flows in flows out"
     assert low < discharge < high, "between straight tubes and level pressures"
-    hmm.foundation.console.say(comm, f"Discharge {discharge:.5g}, at the ends {ends[0]:.5g} and {ends[1]:.5g} (rod distance)²")
-    hmm.foundation.console.say(comm, f"Straight tubes would carry {low:.5g}, level pressures {high:.5g}")
+    hmm.console.say(comm, f"Discharge {discharge:.5g}, at the ends {ends[0]:.5g} and {ends[1]:.5g} (rod distance)²")
+    hmm.console.say(comm, f"Straight tubes would carry {low:.5g}, level pressures {high:.5g}")
     if not options.no_plots:
         written = draw(options.output / "darcy.png", filter, K, mesh_size)
-        hmm.foundation.console.say(comm, "\n  ".join(["Written:", *map(str, written)]))
+        hmm.console.say(comm, "\n  ".join(["Written:", *map(str, written)]))
 
 
 if __name__ == "__main__":
-    hmm.foundation.errors.run(main)
+    hmm.errors.run(main)

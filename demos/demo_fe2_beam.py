@@ -108,7 +108,7 @@ def solve(beam: Beam, steps: int, output: Path) -> tuple[list[tuple[float, float
     curve = [(0.0, 0.0)]
     columns = ["step", "deflection", "reaction", "macro iterations", "RVE solves", "skipped"]
     columns += ["residuals", "factorizations", "right-hand sides", "largest p"]
-    row = hmm.foundation.console.live_table(hom.comm, columns)
+    row = hmm.console.live_table(hom.comm, columns)
     with hmm.Output(output, hom, beam.u) as results:
         results.write(0)
         for step in hmm.steps(beam.problem, beam.deflection, DEFLECTION, steps):
@@ -122,7 +122,7 @@ def solve(beam: Beam, steps: int, output: Path) -> tuple[list[tuple[float, float
             work = (micro.solves, micro.skipped, micro.residuals, micro.factorizations, micro.right_hand_sides)
             row(step.number, step.load, reaction, iterations, *work, worst.value)
             if trouble := step.stats.trouble():
-                hmm.foundation.console.say(hom.comm, f"  {trouble}")
+                hmm.console.say(hom.comm, f"  {trouble}")
     return curve, balance
 
 
@@ -162,7 +162,7 @@ def draw(beam: Beam, where: hmm.WorstPoint, curve: list[tuple[float, float]], ou
     """The pictures."""
     hom = beam.hom
     x, y = -np.array(curve).T
-    picture = hmm.plotting.plot.plot_fe2(
+    picture = hmm.plotting.plot_fe2(
         output / "beam.png",
         hom,
         beam.u,
@@ -172,17 +172,17 @@ def draw(beam: Beam, where: hmm.WorstPoint, curve: list[tuple[float, float]], ou
         variable_label="Plastic strain p inside this RVE",
     )
     labels = "Deflection of the end in mm", "Reaction in N per mm thickness"
-    return [picture, hmm.plotting.plot.plot_curve(output / "force_displacement.png", hom.comm, x, y, *labels)]
+    return [picture, hmm.plotting.plot_curve(output / "force_displacement.png", hom.comm, x, y, *labels)]
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.foundation.console.demo_parser(
+    parser = hmm.console.demo_parser(
         "FE2 of a cantilever of fibre composite with a plastic matrix.",
         "fe2_beam",
         "coarse meshes and three steps, in a few seconds",
     )
     parser.add_argument("--steps", type=int, help="number of load steps")
-    return hmm.foundation.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
+    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -191,13 +191,13 @@ def main(argv: list[str] | None = None) -> None:
     size, output, comm = SIZES[name], options.output, MPI.COMM_WORLD
     steps = size.steps if options.steps is None else options.steps
     if not options.no_plots:
-        hmm.plotting.plot.check_available()
+        hmm.plotting.check_available()
     start = MPI.Wtime()
-    hmm.foundation.console.say(comm, "Meshing the fibre cell and compiling its forms (some seconds more the first time) ...")
+    hmm.console.say(comm, "Meshing the fibre cell and compiling its forms (some seconds more the first time) ...")
     rve = composite(size.mesh_size)
     beam = Beam(rve, size.elements, comm)
     n_points, unknowns = comm.allreduce(beam.hom.n_points), rve.n_unknowns
-    hmm.foundation.console.say(comm, f"A beam with {n_points} Gauss points, a fibre cell of {unknowns} unknowns at each of them\n")
+    hmm.console.say(comm, f"A beam with {n_points} Gauss points, a fibre cell of {unknowns} unknowns at each of them\n")
 
     curve, balance = solve(beam, steps, output)
     worst = hmm.worst_point(beam.hom, beam.hom.point_average("matrix", "p"))
@@ -213,7 +213,7 @@ def main(argv: list[str] | None = None) -> None:
     assert imbalance < 1e-7, f"external and internal work differ by {imbalance:.2g} (relative)"
     verdict = check_reactions(name, rve.cell, [reaction for _, reaction in curve[1:]])
     report(comm, worst, defect, balance, imbalance, verdict, written)
-    hmm.foundation.console.say(comm, f"\nDone in {MPI.Wtime() - start:.0f} s on {comm.size} rank{'s' if comm.size > 1 else ''}.")
+    hmm.console.say(comm, f"\nDone in {MPI.Wtime() - start:.0f} s on {comm.size} rank{'s' if comm.size > 1 else ''}.")
 
 
 def report(
@@ -243,8 +243,8 @@ def report(
         "\nWritten",
         *(f"  {path!s:<{width}}  {hints[path.name]}" for path in written),
     ]
-    hmm.foundation.console.say(comm, "\n".join(lines))
+    hmm.console.say(comm, "\n".join(lines))
 
 
 if __name__ == "__main__":
-    hmm.foundation.errors.run(main)
+    hmm.errors.run(main)

@@ -70,8 +70,8 @@ def rate(sizes: list[float], errors: list[float]) -> float:
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.foundation.console.demo_parser("Error of FE-HMM: macro, micro and resonance.", "fehmm", "coarser meshes")
-    return hmm.foundation.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
+    parser = hmm.console.demo_parser("Error of FE-HMM: macro, micro and resonance.", "fehmm", "coarser meshes")
+    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
     finest = micro[-1]
 
     in_h = [conductivity_error(cells[m]) for m in micro]
-    hmm.foundation.console.print_table(
+    hmm.console.print_table(
         comm, "Micro error", ["h/eps", "error of a"], [(1 / m, e) for m, e in zip(micro, in_h, strict=True)]
     )
     assert abs(rate([1 / m for m in micro[1:]], in_h[1:]) - 2) < 0.15
@@ -93,13 +93,13 @@ def main(argv: list[str] | None = None) -> None:
     }
     lengths = dict(zip(resonance, ([1 / k for k in periods], [1 / (k + 0.5) for k in periods]), strict=True))
     rows = [(name, rate(lengths[name], errors)) for name, errors in resonance.items()]
-    hmm.foundation.console.print_table(comm, "Resonance error", ["cell", "rate in eps/δ"], rows)
+    hmm.console.print_table(comm, "Resonance error", ["cell", "rate in eps/δ"], rows)
     assert all(0.8 < p < 1.2 for _, p in rows)
 
     in_H = {m: [macro_errors(cells[m], n, comm) for n in macro] for m in [*micro[:3], finest]}
     L2, H1 = (list(column) for column in zip(*in_H[finest], strict=True))
     rows = [(1 / n, *errors) for n, errors in zip(macro, in_H[finest], strict=True)]
-    hmm.foundation.console.print_table(comm, "Macro error, fine cells", ["H", "L2", "H1"], rows)
+    hmm.console.print_table(comm, "Macro error, fine cells", ["H", "L2", "H1"], rows)
     sizes = [1 / n for n in macro]
     assert abs(rate(sizes[1:], H1[1:]) - 1) < 0.1 and abs(rate(sizes[1:], L2[1:]) - 2) < 0.15
     if not options.no_plots and comm.rank == 0:
@@ -168,4 +168,4 @@ def _slope(axes, sizes: list[float], error: float, order: int, shift: float) -> 
 
 
 if __name__ == "__main__":
-    hmm.foundation.errors.run(main)
+    hmm.errors.run(main)

@@ -71,10 +71,10 @@ def shear(rve: hmm.RVE, amount: float, steps: int) -> tuple[list[tuple[float, fl
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.foundation.console.demo_parser(
+    parser = hmm.console.demo_parser(
         "Homogenize one unit cell under three boundary conditions.", "first_rve", "a coarse mesh"
     )
-    return hmm.foundation.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
+    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -83,23 +83,23 @@ def main(argv: list[str] | None = None) -> None:
     found = stiffnesses(cell)
     check_order(found)
     rows = [(name, *(C[[0, 0, 2], [0, 1, 2]] / [1e3, 1e3, 2e3]).tolist()) for name, C in found.items()]
-    hmm.foundation.console.print_table(comm, "Effective elastic stiffness in GPa", ["", "C1111", "C1122", "C1212"], rows)
+    hmm.console.print_table(comm, "Effective elastic stiffness in GPa", ["", "C1111", "C1122", "C1212"], rows)
 
     rve = make_rve(cell, "periodic")
     curve, response = shear(rve, amount=0.01, steps=10)
     defect = hmm.checks.hill_mandel_defect(rve, response)
     assert defect < 1e-7, f"Hill-Mandel is violated by {defect:.2g}"
-    hmm.foundation.console.print_table(comm, "Shear, periodic", ["E12", "Sigma12 in MPa"], curve)
+    hmm.console.print_table(comm, "Shear, periodic", ["E12", "Sigma12 in MPa"], curve)
     if options.no_plots or comm.rank:
         return
     fields = hmm.local_fields(rve, response.state, np.array([[0.0, 0.01], [0.01, 0.0]]))
     label = "accumulated plastic strain p"
     written = [
-        hmm.plotting.plot.plot_cell(options.output / "cell.png", cell),
-        hmm.plotting.plot.plot_rve(options.output / "sheared.png", cell, fields, "p", label=label),
+        hmm.plotting.plot_cell(options.output / "cell.png", cell),
+        hmm.plotting.plot_rve(options.output / "sheared.png", cell, fields, "p", label=label),
     ]
     print("Written:", *written, sep="\n  ")
 
 
 if __name__ == "__main__":
-    hmm.foundation.errors.run(main)
+    hmm.errors.run(main)

@@ -169,10 +169,10 @@ def draw(path: Path, plate: Plate, warp: float = 4.0) -> Path:
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.foundation.console.demo_parser(
+    parser = hmm.console.demo_parser(
         "Thermo-mechanical FE2 of a plate that bends under heat.", "heated_plate", "coarse meshes"
     )
-    return hmm.foundation.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
+    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -188,16 +188,16 @@ def main(argv: list[str] | None = None) -> None:
         ("heat out", outflow, heat_1d),
         ("deflection, mm", deflection, deflection_1d),
     ]
-    hmm.foundation.console.print_table(comm, "Heated plate", ["", "FE2", "from cells alone"], rows)
+    hmm.console.print_table(comm, "Heated plate", ["", "FE2", "from cells alone"], rows)
     residuals = ", ".join(f"{r:.1e}" for r in stats.residuals)
-    hmm.foundation.console.say(comm, f"{stats.iterations} macro iterations, residuals {residuals}")
+    hmm.console.say(comm, f"{stats.iterations} macro iterations, residuals {residuals}")
     assert abs(heat / outflow - 1) < 1e-6, "what flows in flows out"
     assert abs(heat / heat_1d - 1) < 5e-3, "one-dimensional conduction"
     assert abs(deflection / deflection_1d - 1) < 1e-2, "a free plate bends as plate theory says"
     assert abs(pull) < 1e-6, "nothing holds the plate back"
     if not options.no_plots:
-        hmm.foundation.console.say(comm, f"Written:\n  {draw(options.output / 'heated_plate.png', plate)}")
+        hmm.console.say(comm, f"Written:\n  {draw(options.output / 'heated_plate.png', plate)}")
 
 
 if __name__ == "__main__":
-    hmm.foundation.errors.run(main)
+    hmm.errors.run(main)

@@ -43,11 +43,11 @@ def homogenize(cell: hmm.Cell, constraint: str = "periodic") -> hmm.EffectivePro
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.foundation.console.demo_parser(
+    parser = hmm.console.demo_parser(
         "Describe, mesh and homogenize a segmented image.", "image", "96 x 96 pixels (of a file: 64 x 64)"
     )
     parser.add_argument("image", nargs="?", type=Path, help="a plane image of labels; by default one is made")
-    return hmm.foundation.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
+    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 
 def labels_of(options: Namespace) -> tuple[NDArray[np.int32], dict[str, int]]:
@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> None:
     options, comm = arguments(argv), MPI.COMM_WORLD
     labels, phases = labels_of(options)
     described = hmm.descriptors.describe(labels, phases, periodic=options.image is None)
-    hmm.foundation.console.say(comm, f"{described}\n")
+    hmm.console.say(comm, f"{described}\n")
 
     voxel = hmm.Cell.from_image(labels, phases)
     smooth = hmm.Cell.from_image(labels, phases, mesh="smooth")
@@ -84,15 +84,15 @@ def main(argv: list[str] | None = None) -> None:
     }
     rows = [(name, n or "", C[0, 0], C[1, 1], C[0, 1], C[2, 2] / 2) for name, (n, C) in found.items()]
     title = "Homogenized stiffness in GPa, plane strain"
-    hmm.foundation.console.print_table(comm, title, ["", "elements", "C11", "C22", "C12", "G12"], rows)
+    hmm.console.print_table(comm, title, ["", "elements", "C11", "C22", "C12", "G12"], rows)
     check(found, smooth, voxel)
     assert periodic.limits.report, periodic.limits.report.violations
-    hmm.foundation.console.say(comm, f"\n{periodic}\n")
+    hmm.console.say(comm, f"\n{periodic}\n")
     if comm.rank:
         return
     written = [periodic.report(options.output, plots=not options.no_plots)]
     if not options.no_plots:
-        written.append(hmm.plotting.plot.plot_cell(options.output / "triangles.png", smooth))
+        written.append(hmm.plotting.plot_cell(options.output / "triangles.png", smooth))
     print("Written:", *written, sep="\n  ")
 
 
@@ -108,4 +108,4 @@ def check(found: dict[str, tuple[int, NDArray[np.float64]]], smooth: hmm.Cell, v
 
 
 if __name__ == "__main__":
-    hmm.foundation.errors.run(main)
+    hmm.errors.run(main)

@@ -60,15 +60,15 @@ def check(name: str, cell: hmm.Cell, arguments: dict[str, Any]) -> None:
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.foundation.console.demo_parser(
+    parser = hmm.console.demo_parser(
         "Make one cell of each kind.", "microstructures", "only those that are made in a second, and coarse"
     )
-    return hmm.foundation.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
+    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 
 def main(argv: list[str] | None = None) -> None:
     options, comm = arguments(argv), MPI.COMM_WORLD
-    row = hmm.foundation.console.live_table(comm, [f"{'generator':>21}", "dim", "elements", "worst", "mean", "phases"])
+    row = hmm.console.live_table(comm, [f"{'generator':>21}", "dim", "elements", "worst", "mean", "phases"])
     gallery = []
     for table in (PLANE, SOLID):
         for name, given in table.items():
@@ -140,4 +140,4 @@ def picture(pv: Any, plotter: Any, cell: hmm.Cell) -> None:
 
 
 if __name__ == "__main__":
-    hmm.foundation.errors.run(main)
+    hmm.errors.run(main)

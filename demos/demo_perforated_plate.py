@@ -156,7 +156,7 @@ def check_elastic(plate: Plate, rve: hmm.RVE, comm: MPI.Comm) -> None:
         ("displacements off plane stress with E and nu", error),
         ("displacements off plane stress with the tangent", exact),
     ]
-    hmm.foundation.console.print_table(comm, "Elastic", ["", "value"], rows)
+    hmm.console.print_table(comm, "Elastic", ["", "value"], rows)
 
 
 def thickness_strain(plate: Plate) -> np.ndarray:
@@ -167,7 +167,7 @@ def thickness_strain(plate: Plate) -> np.ndarray:
 def pull(plate: Plate, steps: int) -> list[tuple[float, float]]:
     """Pull until the matrix yields around the hole; (displacement, nominal stress) pairs."""
     curve = [(0.0, 0.0), (ELASTIC, plate.nominal_stress())]
-    row = hmm.foundation.console.live_table(
+    row = hmm.console.live_table(
         plate.hom.comm, ["step", "displacement", "stress", "iterations", "largest p", "least E33"]
     )
     for step in hmm.steps(plate.problem, plate.pull, PLASTIC, steps):
@@ -181,7 +181,7 @@ def pull(plate: Plate, steps: int) -> list[tuple[float, float]]:
 def draw(plate: Plate, where: hmm.WorstPoint, curve: list[tuple[float, float]], output: Path) -> list[Path]:
     """The pictures."""
     hom = plate.hom
-    picture = hmm.plotting.plot.plot_fe2(
+    picture = hmm.plotting.plot_fe2(
         output / "plate.png",
         hom,
         plate.u,
@@ -191,27 +191,27 @@ def draw(plate: Plate, where: hmm.WorstPoint, curve: list[tuple[float, float]], 
         variable_label="Plastic strain p inside this RVE",
     )
     labels = "Displacement of the edge in radii of the hole", "Nominal stress in MPa"
-    return [picture, hmm.plotting.plot.plot_curve(output / "curve.png", hom.comm, *np.array(curve).T, *labels)]
+    return [picture, hmm.plotting.plot_curve(output / "curve.png", hom.comm, *np.array(curve).T, *labels)]
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.foundation.console.demo_parser(
+    parser = hmm.console.demo_parser(
         "A plate with a hole in plane stress, FE2 with a cell free to get thinner.",
         "perforated_plate",
         "coarse meshes and two steps, in seconds",
     )
-    return hmm.foundation.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
+    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 
 def main(argv: list[str] | None = None) -> None:
     options, comm = arguments(argv), MPI.COMM_WORLD
     size = SIZES["quick" if options.quick else "full"]
     if not options.no_plots:
-        hmm.plotting.plot.check_available()
+        hmm.plotting.check_available()
     rve = composite(size.mesh_size)
     plate = Plate(hmm.plane_stress(rve), size, comm)
     n_points = comm.allreduce(plate.hom.n_points)
-    hmm.foundation.console.say(comm, f"A quarter plate with {n_points} Gauss points, {rve.n_unknowns} unknowns and E33 at each\n")
+    hmm.console.say(comm, f"A quarter plate with {n_points} Gauss points, {rve.n_unknowns} unknowns and E33 at each\n")
     check_elastic(plate, rve, comm)
     curve = pull(plate, size.steps)
 
@@ -222,8 +222,8 @@ def main(argv: list[str] | None = None) -> None:
     written = [hmm.write_csv(options.output / "curve.csv", comm, columns, curve)]
     if not options.no_plots:
         written += draw(plate, where, curve, options.output)
-    hmm.foundation.console.say(comm, "\nWritten\n  " + "\n  ".join(map(str, written)))
+    hmm.console.say(comm, "\nWritten\n  " + "\n  ".join(map(str, written)))
 
 
 if __name__ == "__main__":
-    hmm.foundation.errors.run(main)
+    hmm.errors.run(main)

@@ -79,10 +79,10 @@ def current_through_a_plate(rve: hmm.RVE, n: int, comm: MPI.Comm) -> tuple[float
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.foundation.console.demo_parser(
+    parser = hmm.console.demo_parser(
         "Conductivity of a layered proton conductor.", "proton_conductor", "fewer temperatures and a coarser plate"
     )
-    return hmm.foundation.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
+    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -91,14 +91,14 @@ def main(argv: list[str] | None = None) -> None:
     temperatures = np.linspace(400.0, 1000.0, 7 if options.quick else 25)
     found = conductivities(rve, temperatures)
     rows = [(float(T), *values.tolist()) for T, values in zip(temperatures, found, strict=True)]
-    hmm.foundation.console.print_table(comm, "Conductivity in S/m", ["T in K", "across", "along"], rows[:: len(rows) // 6])
+    hmm.console.print_table(comm, "Conductivity in S/m", ["T in K", "across", "along"], rows[:: len(rows) // 6])
     barriers = -BOLTZMANN * np.diff(np.log(found * temperatures[:, None]), axis=0) / np.diff(1 / temperatures)[:, None]
     rows = [(name, *barriers[[0, -1], k].tolist()) for k, name in enumerate(("across", "along"))]
-    hmm.foundation.console.print_table(comm, "Apparent barrier in eV", ["", "cold", "hot"], rows)
+    hmm.console.print_table(comm, "Apparent barrier in eV", ["", "cold", "hot"], rows)
     assert np.all(np.diff(barriers[:, 0]) < 0), "the colder it is, the more the boundary layers count across"
     assert np.allclose(barriers[:, 1], PHASES["grain"][1], atol=0.01), "and along the layers they never do"
     current, exact = current_through_a_plate(rve, 8 if options.quick else 24, comm)
-    hmm.foundation.console.say(comm, f"Current through the plate: {current:.6g} A/mm^2, exact {exact:.6g}")
+    hmm.console.say(comm, f"Current through the plate: {current:.6g} A/mm^2, exact {exact:.6g}")
     assert abs(current / exact - 1) < 1e-3
     if not options.no_plots and comm.rank == 0:
         print("Written:", draw(options.output / "arrhenius.png", temperatures, found), sep="\n  ")
@@ -132,4 +132,4 @@ def draw(path: Path, temperatures: np.ndarray, found: np.ndarray) -> Path:
 
 
 if __name__ == "__main__":
-    hmm.foundation.errors.run(main)
+    hmm.errors.run(main)

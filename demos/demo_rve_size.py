@@ -37,8 +37,8 @@ def blobs(size: float, seed: int) -> NDArray[np.int64]:
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.foundation.console.demo_parser("Find out how large a random cell must be.", "rve_size", "few small cells")
-    return hmm.foundation.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
+    parser = hmm.console.demo_parser("Find out how large a random cell must be.", "rve_size", "few small cells")
+    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -56,10 +56,10 @@ def main(argv: list[str] | None = None) -> None:
             resume=options.output / f"{name}{'_quick' if options.quick else ''}.jsonl",
         )
         result.print()
-        hmm.foundation.console.say(comm)
+        hmm.console.say(comm)
         result.to_json(options.output / f"{name}.json")
         if not options.no_plots:
-            hmm.foundation.console.say(comm, f"Written: {result.plot(options.output / f'{name}.png')}")
+            hmm.console.say(comm, f"Written: {result.plot(options.output / f'{name}.png')}")
         results[name] = result
     stiffness, onset = results["stiffness"], results["yield_onset"]
     means = [stiffness.sample(sizes[-1], c).mean for c in ("minimal", "periodic", "dirichlet")]
@@ -69,4 +69,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    hmm.foundation.errors.run(main)
+    hmm.errors.run(main)

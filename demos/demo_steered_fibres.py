@@ -4,7 +4,7 @@ One unit cell, layers of stiff fibres in a soft matrix, is turned at each Gauss 
 everywhere, then along the streamlines of an ideal flow past the hole, as tapes are laid or as grain grows round a knot.
 Fibres that are not cut are denser where streamlines are closer: their fraction goes with the speed of the flow. So in
 the third plate the fraction varies too, with the same amount of fibres in all; there are cells of a few fractions, and
-a point takes the mean of two of them (`hmm.fe2.variation.graded`). A quarter of the plate is pulled along x in plane
+a point takes the mean of two of them (`hmm.variation.graded`). A quarter of the plate is pulled along x in plane
 stress; lengths in radii of the hole, stresses in GPa.
 
     python demos/demo_steered_fibres.py
@@ -76,7 +76,7 @@ class Result:
     concentration: float
 
 
-def pulled(domain: mesh.Mesh, micro: hmm.MixedControl | hmm.fe2.variation.Variation, orientation: object) -> Result:
+def pulled(domain: mesh.Mesh, micro: hmm.MixedControl | hmm.variation.Variation, orientation: object) -> Result:
     """Pull the plate along x."""
     V = fem.functionspace(domain, ("Lagrange", 2, (2,)))
     u, v = fem.Function(V, name="displacement"), ufl.TestFunction(V)
@@ -164,20 +164,20 @@ def fibres(straight: bool, x: np.ndarray, fraction: np.ndarray) -> tuple[np.ndar
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.foundation.console.demo_parser(
+    parser = hmm.console.demo_parser(
         "A plate with a hole whose fibres are turned and graded from point to point.", "steered_fibres", "a coarse mesh"
     )
-    return hmm.foundation.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
+    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 
 def main(argv: list[str] | None = None) -> None:
     options, comm = arguments(argv), MPI.COMM_WORLD
     if not options.no_plots:
-        hmm.plotting.plot.check_available()
+        hmm.plotting.check_available()
     domain = quarter_plate(6 if options.quick else 16, comm)
     one = layers(FRACTION)
     kinds = {float(f): layers(float(f)) for f in FRACTIONS}
-    grades = hmm.fe2.variation.graded(kinds, uncut(domain))
+    grades = hmm.variation.graded(kinds, uncut(domain))
     found = {
         "straight": pulled(domain, one, None),
         "steered": pulled(domain, one, flow),
@@ -185,15 +185,15 @@ def main(argv: list[str] | None = None) -> None:
     }
     rows = [(name, r.stiffness, r.concentration, comm.allreduce(r.hom.rows.kind.size)) for name, r in found.items()]
     title = f"A plate with a hole, {100 * FRACTION:g} % fibres"
-    hmm.foundation.console.print_table(comm, title, ["fibres", "stiffness in GPa", "largest strain / mean", "RVEs"], rows)
+    hmm.console.print_table(comm, title, ["fibres", "stiffness in GPa", "largest strain / mean", "RVEs"], rows)
     check(domain, found)
     with hmm.Output(options.output, found["steered and graded"].hom, found["steered and graded"].u) as output:
         output.write(1.0)
     written = [output.path]
     if not options.no_plots:
         written.append(draw(options.output / "plates.png", domain, found))
-    hmm.foundation.console.say(comm, "\nWritten\n  " + "\n  ".join(map(str, written)))
+    hmm.console.say(comm, "\nWritten\n  " + "\n  ".join(map(str, written)))
 
 
 if __name__ == "__main__":
-    hmm.foundation.errors.run(main)
+    hmm.errors.run(main)

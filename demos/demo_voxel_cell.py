@@ -37,13 +37,15 @@ def stiffness(n: int) -> tuple[NDArray[np.float64], float]:
 
 
 def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.foundation.console.demo_parser("Homogenize a voxel cell at growing resolution.", "voxel_cell", "up to 16^3 voxels")
-    return hmm.foundation.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
+    parser = hmm.console.demo_parser(
+        "Homogenize a voxel cell at growing resolution.", "voxel_cell", "up to 16^3 voxels"
+    )
+    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
 
 def main(argv: list[str] | None = None) -> None:
     options, comm = arguments(argv), MPI.COMM_WORLD
-    row = hmm.foundation.console.live_table(comm, ["voxels", "C11", "C12", "C44", "CG per case", "error of C11"])
+    row = hmm.console.live_table(comm, ["voxels", "C11", "C12", "C44", "CG per case", "error of C11"])
     errors = []
     for n in (8, 16) if options.quick else (8, 16, 32, 64):
         C, iterations = stiffness(n)
@@ -54,8 +56,8 @@ def main(argv: list[str] | None = None) -> None:
     if options.no_plots or comm.rank:
         return
     cell = hmm.cells.voxels(sphere_labels(16), {"matrix": 0, "sphere": 1})
-    print("Written:", hmm.plotting.plot.plot_cell(options.output / "cell.png", cell), sep="\n  ")
+    print("Written:", hmm.plotting.plot_cell(options.output / "cell.png", cell), sep="\n  ")
 
 
 if __name__ == "__main__":
-    hmm.foundation.errors.run(main)
+    hmm.errors.run(main)

@@ -12,19 +12,19 @@ from hmm import (  # noqa: E402
     images,
     jobs,
     laws,
+    models,
     plotting,
     study,
 )
-from hmm.checks import bounds, ellipticity  # noqa: E402
-from hmm.fe2 import variation  # noqa: E402
-from hmm.foundation import console  # noqa: E402
-from hmm.micro import stokes_slip  # noqa: E402
-from hmm.runs import checkpoint  # noqa: E402
 from hmm.cells.cell import Cell  # noqa: E402
-from hmm.micro.mixed_control import MixedControl, TensionTest, follow, plane_stress, uniaxial  # noqa: E402
+from hmm.checks import bounds, ellipticity  # noqa: E402
 from hmm.effective import EffectiveProperties, homogenize  # noqa: E402
-from hmm.parallel.ensemble import Ensemble  # noqa: E402
+from hmm.fe2 import variation  # noqa: E402
+from hmm.fe2.homogenizer import Homogenizer  # noqa: E402
+from hmm.fe2.problem import MacroProblem  # noqa: E402
+from hmm.foundation import console, errors, tensors  # noqa: E402
 from hmm.foundation.errors import ConvergenceError, HMMError, InputError  # noqa: E402
+from hmm.micro import stokes_slip  # noqa: E402
 from hmm.micro.inputs import (  # noqa: E402
     component,
     fluctuation,
@@ -35,7 +35,14 @@ from hmm.micro.inputs import (  # noqa: E402
     macro_strain,
     macro_temperature,
 )
-from hmm.fe2.homogenizer import Homogenizer  # noqa: E402
+from hmm.micro.mixed_control import MixedControl, TensionTest, follow, plane_stress, uniaxial  # noqa: E402
+from hmm.micro.protocols import NewtonOptions  # noqa: E402
+from hmm.micro.response import ControlledResponse, PointState, Response  # noqa: E402
+from hmm.micro.rve import RVE  # noqa: E402
+from hmm.models.function import FunctionModel  # noqa: E402
+from hmm.parallel.ensemble import Ensemble  # noqa: E402
+from hmm.runs import checkpoint  # noqa: E402
+from hmm.runs.load_steps import Step, steps  # noqa: E402
 from hmm.runs.output import (  # noqa: E402
     LocalFields,
     Output,
@@ -47,12 +54,7 @@ from hmm.runs.output import (  # noqa: E402
     write_fields,
     write_rve,
 )
-from hmm.fe2.problem import MacroProblem  # noqa: E402
-from hmm.micro.newton import NewtonOptions  # noqa: E402
 from hmm.runs.replay import Replay, replay  # noqa: E402
-from hmm.micro.response import ControlledResponse, PointState, Response  # noqa: E402
-from hmm.micro.rve import RVE  # noqa: E402
-from hmm.runs.load_steps import Step, steps  # noqa: E402
 
 __version__ = "0.1.0"
 
@@ -63,6 +65,7 @@ __all__ = [
     "ConvergenceError",
     "EffectiveProperties",
     "Ensemble",
+    "FunctionModel",
     "HMMError",
     "Homogenizer",
     "InputError",
@@ -82,10 +85,10 @@ __all__ = [
     "checkpoint",
     "checks",
     "component",
+    "console",
     "descriptors",
     "effective",
     "ellipticity",
-    "stokes_slip",
     "fluctuation",
     "follow",
     "held_on_walls",
@@ -103,8 +106,8 @@ __all__ = [
     "plotting",
     "point_fields",
     "replay",
-    "console",
     "steps",
+    "stokes_slip",
     "study",
     "uniaxial",
     "variation",

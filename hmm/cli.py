@@ -17,10 +17,10 @@ import numpy as np
 from petsc4py import PETSc
 
 import hmm
-from hmm.foundation import errors
-from hmm.micro.solvers import assembled as linear
 from hmm.foundation import console as report
+from hmm.foundation import errors
 from hmm.foundation.errors import InputError
+from hmm.micro.solvers import assembled as linear
 
 OPTIONAL = ("gmsh", "scipy", "pyvista", "matplotlib")
 

@@ -29,7 +29,7 @@ def main() -> None:
                     table.write(f"{part} {step.number} {reaction!r}\n")
             if options.signal and part == 1 and step.number == 1 and comm.rank == comm.size - 1:
                 os.kill(os.getpid(), signal.Signals[options.signal])
-    hmm.foundation.console.say(comm, "finished")
+    hmm.console.say(comm, "finished")
 
 
 if __name__ == "__main__":

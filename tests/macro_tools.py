@@ -111,7 +111,7 @@ def cantilever(domain: Mesh) -> tuple[fem.FunctionSpace, fem.Constant, fem.Diric
 
 
 def beam(
-    rve: hmm.RVE | hmm.fe2.variation.Variation,
+    rve: hmm.RVE | hmm.variation.Variation,
     algorithm: str = "monolithic",
     rtol: float = 1e-12,
     cells: tuple[int, int] = (4, 1),
@@ -123,7 +123,7 @@ def beam(
     """A cantilever of the RVE's material, at small or finite strain as the RVE's macro input says."""
     V, load, clamp, drive = cantilever(domain or beam_mesh(cells))
     u, v = fem.Function(V), ufl.TestFunction(V)
-    first = next(iter(rve.rves.values())) if isinstance(rve, hmm.fe2.variation.Variation) else rve
+    first = next(iter(rve.rves.values())) if isinstance(rve, hmm.variation.Variation) else rve
     if first.inputs[0].name == "strain":
         strain, along = ufl.sym(ufl.grad(u)), ufl.sym(ufl.grad(v))
     else:

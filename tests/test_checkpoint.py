@@ -89,9 +89,9 @@ def test_save_and_load(folder):
     path = folder / "state.h5"
     body = beam(composite())
     body.reactions([-0.04], n=3)
-    hmm.runs.checkpoint.save(path, body.problem, {"time": 0.1})
+    hmm.checkpoint.save(path, body.problem, {"time": 0.1})
     other = beam(composite())
-    assert hmm.runs.checkpoint.load(path, other.problem) == {"time": 0.1}
+    assert hmm.checkpoint.load(path, other.problem) == {"time": 0.1}
     assert np.array_equal(other.u.x.array, body.u.x.array)
     assert other.problem.reaction(other.drive) == body.problem.reaction(body.drive)
     for a, b in zip(other.hom.responses, body.hom.responses, strict=True):
@@ -105,12 +105,12 @@ def test_blocks_of_one_row(folder, monkeypatch):
     """Rows that go through rank 0 one at a time arrive where they belong."""
     body = beam(composite())
     body.reactions([-0.04], n=2)
-    hmm.runs.checkpoint.save(folder / "a.h5", body.problem)
+    hmm.checkpoint.save(folder / "a.h5", body.problem)
     monkeypatch.setattr(hmm.runs.storage, "BLOCK", 1)
-    hmm.runs.checkpoint.save(folder / "b.h5", body.problem)
+    hmm.checkpoint.save(folder / "b.h5", body.problem)
     assert (folder / "a.h5").read_bytes()[512:] == (folder / "b.h5").read_bytes()[512:]
     other = beam(composite())
-    hmm.runs.checkpoint.load(folder / "b.h5", other.problem)
+    hmm.checkpoint.load(folder / "b.h5", other.problem)
     assert np.array_equal(other.hom.states.z, body.hom.states.z)
 
 
@@ -151,7 +151,7 @@ def test_damaged_files_are_refused(good, folder):
             path.write_bytes(data)
         COMM.barrier()
         with pytest.raises(hmm.InputError, match=r"(is damaged|is not a checkpoint|has the format)") as caught:
-            hmm.runs.checkpoint.load(path, body.problem)
+            hmm.checkpoint.load(path, body.problem)
         assert "\n" not in str(caught.value)
         COMM.barrier()
 
@@ -168,17 +168,17 @@ def test_no_room_leaves_the_old_file(good, folder, monkeypatch):
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
         with pytest.raises(hmm.InputError, match=r"cannot write .*run.h5 \(File too large\): make room"):
-            hmm.runs.checkpoint.save(path, body.problem)
+            hmm.checkpoint.save(path, body.problem)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     COMM.barrier()
     assert path.read_bytes() == good.read_bytes()
     assert not path.with_name("run.h5.part").exists()
     with pytest.raises(hmm.InputError, match=r"cannot write"):
-        hmm.runs.checkpoint.save(folder / "nowhere" / "run.h5", body.problem)
+        hmm.checkpoint.save(folder / "nowhere" / "run.h5", body.problem)
     monkeypatch.setattr(hmm.runs.storage.shutil, "disk_usage", lambda _: _Free(1000))
     with pytest.raises(hmm.InputError, match=r"it needs \d.* MB and .* has 0.0 MB left"):
-        hmm.runs.checkpoint.save(path, body.problem)
+        hmm.checkpoint.save(path, body.problem)
 
 
 class _Free:

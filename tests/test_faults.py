@@ -10,8 +10,8 @@ from petsc4py import PETSc
 import hmm
 from hmm.fe2 import homogenizer
 from hmm.micro import recovery as ladder
-from hmm.micro.recovery import Start, climb
 from hmm.micro.newton import NewtonResult
+from hmm.micro.recovery import Start, climb
 
 COMM = MPI.COMM_WORLD
 NEO_HOOKE = {"matrix": (50.0, 75.0), "inclusion": (500.0, 750.0)}

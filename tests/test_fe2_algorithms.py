@@ -187,7 +187,8 @@ def test_micro_work_is_macro_work():
         rve.load(states.z[p], states.E[p])
         rve.residual()  # evaluates the loaded point
         power = sum(
-            rve.average(ufl.inner(rve.local_response(name), hmm.foundation.tensors.embed(rve.local())), name) for name in rve.law
+            rve.average(ufl.inner(rve.local_response(name), hmm.foundation.tensors.embed(rve.local())), name)
+            for name in rve.law
         )
         assert power == pytest.approx(rve.response() @ states.E[p], rel=1e-9)
 

@@ -22,7 +22,7 @@ def flow_rve(cell, slip_length=None, held=None, **options):
     G = hmm.macro_pressure_gradient(cell)
     if slip_length is not None:
         slip_length = fem.Constant(cell.mesh, float(slip_length))
-        energy = hmm.micro.stokes_slip.energy(cell, w, G, FLUID.viscosity, slip_length)
+        energy = hmm.stokes_slip.energy(cell, w, G, FLUID.viscosity, slip_length)
         return hmm.RVE(cell, w, G, energy=energy, held=() if held is None else held(w), newton_options=TIGHT, **options)
     held = hmm.held_on_walls(cell, w, 0)
     laws = dict.fromkeys(cell.phases, FLUID)
@@ -147,7 +147,7 @@ def test_bad_flow():
     cell = hmm.cells.fibre(0.3, mesh_size=0.3, void=True)
     w, G = hmm.fluctuation(cell, degree=(2, 1)), hmm.macro_pressure_gradient(cell)
     with pytest.raises(hmm.InputError, match=r"slip_length = 0.0 must be positive"):
-        hmm.micro.stokes_slip.energy(cell, w, G, 1.0, 0.0)
+        hmm.stokes_slip.energy(cell, w, G, 1.0, 0.0)
     with pytest.raises(hmm.InputError, match="viscosity = -1"):
         hmm.laws.Stokes(-1.0)
     with pytest.raises(hmm.InputError, match="held has some but not all of the 2 components"):

@@ -16,9 +16,9 @@ from support import conduction_rve, follow, relative_error, strain_rve
 
 import hmm
 from hmm.cells import voxels
-from hmm.micro.solvers.fft import GridSolver, kernels
 from hmm.laws import J2, Elastic
 from hmm.micro.solvers.assembled import AssembledSolver
+from hmm.micro.solvers.fft import GridSolver, kernels
 
 GRIDS = {
     "2D, odd and even": ((7, 4), (0.3, 0.1)),

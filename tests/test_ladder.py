@@ -9,11 +9,11 @@ import ufl
 from macro_tools import TIGHT, beam, composite, neo_hooke_rve, rve_of, square_cell
 
 import hmm
-from hmm.micro import recovery as ladder
 from hmm.foundation import tensors
+from hmm.micro import recovery as ladder
 from hmm.micro.algorithms import ALGORITHMS, Counters
-from hmm.micro.recovery import ELASTIC_START, LINE_SEARCH, SUBSTEPS, Start, climb
 from hmm.micro.point_states import MicroState
+from hmm.micro.recovery import ELASTIC_START, LINE_SEARCH, SUBSTEPS, Start, climb
 
 SOFT = hmm.laws.Elastic(young=1.0, poisson=0.2)
 PERFECT = hmm.laws.J2(young=70e3, poisson=0.3, yield_stress=100.0, hardening=0.0)

@@ -8,8 +8,8 @@ from scipy.spatial.transform import Rotation
 from support import TIGHT, central_differences, relative_error
 
 import hmm
-from hmm.foundation import tensors
 from hmm.checks.ellipticity import acoustic_tensor, weakest_direction
+from hmm.foundation import tensors
 from hmm.laws import MooneyRivlin, NeoHooke, Ogden, SaintVenant
 
 RUBBER = ((0.63, 1.3), (0.0012, 5.0), (-0.01, -2.0))

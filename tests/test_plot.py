@@ -59,7 +59,7 @@ def test_body_and_rve(folder, body):
     u, hom = sheared(cell, domain, degree=1 if body == "solid" else 2)
     p = hom.point_average("matrix", "p")
     where = hmm.worst_point(hom, p)
-    path = hmm.plotting.plot.plot_fe2(folder / "new" / "body.png", hom, u, p, where, label="mean p")
+    path = hmm.plotting.plot_fe2(folder / "new" / "body.png", hom, u, p, where, label="mean p")
     if COMM.rank == 0:
         assert_is_a_picture(path)
 
@@ -69,7 +69,7 @@ def test_all_ranks_hear_of_a_field_that_is_not_there(folder):
     u, hom = sheared(macro_tools.square_cell(), mesh.create_unit_square(COMM, 2, 2))
     p = hom.point_average("matrix", "p")
     with pytest.raises(hmm.InputError, match=r"no scalar field 'damage': its fields are \['phase', 'von_mises', 'p'\]"):
-        hmm.plotting.plot.plot_fe2(folder / "a.png", hom, u, p, hmm.worst_point(hom, p), label="p", variable="damage")
+        hmm.plotting.plot_fe2(folder / "a.png", hom, u, p, hmm.worst_point(hom, p), label="p", variable="damage")
 
 
 @pytest.mark.mpi
@@ -77,7 +77,7 @@ def test_all_ranks_hear_of_a_place_that_cannot_be_written_to(folder):
     if COMM.rank == 0:
         (folder / "file").write_text("not a directory")
     with pytest.raises(hmm.InputError, match="cannot write to"):
-        hmm.plotting.plot.plot_curve(folder / "file" / "a.png", COMM, [0, 1], [0, 1], "u in mm", "R in N")
+        hmm.plotting.plot_curve(folder / "file" / "a.png", COMM, [0, 1], [0, 1], "u in mm", "R in N")
 
 
 @pytest.mark.parametrize("dim", [2, 3])
@@ -86,14 +86,14 @@ def test_cell_and_rve(tmp_path, dim):
     rve = macro_tools.rve_of(cell, LAWS)
     E = 5e-3 * (np.eye(dim)[::-1] - np.eye(dim) * (dim == 3))
     fields = hmm.local_fields(rve, rve.solve(E).state, E)
-    n, corner = colours(hmm.plotting.plot.plot_cell(tmp_path / "cell.png", cell))
+    n, corner = colours(hmm.plotting.plot_cell(tmp_path / "cell.png", cell))
     assert (n > 2, corner) == (True, (255, 255, 255))
-    assert_is_a_picture(hmm.plotting.plot.plot_rve(tmp_path / "rve.png", cell, fields, "von_mises", label="q in MPa"))
+    assert_is_a_picture(hmm.plotting.plot_rve(tmp_path / "rve.png", cell, fields, "von_mises", label="q in MPa"))
 
 
 @pytest.mark.mpi
 def test_curve(folder):
-    path = hmm.plotting.plot.plot_curve(folder / "curve.png", COMM, [0, 1, 2], [0, 2, 3], "u in mm", "R in N")
+    path = hmm.plotting.plot_curve(folder / "curve.png", COMM, [0, 1, 2], [0, 2, 3], "u in mm", "R in N")
     if COMM.rank == 0:
         assert_is_a_picture(path)
 
@@ -104,12 +104,12 @@ def test_a_missing_package_is_named_with_its_remedy(folder, monkeypatch, package
     monkeypatch.setitem(sys.modules, package, None)  # what Python does for a package that is not there
     match = rf"pictures need {package}.*pip install 'fenicsx-hmm\[plot\]'"
     with pytest.raises(hmm.HMMError, match=match):
-        hmm.plotting.plot.check_available()
+        hmm.plotting.check_available()
     with pytest.raises(hmm.HMMError, match=match):
         if package == "matplotlib":
-            hmm.plotting.plot.plot_curve(folder / "a.png", COMM, [0], [0], "", "")
+            hmm.plotting.plot_curve(folder / "a.png", COMM, [0], [0], "", "")
         else:
             u, hom = sheared(macro_tools.square_cell(), mesh.create_unit_square(COMM, 2, 2))
             p = hom.point_average("matrix", "p")
-            hmm.plotting.plot.plot_fe2(folder / "a.png", hom, u, p, hmm.worst_point(hom, p), label="p")
+            hmm.plotting.plot_fe2(folder / "a.png", hom, u, p, hmm.worst_point(hom, p), label="p")
     assert not (folder / "a.png").exists()

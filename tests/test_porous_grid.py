@@ -10,9 +10,9 @@ from support import conduction_rve, follow, relative_error, strain_rve
 from test_grid_solver import pair, some_input
 
 import hmm
-from hmm.micro.solvers.fft import GridSolver, VoxelGrid
 from hmm.laws import J2, Elastic, NeoHooke
 from hmm.micro.solvers.assembled import AssembledSolver
+from hmm.micro.solvers.fft import GridSolver, VoxelGrid
 
 PORES = {"2D": ((18, 15), None), "3D": ((12, 9, 10), None), "3D, flat voxels": ((8, 9, 10), (0.3, 0.2, 0.1))}
 NAMES = {"matrix": 0, "pore": 1, "grain": 2}

@@ -26,8 +26,7 @@ from scipy.spatial.transform import Rotation
 from test_mixed import A, B, heated_rve
 
 import hmm
-from hmm.fe2 import orientation
-from hmm.fe2 import variation
+from hmm.fe2 import orientation, variation
 from hmm.fe2.quadrature_points import MacroPoints
 
 COMM = MPI.COMM_WORLD

@@ -15,8 +15,8 @@ from dolfinx.mesh import Mesh, MeshTags, create_mesh, meshtags
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from hmm.cells.cell import Cell
 from hmm.cells._checks import check_elements, check_range
+from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
 
 

@@ -10,13 +10,13 @@ from mpi4py import MPI
 
 import numpy as np
 
-from hmm.cells.cell import Cell
 from hmm.cells import _gmsh
 from hmm.cells._bodies import Array, Bodies, Ellipsoids, Rods
 from hmm.cells._checks import check_choice, check_number, check_range, check_real, check_seed, check_sizes
 from hmm.cells._orientations import frames, random_directions
 from hmm.cells._packing import pack
 from hmm.cells._random import Orientation
+from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
 
 THICKNESS = 0.1

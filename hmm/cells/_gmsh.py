@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from hmm.cells.cell import Cell
 from hmm.cells._checks import check_elements
 from hmm.cells._slivers import Tetrahedra
-from hmm.foundation.errors import HMMError, InputError
+from hmm.cells.cell import Cell
 from hmm.cells.gmsh_session import distribute
+from hmm.foundation.errors import HMMError, InputError
 
 POOR = 0.05
 """Radius ratio (d * inradius / circumradius, 1 for a regular simplex) below which an element is worth a warning."""

@@ -10,11 +10,11 @@ from mpi4py import MPI
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.cells.cell import Cell
 from hmm.cells import _gmsh
 from hmm.cells._checks import check_choice, check_order, check_range, check_sizes
 from hmm.cells._packing import neighbours
 from hmm.cells._round import LATTICES
+from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
 
 _ROWS = np.arange(6) * np.pi / 3 + np.pi / 6

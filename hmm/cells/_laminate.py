@@ -11,8 +11,8 @@ import numpy as np
 from dolfinx.mesh import GhostMode, Mesh, MeshTags, compute_midpoints, create_box, create_rectangle, meshtags
 from numpy.typing import NDArray
 
-from hmm.cells.cell import Cell
 from hmm.cells._checks import check_elements, check_range, check_sizes
+from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
 
 

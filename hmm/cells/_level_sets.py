@@ -15,9 +15,9 @@ from mpi4py import MPI
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.cells.cell import Cell
 from hmm.cells._checks import check_choice, check_elements, check_number, check_range, check_sizes
 from hmm.cells._voxels import porous_voxels, voxels
+from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
 
 type Field = Callable[[NDArray[np.float64]], NDArray[np.float64]]

@@ -19,13 +19,13 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import HalfspaceIntersection, cKDTree
 
-from hmm.cells.cell import Cell
 from hmm.cells import _gmsh
 from hmm.cells._bodies import Array, Rods
 from hmm.cells._checks import check_choice, check_number, check_seed, check_sizes, check_spread, real_array
 from hmm.cells._orientations import random_rotations
 from hmm.cells._packing import free_places, neighbours, pack
 from hmm.cells._random import lognormal
+from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError, collectively
 from hmm.laws import Anisotropic, Law
 

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from hmm.cells.cell import Cell
 from hmm.cells import _gmsh
 from hmm.cells._arrays import extrude
 from hmm.cells._bodies import Bodies, Ellipsoids, Rods
@@ -30,6 +29,7 @@ from hmm.cells._checks import (
 from hmm.cells._inclusions import Inclusions
 from hmm.cells._orientations import frames, random_directions
 from hmm.cells._packing import pack, placements
+from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError, collectively
 
 type Orientation = str | Sequence[Sequence[float]] | NDArray[np.float64]

@@ -9,12 +9,12 @@ from mpi4py import MPI
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.cells.cell import Cell
 from hmm.cells import _gmsh
 from hmm.cells._bodies import Rods
 from hmm.cells._checks import check_choice, check_range, check_sizes
 from hmm.cells._inclusions import Inclusions
 from hmm.cells._packing import images
+from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
 
 LATTICES = {"square": np.eye(2), "hexagonal": np.array([[1.0, 0.0], [0.5, sqrt(3) / 2]])}

@@ -11,9 +11,9 @@ import numpy as np
 from dolfinx.mesh import CellType, Mesh, compute_midpoints, create_box, create_rectangle, meshtags
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.cells.cell import Cell
 from hmm.cells._arrays import mesh_from_arrays
 from hmm.cells._checks import check_range
+from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
 
 

@@ -16,9 +16,9 @@ from dolfinx import fem
 from dolfinx.mesh import Mesh, MeshTags, entities_to_geometry, exterior_facet_indices
 from numpy.typing import ArrayLike, NDArray
 
+from hmm.cells.gmsh_session import distribute, gmsh_errors, session
 from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.forms import compile_form
-from hmm.cells.gmsh_session import distribute, gmsh_errors, session
 
 if TYPE_CHECKING:
     from hmm.images.labels import Claim

@@ -6,11 +6,12 @@ import numpy as np
 import ufl
 
 from hmm.foundation import tensors
-from hmm.micro.protocols import Microproblem
+from hmm.micro.mixed_control import MixedControl, rve_of
 from hmm.micro.response import Response
+from hmm.micro.rve import RVE
 
 
-def hill_mandel_defect(problem: Microproblem, response: Response) -> float:
+def hill_mandel_defect(problem: RVE | MixedControl, response: Response) -> float:
     """How far a cell is from the Hill-Mandel condition, ``|<sigma : eps> - Sigma : E| / |Sigma : E|``.
 
     The average of the local work equals the work of the averages for every admissible constraint at equilibrium, so
@@ -31,7 +32,7 @@ def hill_mandel_defect(problem: Microproblem, response: Response) -> float:
         With laws, ``<sigma : eps>`` is integrated phase by phase; with an energy it follows from the residual, as
         ``R_w[w] + R_E[E]`` over |Y|. Collective on the cell's communicator.
     """
-    rve, response = problem.whole, response.whole
+    rve, response = rve_of(problem), response.whole
     macro = float(np.concatenate([e.function.x.array for e in rve.inputs]) @ response.vector)
     if rve.law:
         fields = {e.name: e.local(rve.w) for e in rve.inputs} | {name: of(rve.w) for name, of in rve.micro.items()}

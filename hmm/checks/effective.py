@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm.checks import bounds
 from hmm.foundation.errors import InputError
-from hmm.micro.protocols import Microproblem
+from hmm.micro.mixed_control import MixedControl
 from hmm.micro.response import PointState
+from hmm.micro.rve import RVE
 
 ISOTROPIC = 1e-3
-"""Anisotropy (see `hmm.checks.bounds.moduli_of`) up to which the bounds for isotropic mixtures are applied to shear."""
+"""Anisotropy (see `hmm.bounds.moduli_of`) up to which the bounds for isotropic mixtures are applied to shear."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ def tangent_asymmetry(tangent: ArrayLike) -> float:
 
 
 def tangent_error(
-    problem: Microproblem,
+    problem: RVE | MixedControl,
     E: ArrayLike,
     state: PointState | None = None,
     *,

@@ -13,10 +13,11 @@ from dolfinx import fem
 from dolfinx.fem import petsc
 from numpy.typing import NDArray
 
+from hmm.fe2.homogenizer import Homogenizer
 from hmm.foundation.errors import InputError
 from hmm.foundation.forms import compile_expression, quadrature_space
-from hmm.fe2.homogenizer import Homogenizer
-from hmm.micro.protocols import Microproblem
+from hmm.micro.mixed_control import MixedControl, rve_of
+from hmm.micro.rve import RVE
 
 LIMIT = 0.1
 """Ratio of the scales above which the checks warn."""
@@ -97,7 +98,7 @@ def scale_separation(
         If `cell_size` is not positive.
     """
     if cell_size is None:
-        cell_size = max(float(np.linalg.norm(rve.cell.lattice, axis=1).max()) for rve in hom.rves.values())
+        cell_size = max(float(np.linalg.norm(model.cell.lattice, axis=1).max()) for model in hom.models.values())
     if not 0 < cell_size < float("inf"):
         raise InputError(f"cell_size = {cell_size} must be positive and finite")
     E, gradient = _strain_and_gradient(hom)
@@ -120,8 +121,8 @@ def _strain_and_gradient(hom: Homogenizer) -> tuple[NDArray[np.float64], NDArray
     Several inputs are made comparable by the largest value that each has.
     """
     size, slope, start = np.zeros(hom.n_points), np.zeros(hom.n_points), 0
-    values = hom.macro_inputs() - hom.rve.reference
-    for e in hom.rve.inputs:
+    values = hom.macro_inputs() - np.concatenate([e.reference for e in hom.model.inputs])
+    for e in hom.model.inputs:
         columns = values[:, start : start + e.size]
         norm = np.linalg.norm(columns, axis=1)
         unit = hom.comm.allreduce(float(norm.max(initial=0)), op=MPI.MAX) or 1.0
@@ -198,7 +199,9 @@ class TimeScales:
         return max((self.dt / (2 * tau) for times in self.relaxation.values() for tau in times), default=0.0)
 
 
-def time_scales(problem: Microproblem, dt: float, process: float | None = None, *, limit: float = LIMIT) -> TimeScales:
+def time_scales(
+    problem: RVE | MixedControl, dt: float, process: float | None = None, *, limit: float = LIMIT
+) -> TimeScales:
     """Compare the relaxation times of the laws with the time step and the duration of the macro process.
 
     The response at a point is a function of the history of ``E`` alone, so that rates enter through the laws only. A
@@ -226,7 +229,7 @@ def time_scales(problem: Microproblem, dt: float, process: float | None = None, 
     for name, value in (("dt", dt), ("process", process)):
         if value is not None and not 0 < value < float("inf"):
             raise InputError(f"{name} = {value} must be positive and finite")
-    times = {phase: tuple(getattr(law, "relaxation_times", ())) for phase, law in problem.whole.law.items()}
+    times = {phase: tuple(getattr(law, "relaxation_times", ())) for phase, law in rve_of(problem).law.items()}
     remarks = [
         remark
         for phase, of_phase in times.items()

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from hmm.foundation.errors import InputError
 from hmm.foundation.forms import compile_expression, owned_cells, quadrature_points
 from hmm.laws.base import Law, Local, responses
-from hmm.micro.protocols import Microproblem
+from hmm.micro.mixed_control import MixedControl, rve_of
 from hmm.micro.response import Response
 from hmm.micro.rve import RVE
 
@@ -52,7 +52,7 @@ class Dissipation:
 
 
 def dissipation(
-    problem: Microproblem, path: Iterable[ArrayLike | Mapping[str, float]], *, dt: float | None = None
+    problem: RVE | MixedControl, path: Iterable[ArrayLike | Mapping[str, float]], *, dt: float | None = None
 ) -> Dissipation:
     """Dissipation at each quadrature point along a path from the virgin state (collective on the cell's ranks).
 
@@ -77,7 +77,7 @@ def dissipation(
     InputError
         If a law has no stored energy, or the path is empty.
     """
-    rve = problem.whole
+    rve = rve_of(problem)
     _check_laws(rve)
     probes = {phase: _Probe(rve, phase, law) for phase, law in rve.law.items()}
     state = problem.initial_state()

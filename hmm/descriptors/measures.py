@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
 
 from hmm.cells.cell import Cell
-from hmm.foundation.errors import InputError
 from hmm.cells.pieces import Piece
 from hmm.cells.pieces import connected_pieces as _pieces_of_mask
+from hmm.foundation.errors import InputError
 
 Floats = NDArray[np.float64]
 Labelled = ArrayLike | Cell

@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.micro.inputs import factors, find_component
-from hmm.runs.output import LocalFields, local_fields
 from hmm.micro.response import PointState
 from hmm.micro.rve import RVE
+from hmm.models.components import factors, find_component
+from hmm.runs.output import LocalFields, local_fields
 
 SMALL = 1e-6
 """Size of the load case with which the fields of a cell that is not linear are differentiated."""

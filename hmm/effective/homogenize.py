@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.cells.cell import Cell
 from hmm.cells import Polycrystal, quality
+from hmm.cells.cell import Cell
 from hmm.effective.fields import Solved
 from hmm.effective.limits import Limits
 from hmm.effective.naming import nearest

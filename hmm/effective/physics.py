@@ -10,9 +10,11 @@ import numpy as np
 from dolfinx import fem
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.foundation import tensors
 from hmm.cells.cell import Cell
+from hmm.foundation import tensors
 from hmm.foundation.errors import InputError
+from hmm.laws import Fourier, Law, Stokes, ThermoElastic
+from hmm.laws.base import value_of
 from hmm.micro.inputs import (
     MacroInput,
     fluctuation,
@@ -23,8 +25,6 @@ from hmm.micro.inputs import (
     macro_strain,
     macro_temperature,
 )
-from hmm.laws import Fourier, Law, Stokes, ThermoElastic
-from hmm.laws.base import value_of
 from hmm.micro.rve import RVE
 
 Floats = NDArray[np.float64]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from hmm.effective.constants import shear_moduli
 from hmm.foundation.errors import InputError
-from hmm.runs.output import require_writable
 from hmm.plotting.plot import COLOURS, INK, _horizontal_bar, _look, _plotter, _save, require_package
+from hmm.runs.output import require_writable
 
 if TYPE_CHECKING:
     from hmm.effective.properties import EffectiveProperties

@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 
 from hmm.checks import bounds
-from hmm.foundation import tensors
 from hmm.effective import constants as engineering
 from hmm.effective.constants import Extremes
 from hmm.effective.fields import Solved
@@ -25,6 +24,7 @@ from hmm.effective.limits import Limits
 from hmm.effective.physics import physics_of
 from hmm.effective.symmetry import TOLERANCE, Symmetry, symmetry_of_matrix, symmetry_of_stiffness
 from hmm.effective.table import as_html, table
+from hmm.foundation import tensors
 from hmm.foundation.errors import InputError
 from hmm.runs.output import LocalFields
 
@@ -220,7 +220,7 @@ class EffectiveProperties:
         Returns
         -------
         hmm.LocalFields
-            For `hmm.write_fields` and `hmm.plotting.plot.plot_rve`.
+            For `hmm.write_fields` and `hmm.plotting.plot_rve`.
 
         Raises
         ------

@@ -53,7 +53,7 @@ def write_report(
     described = _described(cell)
     drawn = {}
     if plots and cell is not None and described is None:
-        drawn["The cell"] = hmm.plotting.plot.plot_cell(directory / "cell.png", cell)
+        drawn["The cell"] = hmm.plotting.plot_cell(directory / "cell.png", cell)
     with collectively(found.comm):
         if found.comm.rank == 0:
             found.to_json(directory / PROPERTIES)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from time import thread_time
 
 from mpi4py import MPI
 
@@ -15,27 +14,29 @@ from dolfinx import fem
 from dolfinx.mesh import Mesh
 from numpy.typing import NDArray
 
-from hmm.micro.algorithms import ALGORITHMS, Counters
-from hmm.micro.dump import MicroFailure, write_dump
-from hmm.parallel.ensemble import Ensemble
-from hmm.foundation.errors import ConvergenceError, InputError, collectively
-from hmm.micro.inputs import MacroInput
-from hmm.foundation.forms import compile_expression, quadrature_space, quadrature_weights
-from hmm.micro.recovery import recover
-from hmm.parallel.state_ordering import RowLayout
-from hmm.micro.protocols import Microproblem
 from hmm.fe2.orientation import Orientation
 from hmm.fe2.quadrature_points import Field, MacroPoints
-from hmm.parallel.population import Population
-from hmm.micro.point_states import MicroState
 from hmm.fe2.variation import Rows, Variation, everywhere
+from hmm.foundation.blocks import Blocks
+from hmm.foundation.errors import ConvergenceError, InputError, collectively
+from hmm.foundation.forms import compile_expression, quadrature_space, quadrature_weights
+from hmm.models.failures import MicroFailure
+from hmm.models.points import Input, Points
+from hmm.models.protocol import Distributed, MicroModel, Observable, Rated, Replayable
+from hmm.models.statistics import Counters
+from hmm.parallel.batches import Batches
+from hmm.parallel.ensemble import Ensemble
+from hmm.parallel.state_ordering import RowLayout
+
+ALGORITHMS = ("monolithic", "nested")
+"""How far an iterative micro model goes for one macro iterate (see `hmm.models.points.Points`)."""
 
 MOST_DUMPS = 10
-"""Dumps of failed RVEs that one homogenizer writes at most."""
+"""Most dumps of failed points that one homogenizer writes."""
 
 
 class Homogenizer:
-    """An RVE at every quadrature point of a macro mesh.
+    """A micro model at every quadrature point of a macro mesh.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ class Homogenizer:
         The microproblem; one object serves all points of the rank. Its cell is on ``MPI.COMM_SELF``, or on the
         communicator of a group of ranks (see `hmm.Ensemble.split`). An `hmm.MixedControl` of an
         RVE takes as input only the components that are given, such as the in-plane ones of a 3D cell. Or an
-        `hmm.fe2.variation.Variation` of several, which says where each is.
+        `hmm.variation.Variation` of several, which says where each is.
     strain
         The macroscopic input as UFL of the macro field, such as ``sym(grad(u))``; a sequence if the RVE has several.
     degree
@@ -63,16 +64,17 @@ class Homogenizer:
 
     Attributes
     ----------
-    rves
-        The kinds of RVE, by name; a single one has no name.
-    rve
+    models
+        The micro models, by name; a single one has no name.
+    model
         The first of them, with the macroscopic inputs that all have.
     rows
-        Which RVEs this rank's own points have; those of a point are worked on, and counted in the ensemble, one by one.
+        Which models this rank's own points have; those of a point are rows of their own, and counted in the ensemble
+        one by one.
     ensemble
         The `hmm.Ensemble`.
-    population
-        The RVEs that this rank works on, in the order of the ensemble.
+    batches
+        The rows that this rank works on, in the order of the ensemble, one batch for each model.
     responses
         One quadrature Function per macro input, of the response's tensor shape; `stress` is the first.
     tangents
@@ -87,7 +89,7 @@ class Homogenizer:
 
     def __init__(
         self,
-        rve: Microproblem | Variation,
+        model: MicroModel | Variation,
         strain: ufl.core.expr.Expr | Sequence[ufl.core.expr.Expr],
         degree: int = 2,
         algorithm: str = "monolithic",
@@ -98,32 +100,36 @@ class Homogenizer:
     ) -> None:
         if algorithm not in ALGORITHMS:
             raise InputError(f"algorithm {algorithm!r} is unknown: choose one of {', '.join(map(repr, ALGORITHMS))}")
-        variation = rve if isinstance(rve, Variation) else everywhere(rve)
-        self.rves = variation.rves
-        self.rve = rve = next(iter(self.rves.values()))
+        variation = model if isinstance(model, Variation) else everywhere(model)
+        self.models = variation.models
+        self.model = model = next(iter(self.models.values()))
+        self._blocks = Blocks({e.name: e.size for e in model.inputs})
+        self._dt: float | None = None
         self.algorithm, self.degree = algorithm, degree
         strains = (strain,) if isinstance(strain, ufl.core.expr.Expr) else tuple(strain)
-        _check_shapes(rve.inputs, strains)
-        self.strains = tuple(ufl.sym(s) if e.packing.symmetric else s for e, s in zip(rve.inputs, strains, strict=True))
+        _check_shapes(model.inputs, strains)
+        self.strains = tuple(
+            ufl.sym(s) if e.packing.symmetric else s for e, s in zip(model.inputs, strains, strict=True)
+        )
         self.mesh = _mesh_of(self.strains)
         self.comm: MPI.Comm = self.mesh.comm
         self.macro_points = MacroPoints(self.mesh, degree)
         self.cells, self.points, self.keys = self.macro_points.cells, self.macro_points.rule, self.macro_points.keys
         self.rows = Rows.of(variation, self.macro_points)
-        self.orientation = None if orientation is None else Orientation(self.macro_points, orientation, rve.inputs)
+        self.orientation = None if orientation is None else Orientation(self.macro_points, orientation, model.inputs)
         self.dx = ufl.Measure("dx", self.mesh, metadata={"quadrature_degree": degree, "quadrature_scheme": "default"})
-        packed = [e.packing.pack(s) for e, s in zip(rve.inputs, self.strains, strict=True)]
+        packed = [e.packing.pack(s) for e, s in zip(model.inputs, self.strains, strict=True)]
         vector = ufl.as_vector([p[k] for p in packed for k in range(p.ufl_shape[0])])
         self._strain = compile_expression(vector, self.points)
-        self.responses = tuple(self._function(e.packing.shape, e.response) for e in rve.inputs)
+        self.responses = tuple(self._function(e.packing.shape, e.response) for e in model.inputs)
         self.tangents = tuple(
-            tuple(self._function((a.size, b.size), "tangent") for b in rve.inputs) for a in rve.inputs
+            tuple(self._function((a.size, b.size), "tangent") for b in model.inputs) for a in model.inputs
         )
         self._slots = self.responses[0].function_space.dofmap.list[self.cells].ravel()
-        self.ensemble = Ensemble(self.comm, self.rows.kind.size, rve.cell.comm, ensemble)
+        self.ensemble = Ensemble(self.comm, self.rows.kind.size, _group_of(model), ensemble)
         kinds = self.ensemble.to_workers(self.rows.kind)
         with collectively(self.comm):
-            self.population = Population(self.rves, kinds)
+            self.batches = Batches(self.models, kinds)
         self.count = Counters()
         self.failures: list[MicroFailure] = []
         self.dumps = None if dumps is None else Path(dumps)
@@ -141,35 +147,35 @@ class Homogenizer:
         return self.macro_points.n
 
     @property
-    def states(self) -> MicroState:
-        """The states of the points this rank works on, if there is one kind of RVE; see `population` for several."""
-        if len(self.rves) > 1:
-            raise InputError(f"there are {len(self.rves)} kinds of RVE: their states are in population.states")
-        return self.population.states[0]
+    def states(self) -> Points:
+        """The points this rank works on, if there is one micro model; see `batches` for several."""
+        if len(self.models) > 1:
+            raise InputError(f"there are {len(self.models)} micro models: their points are in batches.points")
+        return self.batches.points[0]
 
     @property
     def has_history(self) -> bool:
-        """Whether any RVE has internal variables."""
-        return any(rve.n_history for rve in self.rves.values())
+        """Whether any model has more to remember than a first guess: variables that its answers depend on."""
+        return any(v.role == "deferred" for m in self.models.values() for v in m.variables.values() if np.prod(v.shape))
 
     @cached_property
     def row_layouts(self) -> tuple[RowLayout, ...]:
-        """The order in which states of each kind are written down (collective when first asked for)."""
-        return tuple(RowLayout(rve) for rve in self.rves.values())
+        """The order in which the points of each model are written down (collective when first asked for)."""
+        return tuple(RowLayout(model) for model in self.models.values())
 
     def state_keys(self) -> list[NDArray[np.int64]]:
-        """For each kind numbers 0, 1, ... of its rows worked on here, the same on any number of ranks (collective)."""
+        """For each model numbers 0, 1, ... of its rows worked on here, the same on any number of ranks (collective)."""
         keys = self.ensemble.to_workers(self._row_keys)
-        return [keys[self.population.rows(k)] for k in range(len(self.rves))]
+        return [keys[self.batches.rows(k)] for k in range(len(self.models))]
 
     @cached_property
     def _row_keys(self) -> NDArray[np.int64]:
         """Number of each own row among those of its kind on all ranks, in the order of the points' keys."""
         keys, rows = self.keys[self.rows.point], np.zeros(self.rows.kind.size, dtype=np.int64)
-        if len(self.rves) == 1:
+        if len(self.models) == 1:
             return keys
         size = self.comm.allreduce(int(self.keys.max(initial=-1)), op=MPI.MAX) + 1
-        for k in range(len(self.rves)):
+        for k in range(len(self.models)):
             mine = self.rows.kind == k
             present = np.zeros(size, dtype=bool)
             present[keys[mine]] = True
@@ -179,13 +185,14 @@ class Homogenizer:
 
     @property
     def time_step(self) -> float:
-        """Duration of the step, for laws with rates (see `hmm.RVE.time_step`)."""
-        return self.rve.time_step
+        """Duration of the step, in the unit of time of the models' rates; by default the first model's own."""
+        return float(getattr(self.model, "time_step", 0.0)) if self._dt is None else self._dt
 
     @time_step.setter
     def time_step(self, dt: float) -> None:
-        for rve in self.rves.values():
-            rve.time_step = dt
+        if not 0 <= dt < np.inf:
+            raise InputError(f"time step {dt} must be zero or more, and finite")
+        self._dt = float(dt)
 
     def coordinates(self) -> NDArray[np.float64]:
         """Macro coordinates of this rank's points, shape (n_points, gdim)."""
@@ -193,27 +200,26 @@ class Homogenizer:
 
     def macro_inputs(self) -> NDArray[np.float64]:
         """Packed macroscopic inputs of the present macro field, shape (n_points, m)."""
-        return self._strain.eval(self.mesh, self.cells).reshape(self.n_points, self.rve.n_inputs)
+        return self._strain.eval(self.mesh, self.cells).reshape(self.n_points, self._blocks.size)
 
-    def evaluate(self) -> bool:
+    def evaluate(self, algorithm: str | None = None) -> bool:
         """Answer the present macro field at every point (collective).
+
+        Parameters
+        ----------
+        algorithm
+            How far an iterative model goes; by default the homogenizer's `algorithm`.
 
         Returns
         -------
         bool
             Whether every point of every rank answered; if not, `failures` says where and why, on all ranks alike.
         """
-        for rve in self.rves.values():
-            rve.check_time_step()
-        failed: list[tuple[int, NDArray[np.float64], str]] = []
-        for row, E in enumerate(self.ensemble.to_workers(self._row_inputs())):
-            start = thread_time()
-            reason = self._answer(row, E)
-            self.ensemble.seconds[row] += thread_time() - start
-            if reason:
-                failed.append((row, E, reason))
-                break
-        self.failures = self._gather_failures(failed)
+        self._require_time_step()
+        E = self.ensemble.to_workers(self._row_inputs())
+        failed, seconds = self.batches.ask(E, self.time_step, algorithm or self.algorithm, self.count)
+        self.ensemble.seconds += seconds
+        self.failures = self._gather_failures([(row, E[row], why) for row, why in sorted(failed.items())[:1]])
         if not self.failures:
             self._publish()
         return not self.failures
@@ -234,16 +240,17 @@ class Homogenizer:
         failure = self.failures[0]
         said = ""
         if self.comm.rank == failure.rank:
+            model, points, p = self.batches.member(failure.point)
             try:
-                rve, states, p = self.population.member(failure.point)
-                said = f"; 'hmm replay {write_dump(self.dumps, rve, states, p, failure)}' repeats it"
+                if isinstance(model, Replayable):
+                    said = f"; 'hmm replay {model.dump(self.dumps, points, p, failure)}' repeats it"
             except Exception as error:
                 said = f"; it could not be dumped to {self.dumps} ({type(error).__name__}: {error})"
         return str(self.comm.bcast(said, root=failure.rank))
 
-    def settled(self) -> bool:
-        """Whether all micro residuals of all ranks are below their tolerance (collective)."""
-        return bool(self.comm.allreduce(self.population.settled, op=MPI.LAND))
+    def converged(self) -> bool:
+        """Whether the micro problems of all ranks are solved (collective)."""
+        return bool(self.comm.allreduce(self.batches.converged, op=MPI.LAND))
 
     def commit(self) -> None:
         """Accept the step at every point, and let points move to where time is (collective).
@@ -251,41 +258,55 @@ class Homogenizer:
         Raises
         ------
         ConvergenceError
-            On all ranks, if the internal variables of a point cannot be updated; nothing is then accepted.
+            On all ranks, if a point cannot be updated; nothing is then accepted.
         """
         with collectively(self.comm):
-            histories = self._updated_histories()
-        self.population.commit(histories)
-        self.ensemble.rebalance(self.population)
+            try:
+                self.batches.prepare_commit()
+            except ConvergenceError as error:
+                raise ConvergenceError(f"rank {self.comm.rank}: {error}") from None
+        self.batches.accept()
+        self.ensemble.rebalance(self.batches)
 
     def revert(self, elastic: bool = False) -> None:
-        """Drop the step at every point; the tangents are then the virgin cell's if `elastic` (collective)."""
-        self.population.revert(elastic)
+        """Drop the step at every point; the tangents are then the undeformed state's if `elastic` (collective)."""
+        self.batches.revert(elastic)
         self._publish()
 
     def restored(self) -> None:
-        """Show the macro problem what the committed `states` answer, after they were restored (collective)."""
+        """Show the macro problem what the committed points answer, after they were restored (collective)."""
         self._publish()
+
+    def observe(self, name: str) -> NDArray[np.float64]:
+        """A quantity of the micro models at the last accepted step, shape (n_points, size) (collective).
+
+        Where a point has several models it is the mean over those that have the quantity, NaN where none has.
+
+        Parameters
+        ----------
+        name
+            One of the models' `observables`.
+        """
+        having = {k: m for k, m in enumerate(self.batches.models) if name in _observables(m)}
+        if not having:
+            known = sorted({n for m in self.models.values() for n in _observables(m)})
+            raise InputError(f"no micro model has a quantity {name!r}: there are {', '.join(known) or 'none'}")
+        size = max(_observables(m)[name] for m in having.values())
+        values = np.full((self.batches.n_rows, size), np.nan)
+        for k, model in having.items():
+            assert isinstance(model, Observable)
+            values[self.batches.rows(k)] = model.observe(self.batches.points[k], name)
+        values = self.ensemble.to_owners(values)
+        there = ~np.isnan(values[:, :1])
+        with np.errstate(invalid="ignore"):
+            return self.rows.mean(np.where(there, values, 0.0)) / self.rows.mean(there.astype(float))
 
     def point_average(self, phase: str, variable: str) -> NDArray[np.float64]:
         """Average of an internal variable over a phase of each RVE, shape (n_points, packed size) (collective).
 
-        Where a point has several RVEs it is the mean over those that have the variable, NaN where none has.
+        See `observe`, of which this is the quantity ``variable_phase``.
         """
-        having = [k for k, rve in enumerate(self.rves.values()) if variable in _variables(rve, phase)]
-        if not having:
-            known = {name: sorted(_variables(rve, name)) for rve in self.rves.values() for name in rve.histories}
-            raise InputError(f"no RVE has {variable!r} in a phase {phase!r}: the internal variables are {known}")
-        size = self.population.rves[having[0]].histories[phase].packings[variable].size
-        averages = np.full((self.population.n_rows, size), np.nan)
-        for k in having:
-            rve = self.population.rves[k]
-            own = _averages(rve, self.population.states[k], phase, variable)
-            averages[self.population.rows(k)] = rve.whole.reduced.sum(own)
-        values = self.ensemble.to_owners(averages)
-        there = ~np.isnan(values[:, :1])
-        with np.errstate(invalid="ignore"):
-            return self.rows.mean(np.where(there, values, 0.0)) / self.rows.mean(there.astype(float))
+        return self.observe(f"{variable}_{phase}")
 
     def cell_average(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Mean over the points of each owned macro cell, shape (n_cells, k), of values of shape (n_points, k)."""
@@ -299,56 +320,27 @@ class Homogenizer:
         E = E if self.rows.is_plain else E[self.rows.point]
         return E if self.orientation is None else self.orientation.to_cells(E, self.rows.point)
 
-    def _answer(self, row: int, E: NDArray[np.float64]) -> str:
-        """Let an RVE answer; why it failed, or nothing. Raises nothing: the other ranks would wait."""
-        if not np.isfinite(E).all():
-            return "the macro input is not a number"
-        rve, states, p = self.population.member(row)
-        try:
-            reason = ALGORITHMS[self.algorithm](rve, states, p, E, self.count)
-        except Exception as error:
-            reason = recover(rve, error)
-        reason = self.ensemble.agree(reason)
-        if reason:
-            states.settled[p] = False
-            self.count.rejections += 1
-        return reason
-
-    def _updated_histories(self) -> list[NDArray[np.float64]]:
-        histories = []
-        for k, (rve, states) in enumerate(zip(self.population.rves, self.population.states, strict=True)):
-            try:
-                histories.append(states.updated_history(rve))
-            except Exception as error:
-                why = recover(rve, error)
-                rank = self.comm.rank
-                raise ConvergenceError(f"internal variables could not be updated on rank {rank}: {why}") from None
-            bad = np.flatnonzero(~np.isfinite(histories[k]).all(axis=1))
-            if bad.size:
-                where = f"point {self.population.rows(k)[bad[0]]} of rank {self.comm.rank}"
-                raise ConvergenceError(f"RVE of {where}: an updated internal variable is not a number")
-        return histories
+    def _require_time_step(self) -> None:
+        timed = any(isinstance(m, Rated) and m.has_rates for m in self.models.values())
+        if timed and not self.time_step:
+            raise InputError("a law depends on time, and the step has no duration: give duration=, or set time_step")
 
     def _function(self, shape: tuple[int, ...], name: str) -> fem.Function:
         return fem.Function(quadrature_space(self.mesh, self.degree, shape), name=name.replace(" ", "_"))
 
     def _publish(self) -> None:
         """Copy the points' answers into the quadrature Functions (collective)."""
-        start = 0
-        response, all_tangents = self._point_answers()
-        for i, a in enumerate(self.rve.inputs):
-            rows = slice(start, start + a.size)
+        response, tangent = self._point_answers()
+        inputs, parts = self.model.inputs, list(self._blocks.values())
+        for i, (a, rows) in enumerate(zip(inputs, parts, strict=True)):
             self._write(self.responses[i], a.packing.to_tensor(response[:, rows]))
-            begin = 0
-            for j, b in enumerate(self.rve.inputs):
-                self._write(self.tangents[i][j], all_tangents[:, rows, begin : begin + b.size])
-                begin += b.size
-            start += a.size
+            for j, columns in enumerate(parts):
+                self._write(self.tangents[i][j], tangent[:, rows, columns])
 
     def _point_answers(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Responses and tangents of the own points, shapes (n_points, m) and (n_points, m, m) (collective)."""
-        m = self.rve.n_inputs
-        response, tangent = self.population.answers
+        m = self._blocks.size
+        response, tangent = self.batches.answers
         if not self.ensemble.is_local:
             both = self.ensemble.to_owners(np.column_stack([response, tangent.reshape(-1, m * m)]))
             response, tangent = both[:, :m], both[:, m:].reshape(-1, m, m)
@@ -366,7 +358,7 @@ class Homogenizer:
             return []
         who, rank = self.ensemble, self.comm.rank
         mine = [
-            (int(who.owner[row]), int(who.index[row]), rank, row, tuple(E.tolist()), why, self.population.name(row))
+            (int(who.owner[row]), int(who.index[row]), rank, row, tuple(E.tolist()), why, self.batches.name(row))
             for row, E, why in failed
         ]
         everyones = [failure for part in self.comm.allgather(mine if rank == who.leader else []) for failure in part]
@@ -379,32 +371,24 @@ class Homogenizer:
         return [failure for part in self.comm.allgather(found) for failure in part]
 
 
-def _variables(rve: Microproblem, phase: str) -> set[str]:
-    """Names of the internal variables of a phase, if there are any."""
-    return set(rve.histories[phase].packings) if phase in rve.histories else set()
+def _observables(model: MicroModel) -> Mapping[str, int]:
+    return model.observables if isinstance(model, Observable) else {}
 
 
-def _averages(rve: Microproblem, states: MicroState, phase: str, variable: str) -> NDArray[np.float64]:
-    """This rank's share of the average of an internal variable over a phase, shape (n_points, packed size)."""
-    start = 0
-    for name, history in rve.histories.items():
-        rows = states.history[:, start : start + history.size]
-        if name == phase:
-            size = history.packings[variable].size
-            return np.array([history.average(row, variable) for row in rows]).reshape(len(rows), size)
-        start += history.size
-    raise AssertionError
+def _group_of(model: MicroModel) -> MPI.Comm:
+    """The ranks that work on each point of a model together."""
+    return model.comm if isinstance(model, Distributed) else MPI.COMM_SELF
 
 
-def _check_shapes(inputs: tuple[MacroInput, ...], strains: tuple[ufl.core.expr.Expr, ...]) -> None:
+def _check_shapes(inputs: tuple[Input, ...], strains: tuple[ufl.core.expr.Expr, ...]) -> None:
     if len(inputs) != len(strains):
         raise InputError(
-            f"the RVE has {len(inputs)} macro inputs and got {len(strains)} expressions: give one for each"
+            f"the micro model has {len(inputs)} macro inputs and got {len(strains)} expressions: give one for each"
         )
     for e, strain in zip(inputs, strains, strict=True):
         if strain.ufl_shape != e.packing.shape:
             raise InputError(
-                f"the macro {e.name} has shape {strain.ufl_shape}, but the RVE's has {e.packing.shape}: "
+                f"the macro {e.name} has shape {strain.ufl_shape}, but the micro model's has {e.packing.shape}: "
                 "macro and micro dimension must agree"
             )
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hmm.fe2.quadrature_points import Field, MacroPoints
 from hmm.foundation.errors import InputError, collectively
 from hmm.micro.inputs import MacroInput
-from hmm.fe2.quadrature_points import Field, MacroPoints
 
 Floats = NDArray[np.float64]
 

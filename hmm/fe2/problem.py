@@ -18,12 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 from petsc4py import PETSc
 from ufl.algorithms import expand_derivatives
 
-from hmm.micro.algorithms import Counters
-from hmm.foundation.errors import ConvergenceError, InputError
-from hmm.micro.inputs import fields_of
-from hmm.foundation.forms import compile_form
 from hmm.fe2.homogenizer import Homogenizer
+from hmm.foundation.errors import ConvergenceError, InputError
+from hmm.foundation.forms import compile_form
+from hmm.micro.inputs import fields_of
 from hmm.micro.solvers.assembled import check_packages, options_in_force
+from hmm.models.statistics import Counters
 
 DEFAULT_OPTIONS = {
     "snes_linesearch_type": "basic",
@@ -60,8 +60,8 @@ class StepStats:
     fallbacks: int = 0
 
     def trouble(self) -> str:
-        """What the failure ladder did in this step, in words; empty if it was not needed."""
-        names = ("substeps", "elastic_starts", "climbs", "rejections")
+        """What the recovery strategies did in this step, in words; empty if it was not needed."""
+        names = ("substeps", "elastic_starts", "recoveries", "rejections")
         counts = {"fallbacks": self.fallbacks, **{name: getattr(self.micro, name) for name in names}}
         return ", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in counts.items() if n)
 
@@ -129,6 +129,7 @@ class MacroProblem:
         self._scale = self.accepted_scale = self._unbalance = np.zeros(len(self._fields))
         self._norms: list[float] = []
         self._joint = self._said_fallback = False
+        self._algorithm = hom.algorithm
         self._accepted_u, self._accepted_forces = u.x.array.copy(), self.forces.x.array.copy()
         self.solver = PETSc.SNES().create(hom.comm)
         self.solver.setFunction(_weakly(self._residual), self._b)
@@ -154,17 +155,14 @@ class MacroProblem:
             If it does not converge; `u` and all RVEs are then as they were before the call, on every rank.
         """
         before = self.hom.count.copy()
-        chosen = self.hom.algorithm
         for failed, (algorithm, elastic) in enumerate(self.attempts()):
             if failed == 1:
                 self._say_fallback()
             if failed:
                 self._revert(elastic)
-            self.hom.algorithm = algorithm
-            converged = self._iterate()
+            converged = self._iterate(algorithm)
             if converged:
                 break
-        self.hom.algorithm = chosen
         if not converged:
             message = self._explain()
             self._revert()
@@ -182,7 +180,7 @@ class MacroProblem:
         return self.stats[-1]
 
     def attempts(self) -> list[tuple[str, bool]]:
-        """What a step is tried with in turn: algorithms, and whether the first tangents are the virgin cell's.
+        """What a step is tried with in turn: algorithms, and whether the first tangents are the undeformed state's.
 
         After a reversal of the load the tangents of the last step are plastic: with little hardening the first iterate
         then goes astray, where the elastic ones are nearly right.
@@ -231,9 +229,9 @@ class MacroProblem:
         self._scale = self.accepted_scale = np.array(scale, dtype=float)
         self.hom.restored()
 
-    def _iterate(self) -> bool:
+    def _iterate(self, algorithm: str) -> bool:
         """One SNES solve from the present `u`; whether it converged."""
-        self._norms, self._joint = [], False
+        self._norms, self._joint, self._algorithm = [], False, algorithm
         petsc.assign(self.u, self._x)
         with options_in_force(self.solver.getOptionsPrefix(), self._options):
             self.solver.solve(None, self._x)
@@ -255,7 +253,7 @@ class MacroProblem:
         self._take(x)
         with b.localForm() as local:
             local.set(0.0)
-        if not self.hom.evaluate():
+        if not self.hom.evaluate(self._algorithm):
             b.set(np.nan)  # makes SNES stop, on every rank
             return
         petsc.assemble_vector(b, self._F)
@@ -286,7 +284,7 @@ class MacroProblem:
             return -4  # SNES_DIVERGED_FUNCTION_NANORINF, called DIVERGED_FNORM_NAN before PETSc 3.25
         noise = 0.0 if len(self._fields) == 1 else 1e-15 * self._scale.max()  # a field may have no load at all
         fits = bool(np.all(residual <= self.rtol * self._scale + noise)) and self._bcs_hold(norms[2], free)
-        self._joint = fits and self.hom.settled()
+        self._joint = fits and self.hom.converged()
         if self._joint:
             return PETSc.SNES.ConvergedReason.CONVERGED_FNORM_RELATIVE
         return PETSc.SNES.ConvergedReason.ITERATING
@@ -349,7 +347,8 @@ class MacroProblem:
 
     def _worst_point(self) -> str:
         """The point of largest macro input, for the message of a failed solve (collective)."""
-        E = self.hom.macro_inputs() - self.hom.rve.reference
+        reference = np.concatenate([e.reference for e in self.hom.model.inputs])
+        E = self.hom.macro_inputs() - reference
         size = np.linalg.norm(E, axis=1)
         best = int(np.argmax(size)) if size.size else -1
         x = self.hom.coordinates()
@@ -383,7 +382,7 @@ def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:
 def _tangent(F: ufl.Form, u: fem.Function, hom: Homogenizer) -> ufl.Form:
     """``dF/du + dF/dSigma [A : d strain]``."""
     du = ufl.TrialFunction(u.function_space)
-    inputs = hom.rve.inputs
+    inputs = hom.model.inputs
     d_strain = [
         e.packing.pack(expand_derivatives(ufl.derivative(s, u, du))) for e, s in zip(inputs, hom.strains, strict=True)
     ]

@@ -13,10 +13,10 @@ import numpy as np
 from dolfinx.mesh import MeshTags
 from numpy.typing import NDArray
 
+from hmm.fe2.quadrature_points import Field, MacroPoints
 from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.hashing import uniform
-from hmm.micro.protocols import Microproblem
-from hmm.fe2.quadrature_points import Field, MacroPoints
+from hmm.models.protocol import Distributed, MicroModel
 
 Floats = NDArray[np.float64]
 
@@ -30,43 +30,46 @@ class Variation:
 
     Attributes
     ----------
-    rves
+    models
         The kinds, by name; all have the same macroscopic inputs.
     shares
         From the macro points to the shares, shape (n_points, n_kinds): zero or more, each row with the sum 1. They must
         not depend on the number of ranks.
     """
 
-    rves: Mapping[str, Microproblem]
+    models: Mapping[str, MicroModel]
     shares: Callable[[MacroPoints], Floats]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.rves, Mapping) or not self.rves:
-            raise InputError(f"rves = {self.rves!r} of a variation: give a dictionary of RVEs by name")
+        if not isinstance(self.models, Mapping) or not self.models:
+            raise InputError(f"models = {self.models!r} of a variation: give a dictionary of RVEs by name")
         if not callable(self.shares):
             raise InputError(f"shares = {self.shares!r} is no function: give one of the macro points")
-        for name, rve in self.rves.items():
-            if not hasattr(rve, "condense"):
-                several = "; several RVEs go through hmm.fe2.variation" if isinstance(rve, Mapping | Sequence) else ""
+        for name, rve in self.models.items():
+            if not isinstance(rve, MicroModel):
+                several = "; several models go through hmm.variation" if isinstance(rve, Mapping | Sequence) else ""
                 kind = f", for {name!r}" if name else ""
-                raise InputError(f"{type(rve).__name__} {rve!r} is no RVE{kind}: give an hmm.RVE{several}")
-        object.__setattr__(self, "rves", {str(name): rve for name, rve in self.rves.items()})
-        (first, rve), *others = self.rves.items()
+                raise InputError(
+                    f"{type(rve).__name__} {rve!r} is no micro model{kind}: give an hmm.RVE or another "
+                    f"hmm.models.MicroModel{several}"
+                )
+        object.__setattr__(self, "models", {str(name): rve for name, rve in self.models.items()})
+        (first, rve), *others = self.models.items()
         for name, other in others:
             _check_alike(first, rve, name, other)
 
 
-def everywhere(rve: Microproblem) -> Variation:
+def everywhere(rve: MicroModel) -> Variation:
     """The same RVE at each point; it has no name."""
     return Variation({"": rve}, lambda points: np.ones((points.n, 1)))
 
 
-def regions(rves: Mapping[int, Microproblem], tags: MeshTags) -> Variation:
+def regions(models: Mapping[int, MicroModel], tags: MeshTags) -> Variation:
     """A kind of RVE for each region of the macro mesh.
 
     Parameters
     ----------
-    rves
+    models
         For each tag an RVE.
     tags
         Tags of the macro mesh's cells.
@@ -77,14 +80,14 @@ def regions(rves: Mapping[int, Microproblem], tags: MeshTags) -> Variation:
         When the `hmm.Homogenizer` is made, on all ranks: if a macro cell has no tag, or one without an RVE, or no macro
         cell has the tag of an RVE.
     """
-    for tag in rves:
+    for tag in models:
         if not isinstance(tag, int | np.integer):
             raise InputError(f"regions: {tag!r} is no tag of macro cells: give an RVE for each integer tag")
     if not isinstance(tags, MeshTags):
         raise InputError(
             f"regions: {type(tags).__name__} is no MeshTags: tag the macro cells with dolfinx.mesh.meshtags"
         )
-    known = np.array(list(rves), dtype=np.int64)
+    known = np.array(list(models), dtype=np.int64)
 
     def shares(points: MacroPoints) -> Floats:
         dim = points.mesh.topology.dim
@@ -102,15 +105,15 @@ def regions(rves: Mapping[int, Microproblem], tags: MeshTags) -> Variation:
             raise InputError(f"regions: no macro cell has the tag {sorted(missing)[0]}: leave its RVE out or tag cells")
         return np.repeat(of_cell[:, None] == known, len(points.rule), axis=0).astype(float)
 
-    return Variation({str(tag): rve for tag, rve in rves.items()}, shares)
+    return Variation({str(tag): rve for tag, rve in models.items()}, shares)
 
 
-def graded(rves: Mapping[float, Microproblem], parameter: Field, *, interpolate: bool = True) -> Variation:
+def graded(models: Mapping[float, MicroModel], parameter: Field, *, interpolate: bool = True) -> Variation:
     """RVEs made for some values of a parameter, such as a volume fraction, that varies over the macro mesh.
 
     Parameters
     ----------
-    rves
+    models
         For each value of the parameter an RVE, two at least.
     parameter
         The parameter over the macro mesh: a function of x (shape (3, n), result (n,)), or UFL such as a Function.
@@ -128,13 +131,13 @@ def graded(rves: Mapping[float, Microproblem], parameter: Field, *, interpolate:
     InputError
         When the `hmm.Homogenizer` is made, on all ranks: if the parameter leaves the range of the values.
     """
-    if not isinstance(rves, Mapping) or len(rves) < 2:
-        n = len(rves) if isinstance(rves, Mapping) else type(rves).__name__
+    if not isinstance(models, Mapping) or len(models) < 2:
+        n = len(models) if isinstance(models, Mapping) else type(models).__name__
         raise InputError(f"graded: RVEs for {n} values of the parameter: give a dictionary of two or more, by value")
-    for value in rves:
+    for value in models:
         if not isinstance(value, int | float | np.integer | np.floating) or not np.isfinite(value):
             raise InputError(f"graded: {value!r} is no value of the parameter: give an RVE for each finite number")
-    order = sorted(rves)
+    order = sorted(models)
     nodes = np.array(order, dtype=float)
 
     def shares(points: MacroPoints) -> Floats:
@@ -157,11 +160,11 @@ def graded(rves: Mapping[float, Microproblem], parameter: Field, *, interpolate:
 
     names = [f"{v:g}" for v in order]
     names = names if len(set(names)) == len(order) else [repr(float(v)) for v in order]
-    return Variation({name: rves[v] for name, v in zip(names, order, strict=True)}, shares)
+    return Variation({name: models[v] for name, v in zip(names, order, strict=True)}, shares)
 
 
 def scattered(
-    rves: Sequence[Microproblem] | Mapping[str, Microproblem],
+    models: Sequence[MicroModel] | Mapping[str, MicroModel],
     seed: int = 0,
     *,
     probabilities: Sequence[float] | None = None,
@@ -171,7 +174,7 @@ def scattered(
 
     Parameters
     ----------
-    rves
+    models
         The RVEs.
     seed
         Seed of the choice: the same seed gives the same choice on any number of ranks.
@@ -185,11 +188,11 @@ def scattered(
     InputError
         If there are no RVEs, `probabilities` are not one for each with the sum 1, or `per` is unknown.
     """
-    if not isinstance(rves, Mapping | Sequence):
-        raise InputError(f"scattered: {type(rves).__name__} is no list of RVEs: give two or more")
+    if not isinstance(models, Mapping | Sequence):
+        raise InputError(f"scattered: {type(models).__name__} is no list of RVEs: give two or more")
     if not isinstance(seed, int | np.integer):
         raise InputError(f"scattered: seed = {seed!r} must be an integer")
-    named = rves if isinstance(rves, Mapping) else {str(k): rve for k, rve in enumerate(rves)}
+    named = models if isinstance(models, Mapping) else {str(k): rve for k, rve in enumerate(models)}
     if not named:
         raise InputError("scattered: there are no RVEs: give one or more")
     p = np.asarray([1 / len(named)] * len(named) if probabilities is None else probabilities, dtype=float)
@@ -234,7 +237,7 @@ class Rows:
         """
         with collectively(points.comm):
             shares = np.asarray(variation.shares(points), dtype=float)
-            _check_shares(shares, len(variation.rves), points)
+            _check_shares(shares, len(variation.models), points)
         point, kind = np.nonzero(shares)
         first = np.searchsorted(point, np.arange(points.n))
         return cls(point, kind.astype(np.int32), shares[point, kind], first)
@@ -263,7 +266,7 @@ class Rows:
         return np.add.reduceat(weighted, self.first) if self.first.size else weighted
 
 
-def _check_alike(first: str, rve: Microproblem, name: str, other: Microproblem) -> None:
+def _check_alike(first: str, rve: MicroModel, name: str, other: MicroModel) -> None:
     """Raise `InputError` unless two kinds of RVE are driven by the same inputs, on as many ranks."""
     mine, its = ([(e.name, e.packing) for e in r.inputs] for r in (rve, other))
     if mine != its:
@@ -271,12 +274,13 @@ def _check_alike(first: str, rve: Microproblem, name: str, other: Microproblem) 
         raise InputError(
             f"RVE {first!r} has the macro inputs {listed[0]}, and RVE {name!r} {listed[1]}: all kinds need the same"
         )
-    if not np.allclose(rve.reference, other.reference):
+    if not all(np.allclose(a.reference, b.reference) for a, b in zip(rve.inputs, other.inputs, strict=True)):
         raise InputError(f"RVEs {first!r} and {name!r} have different undeformed states: give both the same reference")
-    if rve.cell.comm.size != other.cell.comm.size:
+    sizes = [r.comm.size if isinstance(r, Distributed) else 1 for r in (rve, other)]
+    if sizes[0] != sizes[1]:
         raise InputError(
-            f"the cell of RVE {first!r} is on {rve.cell.comm.size} ranks, that of RVE {name!r} on "
-            f"{other.cell.comm.size}: make all on the same communicator"
+            f"the cell of RVE {first!r} is on {sizes[0]} ranks, that of RVE {name!r} on {sizes[1]}: make all on the "
+            "same communicator"
         )
 
 

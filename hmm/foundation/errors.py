@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from mpi4py import MPI
 
@@ -23,6 +24,22 @@ class ConvergenceError(HMMError, RuntimeError):
 
 class EnvironmentMismatch(HMMError, ImportError):
     """The installed FEniCSx stack is not one ``hmm`` can run on."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why something could not be solved, where raising an error would leave other ranks waiting.
+
+    Attributes
+    ----------
+    reason
+        The reason, in one line.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @contextmanager

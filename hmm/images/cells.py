@@ -11,13 +11,13 @@ from mpi4py import MPI
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.cells.cell import Cell
 from hmm.cells._checks import check_memory
 from hmm.cells._voxels import porous_voxels, voxel_edges, voxels
+from hmm.cells.cell import Cell
+from hmm.cells.pieces import connected_pieces
 from hmm.foundation.errors import InputError, collectively
 from hmm.images.contours import smooth_cell
 from hmm.images.labels import Claim, Labels, check_smallest, crop, downsample, fill, mirror, segment
-from hmm.cells.pieces import connected_pieces
 from hmm.images.readers import Image, read_image
 
 FEW = 10

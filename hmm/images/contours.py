@@ -23,12 +23,12 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import lsqr
 from scipy.spatial import cKDTree
 
-from hmm.cells.cell import Cell
 from hmm.cells._arrays import mesh_from_arrays
+from hmm.cells.cell import Cell
+from hmm.cells.gmsh_session import gmsh_errors, session
+from hmm.cells.pieces import label_pieces
 from hmm.foundation.errors import HMMError, collectively
 from hmm.images.labels import Labels
-from hmm.cells.pieces import label_pieces
-from hmm.cells.gmsh_session import gmsh_errors, session
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from hmm.foundation.errors import InputError
 from hmm.cells.pieces import label_pieces
+from hmm.foundation.errors import InputError
 
 Labels = NDArray[np.int32]
 Claim = int | tuple[float, float] | Sequence[int]

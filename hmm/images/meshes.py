@@ -13,8 +13,8 @@ from dolfinx.cpp.io import perm_vtk
 from dolfinx.mesh import CellType
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.cells.cell import Cell
 from hmm.cells._arrays import mesh_from_arrays
+from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError, collectively
 from hmm.images.readers import require
 

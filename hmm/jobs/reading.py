@@ -11,13 +11,13 @@ from typing import Any
 from mpi4py import MPI
 
 from hmm.cells.cell import Cell
-from hmm.micro.constraints import CONSTRAINTS
 from hmm.effective.homogenize import REST
 from hmm.effective.naming import nearest
 from hmm.effective.physics import PHYSICS
 from hmm.foundation.errors import InputError
 from hmm.jobs.cells import CellSource, read_cell
 from hmm.jobs.values import check_keys, choose, convert, listed, make_law
+from hmm.micro.constraints import CONSTRAINTS
 from hmm.micro.solvers.choose import SOLVERS
 
 OPTIONS = {"degree": int, "out_of_plane": bool, "dt": float, "solver": str, "quadrature_degree": int}

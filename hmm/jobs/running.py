@@ -8,16 +8,17 @@ from pathlib import Path
 
 from mpi4py import MPI
 
-from hmm.plotting import plot
 from hmm.cells import Polycrystal
 from hmm.effective.homogenize import homogenize
 from hmm.effective.properties import EffectiveProperties
 from hmm.effective.writing import PROPERTIES, write_report
-from hmm.foundation.errors import InputError, collectively
-from hmm.micro.inputs import MacroInput, find_component
-from hmm.runs.output import require_writable, write_fields
-from hmm.jobs.reading import Job
 from hmm.foundation.console import say
+from hmm.foundation.errors import InputError, collectively
+from hmm.jobs.reading import Job
+from hmm.micro.inputs import MacroInput
+from hmm.models.components import find_component
+from hmm.plotting import plot
+from hmm.runs.output import require_writable, write_fields
 
 
 def run_job(

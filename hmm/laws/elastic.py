@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import ufl
 
-from hmm.laws.base import Local, Parameter, State, require_poisson, require_positive
 from hmm.foundation.tensors import Packing
+from hmm.laws.base import Local, Parameter, State, require_poisson, require_positive
 
 
 class LinearElasticity:

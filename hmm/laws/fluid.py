@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hmm.laws.base import Local, State, require_positive
 from hmm.foundation.tensors import Packing
+from hmm.laws.base import Local, State, require_positive
 
 
 @dataclass(frozen=True)

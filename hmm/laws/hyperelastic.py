@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import ufl
 
 from hmm.foundation.errors import InputError
+from hmm.foundation.tensors import Packing
 from hmm.laws.base import Local, Parameter, State, require_not_negative, require_poisson, require_positive, value_of
 from hmm.laws.elastic import Elastic
 from hmm.laws.principal import powers
-from hmm.foundation.tensors import Packing
 
 
 class Hyperelastic:

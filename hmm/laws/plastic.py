@@ -9,10 +9,10 @@ import ufl
 
 from hmm.foundation import tensors
 from hmm.foundation.errors import InputError
+from hmm.foundation.tensors import Packing
 from hmm.laws.base import Local, Parameter, State, require_not_negative, require_poisson, require_positive
 from hmm.laws.elastic import Elastic
 from hmm.laws.hardening import TINY, ArmstrongFrederick, Hardening, Linear, Perzyna
-from hmm.foundation.tensors import Packing
 
 
 @dataclass(frozen=True)

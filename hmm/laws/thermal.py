@@ -9,8 +9,8 @@ import numpy as np
 import ufl
 
 from hmm.foundation.errors import InputError
-from hmm.laws.base import Local, OfField, Responses, State, constants, parameter_at, require_positive
 from hmm.foundation.tensors import Packing
+from hmm.laws.base import Local, OfField, Responses, State, constants, parameter_at, require_positive
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import ufl
 
+from hmm.foundation.tensors import Packing
 from hmm.laws.base import (
     Local,
     OfField,
@@ -21,7 +22,6 @@ from hmm.laws.base import (
 )
 from hmm.laws.elastic import Elastic
 from hmm.laws.thermal import conduct
-from hmm.foundation.tensors import Packing
 
 
 @dataclass(frozen=True)

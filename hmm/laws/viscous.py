@@ -9,9 +9,9 @@ import ufl
 
 from hmm.foundation import tensors
 from hmm.foundation.errors import InputError
+from hmm.foundation.tensors import Packing
 from hmm.laws.base import Local, Parameter, State, require_poisson, require_positive, value_of
 from hmm.laws.elastic import Elastic
-from hmm.foundation.tensors import Packing
 
 
 @dataclass(frozen=True)

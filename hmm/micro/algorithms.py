@@ -1,69 +1,93 @@
-"""How one point answers a macro iterate: `nested`, or `monolithic` with a tangent predictor."""
+"""How a cell problem answers the rows of `Points`: nested Newton iterations, or monolithic with a tangent predictor."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from time import thread_time
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.micro.recovery import ELASTIC_START, climb, recover
-from hmm.micro.protocols import Microproblem
-from hmm.micro.point_states import MicroState
+from hmm.foundation.errors import ConvergenceError, Failure
+from hmm.micro.protocols import Linearizable
+from hmm.micro.recovery import (
+    ELASTIC_START,
+    NOT_FINITE,
+    CellSolution,
+    StepStart,
+    Substeps,
+    failure_of,
+    part_of_step,
+    solve_step,
+)
+from hmm.models.points import InitialPoint, Points, TangentSource, Variable
+
+Floats = NDArray[np.float64]
 
 
-@dataclass
-class Counters:
-    """Micro operations.
+def variables_of(problem: Linearizable) -> dict[str, Variable]:
+    """What a point of a cell problem remembers.
 
-    Attributes
-    ----------
-    solves
-        Points asked for a response.
-    skipped
-        Points that answered without any work, because nothing had changed.
-    residuals
-        Evaluations of a micro residual.
-    factorizations
-        Factorizations of a micro tangent.
-    right_hand_sides
-        Right-hand sides solved for.
-    line_searches
-        Halvings of a micro Newton step.
-    substeps
-        Micro solves over a part of the step, of points that failed in one go (see `hmm.micro.recovery`).
-    elastic_starts
-        Micro solves from an elastic first guess.
-    climbs
-        Points whose joint Newton step failed, and which were converged on their own.
-    rejections
-        Points without an answer in the end: their macro iterate is rejected on all ranks.
+    ``z`` are the unknowns, ``history`` the internal variables at the start of the step, ``scale`` the nodal forces to
+    which residuals are compared: the largest of the accepted steps and of the last iterate. ``sensitivity`` is
+    ``-(K^-1 L)^T`` of the last factorization, the tangent predictor.
     """
-
-    solves: int = 0
-    skipped: int = 0
-    residuals: int = 0
-    factorizations: int = 0
-    right_hand_sides: int = 0
-    line_searches: int = 0
-    substeps: int = 0
-    elastic_starts: int = 0
-    climbs: int = 0
-    rejections: int = 0
-
-    def __add__(self, other: Counters) -> Counters:
-        return Counters(**{k: v + getattr(other, k) for k, v in asdict(self).items()})
-
-    def __sub__(self, other: Counters) -> Counters:
-        return Counters(**{k: v - getattr(other, k) for k, v in asdict(self).items()})
-
-    def copy(self) -> Counters:
-        """A copy that no longer counts."""
-        return Counters(**asdict(self))
+    m, n = problem.n_inputs, problem.n_unknowns
+    return {
+        "z": Variable((n,)),
+        "scale": Variable(()),
+        "history": Variable((problem.n_history,), "deferred"),
+        "sensitivity": Variable((m, n), "guide"),
+    }
 
 
-def monolithic(rve: Microproblem, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
+def initial_point(problem: Linearizable, z: Floats, history: Floats) -> InitialPoint:
+    """The undeformed state of a cell problem, linearized."""
+    problem.load_history(history)
+    problem.load(z, problem.reference)
+    problem.residual()
+    problem.linearize()
+    condensed = problem.condense()
+    values = {"z": z, "history": history, "sensitivity": condensed.sensitivity}
+    return InitialPoint(values, problem.response(), condensed.tangent)
+
+
+def answer(problem: Linearizable, points: Points) -> None:
+    """Answer the rows asked, one by one, up to the first that fails (collective in the ranks of the cell)."""
+    problem.time_step = points.dt
+    algorithm = ALGORITHMS[points.algorithm]
+    for p in points.asked.tolist():
+        start = thread_time()
+        failure = _agreed(problem, _guarded(algorithm, problem, points, p))
+        points.seconds[p] = thread_time() - start
+        if failure is not None:
+            points.converged[p] = False
+            points.failures[p] = failure.reason
+            return
+
+
+def commit(problem: Linearizable, points: Points) -> None:
+    """Compute the internal variables at the end of the trial step, for all rows.
+
+    Raises
+    ------
+    ConvergenceError
+        If those of a row cannot be updated.
+    """
+    history = np.empty_like(points.committed.variables["history"])
+    for p in range(points.n if problem.n_history else 0):
+        try:
+            history[p] = _updated_history(problem, points, p)
+        except Exception as error:
+            failure = failure_of(problem, error)
+            raise ConvergenceError(f"internal variables of point {p} could not be updated: {failure}") from None
+    bad = np.flatnonzero(~np.isfinite(history).all(axis=1))
+    if bad.size:
+        raise ConvergenceError(f"point {bad[0]}: an updated internal variable is not a number")
+    points.deferred["history"] = history
+
+
+def monolithic(problem: Linearizable, points: Points, p: int) -> Failure | None:
     """One step of the joint Newton method for the macro field and all fluctuations, micro unknowns condensed.
 
     The fluctuation follows the macro iterate by the last tangent, ``w += X dE``. If the residual is then below its
@@ -71,114 +95,138 @@ def monolithic(rve: Microproblem, states: MicroState, p: int, E: NDArray[np.floa
     step is condensed into the answer, ``Sigma - M d / |Y|`` with ``d = K^-1 R_w``, and the fluctuation moves by ``-d``
     for the next iterate. (In a homogeneous cell the residual is always zero, whatever the tangent does.)
 
-    A point that meets an exception or what is not a number begins anew from its committed state and answers this
-    iterate as `nested` does, and so does one that is in substeps; the others go on.
+    A point that meets an exception or a result that is not a number starts again from its committed state and answers
+    this iterate as `nested` does, and so does one that is in substeps; the others continue.
     Source: Lange, Huetter, Kiefer, *Comput. Methods Appl. Mech. Engrg.* 382 (2021) 113886.
 
     Parameters
     ----------
-    rve
-        The microproblem.
-    states
+    problem
+        The cell problem.
+    points
         Its points; row `p` is changed.
     p
-        The point.
-    E
-        Shape (m,); packed macroscopic input of the new iterate.
-    count
-        Counters to add to.
+        The row.
 
     Returns
     -------
-    str
-        Empty, or why the point failed.
+    Failure or None
+        Why the point has no answer.
     """
-    if _is_answered(states, p, E, count):
-        return ""
-    if p not in states.substeps:
-        try:
-            reason = _joint_step(rve, states, p, E, count)
-        except Exception as error:
-            reason = recover(rve, error)
-        if not reason:
-            return ""
-        states.restart(p)
-    count.climbs += 1
-    return _converge(rve, states, p, E, count)
+    if p not in points.notes:
+        failure = _guarded(_joint_step, problem, points, p)
+        if failure is None:
+            return None
+        points.restart(p)
+    points.count.recoveries += 1
+    return nested(problem, points, p)
 
 
-def nested(rve: Microproblem, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
-    """Converge the RVE of a point for each macro iterate, starting from the tangent predictor (see `hmm.micro.recovery`).
+def nested(problem: Linearizable, points: Points, p: int) -> Failure | None:
+    """Converge the cell problem of a point for each macro iterate, starting from the tangent predictor.
 
-    Parameters and result are those of `monolithic`.
+    Parameters and result are those of `monolithic`; see `hmm.micro.recovery` for what is tried.
     """
-    return "" if _is_answered(states, p, E, count) else _converge(rve, states, p, E, count)
-
-
-def _is_answered(states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> bool:
-    """Count a point that is asked; whether it has the answer already."""
-    answered = bool(states.settled[p]) and np.array_equal(E, states.E[p])
-    count.solves += 1
-    count.skipped += answered
-    return answered
-
-
-def _joint_step(rve: Microproblem, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
-    """What `monolithic` does as long as all goes well; if not, why, and the trial state of the point is then spoilt."""
-    dE = E - states.E[p]
-    z = states.z[p]
-    z += dE @ states.sensitivity[p]
-    states.E[p] = E
-    rve.load_history(states.history[p])
-    rve.load(z, E)
-    residual = rve.residual()
-    count.residuals += 1
-    norm, scale = rve.norm(residual), rve.force_scale()
-    change = states.tangent[p] @ dE
-    predicted = states.response[p] + change
-    states.response[p] = rve.response()
-    if not np.isfinite(norm):
-        return rve.why_not_a_number()
-    states.scale[p] = max(states.committed_scale[p], scale)
-    rtol, rounding = rve.newton_options.rtol, rve.roundoff(E)
-    states.settled[p] = norm <= max(rtol * states.scale[p], rounding)
-    miss = np.linalg.norm(states.response[p] - predicted)
-    size = np.linalg.norm(states.response[p]) + np.linalg.norm(change)
-    if states.settled[p] and miss <= rtol * size and not states.stale[p]:
-        return ""
-    factorized = rve.n_factorizations
-    rve.linearize()
-    condensed = rve.condense(residual)
-    count.factorizations += rve.n_factorizations - factorized
-    count.right_hand_sides += rve.n_inputs + 1
-    z -= condensed.correction
-    states.response[p] -= condensed.drop
-    states.sensitivity[p], states.tangent[p] = condensed.sensitivity, condensed.tangent
-    states.stale[p] = False
-    finite = all(np.isfinite(a).all() for a in (z, states.response[p], condensed.tangent, condensed.sensitivity))
-    return "" if finite else "the micro response or its tangent is not a number"
-
-
-def _converge(rve: Microproblem, states: MicroState, p: int, E: NDArray[np.float64], count: Counters) -> str:
-    """Solve the RVE of a point to the end."""
-    factorized, substeps = rve.n_factorizations, states.substeps.get(p)
-    guess = states.z[p] + (E - states.E[p]) @ states.sensitivity[p]
-    answer = climb(rve, states.start(p), E, guess, substeps.ends if substeps else ())
-    count.factorizations += rve.n_factorizations - factorized
-    for attempt in answer.attempts:
+    E, count = points.E[p], points.count
+    factorized, substeps = problem.n_factorizations, points.notes.get(p)
+    guess = points.trial.variables["z"][p] + (E - points.trial.E[p]) @ points.guides["sensitivity"][p]
+    solution = solve_step(problem, step_start(points, p), E, guess, substeps.ends if substeps else ())
+    count.factorizations += problem.n_factorizations - factorized
+    for attempt in solution.attempts:
         count.residuals += attempt.residuals
-        count.right_hand_sides += max(len(attempt.norms) - 1, 0) + (0 if attempt.reason else rve.n_inputs)
+        count.right_hand_sides += max(len(attempt.norms) - 1, 0) + (0 if attempt.failure else problem.n_inputs)
         count.line_searches += attempt.halvings
         count.substeps += attempt.end - attempt.start < 1.0
-        count.elastic_starts += attempt.rung == ELASTIC_START
-    if answer.solved is None:
-        states.settled[p] = False
-    else:
-        unmoved = len(answer.attempts) == 1 and len(answer.attempts[0].norms) == 1
-        states.accept(p, E, answer.solved, answer.substeps, keep_tangent=unmoved and bool(states.elastic_start[p]))
-    return answer.reason
+        count.elastic_starts += attempt.strategy == ELASTIC_START
+    if solution.solved is not None:
+        unmoved = len(solution.attempts) == 1 and len(solution.attempts[0].norms) == 1
+        keep_tangent = unmoved and points.tangent_source[p] == TangentSource.UNDEFORMED
+        _accept(points, p, solution.solved, solution.substeps, keep_tangent)
+    return solution.failure
 
 
-Algorithm = Callable[[Microproblem, MicroState, int, NDArray[np.float64], Counters], str]
+Algorithm = Callable[[Linearizable, Points, int], Failure | None]
 
 ALGORITHMS: dict[str, Algorithm] = {"monolithic": monolithic, "nested": nested}
+
+
+def step_start(points: Points, p: int) -> StepStart:
+    """Where the step of a row starts: its committed state."""
+    state = points.committed.variables
+    elastic = points.start.values["sensitivity"]
+    return StepStart(state["z"][p], points.committed.E[p], state["history"][p], float(state["scale"][p]), elastic)
+
+
+def _joint_step(problem: Linearizable, points: Points, p: int) -> Failure | None:
+    """What `monolithic` does as long as all goes well; after a failure the trial state of the row is spoilt."""
+    trial, E = points.trial, points.E[p]
+    z, response, tangent = trial.variables["z"][p], trial.response[p], points.tangent[p]
+    dE = E - trial.E[p]
+    z += dE @ points.guides["sensitivity"][p]
+    trial.E[p] = E
+    problem.load_history(points.committed.variables["history"][p])
+    problem.load(z, E)
+    residual = problem.residual()
+    points.count.residuals += 1
+    norm, scale = problem.norm(residual), problem.force_scale()
+    change = tangent @ dE
+    predicted = response + change
+    response[:] = problem.response()
+    if not np.isfinite(norm):
+        return Failure(problem.why_not_a_number())
+    trial.variables["scale"][p] = scale = max(points.committed.variables["scale"][p], scale)
+    rtol, rounding = problem.newton_options.rtol, problem.roundoff(E)
+    points.converged[p] = norm <= max(rtol * scale, rounding)
+    miss = np.linalg.norm(response - predicted)
+    size = np.linalg.norm(response) + np.linalg.norm(change)
+    is_current = points.tangent_source[p] != TangentSource.DROPPED
+    if points.converged[p] and miss <= rtol * size and is_current:
+        return None
+    factorized = problem.n_factorizations
+    problem.linearize()
+    condensed = problem.condense(residual)
+    points.count.factorizations += problem.n_factorizations - factorized
+    points.count.right_hand_sides += problem.n_inputs + 1
+    z -= condensed.correction
+    response -= condensed.drop
+    points.guides["sensitivity"][p], tangent[:] = condensed.sensitivity, condensed.tangent
+    points.tangent_source[p] = TangentSource.ANSWER
+    finite = all(np.isfinite(a).all() for a in (z, response, condensed.tangent, condensed.sensitivity))
+    return None if finite else NOT_FINITE
+
+
+def _accept(points: Points, p: int, solved: CellSolution, substeps: Substeps | None, keep_tangent: bool) -> None:
+    """Make a converged solution the trial state of a row."""
+    trial = points.trial
+    trial.variables["z"][p], trial.E[p], trial.response[p] = solved.z, points.E[p], solved.response
+    if not keep_tangent:
+        points.guides["sensitivity"][p], points.tangent[p] = solved.condensed.sensitivity, solved.condensed.tangent
+        points.tangent_source[p] = TangentSource.ANSWER
+    trial.variables["scale"][p] = max(points.committed.variables["scale"][p], solved.scale)
+    points.converged[p] = True
+    points.notes.pop(p, None)
+    if substeps is not None:
+        points.notes[p] = substeps
+
+
+def _updated_history(problem: Linearizable, points: Points, p: int) -> Floats:
+    substeps = points.notes.get(p)
+    problem.load_history(points.committed.variables["history"][p] if substeps is None else substeps.history)
+    problem.load(points.trial.variables["z"][p], points.trial.E[p])
+    with part_of_step(problem, 1.0 if substeps is None else substeps.last):
+        return problem.updated_history()
+
+
+def _guarded(algorithm: Algorithm, problem: Linearizable, points: Points, p: int) -> Failure | None:
+    """What an algorithm returns; an exception is a failure as well, since other ranks may be waiting."""
+    try:
+        return algorithm(problem, points, p)
+    except Exception as error:
+        return failure_of(problem, error)
+
+
+def _agreed(problem: Linearizable, failure: Failure | None) -> Failure | None:
+    """The first failure that any rank of the cell has, or None (collective in the cell's ranks)."""
+    if problem.comm.size == 1:
+        return failure
+    return next((f for f in problem.comm.allgather(failure) if f is not None), None)

@@ -27,8 +27,8 @@ from scipy.spatial import cKDTree
 
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
-from hmm.micro.inputs import Field, fields_of
 from hmm.foundation.forms import compile_form
+from hmm.micro.inputs import Field, fields_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,43 +19,11 @@ from numpy.typing import NDArray
 
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
-from hmm.micro.protocols import Microproblem
-from hmm.micro.rve import RVE
-from hmm.micro.point_states import MicroState
+from hmm.micro.algorithms import step_start
+from hmm.models.failures import MicroFailure
+from hmm.models.points import Points
 
 FORMAT = 2
-
-
-@dataclass(frozen=True)
-class MicroFailure:
-    """A point whose RVE failed.
-
-    Attributes
-    ----------
-    rank, point
-        Where it is: the rank that works on it (the first of its group) and its number there.
-    x
-        Macro coordinates.
-    E
-        Packed macroscopic input, in the frame of the cell.
-    reason
-        What went wrong.
-    name
-        Name of its kind of RVE, if there are several.
-    """
-
-    rank: int
-    point: int
-    x: tuple[float, ...]
-    E: tuple[float, ...]
-    reason: str
-    name: str = ""
-
-    def __str__(self) -> str:
-        x = ", ".join(f"{c:.4g}" for c in self.x)
-        E = ", ".join(f"{c:.4g}" for c in self.E)
-        what = f"RVE {self.name!r}" if self.name else "RVE"
-        return f"{what} at ({x}) on rank {self.rank}, packed macro input [{E}]: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -83,16 +51,18 @@ class Dump:
     law: NDArray[np.uint8]
 
 
-def write_dump(directory: Path, problem: Microproblem, states: MicroState, p: int, failure: MicroFailure) -> Path:
+def write_dump(directory: Path, rve: Any, control: str, points: Points, p: int, failure: MicroFailure) -> Path:
     """Write the failed point of this rank to a new file in a directory; not collective.
 
     Parameters
     ----------
     directory
         Made if need be.
-    problem
-        The microproblem.
-    states
+    rve
+        The RVE.
+    control
+        What is given and what is free, if it is controlled.
+    points
         Its points, not yet reverted.
     p
         The one that failed.
@@ -104,11 +74,11 @@ def write_dump(directory: Path, problem: Microproblem, states: MicroState, p: in
     pathlib.Path
         The file, ``rve-0001.npz`` or the next free number.
     """
-    E, rve = np.array(failure.E), problem.whole
-    start = states.start(p)
+    E = np.array(failure.E)
+    start = step_start(points, p)
     arrays: dict[str, Any] = {"z": start.z, "E": start.E, "history": start.history, **_cell_arrays(rve.cell)}
-    arrays["guess"] = states.z[p] + (E - states.E[p]) @ states.sensitivity[p]
-    settings = {**_settings(rve, problem.control), "scale": start.scale, "failure": asdict(failure)}
+    arrays["guess"] = points.trial.variables["z"][p] + (E - points.trial.E[p]) @ points.guides["sensitivity"][p]
+    settings = {**_settings(rve, control), "scale": start.scale, "failure": asdict(failure)}
     arrays |= {"settings": np.array(json.dumps(settings)), "law": _pickled_law(rve)}
     directory.mkdir(parents=True, exist_ok=True)
     for number in count(1):
@@ -145,7 +115,7 @@ def read_dump(path: str | Path) -> Dump:
     return Dump(path, MicroFailure(**{**failure, **place}), arrays, settings, law)
 
 
-def _settings(rve: RVE, control: str) -> dict[str, Any]:
+def _settings(rve: Any, control: str) -> dict[str, Any]:
     """What of an RVE is text and numbers."""
     element, mesh = rve.w.function_space.ufl_element(), rve.cell.mesh
     family = getattr(element, "family_name", type(element).__name__)
@@ -175,7 +145,7 @@ def _settings(rve: RVE, control: str) -> dict[str, Any]:
     }
 
 
-def _special(rve: RVE) -> str:
+def _special(rve: Any) -> str:
     """What of the fields of an RVE is given by functions and dofs, which are not written down; or nothing."""
     parts = {
         "several fields": rve.is_mixed,
@@ -187,13 +157,13 @@ def _special(rve: RVE) -> str:
     return f"it has {named}" if named else ""
 
 
-def _pickled_law(rve: RVE) -> NDArray[np.uint8]:
+def _pickled_law(rve: Any) -> NDArray[np.uint8]:
     if not rve.law or _unpicklable(rve):
         return np.zeros(0, np.uint8)
     return np.frombuffer(pickle.dumps((rve.law, rve.petsc_options)), np.uint8)
 
 
-def _unpicklable(rve: RVE) -> str:
+def _unpicklable(rve: Any) -> str:
     """Why the laws cannot be written down, or nothing."""
     try:
         pickle.dumps((rve.law, rve.petsc_options))

@@ -6,9 +6,15 @@ import numpy as np
 from dolfinx import fem
 from numpy.typing import NDArray
 
-from hmm.foundation import tensors
 from hmm.cells.cell import Cell
-from hmm.foundation.forms import compile_expression, owned_cells, quadrature_points, quadrature_space, quadrature_weights
+from hmm.foundation import tensors
+from hmm.foundation.forms import (
+    compile_expression,
+    owned_cells,
+    quadrature_points,
+    quadrature_space,
+    quadrature_weights,
+)
 from hmm.laws import Law, Local, State
 
 

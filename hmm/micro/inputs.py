@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import repeat
@@ -12,14 +12,15 @@ import basix.ufl
 import numpy as np
 import ufl
 from dolfinx import fem
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from hmm.foundation import tensors
 from hmm.cells.cell import Cell
 from hmm.cells.connectivity import pieces
+from hmm.foundation import tensors
 from hmm.foundation.errors import InputError
 from hmm.foundation.forms import real_space
 from hmm.foundation.tensors import Packing
+from hmm.models.points import Input
 
 
 def fluctuation(
@@ -156,7 +157,7 @@ Operator = Callable[[ufl.core.expr.Expr], ufl.core.expr.Expr]
 
 
 @dataclass(frozen=True, eq=False)
-class MacroInput:
+class MacroInput(Input):
     """One macroscopic input ``E``: real numbers on the cell and the tensor they stand for.
 
     It acts on one field of `w`, to which `operator` and `micro` are applied.
@@ -187,11 +188,7 @@ class MacroInput:
     """
 
     function: fem.Function
-    packing: Packing
     operator: Operator | None
-    name: str
-    response: str
-    reference: NDArray[np.float64]
     affine: Callable[[ufl.core.expr.Expr, ufl.core.expr.Expr], ufl.core.expr.Expr] = ufl.dot
     out_of_plane: float = 0.0
     component: int | None = None
@@ -201,11 +198,6 @@ class MacroInput:
     def tensor(self) -> ufl.core.expr.Expr:
         """The macroscopic input as a UFL tensor."""
         return self.packing.unpack(self.function)
-
-    @property
-    def size(self) -> int:
-        """Number of components m."""
-        return self.packing.size
 
     def of(self, w: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         """The field of `w` it acts on."""
@@ -349,7 +341,7 @@ def _macro_input(
     component: int | None = None,
 ) -> MacroInput:
     function = fem.Function(real_space(cell.mesh, packing.size), name=name)
-    return MacroInput(function, packing, operator, name, response, np.zeros(packing.size), component=component)
+    return MacroInput(name, response, packing, np.zeros(packing.size), function, operator, component=component)
 
 
 def _generalised(e: MacroInput) -> MacroInput:
@@ -361,83 +353,6 @@ def _generalised(e: MacroInput) -> MacroInput:
         operator=lambda w: tensors.embed(derivative(w)),
         affine=lambda E, x: ufl.as_vector([sum(E[i, j] * x[j] for j in range(dim)) for i in range(dim)]),
     )
-
-
-def component_names(inputs: Sequence[MacroInput]) -> list[str]:
-    """A name for each packed component: its label such as ``"12"``, with the input's name if there are several."""
-    several = len(inputs) > 1
-    return [
-        f"{e.name} {label}".strip() if several or not label else label for e in inputs for label in e.packing.labels
-    ]
-
-
-def find_component(inputs: Sequence[MacroInput], label: str) -> int:
-    """Index in the packed vector of a component such as ``"12"``, ``"21"`` (if symmetric) or ``"strain 12"``.
-
-    Raises
-    ------
-    InputError
-        If there is none, or several of that label.
-    """
-    wanted, found, k = label.strip(), [], 0
-    for e in inputs:
-        for own in e.packing.labels:
-            same = {own, own[::-1]} if e.packing.symmetric else {own}
-            if wanted in same | {f"{e.name} {s}".strip() for s in same} and wanted:
-                found.append(k)
-            k += 1
-    if len(found) == 1:
-        return found[0]
-    what = "is not a macro component" if not found else "could be one of several"
-    raise InputError(f"{label!r} {what}: the components are {', '.join(component_names(inputs))}")
-
-
-def find_components(inputs: Sequence[MacroInput], labels: Iterable[str]) -> list[int]:
-    """Indices in the packed vector of components by label.
-
-    Raises
-    ------
-    InputError
-        If one is unknown or named twice, as in ``("12", "21")`` of a symmetric tensor.
-    """
-    indices: list[int] = []
-    for label in labels:
-        k = find_component(inputs, label)
-        if k in indices:
-            raise InputError(f"component {component_names(inputs)[k]} is prescribed twice: name it once")
-        indices.append(k)
-    return indices
-
-
-def pack_inputs(inputs: Sequence[MacroInput], E: ArrayLike | Mapping[str, float]) -> NDArray[np.float64]:
-    """Packed macroscopic input, shape (m,), of a tensor (single input), a packed vector or components by label."""
-    size = sum(e.size for e in inputs)
-    if isinstance(E, Mapping):
-        vector = np.concatenate([np.zeros(0), *(e.reference for e in inputs)])
-        k = find_components(inputs, E)
-        vector[k] = np.array(list(E.values()), dtype=float) * factors(inputs)[k]
-        return vector
-    array = np.asarray(E, dtype=float)
-    if array.shape == (size,):
-        return array.copy()
-    if len(inputs) == 1 and array.shape == inputs[0].packing.shape:
-        return inputs[0].packing.to_vector(array)
-    name, shape = (inputs[0].name, inputs[0].packing.shape) if inputs else ("input", ())
-    raise InputError(
-        f"the macroscopic {name} has shape {array.shape}: give a tensor of shape {shape} "
-        f"or its packed components, shape ({size},)"
-    )
-
-
-def factors(inputs: Sequence[MacroInput]) -> NDArray[np.float64]:
-    """What each packed component is, as a multiple of the tensor's, shape (m,)."""
-    return np.array([f for e in inputs for f in e.packing.factors])
-
-
-def split_vector(inputs: Sequence[MacroInput], vector: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """Packed values, shape (..., m), as one tensor per macro input."""
-    ends = np.cumsum([e.size for e in inputs])
-    return tuple(e.packing.to_tensor(vector[..., end - e.size : end]) for e, end in zip(inputs, ends, strict=True))
 
 
 def held_on_walls(cell: Cell, w: fem.Function, *component: int) -> NDArray[np.int32]:

@@ -16,8 +16,8 @@ import ufl
 from dolfinx import fem
 from numpy.typing import NDArray
 
-from hmm.foundation import tensors
 from hmm.cells.cell import Cell
+from hmm.foundation import tensors
 from hmm.foundation.forms import compile_expression, owned_cells, quadrature_points, quadrature_space
 from hmm.laws.base import ImplicitLaw, Local
 

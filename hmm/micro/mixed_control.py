@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,12 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import ConvergenceError, InputError
-from hmm.micro.inputs import MacroInput, component_names, factors, find_components, pack_inputs, split_vector
+from hmm.micro.algorithms import answer, commit, initial_point, variables_of
+from hmm.micro.dump import write_dump
 from hmm.micro.history import History
-from hmm.micro.protocols import solve_point
-from hmm.micro.newton import NewtonOptions
+from hmm.micro.inputs import MacroInput
+from hmm.micro.protocols import NewtonOptions
 from hmm.micro.response import Condensed, ControlledResponse, PointState, Response
 from hmm.micro.rve import RVE
+from hmm.micro.solve_point import solve_point
+from hmm.models.components import component_names, factors, find_components, pack_inputs, split_vector
+from hmm.models.failures import MicroFailure
+from hmm.models.points import InitialPoint, Points, Variable
 
 SINGULAR = 1e-11
 """Stiffness of a free component, as a fraction of the cell's largest, below which there is none."""
@@ -88,15 +94,40 @@ class MixedControl:
         return getattr(self.rve, name)
 
     @property
-    def whole(self) -> RVE:
-        """The RVE with all its components."""
-        return self.rve
-
-    @property
     def control(self) -> str:
         """Which components are free and which held."""
         names = component_names(self.rve.inputs)
         return f"free {', '.join(names[k] for k in self._free)}; held {', '.join(self.held) or 'none'}"
+
+    @property
+    def variables(self) -> Mapping[str, Variable]:
+        """What a point remembers (see `hmm.micro.algorithms.variables_of`)."""
+        return variables_of(self)
+
+    def initial(self) -> InitialPoint:
+        """The undeformed point, linearized."""
+        state = self.initial_state()
+        return initial_point(self, state.z, state.history)
+
+    def answer(self, points: Points) -> None:
+        """Answer the rows asked (see `hmm.models.MicroModel`)."""
+        answer(self, points)
+
+    def commit(self, points: Points) -> None:
+        """Compute the internal variables at the end of the step."""
+        commit(self, points)
+
+    def positions(self) -> Mapping[str, NDArray[np.int64]]:
+        """Places of this rank's share of unknowns and internal variables (see `hmm.micro.ordering`)."""
+        return self.rve.positions_of(self.n_unknowns)
+
+    def dump(self, directory: Path, points: Points, row: int, failure: MicroFailure) -> Path:
+        """Write what `hmm.replay` needs of a failed row to a new file in a directory."""
+        return write_dump(directory, self.rve, self.control, points, row, failure)
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """What the answers depend on."""
+        return {**self.rve.fingerprint(), "control of the unit cell": self.control}
 
     @property
     def n_inputs(self) -> int:
@@ -128,7 +159,7 @@ class MixedControl:
         self.rve.time_step = dt
 
     def initial_state(self) -> PointState:
-        """The virgin state; the free components are those of the undeformed cell."""
+        """The undeformed state; the free components are those of the undeformed cell."""
         return self._extended(self.rve.initial_state())
 
     def prescribe(self, response: Mapping[str, float]) -> None:
@@ -165,7 +196,7 @@ class MixedControl:
             The given components of the macroscopic input: their tensor, their packed vector, shape (m,), or values by
             label, such as ``{"11": 1e-3}``; components not named are those of the undeformed state.
         state
-            State at the start of the step: of an earlier `solve`, or of the RVE; virgin by default. Not modified.
+            State at the start of the step: of an earlier `solve`, or of the RVE; the undeformed one by default. Not modified.
         tangent
             Whether to compute the consistent tangent; without it, the response's is filled with NaN.
         dt
@@ -261,7 +292,7 @@ class MixedControl:
         Raises
         ------
         InputError
-            If the virgin cell has no stiffness against a free component.
+            If the undeformed cell has no stiffness against a free component.
         ConvergenceError
             If the loaded one has none any more.
         """
@@ -321,6 +352,11 @@ class MixedControl:
         blocks = [slice(end - e.size, end) for e, end in zip(self.rve.inputs, ends, strict=True)]
         sizes = [(b.stop - b.start, float(np.abs(A[b, b]).max()) or 1.0) for b in blocks]
         return np.concatenate([np.full(n, size**0.5) for n, size in sizes])
+
+
+def rve_of(problem: RVE | MixedControl) -> RVE:
+    """The RVE with all its components, whether it is controlled or not."""
+    return problem.rve if isinstance(problem, MixedControl) else problem
 
 
 def plane_stress(rve: RVE) -> MixedControl:
@@ -384,7 +420,7 @@ def uniaxial(
     levels
         Shape (n,); its values.
     state
-        State at the start; virgin by default.
+        State at the start; the undeformed one by default.
     dt
         Duration of each step, for laws with rates.
 
@@ -442,7 +478,7 @@ def follow[R: Response](
     path
         Macroscopic inputs, in any form that its `solve` takes.
     state
-        State at the start; virgin by default.
+        State at the start; the undeformed one by default.
     dt
         Duration of each step, for laws with rates.
 

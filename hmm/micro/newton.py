@@ -3,61 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.foundation.errors import ConvergenceError
-
-if TYPE_CHECKING:
-    from hmm.micro.protocols import Microproblem
-
-
-@dataclass(frozen=True)
-class NewtonOptions:
-    """Tolerances of a micro solve.
-
-    Attributes
-    ----------
-    rtol
-        The residual may be this fraction of the largest nodal forces met, taken before opposite faces cancel (see
-        `hmm.RVE.force_scale`).
-    max_iterations
-        Most Newton iterations.
-    max_halvings
-        Most halvings of a step that does not lower the residual. Without them Newton's method cycles in porous plastic
-        cells, where a full first step overshoots.
-    max_cuts
-        At a macro point, most halvings of the step of a cell that does not converge in one go, which is then solved in
-        substeps (see `hmm.micro.recovery`); 0 for none. `RVE.solve` takes no substeps.
-    """
-
-    rtol: float = 1e-8
-    max_iterations: int = 25
-    max_halvings: int = 8
-    max_cuts: int = 6
+from hmm.foundation.errors import ConvergenceError, Failure
+from hmm.micro.protocols import Linearizable, NewtonOptions
 
 
 @dataclass(frozen=True)
 class NewtonResult:
-    """Whether Newton's method converged, in how many iterations and residuals, and why not.
+    """How Newton's method went.
 
     Attributes
     ----------
+    iterations, residuals
+        How many iterations and residuals it took.
     norms
         Residual norm at each iterate.
+    failure
+        Why it did not converge, or None.
     """
 
-    converged: bool
     iterations: int
     residuals: int
     norms: tuple[float, ...]
-    reason: str = ""
+    failure: Failure | None = None
+
+    @property
+    def converged(self) -> bool:
+        """Whether it converged."""
+        return self.failure is None
 
 
 def newton(
-    rve: Microproblem, z: NDArray[np.float64], E: NDArray[np.float64], options: NewtonOptions, scale: float = 0.0
+    rve: Linearizable, z: NDArray[np.float64], E: NDArray[np.float64], options: NewtonOptions, scale: float = 0.0
 ) -> NewtonResult:
     """Solve ``R_w(z, E) = 0`` for `z`, in place, from the value it has; the history must be loaded.
 
@@ -87,23 +67,23 @@ def newton(
     n = options.max_iterations
     for iteration in range(n + 1):
         if not np.isfinite(norms[-1]):
-            return NewtonResult(False, iteration, residuals, tuple(norms), rve.why_not_a_number())
+            return NewtonResult(iteration, residuals, tuple(norms), Failure(rve.why_not_a_number()))
         scale = max(scale, rve.force_scale())
         tolerance = max(options.rtol * scale, rve.roundoff(E))
         if norms[-1] <= tolerance:
-            return NewtonResult(True, iteration, residuals, tuple(norms))
+            return NewtonResult(iteration, residuals, tuple(norms))
         if iteration == n:
             break
         try:
             rve.linearize()
             d = rve.correction(residual, _forcing(norms, tolerance))
         except ConvergenceError as error:
-            return NewtonResult(False, iteration, residuals, tuple(norms), str(error))
+            return NewtonResult(iteration, residuals, tuple(norms), Failure(str(error)))
         norm, tries = _step(rve, z, E, d, norms[-1], options.max_halvings)
         norms.append(norm)
         residuals += tries
     reason = f"micro residual {norms[-1]:.3g} after {n} iterations, tolerance {tolerance:.3g}"
-    return NewtonResult(False, n, residuals, tuple(norms), reason)
+    return NewtonResult(n, residuals, tuple(norms), Failure(reason))
 
 
 def _forcing(norms: list[float], tolerance: float) -> float:
@@ -116,7 +96,7 @@ def _forcing(norms: list[float], tolerance: float) -> float:
 
 
 def _step(
-    rve: Microproblem,
+    rve: Linearizable,
     z: NDArray[np.float64],
     E: NDArray[np.float64],
     d: NDArray[np.float64],

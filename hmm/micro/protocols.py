@@ -1,45 +1,57 @@
-"""What the two scales ask of a cell, and how one point is solved."""
+"""What Newton's method asks of a cell problem, in arrays only."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from mpi4py import MPI
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from hmm.cells.cell import Cell
-from hmm.foundation.errors import ConvergenceError
-from hmm.micro.inputs import MacroInput
-from hmm.micro.history import History
-from hmm.micro.newton import NewtonOptions, newton
-from hmm.micro.response import Condensed, PointState, Response
-
-if TYPE_CHECKING:
-    from hmm.micro.rve import RVE
+from hmm.micro.response import Condensed
 
 
-class Microproblem(Protocol):
-    """A cell with m macroscopic inputs and some unknowns: `hmm.RVE`, or `hmm.MixedControl` around one.
+@dataclass(frozen=True)
+class NewtonOptions:
+    """Tolerances of a micro solve.
 
-    What is unknown at a point is a row `z`. In an `hmm.RVE` that is the fluctuation; in an `hmm.MixedControl` the
-    macroscopic components that follow from given responses are in it too.
+    Attributes
+    ----------
+    rtol
+        The residual may be this fraction of the largest nodal forces met, taken before opposite faces cancel (see
+        `hmm.RVE.force_scale`).
+    max_iterations
+        Most Newton iterations.
+    max_halvings
+        Most halvings of a step that does not lower the residual. Without them Newton's method cycles in porous plastic
+        cells, where a full first step overshoots.
+    max_cuts
+        At a macro point, most halvings of the step of a cell that does not converge in one go, which is then solved in
+        substeps (see `hmm.micro.recovery`); 0 for none. `RVE.solve` takes no substeps.
     """
 
-    cell: Cell
-    inputs: tuple[MacroInput, ...]
+    rtol: float = 1e-8
+    max_iterations: int = 25
+    max_halvings: int = 8
+    max_cuts: int = 6
+
+
+@runtime_checkable
+class Linearizable(Protocol):
+    """A nonlinear system ``R(z, E) = 0`` with a response, that can be loaded with one point at a time and condensed.
+
+    `hmm.RVE` and an `hmm.MixedControl` around one are such systems. What is unknown at a point is a row `z`: in an
+    `hmm.RVE` the fluctuation; in an `hmm.MixedControl` also the macroscopic components whose responses are prescribed.
+    """
+
     newton_options: NewtonOptions
-    histories: dict[str, History]
     n_factorizations: int
 
     @property
-    def whole(self) -> RVE:
-        """The cell with all its macroscopic components."""
-        ...
-
-    @property
-    def control(self) -> str:
-        """What is given and what is free, for those who compare runs; empty if all inputs are given."""
+    def comm(self) -> MPI.Comm:
+        """Communicator of the ranks that share the unknowns."""
         ...
 
     @property
@@ -69,32 +81,6 @@ class Microproblem(Protocol):
 
     @time_step.setter
     def time_step(self, dt: float) -> None: ...
-
-    def initial_state(self) -> PointState:
-        """The virgin state."""
-        ...
-
-    def solve(
-        self,
-        E: ArrayLike | Mapping[str, float],
-        state: PointState | None = None,
-        tangent: bool = True,
-        dt: float | None = None,
-    ) -> Response:
-        """Solve one point (see `hmm.RVE.solve`)."""
-        ...
-
-    def check_time_step(self) -> None:
-        """Raise `InputError` if the duration of the step is missing."""
-        ...
-
-    def split(self, vector: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-        """Packed responses as one tensor per macro input."""
-        ...
-
-    def pack(self, E: ArrayLike | Mapping[str, float]) -> NDArray[np.float64]:
-        """Packed macroscopic input, shape (m,)."""
-        ...
 
     def load_history(self, history: NDArray[np.float64]) -> None:
         """Make these the internal variables at the start of the step."""
@@ -147,24 +133,3 @@ class Microproblem(Protocol):
     def updated_history(self) -> NDArray[np.float64]:
         """Internal variables at the end of the loaded step."""
         ...
-
-
-def solve_point(problem: Microproblem, E: NDArray[np.float64], state: PointState, tangent: bool) -> Response:
-    """Solve a microproblem for a packed macroscopic input, shape (m,); see `hmm.RVE.solve`."""
-    problem.check_time_step()
-    z = state.z.copy()
-    problem.load_history(state.history)
-    result = newton(problem, z, E, problem.newton_options)
-    if not result.converged:
-        tensors = ", ".join(str(part.round(9).tolist()) for part in problem.split(E))
-        raise ConvergenceError(
-            f"the RVE did not converge for E = {tensors}: "
-            f"{result.reason}; take smaller steps, or check the laws' parameters"
-        )
-    vector = problem.response()
-    A = np.full((problem.n_inputs, problem.n_inputs), np.nan)
-    if tangent:
-        problem.linearize()
-        A = problem.condense().tangent
-    new_state = PointState(z, problem.updated_history())
-    return Response(vector, A, new_state, result.iterations, problem.split(vector))

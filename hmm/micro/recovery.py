@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.foundation.errors import HMMError
+from hmm.foundation.errors import Failure, HMMError
 from hmm.micro.newton import newton
+from hmm.micro.protocols import Linearizable
 from hmm.micro.response import Condensed
 
-if TYPE_CHECKING:
-    from hmm.micro.protocols import Microproblem
-
 LINE_SEARCH, SUBSTEPS, ELASTIC_START = "line search", "substeps", "elastic start"
-"""The rungs, in the order in which they are tried."""
+"""The recovery strategies, in the order in which they are tried."""
+
+NOT_FINITE = Failure("the micro response or its tangent is not a number")
 
 
 @dataclass(frozen=True)
-class Start:
+class StepStart:
     """Where the step of a point starts: its committed state.
 
     Attributes
@@ -36,7 +35,7 @@ class Start:
     scale
         Nodal forces met on the path so far, to which residuals are compared.
     elastic
-        Shape (m, n_unknowns); sensitivity of the virgin cell, for the elastic first guess.
+        Shape (m, n_unknowns); sensitivity of the undeformed cell, for the elastic first guess.
     """
 
     z: NDArray[np.float64]
@@ -69,11 +68,11 @@ class Substeps:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One Newton solve on the ladder.
+    """One Newton solve of a step.
 
     Attributes
     ----------
-    rung
+    strategy
         ``"line search"``, ``"substeps"`` or ``"elastic start"``.
     start, end
         The part of the step, as fractions.
@@ -81,19 +80,19 @@ class Attempt:
         Residual norm at each iterate, empty after an exception.
     residuals
         Evaluations of the residual; those beyond the iterates are halvings of the line search.
-    reason
-        Why it failed, or empty.
+    failure
+        Why it failed, or None.
     E, z, history
         Shapes (m,), (n_unknowns,) and (n_history,); the macroscopic input, the last iterate and the internal variables
         it started with.
     """
 
-    rung: str
+    strategy: str
     start: float
     end: float
     norms: tuple[float, ...]
     residuals: int
-    reason: str
+    failure: Failure | None
     E: NDArray[np.float64]
     z: NDArray[np.float64]
     history: NDArray[np.float64]
@@ -105,7 +104,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Solved:
+class CellSolution:
     """The cell at the end of a solve that succeeded.
 
     Attributes
@@ -128,8 +127,8 @@ class Solved:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came of a climb: the solution at the end of the step, or why there is none.
+class StepSolution:
+    """What came of a step: the solution at its end, or why there is none.
 
     Attributes
     ----------
@@ -139,30 +138,30 @@ class Answer:
         How the step was divided; None if it was not, or if there is no history to remember: then any way there will do.
     attempts
         All Newton solves, in order.
-    reason
-        Why the point has no solution, or empty.
+    failure
+        Why the point has no solution, or None.
     """
 
-    solved: Solved | None
+    solved: CellSolution | None
     substeps: Substeps | None
     attempts: tuple[Attempt, ...]
-    reason: str = ""
+    failure: Failure | None = None
 
 
-def climb(
-    rve: Microproblem,
-    start: Start,
+def solve_step(
+    rve: Linearizable,
+    start: StepStart,
     E: NDArray[np.float64],
     guess: NDArray[np.float64],
     division: tuple[float, ...] = (),
-) -> Answer:
-    """Solve a cell for a macroscopic input by the first rung of the ladder that holds.
+) -> StepSolution:
+    """Solve a cell for a macroscopic input by the first strategy that succeeds.
 
     1. Newton's method with line search from `guess`.
     2. Substeps of the macroscopic increment, from the start of the step: the half of it, halved again when it fails and
        doubled after two successes, each from the tangent of the one before. The internal variables in between belong to
        this answer only; those of `start` are not changed.
-    3. The same, from the whole step on, each first guess by the stiffness of the virgin cell. It helps where the last
+    3. The same, from the whole step on, each first guess by the stiffness of the undeformed cell. It helps where the last
        tangent is a bad guide, as after a reversal of the load.
 
     Parameters
@@ -174,15 +173,15 @@ def climb(
     E
         Shape (m,); packed macroscopic input at the end of the step.
     guess
-        Shape (n_unknowns,); first guess of the first rung. Not modified.
+        Shape (n_unknowns,); first guess of the first strategy. Not modified.
     division
-        Ends of substeps that served for a near-by `E`: tried first, in place of the first rung, so that the response
+        Ends of substeps that served for a near-by `E`: tried first, in place of the first strategy, so that the response
         stays a smooth function of the macroscopic input while the macro problem iterates.
 
     Returns
     -------
-    Answer
-        Never raises: every exception is the failure of an attempt, and `Answer.reason` names the first and the last.
+    StepSolution
+        Never raises: every exception is the failure of an attempt, and `StepSolution.failure` names the first and the last.
 
     Notes
     -----
@@ -197,11 +196,11 @@ def climb(
         solved = path.attempt(LINE_SEARCH, 0.0, 1.0, replace(start, z=guess))
     if solved is None and rve.newton_options.max_cuts:
         solved = path.divided(SUBSTEPS, 0.5) or path.divided(ELASTIC_START, 1.0)
-    return Answer(solved, path.substeps, tuple(path.attempts), "" if solved else path.reason())
+    return StepSolution(solved, path.substeps, tuple(path.attempts), None if solved else path.failure())
 
 
 @contextmanager
-def part_of_step(rve: Microproblem, fraction: float) -> Iterator[None]:
+def part_of_step(rve: Linearizable, fraction: float) -> Iterator[None]:
     """Scale the time step of rate-dependent laws for the time of the block."""
     whole = rve.time_step
     rve.time_step = whole * fraction
@@ -211,8 +210,8 @@ def part_of_step(rve: Microproblem, fraction: float) -> Iterator[None]:
         rve.time_step = whole
 
 
-def recover(rve: Microproblem, error: Exception) -> str:
-    """Make a cell usable again after an exception, which is returned in one line.
+def failure_of(rve: Linearizable, error: Exception) -> Failure:
+    """Make a cell usable again after an exception, which is returned as a failure in one line.
 
     Its type is named unless it was raised on purpose by ``hmm``.
     """
@@ -221,13 +220,13 @@ def recover(rve: Microproblem, error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if "() at " not in line] or ["no message"]  # PETSc's call stack
     kind = type(error)
     name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.split('.')[-1]}.{kind.__name__}"
-    return lines[-1] if isinstance(error, HMMError) else f"{name}: {lines[-1]}"
+    return Failure(lines[-1] if isinstance(error, HMMError) else f"{name}: {lines[-1]}")
 
 
 class _Path:
     """The step of one point, from its committed state to `E`, and all that is tried on it."""
 
-    def __init__(self, rve: Microproblem, start: Start, E: NDArray[np.float64]) -> None:
+    def __init__(self, rve: Linearizable, start: StepStart, E: NDArray[np.float64]) -> None:
         self.rve, self.start, self.E = rve, start, E
         self.attempts: list[Attempt] = []
         self.substeps: Substeps | None = None
@@ -236,7 +235,7 @@ class _Path:
         """The macroscopic input at a fraction of the step."""
         return self.E if fraction == 1.0 else self.start.E + fraction * (self.E - self.start.E)
 
-    def attempt(self, rung: str, a: float, b: float, here: Start) -> Solved | None:
+    def attempt(self, strategy: str, a: float, b: float, here: StepStart) -> CellSolution | None:
         """Newton's method for the part of the step from `a` to `b`; `here` has the history and the first guess."""
         rve, E, z = self.rve, self.at(b), here.z.copy()
         norms: tuple[float, ...] = ()
@@ -245,26 +244,26 @@ class _Path:
             with part_of_step(rve, b - a):
                 rve.load_history(here.history)
                 result = newton(rve, z, E, rve.newton_options, here.scale)
-                norms, residuals, reason = result.norms, result.residuals, result.reason
-                if result.converged:
+                norms, residuals, failure = result.norms, result.residuals, result.failure
+                if failure is None:
                     solved = _solved(rve, z, b < 1.0)
         except Exception as error:
-            reason = recover(rve, error)
+            failure = failure_of(rve, error)
         if solved is not None and not _is_finite(solved):
-            solved, reason = None, "the micro response or its tangent is not a number"
-        self.attempts.append(Attempt(rung, a, b, norms, residuals, reason, E, z, here.history))
+            solved, failure = None, NOT_FINITE
+        self.attempts.append(Attempt(strategy, a, b, norms, residuals, failure, E, z, here.history))
         return solved
 
-    def divided(self, rung: str, size: float, division: tuple[float, ...] = ()) -> Solved | None:
+    def divided(self, strategy: str, size: float, division: tuple[float, ...] = ()) -> CellSolution | None:
         """The whole step in substeps, the first of the given `size`, or as the `division` says while it holds."""
-        here, sensitivity = self.start, self._sensitivity(rung)
+        here, sensitivity = self.start, self._sensitivity(strategy)
         ends: list[float] = []
         in_a_row = 0
         while True:
             a = ends[-1] if ends else 0.0
             b = division[len(ends)] if division else min(a + size, 1.0)
             guess = here.z + (self.at(b) - here.E) @ sensitivity
-            solved = self.attempt(rung, a, b, replace(here, z=guess))
+            solved = self.attempt(strategy, a, b, replace(here, z=guess))
             if solved is None:
                 size, in_a_row, division = (b - a) / 2, 0, ()
                 if size < 0.5**self.rve.newton_options.max_cuts:
@@ -274,23 +273,25 @@ class _Path:
                 return solved
             else:
                 here = replace(here, z=solved.z, E=self.at(b), history=solved.history)
-                sensitivity = sensitivity if rung == ELASTIC_START else solved.condensed.sensitivity
+                sensitivity = sensitivity if strategy == ELASTIC_START else solved.condensed.sensitivity
                 ends.append(b)
                 in_a_row = (in_a_row + 1) % 2
                 size = size if in_a_row else 2 * size
 
-    def reason(self) -> str:
+    def failure(self) -> Failure | None:
         """What the first attempt met, and how far the others went."""
-        first, others = self.attempts[0].reason, self.attempts[1:]
+        first, others = self.attempts[0].failure, self.attempts[1:]
         if not others:
             return first
         smallest = min(a.end - a.start for a in others)
-        return f"{first}; substeps down to {smallest:.3g} of the step failed too, with an elastic first guess also"
+        return Failure(
+            f"{first}; substeps down to {smallest:.3g} of the step failed too, with an elastic first guess also"
+        )
 
-    def _sensitivity(self, rung: str) -> NDArray[np.float64]:
-        """Sensitivity for the first guess of the first substep: the committed state's, or the virgin cell's."""
+    def _sensitivity(self, strategy: str) -> NDArray[np.float64]:
+        """Sensitivity for the first guess of the first substep: the committed state's, or the undeformed cell's."""
         rve, start = self.rve, self.start
-        if rung == ELASTIC_START:
+        if strategy == ELASTIC_START:
             return start.elastic
         try:
             rve.load_history(start.history)
@@ -298,20 +299,20 @@ class _Path:
             rve.linearize()
             sensitivity = rve.condense().sensitivity
         except Exception as error:
-            recover(rve, error)
+            failure_of(rve, error)
             return start.elastic
         return sensitivity if np.isfinite(sensitivity).all() else start.elastic
 
 
-def _solved(rve: Microproblem, z: NDArray[np.float64], goes_on: bool) -> Solved:
+def _solved(rve: Linearizable, z: NDArray[np.float64], goes_on: bool) -> CellSolution:
     """The cell as Newton's method has left it, linearized, with its updated history if the step goes on."""
     response, scale = rve.response(), rve.force_scale()
     rve.linearize()
     condensed = rve.condense()
-    return Solved(z, response, condensed, scale, rve.updated_history() if goes_on else None)
+    return CellSolution(z, response, condensed, scale, rve.updated_history() if goes_on else None)
 
 
-def _is_finite(solved: Solved) -> bool:
+def _is_finite(solved: CellSolution) -> bool:
     condensed, history = solved.condensed, solved.history
     arrays = [solved.z, solved.response, condensed.tangent, condensed.sensitivity]
     return all(np.isfinite(a).all() for a in arrays) and (history is None or bool(np.isfinite(history).all()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import cycle
+from pathlib import Path
 
 from mpi4py import MPI
 
@@ -13,23 +14,36 @@ import ufl
 from dolfinx import fem
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.foundation import tensors
-from hmm.foundation.environment import require_communicators
 from hmm.cells.cell import Cell
 from hmm.cells.connectivity import pieces
-from hmm.micro.constraints import Constraint, constrain
+from hmm.foundation import tensors
+from hmm.foundation.environment import require_communicators
 from hmm.foundation.errors import InputError, collectively
-from hmm.micro.inputs import MacroInput, Operator, fields_of, is_mixed, pack_inputs, split_vector
-from hmm.foundation.forms import PackedForm, compile_expression, compile_form, default_quadrature_degree, depends_on, owned_cells
-from hmm.micro.history import History
+from hmm.foundation.forms import (
+    PackedForm,
+    compile_expression,
+    compile_form,
+    default_quadrature_degree,
+    depends_on,
+    owned_cells,
+)
 from hmm.laws.base import Law, Local, State, responses
+from hmm.micro.algorithms import answer, commit, initial_point, variables_of
+from hmm.micro.constraints import Constraint, constrain
+from hmm.micro.dump import write_dump
+from hmm.micro.field_scaling import floating_fields, residual_weights
+from hmm.micro.history import History
+from hmm.micro.inputs import MacroInput, Operator, fields_of, is_mixed
 from hmm.micro.local_unknowns import LocalProblem, local_problem
-from hmm.micro.protocols import solve_point
-from hmm.micro.newton import NewtonOptions
+from hmm.micro.ordering import places_of_history, places_of_unknowns
+from hmm.micro.protocols import NewtonOptions
 from hmm.micro.reduced_system import ReducedSystem
 from hmm.micro.response import Condensed, PointState, Response
+from hmm.micro.solve_point import solve_point
 from hmm.micro.solvers.choose import create_solver
-from hmm.micro.field_scaling import floating_fields, residual_weights
+from hmm.models.components import pack_inputs, split_vector
+from hmm.models.failures import MicroFailure
+from hmm.models.points import InitialPoint, Points, Variable
 
 NOT_A_NUMBER = "the micro residual is not a number"
 
@@ -141,14 +155,58 @@ class RVE:
     # -- sizes and states ------------------------------------------------------------------------------------------
 
     @property
-    def whole(self) -> RVE:
-        """This RVE: all its macroscopic components are given (compare `hmm.MixedControl`)."""
-        return self
+    def comm(self) -> MPI.Comm:
+        """Communicator of the cell: the ranks that work on each point together."""
+        return self.cell.comm
 
     @property
-    def control(self) -> str:
-        """Empty: all macroscopic inputs are given (see `hmm.MixedControl`)."""
-        return ""
+    def variables(self) -> Mapping[str, Variable]:
+        """What a point remembers (see `hmm.micro.algorithms.variables_of`)."""
+        return variables_of(self)
+
+    def initial(self) -> InitialPoint:
+        """The undeformed point, linearized."""
+        state = self.initial_state()
+        return initial_point(self, state.z, state.history)
+
+    def answer(self, points: Points) -> None:
+        """Answer the rows asked (see `hmm.models.MicroModel`)."""
+        answer(self, points)
+
+    def commit(self, points: Points) -> None:
+        """Compute the internal variables at the end of the step."""
+        commit(self, points)
+
+    def positions(self) -> Mapping[str, NDArray[np.int64]]:
+        """Places of this rank's share of unknowns and internal variables (see `hmm.micro.ordering`)."""
+        return self.positions_of(self.n_unknowns)
+
+    @property
+    def observables(self) -> Mapping[str, int]:
+        """Averages of internal variables over their phases, such as ``p_matrix``, and their packed sizes."""
+        return {f"{v}_{phase}": p.size for phase, h in self.histories.items() for v, p in h.packings.items()}
+
+    def observe(self, points: Points, name: str) -> NDArray[np.float64]:
+        """Average of an internal variable over its phase at the committed state of all rows, shape (n, size)."""
+        start = 0
+        for phase, history in self.histories.items():
+            rows = points.committed.variables["history"][:, start : start + history.size]
+            start += history.size
+            for variable, packing in history.packings.items():
+                if name == f"{variable}_{phase}":
+                    own = np.array([history.average(row, variable) for row in rows]).reshape(len(rows), packing.size)
+                    return self.reduced.sum(own)
+        raise InputError(f"the RVE has no average {name!r}: there are {', '.join(self.observables) or 'none'}")
+
+    def dump(self, directory: Path, points: Points, row: int, failure: MicroFailure) -> Path:
+        """Write what `hmm.replay` needs of a failed row to a new file in a directory."""
+        return write_dump(directory, self, "", points, row, failure)
+
+    def positions_of(self, n_unknowns: int) -> dict[str, NDArray[np.int64]]:
+        """`positions`, of as many unknowns: a control may have further ones on the last rank."""
+        unknowns = places_of_unknowns(self.w.function_space, self.reduced.constraint, n_unknowns)
+        history = places_of_history(self.cell.mesh, self.histories.values())
+        return {"z": unknowns, "sensitivity": unknowns, "history": history}
 
     @property
     def n_inputs(self) -> int:
@@ -171,7 +229,7 @@ class RVE:
         return np.concatenate([e.reference for e in self.inputs])
 
     def initial_state(self) -> PointState:
-        """The virgin state: no fluctuation, internal variables zero."""
+        """The undeformed state: no fluctuation, internal variables zero."""
         return PointState(np.zeros(self.n_unknowns), np.zeros(self.n_history))
 
     @property
@@ -202,7 +260,7 @@ class RVE:
             The macroscopic input at the end of the step: its tensor, the packed vector of all inputs, shape (m,), or
             components by label, such as ``{"11": 1e-3}``; the others are then those of the undeformed state.
         state
-            State at the start of the step; virgin by default. Not modified.
+            State at the start of the step; the undeformed one by default. Not modified.
         tangent
             Whether to compute the consistent tangent; without it, the response's is filled with NaN.
         dt
@@ -577,7 +635,7 @@ class RVE:
         return [[form.restricted(first) for form in row] for row in self._form_D]
 
     def _stiffness_is_symmetric(self) -> bool:
-        """Ask ``K``, ``L`` and ``M`` near the virgin state: `D` knows nothing of fields without macro input."""
+        """Ask ``K``, ``L`` and ``M`` near the undeformed state: `D` knows nothing of fields without macro input."""
         if not self.micro:
             return True
         rng = np.random.default_rng(0)

@@ -8,8 +8,7 @@ one message from an owner to each of its workers either way, and decides after e
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from mpi4py import MPI
 
@@ -17,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.foundation.errors import InputError
-
-if TYPE_CHECKING:
-    from hmm.parallel.population import Population
+from hmm.parallel.routes import Movable, Route
 
 POLICIES = ("auto", "owner", "balanced", "grouped")
 """What `hmm.Homogenizer` takes as `ensemble`."""
@@ -101,59 +98,6 @@ def choose(costs: NDArray[np.float64], amounts: NDArray[np.float64]) -> NDArray[
             goes[row] = k + fits[0]
             room[goes[row]] -= costs[row]
     return goes
-
-
-@dataclass(frozen=True)
-class Route:
-    """One message to each neighbour: rows go along, and answers to them back.
-
-    Attributes
-    ----------
-    comm
-        A communicator that carries no other messages at the same time.
-    sources, targets
-        Ranks from which rows come and to which they go; both sides know.
-    received, sent
-        How many rows come from each source and go to each target.
-    """
-
-    comm: MPI.Comm
-    sources: NDArray[np.integer]
-    targets: NDArray[np.integer]
-    received: NDArray[np.integer]
-    sent: NDArray[np.integer]
-
-    def along(self, rows: NDArray) -> NDArray:
-        """Rows, shape (sum(sent), k), to the targets; what comes from the sources."""
-        return self._exchange(rows, self.targets, self.sent, self.sources, self.received)
-
-    def back(self, rows: NDArray) -> NDArray:
-        """Rows, shape (sum(received), k), to the sources; what comes from the targets."""
-        return self._exchange(rows, self.sources, self.received, self.targets, self.sent)
-
-    def part(self, sent: NDArray[np.bool_], received: NDArray[np.bool_]) -> Route:
-        """The route of some of the rows only, marked among those sent and those received."""
-        counts = [
-            np.array([piece.sum() for piece in np.split(mask, np.cumsum(n)[:-1])][: n.size], dtype=np.int64)
-            for mask, n in ((received, self.received), (sent, self.sent))
-        ]
-        return replace(self, received=counts[0], sent=counts[1])
-
-    def _exchange(self, rows: NDArray, to: NDArray, sent: NDArray, come: NDArray, received: NDArray) -> NDArray:
-        """An all-to-all among neighbours only: no list of all ranks, and no empty messages."""
-        rows = np.ascontiguousarray(rows)
-        answer = np.empty((int(np.sum(received)), *rows.shape[1:]), rows.dtype)
-        size = rows.dtype.itemsize * int(np.prod(rows.shape[1:]))
-        if size == 0:
-            return answer
-        row_type = MPI.BYTE.Create_contiguous(size).Commit()  # counts in rows stay below the 2^31 of MPI
-        pieces = np.split(answer, np.cumsum(received)[:-1])
-        requests = [self.comm.Irecv([p, len(p), row_type], r) for p, r in zip(pieces, come.tolist(), strict=False)]
-        parts = np.split(rows, np.cumsum(sent)[:-1])
-        requests += [self.comm.Isend([p, len(p), row_type], r) for p, r in zip(parts, to.tolist(), strict=False)]
-        MPI.Request.Waitall(requests)
-        row_type.Free()
-        return answer
 
 
 class Ensemble:
@@ -265,12 +209,6 @@ class Ensemble:
         values[self._by_worker] = sorted_by_worker
         return values
 
-    def agree(self, reason: str) -> str:
-        """The first reason of a failure that any rank of the group has, or nothing (collective in the group)."""
-        if self.group.size == 1:
-            return reason
-        return next((why for why in self.group.allgather(reason) if why), "")
-
     def locate(self, rank: int, point: int) -> tuple[int, int]:
         """The rank that leads the work on a point, and its row there; the point as owner and number (collective)."""
         rows = np.flatnonzero((self.owner == rank) & (self.index == point))
@@ -283,13 +221,13 @@ class Ensemble:
         slowest, mean = self._load()
         return slowest / mean if mean else 1.0
 
-    def rebalance(self, population: Population) -> bool:
+    def rebalance(self, rows: Movable) -> bool:
         """After an accepted step, move points to where time is, if it is worthwhile (collective).
 
         Parameters
         ----------
-        population
-            Their RVEs; the states move with the points.
+        rows
+            Where their states are, which move with the points.
 
         Returns
         -------
@@ -305,7 +243,7 @@ class Ensemble:
             self._consider(slowest, mean)
         if self.policy != "balanced" or slowest < WORTHWHILE * mean:
             return False
-        self._rebalance(seconds, population)
+        self._rebalance(seconds, rows)
         return True
 
     def _load(self) -> tuple[float, float]:
@@ -327,7 +265,7 @@ class Ensemble:
                 slowest / mean,
             )
 
-    def _rebalance(self, costs: NDArray[np.float64], population: Population | None) -> None:
+    def _rebalance(self, costs: NDArray[np.float64], rows: Movable | None) -> None:
         """Move points so that the sums of `costs` become equal."""
         loads = np.empty(self.comm.size)
         self.comm.Allgather(np.array([costs.sum()]), loads)
@@ -336,8 +274,8 @@ class Ensemble:
         targets, sources = plan.target[out], plan.source[into]
         goes = choose(costs, plan.amount[out])
         leaving = np.flatnonzero(goes >= 0)
-        if population is not None:
-            leaving = leaving[: max(LARGEST_MESSAGE // max(population.nbytes_per_point, 1), 1)]
+        if rows is not None:
+            leaving = leaving[: max(LARGEST_MESSAGE // max(rows.nbytes_per_point, 1), 1)]
         leaving = leaving[np.argsort(goes[leaving], kind="stable")]
         self._tell_owners(leaving, targets[goes[leaving]])
         sent = np.bincount(goes[leaving], minlength=targets.size)
@@ -345,8 +283,8 @@ class Ensemble:
         route = Route(self.comm, sources, targets, received, sent)
         arrived = route.along(np.stack([self.owner[leaving], self.index[leaving]], axis=1))
         order = self._take(leaving, arrived)
-        if population is not None:
-            population.exchange(leaving, route, order)
+        if rows is not None:
+            rows.exchange(leaving, route, order)
         self.seconds = np.zeros(self.n_rows)
         self.moved += len(arrived)
         self._connect()

@@ -18,11 +18,11 @@ from dolfinx.plot import vtk_mesh
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.cells.cell import Cell
+from hmm.fe2.homogenizer import Homogenizer
 from hmm.foundation.errors import EnvironmentMismatch, InputError, collectively
 from hmm.foundation.forms import owned_cells
-from hmm.fe2.homogenizer import Homogenizer
-from hmm.runs.output import LocalFields, WorstPoint, point_fields, require_writable
 from hmm.micro.recovery import Attempt
+from hmm.runs.output import LocalFields, WorstPoint, point_fields, require_writable
 
 COLOURS = "viridis"
 PHASE_COLOURS = ("#c9d6e2", "#e07b39", "#6a994e", "#8e6c8a", "#d9b44a", "#5b7c99")
@@ -169,10 +169,10 @@ def plot_fe2(
     with collectively(comm):
         if comm.rank == 0:
             _prepare(path)
-        if hom.rve.cell.comm.size > 1:
-            raise InputError(f"an RVE on {hom.rve.cell.comm.size} ranks cannot be drawn: write it with hmm.write_rve")
+        if hom.ensemble.group.size > 1:
+            raise InputError(f"an RVE on {hom.ensemble.group.size} ranks cannot be drawn: write it with hmm.write_rve")
         if comm.rank == where.rank:
-            cell = hom.population.member(where.point).rve.cell
+            cell = hom.batches.member(where.point).model.cell
             inside = _drawing_of_rve(cell, point_fields(hom, where.point), variable)
     means = hom.cell_average(np.asarray(values, dtype=float)).ravel()
     parts = comm.gather(Drawing.of(u, {label: means})) or []
@@ -343,12 +343,12 @@ def plot_attempts(path: str | Path, attempts: Sequence[Attempt], picture: Path |
     axes = figure.add_subplot(1, 2 if picture else 1, 1)
     named: set[str] = set()
     for attempt in attempts:
-        colour = RUNG_COLOURS[attempt.rung]
-        label = "_" if attempt.rung in named else attempt.rung
-        named.add(attempt.rung)
+        colour = RUNG_COLOURS[attempt.strategy]
+        label = "_" if attempt.strategy in named else attempt.strategy
+        named.add(attempt.strategy)
         axes.semilogy(attempt.norms, "-o", color=colour, markersize=3, linewidth=1.2, alpha=0.7, label=label)
         if attempt.norms:
-            mark = "x" if attempt.reason else "s"
+            mark = "x" if attempt.failure else "s"
             axes.semilogy(len(attempt.norms) - 1, attempt.norms[-1], mark, color=colour, markersize=8)
     axes.set_xlabel("Newton iteration", fontsize=12)
     axes.locator_params(axis="x", integer=True)

@@ -12,11 +12,11 @@ import numpy as np
 from dolfinx import fem
 from numpy.typing import NDArray
 
-from hmm.runs import storage
-from hmm.foundation.errors import InputError, collectively
-from hmm.runs.fingerprint import difference, fingerprint
 from hmm.fe2.homogenizer import Homogenizer
 from hmm.fe2.problem import MacroProblem
+from hmm.foundation.errors import InputError, collectively
+from hmm.runs import storage
+from hmm.runs.fingerprint import difference, fingerprint
 
 
 def save(
@@ -86,8 +86,8 @@ def load(path: str | Path, problem: MacroProblem, identity: Identity | None = No
     hom, fields = problem.hom, problem.accepted_fields()
     layouts, keys = hom.row_layouts, hom.state_keys()
     with collectively(hom.comm):
-        for k, (layout, states) in enumerate(zip(layouts, hom.population.states, strict=True)):
-            for rows, values in storage.read(path, _table_name(k), keys[k], layout.like(states.committed())):
+        for k, (layout, states) in enumerate(zip(layouts, hom.batches.points, strict=True)):
+            for rows, values in storage.read(path, _table_name(k), keys[k], layout.like(states.persistent())):
                 states.restore(layout.share(values), rows)
         cells = np.asarray(hom.mesh.topology.original_cell_index).astype(np.int64)
         like = {name: _by_cell(field) for name, field in fields.items()}
@@ -106,9 +106,9 @@ def read_note(path: str | Path, problem: MacroProblem, identity: Identity | None
 def _state_tables(hom: Homogenizer) -> list[storage.Table]:
     """The states of each kind of RVE; those of a group are on its first rank (collective)."""
     leads, tables = hom.comm.rank == hom.ensemble.leader, []
-    kinds = zip(hom.state_keys(), hom.row_layouts, hom.population.states, strict=True)
+    kinds = zip(hom.state_keys(), hom.row_layouts, hom.batches.points, strict=True)
     for k, (keys, layout, states) in enumerate(kinds):
-        tables.append(storage.Table(_table_name(k), keys if leads else keys[:0], layout.whole(states.committed())))
+        tables.append(storage.Table(_table_name(k), keys if leads else keys[:0], layout.whole(states.persistent())))
     return tables
 
 

@@ -15,10 +15,11 @@ from dolfinx import fem
 from numpy.typing import NDArray
 
 from hmm.cells.cell import Cell
-from hmm.foundation.errors import InputError, collectively
-from hmm.foundation.hashing import digest, splitmix, uniform
 from hmm.fe2.homogenizer import Homogenizer
 from hmm.fe2.problem import MacroProblem
+from hmm.foundation.errors import InputError, collectively
+from hmm.foundation.hashing import digest, splitmix, uniform
+from hmm.micro.mixed_control import rve_of
 from hmm.micro.rve import RVE
 
 GRID = 2.0**32
@@ -35,9 +36,10 @@ def fingerprint(problem: MacroProblem) -> dict[str, str]:
     """
     hom = problem.hom
     cell: dict[str, str] = {}
-    for name, rve in hom.rves.items():
+    for name, model in hom.models.items():
         of_kind = f" of RVE {name!r}" if name else ""
-        own = _of_rve(rve.whole) | {"control of the unit cell": rve.control}
+        rve = rve_of(model)
+        own = _of_rve(rve) | {"control of the unit cell": getattr(model, "control", "")}
         cell |= {f"{what}{of_kind}": value for what, value in own.items()}
     first = hom.comm.bcast(cell)
     with collectively(hom.comm):
@@ -75,8 +77,10 @@ def _of_points(hom: Homogenizer) -> int:
 def _of_variation(hom: Homogenizer) -> dict[str, str]:
     """Where each RVE is and how it is turned, if there is a choice (collective)."""
     found = {}
-    if len(hom.rves) > 1:
-        found["choice of RVEs"] = f"{', '.join(hom.rves)}, checksum {_checksum(hom, hom.rows.shares(len(hom.rves)))}"
+    if len(hom.models) > 1:
+        found["choice of RVEs"] = (
+            f"{', '.join(hom.models)}, checksum {_checksum(hom, hom.rows.shares(len(hom.models)))}"
+        )
     if hom.orientation is not None:
         found["orientation of RVEs"] = f"checksum {_checksum(hom, hom.orientation.R.reshape(hom.n_points, -1))}"
     return found

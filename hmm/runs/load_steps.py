@@ -13,10 +13,10 @@ import numpy as np
 from dolfinx import fem
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.foundation.errors import ConvergenceError, InputError
-from hmm.runs.signals import Watch
 from hmm.fe2.problem import MacroProblem, StepStats
 from hmm.foundation.console import progress, say
+from hmm.foundation.errors import ConvergenceError, InputError
+from hmm.runs.signals import Watch
 from hmm.runs.stages import Run, Stage, run_of, values_of_constants
 
 
@@ -86,7 +86,7 @@ def steps(
     max_cutbacks
         How often a step may be halved: no increment is smaller than ``2**-max_cutbacks`` of it.
     checkpoint
-        An HDF5 file that holds the whole state, see `hmm.runs.checkpoint.save`; needs h5py.
+        An HDF5 file that holds the whole state, see `hmm.checkpoint.save`; needs h5py.
     every
         Steps between two checkpoints; one is also written after the last step and wherever the run stops.
     max_wall_time

@@ -18,13 +18,14 @@ from dolfinx import io as dolfinx_io
 from dolfinx.mesh import Mesh
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.foundation.errors import EnvironmentMismatch, InputError, collectively
-from hmm.micro.inputs import fields_of
-from hmm.foundation.forms import compile_expression, owned_cells, quadrature_points, quadrature_weights
 from hmm.fe2.homogenizer import Homogenizer
-from hmm.micro.protocols import Microproblem
+from hmm.foundation.errors import EnvironmentMismatch, InputError, collectively
+from hmm.foundation.forms import compile_expression, owned_cells, quadrature_points, quadrature_weights
+from hmm.micro.inputs import fields_of
+from hmm.micro.mixed_control import MixedControl, rve_of
 from hmm.micro.response import PointState
 from hmm.micro.rve import RVE
+from hmm.models.protocol import Observable
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class LocalFields:
         return self.displacement.function_space.mesh
 
 
-def local_fields(rve: Microproblem, state: PointState, E: ArrayLike) -> LocalFields:
+def local_fields(rve: RVE | MixedControl, state: PointState, E: ArrayLike) -> LocalFields:
     """The fields of one RVE at the end of a step.
 
     Parameters
@@ -131,7 +132,7 @@ def local_fields(rve: Microproblem, state: PointState, E: ArrayLike) -> LocalFie
     """
     rve.load_history(state.history)
     rve.load(state.z, rve.pack(E))
-    return _fields_of(rve.whole, state)
+    return _fields_of(rve_of(rve), state)
 
 
 def _fields_of(rve: RVE, state: PointState) -> LocalFields:
@@ -153,8 +154,11 @@ def _fields_of(rve: RVE, state: PointState) -> LocalFields:
 
 def point_fields(hom: Homogenizer, point: int) -> LocalFields:
     """The fields inside the RVE of a point this rank works on, at the last accepted step (collective in its group)."""
-    rve, states, p = hom.population.member(point)
-    return local_fields(rve, PointState(states.z[p], states.history[p]), states.E[p])
+    model, points, p = hom.batches.member(point)
+    if not isinstance(model, RVE | MixedControl):
+        raise InputError(f"{type(model).__name__} has no local fields to look at")
+    state = PointState(points.committed.variables["z"][p], points.committed.variables["history"][p])
+    return local_fields(model, state, points.committed.E[p])
 
 
 def write_rve(path: str | Path, hom: Homogenizer, where: WorstPoint) -> Path:
@@ -294,11 +298,15 @@ class Output:
         with collectively(hom.comm):
             if hom.comm.rank == 0:
                 require_writable(self.path.parent)
-        self._variables = {
-            f"{v}_{phase}": (phase, v) for rve in hom.rves.values() for phase, v in _scalar_variables(rve)
-        }
+        self._observables = [
+            name
+            for model in hom.models.values()
+            if isinstance(model, Observable)
+            for name, size in model.observables.items()
+            if size == 1
+        ]
         self.cellwise = {r.name: _cellwise(hom.mesh, r.ufl_shape, r.name) for r in hom.responses}
-        self.cellwise |= {name: _cellwise(hom.mesh, (), name) for name in self._variables}
+        self.cellwise |= {name: _cellwise(hom.mesh, (), name) for name in self._observables}
         for name, values in _microstructure(hom).items():
             self.cellwise[name] = _cellwise(hom.mesh, values.shape[1:], name)
             self._set(name, values)
@@ -311,8 +319,8 @@ class Output:
             points = response.function_space.dofmap.list[hom.cells].ravel()
             size = response.function_space.dofmap.bs
             self._set(response.name, response.x.array.reshape(-1, size)[points])
-        for name, (phase, variable) in self._variables.items():
-            self._set(name, hom.point_average(phase, variable))
+        for name in self._observables:
+            self._set(name, hom.observe(name))
         self._writer.write(time)
 
     def close(self) -> None:
@@ -333,8 +341,8 @@ class Output:
 
 def _microstructure(hom: Homogenizer) -> dict[str, NDArray[np.float64]]:
     """What varies over the macro mesh beside the state, at each point: shares of kinds of RVE, and where they point."""
-    shares = hom.rows.shares(len(hom.rves))
-    found = {f"share_{name}": shares[:, k] for k, name in enumerate(hom.rves)} if len(hom.rves) > 1 else {}
+    shares = hom.rows.shares(len(hom.models))
+    found = {f"share_{name}": shares[:, k] for k, name in enumerate(hom.models)} if len(hom.models) > 1 else {}
     return found | ({"first_axis": hom.orientation.R[:, :, 0]} if hom.orientation is not None else {})
 
 
@@ -365,7 +373,7 @@ def require_writable(directory: Path) -> None:
         raise InputError(f"cannot write to {directory} ({error.strerror}): give a directory you may write to") from None
 
 
-def _scalar_variables(rve: Microproblem) -> list[tuple[str, str]]:
+def _scalar_variables(rve: RVE | MixedControl) -> list[tuple[str, str]]:
     """Phase and name of each scalar internal variable."""
     return [(phase, v) for phase, h in rve.histories.items() for v, packed in h.packings.items() if packed.shape == ()]
 

@@ -21,18 +21,17 @@ from dolfinx.graph import adjacencylist
 from dolfinx.mesh import CellType, Mesh, create_geometry, meshtags, to_string, to_type
 from numpy.typing import NDArray
 
-from hmm.micro import inputs as fields
-from hmm.plotting import plot
 from hmm.cells.cell import Cell
-from hmm.micro.dump import Dump, read_dump
 from hmm.foundation.errors import InputError
-from hmm.runs.output import LocalFields, local_fields
-from hmm.micro.recovery import Attempt, Start, climb
-from hmm.micro.protocols import Microproblem
-from hmm.micro.newton import NewtonOptions
+from hmm.micro import inputs as fields
+from hmm.micro.dump import Dump, read_dump
+from hmm.micro.mixed_control import MixedControl, rve_of
+from hmm.micro.protocols import NewtonOptions
+from hmm.micro.recovery import Attempt, StepStart, solve_step
 from hmm.micro.response import PointState
 from hmm.micro.rve import RVE
-from hmm.micro.point_states import MicroState
+from hmm.plotting import plot
+from hmm.runs.output import LocalFields, local_fields
 
 MACRO_INPUTS = {
     "strain": fields.macro_strain,
@@ -58,7 +57,7 @@ class Replay:
     """
 
     dump: Dump
-    rve: Microproblem
+    rve: RVE | MixedControl
     converged: bool
     attempts: tuple[Attempt, ...]
 
@@ -80,10 +79,10 @@ class Replay:
         path
             The ``.png`` file.
         """
-        variable = "von_mises" if self.rve.whole.law else "phase"
+        variable = "von_mises" if rve_of(self.rve).law else "phase"
         with tempfile.TemporaryDirectory() as directory:
             picture = None
-            if self.rve.whole.w.ufl_shape == (self.rve.cell.dim,):
+            if rve_of(self.rve).w.ufl_shape == (self.rve.cell.dim,):
                 picture = Path(directory) / "cell.png"
                 plot.plot_rve(picture, self.rve.cell, self.local_fields(), variable, label=variable.replace("_", " "))
             return plot.plot_attempts(path, self.attempts, picture)
@@ -92,11 +91,11 @@ class Replay:
         rows = [str(self.dump.failure)]
         for a in self.attempts:
             steps = f"{len(a.norms) - 1} iterations to {a.norms[-1]:.3g}" if a.norms else "no iteration"
-            rows.append(f"  {a.rung:<13} {a.start:8.6f} to {a.end:8.6f}: {steps}, {a.reason or 'converged'}")
+            rows.append(f"  {a.strategy:<13} {a.start:8.6f} to {a.end:8.6f}: {steps}, {a.failure or 'converged'}")
         return "\n".join([*rows, "converged" if self.converged else "no solution"])
 
 
-def replay(path: str | Path, rve: Microproblem | None = None) -> Replay:
+def replay(path: str | Path, rve: RVE | MixedControl | None = None) -> Replay:
     """Solve a point that failed once more, alone, by the same ladder.
 
     Parameters
@@ -132,9 +131,9 @@ def replay(path: str | Path, rve: Microproblem | None = None) -> Replay:
             f"rve has {rve.n_unknowns}, {rve.n_history} and {rve.n_inputs}: give the RVE of the run that failed"
         )
     rve.time_step = dump.settings["time_step"]
-    elastic = MicroState(rve, 0).virgin.sensitivity
-    origin = Start(start["z"], start["E"], start["history"], dump.settings["scale"], elastic)
-    answer = climb(rve, origin, E, guess)
+    elastic = rve.initial().values["sensitivity"]
+    origin = StepStart(start["z"], start["E"], start["history"], dump.settings["scale"], elastic)
+    answer = solve_step(rve, origin, E, guess)
     return Replay(dump, rve, answer.solved is not None, answer.attempts)
 
 

@@ -12,11 +12,12 @@ import numpy as np
 from dolfinx import fem
 from numpy.typing import NDArray
 
-from hmm.runs import checkpoint
-from hmm.foundation.errors import InputError, collectively
-from hmm.runs.output import require_writable
 from hmm.fe2.problem import MacroProblem
 from hmm.foundation.console import say
+from hmm.foundation.errors import InputError, collectively
+from hmm.models.protocol import Parametrized
+from hmm.runs import checkpoint
+from hmm.runs.output import require_writable
 from hmm.runs.storage import require_h5py
 
 
@@ -150,7 +151,7 @@ class Run:
         note = checkpoint.read_note(self.path, self.problem, self._identity)
         if "stages" not in note:
             raise InputError(
-                f"{self.path} was not written by hmm.steps: read it with hmm.runs.checkpoint.load, or give another file"
+                f"{self.path} was not written by hmm.steps: read it with hmm.checkpoint.load, or give another file"
             )
         return [Stage(**fields) for fields in note["stages"]]
 
@@ -187,5 +188,6 @@ def values_of_constants(problem: MacroProblem) -> list[Any]:
 
 
 def _constants(problem: MacroProblem) -> list[fem.Constant]:
-    parameters = (parameter for rve in problem.hom.rves.values() for parameter in rve.whole.parameters)
+    models = [m for m in problem.hom.models.values() if isinstance(m, Parametrized)]
+    parameters = (parameter for model in models for parameter in model.parameters)
     return [p for p in dict.fromkeys([*problem.form.constants(), *parameters]) if isinstance(p, fem.Constant)]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hmm.runs.output import require_writable
 from hmm.plotting.plot import INK, require_package
+from hmm.runs.output import require_writable
 
 if TYPE_CHECKING:
     from hmm.study.result import RepresentativeSize

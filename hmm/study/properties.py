@@ -9,16 +9,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.checks.bounds import moduli_of
-from hmm.cells.cell import Cell
 from hmm.cells import Polycrystal
+from hmm.cells.cell import Cell
+from hmm.checks.bounds import moduli_of
 from hmm.effective.homogenize import REST, homogenize
 from hmm.foundation.errors import InputError
-from hmm.micro.inputs import fluctuation, macro_strain
 from hmm.foundation.forms import compile_expression, quadrature_points, quadrature_weights
-from hmm.laws.base import Law
-from hmm.micro.rve import RVE
 from hmm.foundation.tensors import symmetric
+from hmm.laws.base import Law
+from hmm.micro.inputs import fluctuation, macro_strain
+from hmm.micro.rve import RVE
 
 
 class Property(Protocol):
@@ -131,7 +131,7 @@ def stiffness(laws: Mapping[str, Law], component: str = "bulk") -> Property:
         The law of each phase, ``"*"`` for all that are not named, such as the grains of a polycrystal, which turn it;
         of laws with an ``elastic`` part, such as `hmm.laws.J2`, that part.
     component
-        ``"bulk"`` or ``"shear"``, the modulus of the isotropic part (see `hmm.checks.bounds.moduli_of`), or a component of
+        ``"bulk"`` or ``"shear"``, the modulus of the isotropic part (see `hmm.bounds.moduli_of`), or a component of
         the Mandel matrix such as ``"1111"`` or ``"1122"``.
     """
     return Stiffness(dict(laws), component)

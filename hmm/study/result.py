@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import digamma, polygamma, stdtrit
 
+from hmm.foundation.console import print_table, say
 from hmm.foundation.errors import InputError, collectively
 from hmm.runs.output import require_writable
-from hmm.foundation.console import print_table, say
 
 CONFIDENCE = 0.95
 

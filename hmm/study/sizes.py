@@ -11,8 +11,8 @@ from mpi4py import MPI
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.cells.cell import Cell
 from hmm.cells import Polycrystal, voxels
+from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError, collectively
 from hmm.runs.fingerprint import described
 from hmm.study import properties

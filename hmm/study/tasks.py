@@ -11,8 +11,8 @@ from typing import Any
 
 from mpi4py import MPI
 
-from hmm.foundation.errors import HMMError, InputError, collectively
 from hmm.foundation.console import progress
+from hmm.foundation.errors import HMMError, InputError, collectively
 
 Record = dict[str, Any]
 """The result of a task, as JSON has it."""

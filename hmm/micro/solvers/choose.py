@@ -32,10 +32,17 @@ from ufl.algorithms.analysis import extract_constants
 from hmm.foundation import tensors
 from hmm.foundation.errors import InputError
 from hmm.foundation.forms import compile_expression, quadrature_points, quadrature_weights
+from hmm.laws.base import responses
+from hmm.micro.solvers.assembled import (
+    PREFIX,
+    AssembledSolver,
+    MicroSolver,
+    direct_options,
+    iterative_options,
+    reuse_options,
+)
 from hmm.micro.solvers.fft.layout import VoxelGrid, element_matrices
 from hmm.micro.solvers.fft.solver import GridSolver, GridTangent, PhaseTangent, PointTangent
-from hmm.laws.base import responses
-from hmm.micro.solvers.assembled import PREFIX, AssembledSolver, MicroSolver, direct_options, iterative_options, reuse_options
 
 if TYPE_CHECKING:
     from hmm.micro.rve import RVE

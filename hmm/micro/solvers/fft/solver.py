@@ -11,10 +11,10 @@ from petsc4py import PETSc
 
 from hmm.foundation.errors import ConvergenceError
 from hmm.foundation.forms import PackedForm
+from hmm.micro.solvers.assembled import PREFIX, options_in_force
 from hmm.micro.solvers.fft.circulant import CirculantPreconditioner, element_stencil, reference_matrix
 from hmm.micro.solvers.fft.layout import VoxelGrid, element_matrices
 from hmm.micro.solvers.fft.operators import TangentOperator, VoxelOperator
-from hmm.micro.solvers.assembled import PREFIX, options_in_force
 
 Floats = NDArray[np.float64]
 

@@ -1,0 +1,75 @@
+"""The order of a cell's unknowns and internal variables, independent of how many ranks share its mesh.
+
+Unknowns are ordered by the first place at which they appear when the cells of the mesh's input are visited in turn,
+internal variables by phase and then by cell; what a cell has beside its fields comes last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from dolfinx import fem
+from dolfinx.mesh import Mesh
+from numpy.typing import NDArray
+
+from hmm.micro.constraints import Constraint
+from hmm.micro.history import History
+
+
+def places_of_unknowns(space: fem.FunctionSpace, constraint: Constraint, n_unknowns: int) -> NDArray[np.int64]:
+    """Place of each of this rank's `n_unknowns` unknowns among all (collective).
+
+    Parameters
+    ----------
+    space
+        The space of the fluctuation.
+    constraint
+        Its constraint.
+    n_unknowns
+        Unknowns of this rank: those of the fluctuation, and on the last rank multipliers and free components.
+    """
+    dofmap, comm = space.dofmap, space.mesh.comm
+    cells = _original_cells(space.mesh)
+    dofs = np.asarray(dofmap.list)[: cells.size]
+    visited = cells[:, None] * dofs.shape[1] + np.arange(dofs.shape[1])
+    blocks, first = _first_visits(constraint.blocks[dofs].ravel(), visited.ravel())
+    parts = comm.allgather((blocks, first))
+    blocks, first = _first_visits(*(np.concatenate(p) for p in zip(*parts, strict=True)))
+    places = np.empty(blocks.size, dtype=np.int64)
+    places[blocks[np.argsort(first)]] = np.arange(blocks.size)
+    counts = comm.allgather(constraint.n_owned)
+    start = sum(counts[: comm.rank])
+    own = places[start : start + constraint.n_owned, None] * constraint.block_size + np.arange(constraint.block_size)
+    further = n_unknowns - own.size  # multipliers and free components
+    return np.concatenate([own.ravel(), blocks.size * constraint.block_size + np.arange(further)])
+
+
+def _first_visits(blocks: NDArray[np.integer], visited: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The reduced blocks that occur, sorted, and when each is first visited."""
+    order = np.lexsort((visited, blocks))
+    order = order[blocks[order] >= 0]
+    found, index = np.unique(blocks[order], return_index=True)
+    return found, visited[order[index]]
+
+
+def places_of_history(mesh: Mesh, histories: Iterable[History]) -> NDArray[np.int64]:
+    """Place of each of this rank's internal variables among all (collective)."""
+    original, comm, start = _original_cells(mesh), mesh.comm, 0
+    places = [np.zeros(0, dtype=np.int64)]
+    for history in histories:
+        mine = original[history.cells]
+        everyones = np.sort(np.concatenate(comm.allgather(mine)))
+        per_cell = comm.allreduce(history.size) // max(everyones.size, 1)
+        first = start + np.searchsorted(everyones, mine) * per_cell
+        places.append((first[:, None] + np.arange(per_cell)).ravel())
+        start += everyones.size * per_cell
+    return np.concatenate(places)
+
+
+def _original_cells(mesh: Mesh) -> NDArray[np.int64]:
+    """Number in the mesh's input of each owned cell."""
+    topology = mesh.topology
+    n = topology.index_map(topology.dim).size_local
+    return np.asarray(topology.original_cell_index, dtype=np.int64)[:n]

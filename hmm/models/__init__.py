@@ -1,0 +1,48 @@
+"""What answers at a macro point: the micro-model protocol, and models that are not finite element cells.
+
+Imports nothing of `hmm` but the foundation. Begin with `protocol`, which says what a micro model is, and `points`, which
+says what it is given; `function` is the shortest complete model.
+"""
+
+from hmm.models.asking import points_of
+from hmm.models.function import FunctionModel
+from hmm.models.inputs import deformation_gradient, gradient, scalar, strain
+from hmm.models.points import InitialPoint, Input, Points, Variable
+from hmm.models.protocol import (
+    Distributed,
+    Fingerprinted,
+    MicroModel,
+    Observable,
+    Parametrized,
+    Rated,
+    Recoverable,
+    Replayable,
+    Viewable,
+)
+from hmm.models.single import PointAnswer, solve_one
+from hmm.models.statistics import Counters
+
+__all__ = [
+    "Counters",
+    "Distributed",
+    "Fingerprinted",
+    "FunctionModel",
+    "InitialPoint",
+    "Input",
+    "MicroModel",
+    "Observable",
+    "Parametrized",
+    "PointAnswer",
+    "Points",
+    "Rated",
+    "Recoverable",
+    "Replayable",
+    "Variable",
+    "Viewable",
+    "deformation_gradient",
+    "gradient",
+    "points_of",
+    "scalar",
+    "solve_one",
+    "strain",
+]

@@ -1,0 +1,89 @@
+"""Components of macroscopic inputs: by label, packed into one vector, and as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hmm.foundation.blocks import Blocks
+from hmm.foundation.errors import InputError
+from hmm.models.points import Input
+
+
+def component_names(inputs: Sequence[Input]) -> list[str]:
+    """A name for each packed component: its label such as ``"12"``, with the input's name if there are several."""
+    several = len(inputs) > 1
+    return [
+        f"{e.name} {label}".strip() if several or not label else label for e in inputs for label in e.packing.labels
+    ]
+
+
+def find_component(inputs: Sequence[Input], label: str) -> int:
+    """Index in the packed vector of a component such as ``"12"``, ``"21"`` (if symmetric) or ``"strain 12"``.
+
+    Raises
+    ------
+    InputError
+        If there is none, or several of that label.
+    """
+    wanted, found, k = label.strip(), [], 0
+    for e in inputs:
+        for own in e.packing.labels:
+            same = {own, own[::-1]} if e.packing.symmetric else {own}
+            if wanted in same | {f"{e.name} {s}".strip() for s in same} and wanted:
+                found.append(k)
+            k += 1
+    if len(found) == 1:
+        return found[0]
+    what = "is not a macro component" if not found else "could be one of several"
+    raise InputError(f"{label!r} {what}: the components are {', '.join(component_names(inputs))}")
+
+
+def find_components(inputs: Sequence[Input], labels: Iterable[str]) -> list[int]:
+    """Indices in the packed vector of components by label.
+
+    Raises
+    ------
+    InputError
+        If one is unknown or named twice, as in ``("12", "21")`` of a symmetric tensor.
+    """
+    indices: list[int] = []
+    for label in labels:
+        k = find_component(inputs, label)
+        if k in indices:
+            raise InputError(f"component {component_names(inputs)[k]} is prescribed twice: name it once")
+        indices.append(k)
+    return indices
+
+
+def pack_inputs(inputs: Sequence[Input], E: ArrayLike | Mapping[str, float]) -> NDArray[np.float64]:
+    """Packed macroscopic input, shape (m,), of a tensor (single input), a packed vector or components by label."""
+    size = sum(e.size for e in inputs)
+    if isinstance(E, Mapping):
+        vector = np.concatenate([np.zeros(0), *(e.reference for e in inputs)])
+        k = find_components(inputs, E)
+        vector[k] = np.array(list(E.values()), dtype=float) * factors(inputs)[k]
+        return vector
+    array = np.asarray(E, dtype=float)
+    if array.shape == (size,):
+        return array.copy()
+    if len(inputs) == 1 and array.shape == inputs[0].packing.shape:
+        return inputs[0].packing.to_vector(array)
+    name, shape = (inputs[0].name, inputs[0].packing.shape) if inputs else ("input", ())
+    raise InputError(
+        f"the macroscopic {name} has shape {array.shape}: give a tensor of shape {shape} "
+        f"or its packed components, shape ({size},)"
+    )
+
+
+def factors(inputs: Sequence[Input]) -> NDArray[np.float64]:
+    """What each packed component is, as a multiple of the tensor's, shape (m,)."""
+    return np.array([f for e in inputs for f in e.packing.factors])
+
+
+def split_vector(inputs: Sequence[Input], vector: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """Packed values, shape (..., m), as one tensor per macro input."""
+    blocks = Blocks({e.name: e.size for e in inputs})
+    return tuple(e.packing.to_tensor(vector[..., blocks[e.name]]) for e in inputs)

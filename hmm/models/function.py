@@ -1,0 +1,272 @@
+"""A user's function as a micro model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mpi4py import MPI
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hmm.foundation.errors import InputError
+from hmm.models.points import Floats, InitialPoint, Input, Points, Variable
+from hmm.models.single import PointAnswer, solve_one
+
+Old = Mapping[str, Floats]
+
+Result = tuple[ArrayLike, ArrayLike | None, Mapping[str, ArrayLike]]
+
+Function = Callable[[Floats, Old, float], Result]
+
+TANGENTS = ("given", "differences", "broyden")
+
+
+class FunctionModel:
+    """A micro model made of a function ``(E, old, dt) -> (response, tangent or None, new)``.
+
+    Parameters
+    ----------
+    function
+        The function. If `vectorized`, it gets all points that ask at once: ``E`` of shape (n, m), packed macroscopic
+        inputs (Mandel for a strain); ``old``, for each variable its values at the start of the step, shape (n, *shape);
+        the duration ``dt`` of the step. It returns the packed responses, shape (n, m), their consistent tangents
+        ``d response / d E``, shape (n, m, m), or None, and the new values of the variables by name. Else it is called
+        for each point, with the same shapes without n. It must not keep or modify what it is given. A point without an
+        answer returns NaN: the step is then cut.
+    inputs
+        The macroscopic input, such as ``hmm.models.strain(2)``, or several with different names.
+    variables
+        What a point remembers from step to step, by name: a number of floats, all zero at first, or an array with
+        their initial values.
+    vectorized
+        Whether the function takes many points at once.
+    tangent
+        ``"given"``: by the function; if it returns None, by difference quotients. ``"differences"``: central
+        difference quotients, 2 m further evaluations a point. ``"broyden"``: Broyden's rank-one updates of the last
+        tangent (Broyden 1965), no further evaluations, but more macro iterations.
+    precision
+        Relative precision of the function's responses; rounding by default. The step of the difference quotients
+        follows from it: ``scale * precision**(1/3)``, where truncation and rounding errors balance.
+    scale
+        Typical size of the macroscopic inputs, for that step: a number or shape (m,). 1 suits strains.
+    rates
+        Whether the function needs the duration of the step.
+    parameters
+        Objects with a ``value``, such as ``fem.Constant``, that the function reads and a checkpoint must know.
+    name
+        What messages call the model; by default the function's name.
+
+    Attributes
+    ----------
+    observables
+        The scalar variables, which `hmm.Output` writes.
+
+    Raises
+    ------
+    InputError
+        If inputs have the same name, or a variable, option or answer has the wrong type or shape.
+
+    Examples
+    --------
+    >>> def spring(E, old, dt):
+    ...     C = 3.0 * np.eye(3)
+    ...     return E @ C, np.broadcast_to(C, (len(E), 3, 3)), {}
+    >>> model = hmm.FunctionModel(spring, hmm.models.strain(2))  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        inputs: Input | Sequence[Input],
+        variables: Mapping[str, int | ArrayLike] | None = None,
+        *,
+        vectorized: bool = True,
+        tangent: str = "given",
+        precision: float = float(np.finfo(float).eps),
+        scale: ArrayLike = 1.0,
+        rates: bool = False,
+        parameters: Sequence[Any] = (),
+        name: str | None = None,
+    ) -> None:
+        self.name = name or getattr(function, "__name__", type(function).__name__)
+        if not callable(function):
+            raise InputError(f"FunctionModel: {function!r} is no function: give one of (E, old, dt)")
+        if tangent not in TANGENTS:
+            raise InputError(f"FunctionModel {self.name}: tangent = {tangent!r} must be one of {', '.join(TANGENTS)}")
+        if not 0 < precision < 1e-2:
+            raise InputError(f"FunctionModel {self.name}: precision = {precision} must be between 0 and 0.01")
+        self.function, self.vectorized, self.tangent = function, vectorized, tangent
+        self.inputs = checked_inputs(self.name, inputs)
+        self.has_rates, self.parameters = bool(rates), tuple(parameters)
+        self._start = initial_values(self.name, variables or {})
+        self.variables = {name: Variable(value.shape) for name, value in self._start.items()}
+        self._steps = _steps(self.name, scale, precision, sum(e.size for e in self.inputs))
+        self._has_said = False
+
+    def initial(self) -> InitialPoint:
+        """A point before the first step."""
+        return InitialPoint(self._start)
+
+    def answer(self, points: Points) -> None:
+        """Evaluate the function at the rows asked (see `hmm.models.MicroModel`)."""
+        rows = points.asked
+        E = points.E[rows]
+        old = {name: values[rows] for name, values in points.committed.variables.items()}
+        response, tangent, new = self.evaluate(E, old, points.dt)
+        points.count.evaluations += rows.size
+        if self.tangent == "broyden":
+            tangent = self._updated_tangent(points, E, response, old)
+        elif self.tangent == "differences" or tangent is None:
+            tangent = self._differences(points, E, old)
+        points.trial.response[rows], points.tangent[rows] = response, tangent
+        for name, values in new.items():
+            points.trial.variables[name][rows] = values
+        points.converged[rows] = True
+
+    def commit(self, points: Points) -> None:
+        """Nothing: the trial variables are complete."""
+
+    def evaluate(self, E: Floats, old: Old, dt: float) -> tuple[Floats, Floats | None, dict[str, Floats]]:
+        """The function's checked answer at inputs of shape (n, m)."""
+        if self.vectorized:
+            return self._checked(self.function(E, old, dt), len(E))
+        results = [self.function(e, {k: v[p] for k, v in old.items()}, dt) for p, e in enumerate(E)]
+        for p, result in enumerate(results):
+            self._require_triple(result, f"point {p}")
+        tangents = [t for _, t, _ in results if t is not None]
+        stacked = (
+            np.array([r for r, _, _ in results]),
+            np.array(tangents) if len(tangents) == len(results) else None,
+            {name: np.array([new[name] for _, _, new in results]) for name in results[0][2]} if results else {},
+        )
+        return self._checked(stacked, len(E))
+
+    @property
+    def observables(self) -> dict[str, int]:
+        """Number of components of each variable."""
+        return {name: int(np.prod(v.shape)) for name, v in self.variables.items()}
+
+    def observe(self, points: Points, name: str) -> Floats:
+        """A variable at the committed state of all rows, shape (n, size)."""
+        return points.committed.variables[name].reshape(points.n, -1)
+
+    def solve(
+        self, E: ArrayLike | Mapping[str, float], state: Mapping[str, Floats] | None = None, dt: float = 0.0
+    ) -> PointAnswer:
+        """Answer one point (see `hmm.models.solve_one`)."""
+        return solve_one(self, E, state, dt)
+
+    def _differences(self, points: Points, E: Floats, old: Old) -> Floats:
+        """Central difference quotients at all rows at once, shape (n, m, m)."""
+        self._say(points)
+        n, m = E.shape
+        shifted = np.concatenate([E + s * step for step in np.diag(self._steps) for s in (1, -1)])
+        many = {name: np.tile(values, (2 * m, *[1] * (values.ndim - 1))) for name, values in old.items()}
+        response, _, _ = self.evaluate(shifted, many, points.dt)
+        points.count.evaluations += 2 * m * n
+        points.count.differences += n
+        plus_minus = response.reshape(m, 2, n, m)
+        quotients = (plus_minus[:, 0] - plus_minus[:, 1]) / (2 * self._steps[:, None, None])
+        return quotients.transpose(1, 2, 0)
+
+    def _updated_tangent(self, points: Points, E: Floats, response: Floats, old: Old) -> Floats:
+        """The last tangents, corrected along the last move of the input."""
+        rows = points.asked
+        tangent = points.tangent[rows].copy()
+        if not tangent.any():
+            return self._differences(points, E, old)
+        self._say(points)
+        points.count.differences += rows.size
+        dE = E - points.trial.E[rows]
+        lacking = response - points.trial.response[rows] - np.einsum("nij,nj->ni", tangent, dE)
+        square = np.einsum("nj,nj->n", dE, dE)
+        moved = square > 0
+        tangent[moved] += lacking[moved, :, None] * dE[moved, None, :] / square[moved, None, None]
+        return tangent
+
+    def _say(self, points: Points) -> None:
+        said, self._has_said = self._has_said, True
+        if said or MPI.COMM_WORLD.rank:
+            return
+        how = "Broyden updates" if self.tangent == "broyden" else "central difference quotients"
+        logging.getLogger("hmm").warning(
+            "the micro model %s gives no tangent: %s take its place (step %.1e), counted in problem.stats",
+            self.name,
+            how,
+            float(self._steps.max()),
+        )
+
+    def _require_triple(self, result: object, where: str) -> None:
+        if not isinstance(result, tuple) or len(result) != 3 or not isinstance(result[2], Mapping):
+            raise InputError(
+                f"FunctionModel {self.name} returned {type(result).__name__} at {where}: return a tuple "
+                "(response, tangent or None, dictionary of new variables)"
+            )
+
+    def _checked(self, result: Result, n: int) -> tuple[Floats, Floats | None, dict[str, Floats]]:
+        self._require_triple(result, "all points" if self.vectorized else "its points")
+        response, tangent, new = result
+        m = sum(e.size for e in self.inputs)
+        if missing := set(self.variables).symmetric_difference(new):
+            raise InputError(
+                f"FunctionModel {self.name}: the new variables are {', '.join(new) or 'none'} and should be "
+                f"{', '.join(self.variables) or 'none'}: {sorted(missing)[0]!r} is the difference"
+            )
+        return (
+            checked_array(self.name, "response", response, (n, m)),
+            None if tangent is None else checked_array(self.name, "tangent", tangent, (n, m, m)),
+            {k: checked_array(self.name, f"variable {k!r}", v, (n, *self.variables[k].shape)) for k, v in new.items()},
+        )
+
+
+def checked_inputs(model: str, inputs: Input | Sequence[Input]) -> tuple[Input, ...]:
+    """The inputs of a model as a tuple; raises `InputError` unless they are inputs with different names."""
+    several = (inputs,) if isinstance(inputs, Input) else tuple(inputs)
+    for e in several:
+        if not isinstance(e, Input):
+            raise InputError(f"model {model}: {e!r} is no macroscopic input: give hmm.models.strain(2) or another one")
+    names = [e.name for e in several]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise InputError(f"model {model} has two inputs named {repeated[0]!r}: give each its own name=")
+    if not several:
+        raise InputError(f"model {model} has no macroscopic input: give one, such as hmm.models.strain(2)")
+    return several
+
+
+def initial_values(model: str, variables: Mapping[str, int | ArrayLike]) -> dict[str, Floats]:
+    """Initial values of variables that are given by their number of floats or by these values."""
+    values = {}
+    for name, given in variables.items():
+        is_size = isinstance(given, int | np.integer) and not isinstance(given, bool)
+        try:
+            value = np.zeros(int(given)) if is_size else np.array(given, dtype=float)  # type: ignore[call-overload]
+        except (TypeError, ValueError):
+            raise InputError(
+                f"model {model}: variable {name!r} = {given!r} must be a number of floats or initial values"
+            ) from None
+        if not np.isfinite(value).all():
+            raise InputError(f"model {model}: the initial value of variable {name!r} is not a finite number")
+        values[str(name)] = value
+    return values
+
+
+def checked_array(model: str, what: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """An answer as an array of floats; raises `InputError` if it has another shape or type."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"model {model}: the {what} has the type {array.dtype}: return real numbers")
+    if array.shape != shape:
+        raise InputError(f"model {model}: the {what} has the shape {array.shape} and should have {shape}")
+    return array.astype(float, copy=False)
+
+
+def _steps(model: str, scale: ArrayLike, precision: float, m: int) -> Floats:
+    size = np.asarray(scale, dtype=float)
+    if size.shape not in ((), (m,)) or not (np.isfinite(size).all() and (size > 0).all()):
+        raise InputError(
+            f"FunctionModel {model}: scale = {scale!r} must be positive: one number, or one for each of {m}"
+        )
+    return np.broadcast_to(size, (m,)) * precision ** (1 / 3)
