@@ -10,9 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm.checks import bounds
 from hmm.foundation.errors import InputError
-from hmm.micro.mixed_control import MixedControl
-from hmm.micro.response import PointState
-from hmm.micro.rve import RVE
 
 ISOTROPIC = 1e-3
 """Anisotropy (see `hmm.bounds.moduli_of`) up to which the bounds for isotropic mixtures are applied to shear."""
@@ -205,45 +202,3 @@ def tangent_asymmetry(tangent: ArrayLike) -> float:
     """``|A - A^T| / |A|``: round-off where the laws have a potential, as in associated plasticity."""
     A = np.asarray(tangent, dtype=float)
     return float(np.linalg.norm(A - A.T) / (np.linalg.norm(A) or 1.0))
-
-
-def tangent_error(
-    problem: RVE | MixedControl,
-    E: ArrayLike,
-    state: PointState | None = None,
-    *,
-    step: float = 1e-7,
-    tangent: ArrayLike | None = None,
-) -> float:
-    """How far a consistent tangent is from central differences of the response.
-
-    Parameters
-    ----------
-    problem
-        An `hmm.RVE` or `hmm.MixedControl`.
-    E
-        Its macroscopic input.
-    state
-        State at the start of the step; virgin by default.
-    step
-        Width of the differences, in the unit of the input. Where a point changes its branch within it (yields), the
-        differences are no derivative.
-    tangent
-        The tangent to be checked, shape (m, m); that of the problem by default.
-
-    Returns
-    -------
-    float
-        Largest deviation relative to the largest entry. About ``rtol`` of the micro Newton method over `step` times the
-        size of the input is round-off.
-    """
-    vector = problem.pack(E)
-    answer = problem.solve(vector, state)
-    A = np.asarray(answer.tangent if tangent is None else tangent, dtype=float)
-    start = PointState(answer.state.z, (state or problem.initial_state()).history)
-    columns = [
-        (problem.solve(vector + d, start).vector - problem.solve(vector - d, start).vector) / (2 * step)
-        for d in step * np.eye(vector.size)
-    ]
-    differences = np.column_stack(columns)
-    return float(np.abs(A - differences).max() / np.abs(differences).max())

@@ -8,6 +8,7 @@ from hmm.models.asking import points_of
 from hmm.models.function import FunctionModel
 from hmm.models.inputs import deformation_gradient, gradient, scalar, strain
 from hmm.models.points import InitialPoint, Input, Points, Variable
+from hmm.models.process import ProcessModel
 from hmm.models.protocol import (
     Distributed,
     Fingerprinted,
@@ -34,6 +35,7 @@ __all__ = [
     "Parametrized",
     "PointAnswer",
     "Points",
+    "ProcessModel",
     "Rated",
     "Recoverable",
     "Replayable",

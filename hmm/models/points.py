@@ -260,6 +260,10 @@ class Points:
             array[rows] = values[name]
         self._start_from_committed()
 
+    def values_at(self, p: int) -> dict[str, NDArray[Any]]:
+        """Copies of what `restore` needs of one row."""
+        return {name: array[p].copy() for name, array in self.persistent().items()}
+
     def exchange(
         self, leaving: NDArray[np.int64], send: Callable[[NDArray[Any]], NDArray[Any]], order: NDArray[np.int64]
     ) -> None:

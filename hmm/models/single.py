@@ -82,4 +82,4 @@ def solve_one(
     vector, tangent = points.committed.response[0].copy(), points.tangent[0].copy()
     split = Blocks({e.name: e.size for e in model.inputs}).split(vector)
     parts = tuple(e.packing.to_tensor(split[e.name]) for e in model.inputs)
-    return PointAnswer(vector, tangent, {k: v[0].copy() for k, v in points.persistent().items()}, parts)
+    return PointAnswer(vector, tangent, points.values_at(0), parts)
