@@ -37,7 +37,7 @@ def answer(model: MicroModel, points: Points, name: str = "") -> None:
     if not points.seconds.any():
         points.seconds[points.asked] = (thread_time() - start) / points.asked.size
     _check_finite(model, points)
-    answered = np.setdiff1d(points.asked, list(points.failures)) if points.failures else points.asked
+    answered = np.setdiff1d(points.asked, list(points.failures)) if points.failures else points.selection
     points.trial.E[answered] = points.E[answered]
 
 

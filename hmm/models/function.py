@@ -112,11 +112,11 @@ class FunctionModel:
 
     def answer(self, points: Points) -> None:
         """Evaluate the function at the rows asked (see `hmm.models.MicroModel`)."""
-        rows = points.asked
+        rows = points.selection
         E = points.E[rows]
         old = {name: values[rows] for name, values in points.committed.variables.items()}
         response, tangent, new = self.evaluate(E, old, points.dt)
-        points.count.evaluations += rows.size
+        points.count.evaluations += len(E)
         if self.tangent == "broyden":
             tangent = self._updated_tangent(points, E, response, old)
         elif self.tangent == "differences" or tangent is None:
@@ -174,12 +174,12 @@ class FunctionModel:
 
     def _updated_tangent(self, points: Points, E: Floats, response: Floats, old: Old) -> Floats:
         """The last tangents, corrected along the last move of the input."""
-        rows = points.asked
+        rows = points.selection
         tangent = points.tangent[rows].copy()
         if not tangent.any():
             return self._differences(points, E, old)
         self._say(points)
-        points.count.differences += rows.size
+        points.count.differences += len(E)
         dE = E - points.trial.E[rows]
         lacking = response - points.trial.response[rows] - np.einsum("nij,nj->ni", tangent, dE)
         square = np.einsum("nj,nj->n", dE, dE)

@@ -204,6 +204,11 @@ class Points:
         return len(self.tangent)
 
     @property
+    def selection(self) -> slice | NDArray[np.intp]:
+        """An index of the rows `asked`: a slice if these are all, so that nothing is copied."""
+        return slice(None) if self.asked.size == self.n else self.asked
+
+    @property
     def nbytes_per_point(self) -> int:
         """Memory of one row, in bytes."""
         both = (self.committed, self.trial)
