@@ -1,0 +1,233 @@
+"""What a cell problem consists of, as the user gave it and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from numpy.typing import ArrayLike, NDArray
+
+from hmm.cells.cell import Cell
+from hmm.foundation.blocks import Blocks
+from hmm.foundation.errors import InputError
+from hmm.foundation.forms import default_quadrature_degree
+from hmm.foundation.options import choice, dictionary, instance
+from hmm.foundation.options import quadrature_degree as check_degree
+from hmm.laws.base import Law
+from hmm.micro.constraints import CONSTRAINTS
+from hmm.micro.inputs import MacroInput, Operator, is_mixed
+
+
+@dataclass(frozen=True, eq=False)
+class CellProblem:
+    """A cell with its fields, laws and constraint.
+
+    Attributes
+    ----------
+    cell
+        The unit cell.
+    w
+        The fluctuation field.
+    inputs
+        The macroscopic inputs, with unique names.
+    law
+        A law for each phase; empty if the problem is given by an energy.
+    energy
+        The energy ``Pi(w, E)``, or None.
+    micro
+        Local fields of the fluctuation alone that laws may ask for: an operator on `w` for each name.
+    constraint
+        Name of the constraint on the boundary.
+    fixed
+        Local degrees of freedom of `w` that are kept at zero besides.
+    quadrature_degree
+        Degree of the quadrature rule.
+    dt
+        Duration of the step.
+    """
+
+    cell: Cell
+    w: fem.Function
+    inputs: tuple[MacroInput, ...]
+    law: Mapping[str, Law]
+    energy: ufl.Form | None
+    micro: Mapping[str, Operator]
+    constraint: str
+    fixed: NDArray[np.int32]
+    quadrature_degree: int
+    dt: fem.Constant
+
+    @cached_property
+    def blocks(self) -> Blocks:
+        """Where the inputs lie in the packed vector of all."""
+        return Blocks({e.name: e.size for e in self.inputs})
+
+    @property
+    def n_inputs(self) -> int:
+        """Total number m of macroscopic components."""
+        return self.blocks.size
+
+    @cached_property
+    def reference(self) -> NDArray[np.float64]:
+        """Packed macroscopic input of the undeformed state, shape (m,)."""
+        return self.blocks.join({e.name: e.reference for e in self.inputs})
+
+    @cached_property
+    def is_mixed(self) -> bool:
+        """Whether `w` has several fields."""
+        return is_mixed(self.w.function_space)
+
+    @cached_property
+    def driven(self) -> set[int]:
+        """Numbers of the fields that macroscopic inputs act on."""
+        return {e.component or 0 for e in self.inputs if e.operator is not None}
+
+    @cached_property
+    def measure(self) -> ufl.Measure:
+        """The volume measure with the quadrature rule."""
+        return self.cell.measure(quadrature_degree=self.quadrature_degree, quadrature_scheme="default")
+
+    def local(self) -> ufl.core.expr.Expr:
+        """The local field ``E + D w`` of the first macroscopic input, as UFL."""
+        return self.inputs[0].local(self.w)
+
+
+def define(
+    cell: Cell,
+    w: fem.Function,
+    E: MacroInput | Sequence[MacroInput],
+    law: Mapping[str, Law] | None,
+    energy: ufl.Form | None,
+    constraint: str,
+    micro: Mapping[str, Operator] | None,
+    fixed: ArrayLike,
+    quadrature_degree: int | None,
+    dt: fem.Constant | None,
+) -> CellProblem:
+    """The cell problem of a user's arguments (see `hmm.RVE`).
+
+    Raises
+    ------
+    InputError
+        For an argument of the wrong kind, a phase without law, a law of an unknown phase, or laws that do not fit the
+        inputs.
+    """
+    instance("cell", cell, Cell, "make one with hmm.Cell or hmm.cells")
+    inputs = tuple(E) if isinstance(E, Sequence) else (E,)
+    dt = fem.Constant(cell.mesh, 0.0) if dt is None else dt
+    _check_kinds(cell, w, inputs, energy, dt)
+    choice("constraint", constraint, CONSTRAINTS)
+    if (law is None) == (energy is None):
+        raise InputError("RVE needs either law={phase name: law} or energy=UFL form, not both and not neither")
+    given = dictionary("micro", micro, "operators by name")
+    laws = dictionary("law", law, "laws by phase")
+    _check_names(inputs, given)
+    fields = {name: op for e in inputs for name, op in e.micro.items()} | given
+    _check_components(w, inputs)
+    if law is not None:
+        _check_phases(cell, laws)
+        _check_fields(cell, w, inputs, laws, fields)
+    degree = default_quadrature_degree(w.function_space)
+    if quadrature_degree is not None:
+        degree = check_degree("quadrature_degree", quadrature_degree)
+    dofs = _checked_dofs(fixed, w.function_space)
+    return CellProblem(cell, w, inputs, laws, energy, fields, constraint, dofs, degree, dt)
+
+
+def _check_kinds(
+    cell: Cell, w: object, inputs: tuple[object, ...], energy: object, dt: object
+) -> None:
+    """Raise `InputError` for what is of the wrong kind, before anything is made of it."""
+    instance("w", w, fem.Function, "make it with hmm.fluctuation(cell)")
+    for e in inputs:
+        instance("E", e, MacroInput, "make it with hmm.macro_strain(cell) or another input of hmm")
+    functions = [("w", w), *((f"the macro {e.name}", e.function) for e in inputs if isinstance(e, MacroInput))]
+    for what, function in functions:
+        assert isinstance(function, fem.Function)
+        if function.function_space.mesh.ufl_domain() != cell.mesh.ufl_domain():
+            raise InputError(f"{what} is on another mesh than the cell: make it with this cell")
+    if energy is not None:
+        instance("energy", energy, ufl.Form, "write it in UFL, integrated with cell.measure()")
+    instance("dt", dt, fem.Constant, "give fem.Constant(cell.mesh, duration)")
+
+
+def _check_names(inputs: tuple[MacroInput, ...], micro: Mapping[str, Operator]) -> None:
+    """Raise `InputError` if two local fields have one name: laws would see one of them only."""
+    names = [name for e in inputs for name in (e.name, *e.micro)] + list(micro)
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"{names.count(name)} macro inputs or micro fields are called {name!r}, and laws tell them by name: "
+                f"give one another, as with name='{name}_2'"
+            )
+
+
+def _checked_dofs(fixed: ArrayLike, space: fem.FunctionSpace) -> NDArray[np.int32]:
+    """The degrees of freedom kept at zero, of this rank."""
+    index_map = space.dofmap.index_map
+    dofs, n = np.asarray(fixed), (index_map.size_local + index_map.num_ghosts) * space.dofmap.index_map_bs
+    if dofs.size and (dofs.dtype.kind not in "iu" or dofs.min() < 0 or dofs.max() >= n):
+        raise InputError(f"held = {dofs.tolist()[:5]}... are no dofs of w, 0 to {n - 1}: take hmm.held_on_walls")
+    return dofs.astype(np.int32)
+
+
+def _check_phases(cell: Cell, law: Mapping[str, Law]) -> None:
+    for phase in law:
+        if phase not in cell.phases:
+            raise InputError(f"law names the phase {phase!r}, but the cell's phases are {list(cell.phases)}")
+    for phase in cell.phases:
+        if phase not in law:
+            raise InputError(f"phase {phase!r} has no law: add it to law={{...}}, which has {list(law)}")
+        if not isinstance(law[phase], Law):
+            raise InputError(
+                f"the law of phase {phase!r} is {law[phase]!r}: give one of hmm.laws, or your own hmm.laws.Law"
+            )
+
+
+def _check_components(w: fem.Function, inputs: tuple[MacroInput, ...]) -> None:
+    """Raise `InputError` unless each macro input acts on a field that `w` has."""
+    n = w.function_space.num_sub_spaces if is_mixed(w.function_space) else 1
+    for e in inputs:
+        if n > 1 and e.operator is not None and e.component is None:
+            raise InputError(
+                f"w has {n} fields, and the macro {e.name} does not say on which it acts: give component=0, 1, ..."
+            )
+        if e.component is not None and (n == 1 or not 0 <= e.component < n):
+            raise InputError(
+                f"the macro {e.name} acts on component {e.component} of w, which has {n} field{'s' * (n > 1)}: "
+                "make w with hmm.fluctuation(cell, degree=(...), shape=(...))"
+            )
+
+
+def _check_fields(
+    cell: Cell,
+    w: fem.Function,
+    inputs: tuple[MacroInput, ...],
+    law: Mapping[str, Law],
+    micro: Mapping[str, Operator],
+) -> None:
+    """Raise `InputError` unless the laws answer the macro inputs, and `w` has the derivatives that add to them."""
+    names = [e.name for e in inputs]
+    for phase, of_phase in law.items():
+        if not set(names) <= set(of_phase.fields) <= {*names, *micro}:
+            further = f" and the micro fields {', '.join(micro)}" if micro else ""
+            raise InputError(
+                f"the law of phase {phase!r}, {type(of_phase).__name__}, answers {', '.join(of_phase.fields)}, but the "
+                f"macro inputs are {', '.join(names)}{further}: take another law or other inputs, or write energy=..."
+            )
+    for macro in inputs:
+        if macro.operator is None:
+            continue
+        needed = (cell.dim,) * (len(macro.packing.shape) - 1)
+        shape = macro.of(w).ufl_shape
+        if shape != needed:
+            kind = f"a field of shape {shape}" if shape else "a scalar"
+            what = "w" if macro.component is None else f"component {macro.component} of w"
+            raise InputError(
+                f"a macro {macro.name} of shape {macro.packing.shape} needs a fluctuation of shape {needed}, "
+                f"and {what} is {kind}: make it with hmm.fluctuation(cell)"
+            )

@@ -1,0 +1,184 @@
+"""A constrained cell at one point: fluctuation, macroscopic input and history loaded, residual and response evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mpi4py import MPI
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from numpy.typing import NDArray
+
+from hmm.foundation.forms import compile_expression, compile_form, owned_cells
+from hmm.foundation.options import choice
+from hmm.micro.cell_forms import CellForms, dense
+from hmm.micro.constraints import Constraint
+from hmm.micro.inputs import MacroInput, fields_of
+from hmm.micro.reduced_system import ReducedSystem
+
+NOT_A_NUMBER = "the micro residual is not a number"
+
+Floats = NDArray[np.float64]
+
+
+class LoadedCell:
+    """A cell problem under a constraint, at one point at a time.
+
+    Parameters
+    ----------
+    forms
+        Its forms.
+    constraint
+        The constraint.
+
+    Attributes
+    ----------
+    problem
+        The cell problem.
+    reduced
+        The reduced system.
+    nodal_forces
+        Shape (n_local,); forces of the fluctuation at the last residual, before the constraint adds them.
+    weights
+        Shape (n_local,); what residuals are multiplied with in norms, or None for 1.
+    """
+
+    def __init__(self, forms: CellForms, constraint: Constraint) -> None:
+        self.forms, self.problem = forms, forms.problem
+        self.comm = self.problem.cell.comm
+        self.reduced = ReducedSystem(self.comm, constraint)
+        self.weights: Floats | None = None
+        n_local = self.reduced.size_fluctuation + constraint.multipliers.size
+        self._local, self._local_residual = np.zeros(n_local), np.zeros(n_local)
+        self.nodal_forces = np.zeros(self.reduced.size_fluctuation)
+        self._residual = np.zeros(self.n_unknowns)
+        self._affine = self._affine_fields() if self.problem.law else None
+
+    @property
+    def n_unknowns(self) -> int:
+        """Reduced unknowns of this rank."""
+        return self.reduced.size_owned
+
+    @property
+    def n_history(self) -> int:
+        """Internal variables of this rank."""
+        return self.forms.history_blocks.size
+
+    def load_history(self, history: Floats) -> None:
+        """Make the internal variables, shape (n_history,), those at the start of the step."""
+        for phase, part in self.forms.history_blocks.split(history).items():
+            self.forms.histories[phase].load(part)
+
+    def load(self, z: Floats, E: Floats) -> None:
+        """Make (z, E), shapes (n_unknowns,) and (m,), the point at which everything is evaluated."""
+        self.reduced.spread(z, self._local)
+        self.problem.w.x.array[:] = self._local[: self.reduced.size_fluctuation]
+        parts = self.problem.blocks.split(E)
+        for e in self.problem.inputs:
+            e.function.x.array[:] = parts[e.name]
+        for local in self.forms.local_problems.values():
+            local.solve()
+
+    def load_undeformed(self) -> None:
+        """Load the undeformed state."""
+        self.load_history(np.zeros(self.n_history))
+        self.load(np.zeros(self.n_unknowns), self.problem.reference)
+
+    def residual(self) -> Floats:
+        """Reduced residual ``R_w``, shape (n_unknowns,), at the loaded point (a view, overwritten by the next call)."""
+        n = self.reduced.size_fluctuation
+        self.nodal_forces[:] = 0.0
+        self.forms.R_w.assemble(self.nodal_forces)
+        self._local_residual[:n] = self.nodal_forces
+        self._local_residual[n:] = 0.0
+        self.reduced.add_multipliers(self._local, self._local_residual)
+        self.reduced.gather(self._local_residual, self._residual)
+        return self._residual
+
+    def norm(self, residual: Floats) -> float:
+        """Euclidean norm of a residual over all ranks of the cell."""
+        return self.reduced.norm(residual)
+
+    def force_scale(self) -> float:
+        """Norm of the nodal forces before opposite faces or multipliers cancel them: the scale of the last residual."""
+        forces = self.nodal_forces if self.weights is None else self.weights * self.nodal_forces
+        return float(np.sqrt(self.reduced.sum(forces @ forces)))
+
+    def residual_weight(self, e: MacroInput) -> float:
+        """What `norm` multiplies the residuals of the field with that a macro input acts on; 1 with a single field."""
+        if self.weights is None or e.component is None:
+            return 1.0
+        dofs = fields_of(self.problem.w.function_space)[e.component].dofs
+        return float(self.comm.allreduce(float(self.weights[dofs].max(initial=0.0)), MPI.MAX))
+
+    def response(self) -> Floats:
+        """Macroscopic response ``Sigma = R_E / |Y|``, shape (m,), at the point of the last `residual`; a new array.
+
+        With laws, ``R_E`` is the sum of nodal forces times position (Kouznetsova et al. 2001, eq. 19), which are at
+        hand; with a general energy it is assembled.
+        """
+        volume = self.problem.cell.volume
+        if self._affine is not None:
+            return self.reduced.sum(self._affine @ self.nodal_forces) / volume
+        vector = np.zeros(self.problem.n_inputs)
+        for form, part in zip(self.forms.R_E, self.problem.blocks.split(vector).values(), strict=True):
+            form.assemble(part)
+        return self.reduced.sum(vector) / volume
+
+    def updated_history(self) -> Floats:
+        """Internal variables at the end of the loaded step, shape (n_history,)."""
+        return self.forms.history_blocks.join({k: h.updated() for k, h in self.forms.histories.items()})
+
+    def why_not_a_number(self) -> str:
+        """Why the residual at the loaded point is not a number, for errors (collective)."""
+        failed = {phase: int(self.reduced.sum(p.n_failed)) for phase, p in self.forms.local_problems.items()}
+        where = ", ".join(f"{n} of phase {phase!r}" for phase, n in failed.items() if n)
+        return f"the local equations of a law were not solved at points: {where}" if where else NOT_A_NUMBER
+
+    def average(self, expression: ufl.core.expr.Expr, phase: str | None = None) -> float:
+        """Volume average over |Y| of a scalar UFL expression at the loaded state, or over a phase (see `hmm.RVE`)."""
+        cell, dx = self.problem.cell, self.problem.measure
+        if phase is not None:
+            choice("phase", phase, cell.phases)
+        form = expression * (dx if phase is None else dx(cell.phases[phase]))
+        value = fem.assemble_scalar(compile_form(form))
+        return float(cell.comm.allreduce(value)) / cell.volume
+
+    def mean_moduli(self) -> Floats:
+        """``D`` at the loaded point, shape (m, m) (collective)."""
+        return self.reduced.sum(dense(self.forms.D))
+
+    def phase_tangents(self, phases: Iterable[str]) -> dict[str, Floats]:
+        """Packed tangent of some phases' own laws at the loaded point, shape (m, m), averaged over each (collective)."""
+        cell = self.problem.cell
+        owned = owned_cells(cell.mesh)
+        nowhere = dict.fromkeys(cell.phases.values(), np.zeros(0, dtype=np.int32))
+        tangents = {}
+        for phase in phases:
+            tag = cell.phases[phase]
+            cells = np.intersect1d(cell.phase_tags.find(tag), owned).astype(np.int32)
+            total = self.reduced.sum(dense(self.forms.D_over(nowhere | {tag: cells})))
+            tangents[phase] = total / (cell.volume_fractions[phase] * cell.volume)
+        return tangents
+
+    def _affine_fields(self) -> Floats | None:
+        """Dofs of the affine field of each unit macro input, shape (m, n_local); None if the space has none."""
+        problem = self.problem
+        space, dim = problem.w.function_space, problem.cell.dim
+        plain = len(problem.inputs) == 1 and not problem.is_mixed and not problem.micro
+        plain = plain and problem.inputs[0].packing.shape == (*problem.w.ufl_shape, dim)
+        plain = plain and space.num_sub_spaces in (0, dim)
+        if not plain or space.ufl_element().embedded_superdegree < problem.cell.mesh.geometry.cmaps[0].degree:
+            return None
+        (e,) = problem.inputs
+        points = space.element.interpolation_points
+        field, rows = fem.Function(space), []
+        x = ufl.SpatialCoordinate(problem.cell.mesh) - ufl.as_vector(np.asarray(problem.cell.origin).tolist())
+        affine = compile_expression(e.affine(e.tensor, x), points)
+        for unit in np.eye(e.size):
+            e.function.x.array[:] = unit
+            field.interpolate(affine)
+            rows.append(field.x.array.copy())
+        return np.array(rows)

@@ -1,0 +1,256 @@
+"""A cell problem that can be linearized and condensed: what Newton's method and the macro problem ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mpi4py import MPI
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmm.cells.connectivity import pieces
+from hmm.foundation.environment import require_communicators
+from hmm.foundation.errors import ConvergenceError
+from hmm.foundation.options import Destroyed
+from hmm.foundation.forms import PackedForm
+from hmm.micro.cell_forms import CellForms, dense
+from hmm.micro.columns import assembled_columns
+from hmm.micro.constraints import constrain
+from hmm.micro.field_scaling import floating_fields, sizes_of_fields
+from hmm.micro.inputs import fields_of
+from hmm.micro.loaded_cell import LoadedCell
+from hmm.micro.protocols import NewtonOptions
+from hmm.micro.response import Condensed
+from hmm.micro.solvers.choose import SolverChoice, create_solver, fallback_solver
+from hmm.micro.symmetry import is_symmetric
+
+Floats = NDArray[np.float64]
+
+
+class CellSystem:
+    """The algebraic system of a cell problem (`hmm.micro.protocols.Linearizable`).
+
+    Parameters
+    ----------
+    forms
+        The forms of the problem.
+    solver
+        The choice of the linear solver.
+    newton_options
+        Tolerances of the micro Newton method.
+
+    Attributes
+    ----------
+    loaded
+        The constrained cell at the loaded point.
+    is_symmetric
+        Whether its tangent is symmetric.
+    solver
+        The linear solver.
+    n_factorizations
+        Factorizations so far.
+    """
+
+    def __init__(self, forms: CellForms, solver: SolverChoice, newton_options: NewtonOptions) -> None:
+        self.forms, self.problem, self.newton_options = forms, forms.problem, newton_options
+        self.loaded, self._stiffness = _constrained(forms)
+        self._choice = solver
+        reduced = self.loaded.reduced
+        self._columns_of = [reduced.create_dense(e.size) for e in self.problem.inputs]
+        m = self.n_inputs
+        self._rhs, self._solution = reduced.create_dense(m + 1), reduced.create_dense(m + 1)
+        self.is_symmetric = is_symmetric(self.loaded)
+        self.solver = create_solver(self.loaded, self.is_symmetric, solver)
+        self._factorized_for: list[bytes] | None = None
+        self._condensed: Condensed | None = None
+        self.n_factorizations = 0
+        self.is_destroyed = False
+
+    # -- the loaded point (see LoadedCell) -------------------------------------------------------------------------
+
+    @property
+    def comm(self) -> MPI.Comm:
+        """Communicator of the cell."""
+        return self.problem.cell.comm
+
+    @property
+    def n_inputs(self) -> int:
+        """Number m of macroscopic components."""
+        return self.problem.n_inputs
+
+    @property
+    def n_unknowns(self) -> int:
+        """Unknowns of this rank."""
+        return self.loaded.n_unknowns
+
+    @property
+    def n_history(self) -> int:
+        """Internal variables of this rank."""
+        return self.loaded.n_history
+
+    @property
+    def reference(self) -> Floats:
+        """Packed macroscopic input of the undeformed state, shape (m,)."""
+        return self.problem.reference
+
+    @property
+    def time_step(self) -> float:
+        """Duration of the step."""
+        return float(self.problem.dt.value)
+
+    @time_step.setter
+    def time_step(self, dt: float) -> None:
+        np.copyto(self.problem.dt.value, dt)
+
+    def load_history(self, history: Floats) -> None:
+        """Make these the internal variables at the start of the step."""
+        self.loaded.load_history(history)
+
+    def load(self, z: Floats, E: Floats) -> None:
+        """Make (z, E) the point at which everything is evaluated."""
+        self.loaded.load(z, E)
+
+    def residual(self) -> Floats:
+        """Residual, shape (n_unknowns,), at the loaded point (a view, overwritten by the next call)."""
+        return self.loaded.residual()
+
+    def norm(self, residual: Floats) -> float:
+        """Norm of a residual over all ranks of the cell."""
+        return self.loaded.norm(residual)
+
+    def why_not_a_number(self) -> str:
+        """Why the residual at the loaded point is not a number (collective)."""
+        return self.loaded.why_not_a_number()
+
+    def force_scale(self) -> float:
+        """Forces with which the last residual is compared."""
+        return self.loaded.force_scale()
+
+    def response(self) -> Floats:
+        """Macroscopic response, shape (m,), at the point of the last residual."""
+        return self.loaded.response()
+
+    def updated_history(self) -> Floats:
+        """Internal variables at the end of the loaded step."""
+        return self.loaded.updated_history()
+
+    # -- the linearized cell ---------------------------------------------------------------------------------------
+
+    def roundoff(self, E: Floats) -> float:
+        """Bound on what rounding leaves in a residual at the packed macroscopic input `E`, shape (m,).
+
+        Nodal forces are differences of terms as large as stiffness times deformation. At finite strain these do not
+        vanish with the stress: a hardly strained cell has forces near rounding, and no residual is small beside them.
+        """
+        return float(np.finfo(float).eps * self._stiffness * np.linalg.norm(E))
+
+    def linearize(self) -> None:
+        """Assemble and factorize the tangent at the loaded point; if the cell is linear, once for its parameters."""
+        parameters = self.forms.parameter_values() if self.forms.is_linear else []
+        changed = not self.forms.is_linear or parameters != self._factorized_for
+        if not self.loaded.reduced.sum(float(changed)):
+            return
+        self._factorized_for = self._condensed = None
+        if not self.n_factorizations:
+            require_communicators()  # the solver takes its own now
+        self._ask(lambda: self.solver.update())
+        if not self._stiffness:
+            cell = self.problem.cell
+            self._stiffness = self.solver.norm * cell.volume ** (1 / cell.dim)
+        self._factorized_for = parameters
+        self.n_factorizations += 1
+
+    def forget(self) -> None:
+        """Drop what is left of a solve that an exception ended; the next `linearize` begins anew."""
+        self._factorized_for = self._condensed = None
+        self.solver.forget()
+
+    def correction(self, residual: Floats, rtol: float) -> Floats:
+        """``K^-1 R_w``, shape (n_unknowns,), with the linearized cell; iterative solvers stop at `rtol`."""
+        return self._ask(lambda: self.solver.solve(residual, rtol))
+
+    def condense(self, residual: Floats | None = None) -> Condensed:
+        """Condense the linearized cell: all columns in one multi-right-hand-side solve.
+
+        Parameters
+        ----------
+        residual
+            A residual, shape (n_unknowns,), to be solved for along with the tangent's columns.
+
+        Returns
+        -------
+        Condensed
+            Tangent, sensitivity and correction; new arrays.
+        """
+        if self.forms.is_linear and self._condensed is not None and residual is None:
+            return self._condensed
+        m, volume = self.n_inputs, self.problem.cell.volume
+        L = self._columns(self.forms.L)
+        M = L if self.is_symmetric else self._columns(self.forms.M)
+        rhs = self._rhs.getDenseArray()
+        rhs[:, :m] = L
+        rhs[:, m] = 0.0 if residual is None else residual
+        self._ask(lambda: self.solver.solve_columns(self._rhs, self._solution))
+        columns = self._solution.getDenseArray()
+        blocks = self.loaded.reduced.sum(np.hstack([M.T @ columns, dense(self.forms.D)]))
+        tangent = (blocks[:, m + 1 :] - blocks[:, :m]) / volume
+        correction = columns[:, m].copy() if residual is not None else None
+        drop = blocks[:, m] / volume if residual is not None else None
+        condensed = Condensed(tangent, -columns[:, :m].T.copy(), correction, drop)
+        if self.forms.is_linear and residual is None:
+            self._condensed = condensed
+        return condensed
+
+    def destroy(self) -> None:
+        """Free the PETSc objects (collective on the cell's ranks); the system cannot be used afterwards."""
+        if self.is_destroyed:
+            return
+        self.is_destroyed = True
+        self.solver.destroy()
+        for matrix in (*self._columns_of, self._rhs, self._solution):
+            matrix.destroy()
+        self.loaded.reduced.destroy()
+        self.solver = Destroyed("this RVE")  # type: ignore[assignment]
+        self.loaded.reduced = Destroyed("this RVE")  # type: ignore[assignment]
+
+    def _columns(self, forms: list[PackedForm]) -> Floats:
+        return assembled_columns(self.loaded.reduced, self._columns_of, forms)
+
+    def _ask[T](self, ask: Callable[[], T]) -> T:
+        """What the solver answers; if it fails and a direct one was avoided for its cost only, what that one does."""
+        try:
+            return ask()
+        except ConvergenceError as error:
+            direct = fallback_solver(self.loaded, self.is_symmetric, self._choice, self.solver, error)
+            if direct is None:
+                raise
+            self.solver.destroy()
+            self.solver = direct
+            direct.update()
+            return ask()
+
+
+def _constrained(forms: CellForms) -> tuple[LoadedCell, float]:
+    """The cell under its constraint, and its stiffness if that is known already, else 0.
+
+    Where several fields or fixed degrees of freedom leave open which fields float, the cell is asked.
+    """
+    problem = forms.problem
+    cell, space, dofs = problem.cell, problem.w.function_space, problem.fixed
+    if not problem.is_mixed and not cell.comm.allreduce(dofs.size):
+        return LoadedCell(forms, constrain(problem.constraint, cell, space)), 0.0
+    fields, driven = fields_of(space), problem.driven
+    free = LoadedCell(forms, constrain(problem.constraint, cell, space, driven=driven, pinned=(), held=dofs))
+    pinned = floating_fields(free, fields)
+    free.reduced.destroy()
+    parts = pieces(cell).of_cell if pinned else None
+    constraint = constrain(problem.constraint, cell, space, driven=driven, pinned=pinned, held=dofs, pieces=parts)
+    loaded = LoadedCell(forms, constraint)
+    if not problem.is_mixed:
+        return loaded, 0.0
+    sizes = sizes_of_fields(loaded, fields)
+    loaded.weights = sizes.weights
+    loaded.reduced.weigh(sizes.weights)
+    loaded.reduced.scale(sizes.scales)
+    return loaded, sizes.stiffness
