@@ -16,9 +16,9 @@ from dolfinx import fem
 from dolfinx.mesh import Mesh, MeshTags, entities_to_geometry, exterior_facet_indices
 from numpy.typing import ArrayLike, NDArray
 
+from hmm.elements import check_shapes
 from hmm.errors import InputError, collectively
 from hmm.forms import compile_form
-from hmm.meshing import distribute, gmsh_errors, session
 
 if TYPE_CHECKING:
     from hmm.images.labels import Claim
@@ -50,7 +50,8 @@ class Cell:
     Raises
     ------
     InputError
-        If a phase has no cells, a cell has no phase, or the lattice does not fit the mesh.
+        If a phase has no cells, two phases have one tag, a cell has no phase, no volume or is turned inside out, a
+        node is not finite, or the lattice does not fit the mesh.
     """
 
     mesh: Mesh
@@ -63,8 +64,18 @@ class Cell:
 
     def __post_init__(self) -> None:
         dim = self.mesh.geometry.dim
+        if self.mesh.topology.dim != dim:
+            raise InputError(
+                f"the mesh has elements of dimension {self.mesh.topology.dim} in {dim}D: give a solid cell"
+            )
+        with collectively(self.mesh.comm):
+            self._check_elements()
         lattice = np.array(self.lattice, dtype=float)
-        if lattice.shape != (dim, dim) or abs(np.linalg.det(lattice)) < 1e-14 * np.abs(lattice).max() ** dim:
+        if (
+            not np.isfinite(lattice).all()
+            or lattice.shape != (dim, dim)
+            or abs(np.linalg.det(lattice)) < 1e-14 * np.abs(lattice).max() ** dim
+        ):
             raise InputError(
                 f"lattice {lattice.tolist()} is not {dim} independent vectors of a {dim}D cell: "
                 f"give one row of {dim} numbers per lattice vector"
@@ -100,24 +111,25 @@ class Cell:
         comm
             Communicator of the cell's mesh.
         dim
-            Geometric dimension; by default 2 if all nodes lie in the plane z = 0, else 3.
+            Geometric dimension, if it is to be checked: that of the elements.
 
         Raises
         ------
         InputError
-            If there is no such file or it names no phases.
+            If there is no such file, it names no phases, or is no mesh (see `hmm.images.mesh_cell`).
+
+        Notes
+        -----
+        The sections of the file are read without Gmsh, to which a file may be a script that runs commands.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise InputError(f"there is no mesh file {path}: give the path of a Gmsh .msh file")
-        data = distribute(lambda model: _merge(model, path), comm, dim or _dimension(path, comm))
-        top = data.mesh.topology.dim
-        phases = {name: group.tag for name, group in data.physical_groups.items() if group.dim == top}
-        if data.cell_tags is None or not phases:
-            raise InputError(f"{path} names no phases: add a physical group of dimension {top} for each phase")
-        if lattice is None:
-            return cls.box(data.mesh, data.cell_tags, phases)
-        return cls(data.mesh, data.cell_tags, phases, np.asarray(lattice, dtype=float))
+        from hmm.images.meshes import msh_cell
+
+        cell = msh_cell(path, lattice, comm)
+        if dim is not None and dim != cell.dim:
+            raise InputError(
+                f"dim = {dim!r} is not the dimension of {path}: its elements have the dimension {cell.dim}"
+            )
+        return cell
 
     @classmethod
     def from_image(
@@ -226,8 +238,26 @@ class Cell:
         self.mesh.comm.Allreduce(values, result, op)
         return result
 
+    def _check_elements(self) -> None:
+        """Raise an `InputError` if a cell of this rank would be integrated wrongly; a grid is right by construction."""
+        geometry = self.mesh.geometry
+        if self.grid is None and geometry.x.size:
+            kind, degree = self.mesh.topology.cell_name(), geometry.cmaps[0].degree
+            check_shapes("the mesh", geometry.x[:, : geometry.dim], geometry.dofmaps[0], kind, degree)
+
     def _check_phases(self) -> None:
         index_map = self.mesh.topology.index_map(self.mesh.topology.dim)
+        if self.phase_tags.dim != self.mesh.topology.dim:
+            raise InputError(
+                f"phase_tags are of dimension {self.phase_tags.dim}, and the cells of the mesh of "
+                f"{self.mesh.topology.dim}: give cell tags"
+            )
+        for name, tag in self.phases.items():
+            if same := [other for other, number in self.phases.items() if number == tag and other != name]:
+                raise InputError(
+                    f"phases {name!r} and {same[0]!r} have the same tag {tag}, so that its cells would count twice: "
+                    "give each tag one name"
+                )
         owned = self.phase_tags.values[self.phase_tags.indices < index_map.size_local]
         present = set().union(*self.comm.allgather(set(np.unique(owned).tolist())))
         for name, tag in self.phases.items():
@@ -252,24 +282,3 @@ class Cell:
                 f"the mesh reaches lattice coordinates {low.round(6).tolist()} to {high.round(6).tolist()}, outside "
                 f"[0, 1]: the lattice vectors {self.lattice.tolist()} from {low_corner} do not span the mesh"
             )
-
-
-def _merge(model: Any, path: Path) -> None:
-    """Read a mesh file into the current Gmsh model."""
-    import gmsh
-
-    gmsh.merge(str(path))
-    if not model.getPhysicalGroups(model.getDimension()):
-        raise InputError(f"{path} names no phases: add a physical group of dimension {model.getDimension()} for each")
-
-
-def _dimension(path: Path, comm: MPI.Comm) -> int:
-    """2 if all nodes of a mesh file lie in z = 0, else 3; collective."""
-    with collectively(comm), gmsh_errors():
-        dim = 0
-        if comm.rank == 0:
-            with session("hmm probe") as model:
-                _merge(model, path)
-                z = model.mesh.getNodes()[1][2::3]
-                dim = 2 if np.all(np.abs(z) < 1e-12) else 3
-    return int(comm.bcast(dim))

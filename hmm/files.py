@@ -90,3 +90,52 @@ def read_toml(
         raise InputError(f"the {what} {path} is nested too deeply: {remedy}") from None
     except ValueError as error:  # of TOML or of the encoding
         raise InputError(f"{path} is not valid TOML: {error}") from None
+
+
+def check_plain_hdf5(path: str | os.PathLike[str], what: str = "HDF5 file") -> int:
+    """Refuse an HDF5 file that would make HDF5 read other files; return the bytes its datasets have when unpacked.
+
+    Parameters
+    ----------
+    path
+        A regular file.
+    what
+        What the file is for; for the message.
+
+    Raises
+    ------
+    InputError
+        If there is an external link, a dataset with external storage or a virtual one.
+    """
+    import h5py
+
+    sizes: list[int] = []
+
+    def see_link(name: str, link: object) -> None:
+        if not isinstance(link, h5py.HardLink | h5py.SoftLink):
+            _refuse(f"{name!r} is an external link", path, what)
+
+    def see_object(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            if item.external:
+                _refuse(f"the dataset {name!r} has external storage", path, what)
+            if item.is_virtual:
+                _refuse(f"the dataset {name!r} is virtual", path, what)
+            sizes.append(int(item.nbytes))
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems_links(see_link)
+            file.visititems(see_object)
+    except InputError:
+        raise
+    except Exception as error:  # h5py raises all kinds for a damaged file
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"the {what} {path} cannot be read as {Path(path).suffix or 'HDF5'} ({reason}): is the file complete?"
+        ) from None
+    return sum(sizes)
+
+
+def _refuse(finding: str, path: str | os.PathLike[str], what: str) -> None:
+    raise InputError(f"in the {what} {path}, {finding}, which reads another file: copy the data into one file")
