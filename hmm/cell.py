@@ -16,7 +16,7 @@ from dolfinx import fem
 from dolfinx.mesh import Mesh, MeshTags, entities_to_geometry, exterior_facet_indices
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.elements import check_shapes
+from hmm.elements import check_mesh
 from hmm.errors import InputError, collectively
 from hmm.forms import compile_form
 
@@ -50,8 +50,8 @@ class Cell:
     Raises
     ------
     InputError
-        If a phase has no cells, two phases have one tag, a cell has no phase, no volume or is turned inside out, a
-        node is not finite, or the lattice does not fit the mesh.
+        If a phase has no cells, two phases have one tag, a cell has no phase, no volume or is turned inside out, two
+        overlap, a node is not finite, or the lattice does not fit the mesh.
     """
 
     mesh: Mesh
@@ -158,7 +158,7 @@ class Cell:
         lattice: ArrayLike | None = None,
         comm: MPI.Comm = MPI.COMM_SELF,
     ) -> Cell:
-        """A cell from a mesh file of any format that meshio reads (.vtu, .inp, .xdmf, .msh, ...).
+        """A cell from a mesh file: Gmsh (.msh), Abaqus (.inp), or a format of meshio such as .vtu or .xdmf.
 
         See `hmm.images.mesh_cell`.
         """
@@ -241,9 +241,11 @@ class Cell:
     def _check_elements(self) -> None:
         """Raise an `InputError` if a cell of this rank would be integrated wrongly; a grid is right by construction."""
         geometry = self.mesh.geometry
-        if self.grid is None and geometry.x.size:
+        if self.grid is None:
             kind, degree = self.mesh.topology.cell_name(), geometry.cmaps[0].degree
-            check_shapes("the mesh", geometry.x[:, : geometry.dim], geometry.dofmaps[0], kind, degree)
+            nodes = np.asarray(geometry.dofmaps[0], dtype=np.int64)
+            if len(nodes):
+                check_mesh("the mesh", geometry.x[:, : geometry.dim], nodes, kind, degree)
 
     def _check_phases(self) -> None:
         index_map = self.mesh.topology.index_map(self.mesh.topology.dim)

@@ -95,6 +95,14 @@ def check_shapes(
             )
 
 
+def _order(keys: NDArray[np.int64]) -> NDArray[np.intp]:
+    """An order of rows of non-negative integers in which equal rows are neighbours."""
+    size = int(keys.max(initial=0)) + 1
+    if size ** keys.shape[1] < 2**63:  # one number a row, which is sorted faster
+        return np.argsort(keys @ (size ** np.arange(keys.shape[1])), kind="stable")
+    return np.lexsort(keys.T)
+
+
 def _determinants(a: NDArray[np.float64]) -> NDArray[np.float64]:
     """Determinants of many small matrices; LAPACK takes ten times as long."""
     if a.shape[-1] == 2:
@@ -121,12 +129,12 @@ def _check_neighbours(where: str, points: NDArray[np.float64], elements: NDArray
     dim = points.shape[1]
     cell = getattr(basix.CellType, kind)
     faces = np.array(basix.topology(cell)[dim - 1])
-    keys = np.sort(elements[:, faces], axis=2).reshape(-1, faces.shape[1])
+    keys = np.sort(elements[:, faces].reshape(-1, faces.shape[1]), axis=1)
     owner = np.repeat(np.arange(len(elements)), len(faces))
     corner = points[keys[:, :dim]]
     to_centre = points[elements].mean(axis=1)[owner] - corner[:, 0]
     side = np.sign(_determinants(np.concatenate([corner[:, 1:] - corner[:, :1], to_centre[:, None]], axis=1)))
-    order = np.lexsort(keys.T)
+    order = _order(keys)
     keys, owner, side = keys[order], owner[order], side[order]
     same = (keys[1:] == keys[:-1]).all(axis=1)
     bad = np.flatnonzero(same & (side[1:] * side[:-1] > 0))

@@ -111,31 +111,24 @@ def check_plain_hdf5(path: str | os.PathLike[str], what: str = "HDF5 file") -> i
 
     sizes: list[int] = []
 
-    def see_link(name: str, link: object) -> None:
-        if not isinstance(link, h5py.HardLink | h5py.SoftLink):
-            _refuse(f"{name!r} is an external link", path, what)
+    def of_link(name: str, link: object) -> str | None:
+        return None if isinstance(link, h5py.HardLink | h5py.SoftLink) else f"{name!r} is an external link"
 
-    def see_object(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset):
-            if item.external:
-                _refuse(f"the dataset {name!r} has external storage", path, what)
-            if item.is_virtual:
-                _refuse(f"the dataset {name!r} is virtual", path, what)
-            sizes.append(int(item.nbytes))
+    def of_object(name: str, item: object) -> str | None:
+        if not isinstance(item, h5py.Dataset):
+            return None
+        sizes.append(int(item.nbytes))
+        if item.external:
+            return f"the dataset {name!r} has external storage"
+        return f"the dataset {name!r} is virtual" if item.is_virtual else None
 
     try:
-        with h5py.File(path, "r") as file:
-            file.visititems_links(see_link)
-            file.visititems(see_object)
-    except InputError:
-        raise
+        with h5py.File(path, "r") as file:  # a visit ends with what its function returns
+            finding = file.visititems_links(of_link) or file.visititems(of_object)
     except Exception as error:  # h5py raises all kinds for a damaged file
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(
-            f"the {what} {path} cannot be read as {Path(path).suffix or 'HDF5'} ({reason}): is the file complete?"
-        ) from None
+        suffix = Path(path).suffix or "HDF5"
+        raise InputError(f"the {what} {path} cannot be read as {suffix} ({reason}): is the file complete?") from None
+    if finding:
+        raise InputError(f"in the {what} {path}, {finding}, which reads another file: copy the data into one file")
     return sum(sizes)
-
-
-def _refuse(finding: str, path: str | os.PathLike[str], what: str) -> None:
-    raise InputError(f"in the {what} {path}, {finding}, which reads another file: copy the data into one file")

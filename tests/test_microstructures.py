@@ -362,6 +362,17 @@ def test_extruded_cell_is_periodic():
     assert unmatched(cell, compute_midpoints(cell.mesh, 2, cell.boundary_facets())) == 0
 
 
+def test_curved_cells_are_extruded_too():
+    """The volume fractions are those of the plane cell, and neighbours have all nodes of a face in common."""
+    plane = cells.fibre(0.3, array="hexagonal", mesh_size=0.3, order=2)
+    cell = cells.extrude(plane, 0.4, mesh_size=0.2)
+    assert cell.mesh.geometry.cmaps[0].degree == 2
+    assert cell.volume_fractions == pytest.approx(plane.volume_fractions, rel=1e-12)
+    assert len(np.unique(cell.mesh.geometry.x.round(9), axis=0)) == len(cell.mesh.geometry.x)
+    assert len(cell.mesh.geometry.x) == 5 * len(plane.mesh.geometry.x)
+    assert unmatched(cell, cell.mesh.geometry.x) == 0
+
+
 # -- stiffnesses -----------------------------------------------------------------------------------------------------
 
 SOFT, HARD = (1.0, 0.3), (10.0, 0.3)
@@ -451,7 +462,7 @@ def test_random_spheres_obey_hashin_shtrikman():
         (lambda: cells.checkerboard(3), ["blocks = 3", "even"]),
         (lambda: cells.honeycomb(1.0), ["volume_fraction = 1"]),
         (lambda: cells.cracks(0.9, number=1), ["larger number"]),
-        (lambda: cells.extrude(cells.checkerboard(), 0.1), ["straight triangles"]),
+        (lambda: cells.extrude(cells.checkerboard(), 0.1), ["quadrilateral elements", "triangles of order 1 or 2"]),
         (lambda: cells.plain_weave(phases=("a", "b", "a")), ["three different names"]),
         (lambda: cells.random_spheres("0.3"), ["volume_fraction = '0.3' is not a number"]),
         (lambda: cells.random_spheres(0.3, gap="thin"), ["gap = 'thin' is not a number"]),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import math
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -172,13 +174,28 @@ def _check_extent(path: Path) -> None:
 def _tif(path: Path, dataset: str | None) -> Image:
     tifffile = require("tifffile", f"reading {path.name}")
     # These variants of the format spread an image over several files.
-    with tifffile.TiffFile(path, is_ome=False, is_mmstack=False, is_ndtiff=False) as file:
+    with _silent("tifffile"), tifffile.TiffFile(path, is_ome=False, is_mmstack=False, is_ndtiff=False) as file:
         _check_size(path, file.series[0].shape, file.series[0].dtype)
+        for k, page in enumerate(file.series[0].pages):
+            if page is None or not page.dataoffsets or 0 in page.databytecounts:  # else read as zeros
+                raise InputError(f"{path} has no pixels on page {k}: is the file complete?")
         values = np.asarray(file.asarray())
         has_colours = file.pages[0].samplesperpixel >= 3
     if has_colours:
         values = _grey(path, values)
     return Image(_upright(values) if values.ndim == 2 else values.T)
+
+
+@contextmanager
+def _silent(logger: str) -> Iterator[None]:
+    """Keep a package from logging what it then raises."""
+    log = logging.getLogger(logger)
+    before = log.disabled
+    log.disabled = True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def _picture(path: Path, dataset: str | None) -> Image:
