@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hmm.errors import InputError
 
-FLAT = 1e-12
+FLAT = 1e-14
 """Jacobian determinant of an element, relative to its longest extent to the power d, below which it has no volume."""
 
 CHUNK = 50_000
@@ -80,19 +80,30 @@ def check_shapes(
     """
     _check_finite(where, points)
     gradients = _gradients(kind, degree)
+    scale = _scale(points)
     for start in range(0, len(elements), CHUNK):
-        x = points[elements[start : start + CHUNK]]
-        determinants = _determinants(np.einsum("pan,cai->cpni", gradients, x))
-        extent = np.ptp(x, axis=1).max(axis=1) ** x.shape[2]
-        least = FLAT * extent
-        bad = ~((determinants > least[:, None]).all(axis=1) | (determinants < -least[:, None]).all(axis=1))
+        x = points[elements[start : start + CHUNK]] / scale
+        extent = np.ptp(x, axis=1).max(axis=1)[:, None]
+        relative = (x - x[:, :1]) / np.where(extent > 0, extent, 1.0)[..., None]
+        determinants = _determinants(np.einsum("pan,cai->cpni", gradients, relative))
+        bad = ~((determinants > FLAT).all(axis=1) | (determinants < -FLAT).all(axis=1))
         if bad.any():
             k = int(np.argmax(bad))
-            flat = bool((np.abs(determinants[k]) <= least[k]).all())
+            flat = bool((np.abs(determinants[k]) <= FLAT).all())
             raise InputError(
-                f"{where}: element {start + k} with its centre at {x[k].mean(axis=0).round(6).tolist()} "
+                f"{where}: element {start + k} with its centre at {_centre(points[elements[start + k]])} "
                 f"{'has no volume' if flat else 'is turned inside out'}: move its nodes, or mesh anew"
             )
+
+
+def _scale(points: NDArray[np.float64]) -> float:
+    """The largest coordinate: divided by it, products neither overflow nor vanish, whatever the unit of length."""
+    return float(np.abs(points).max(initial=0.0)) or 1.0
+
+
+def _centre(x: NDArray[np.float64]) -> list[float]:
+    """The middle of the nodes x, for a message."""
+    return [float(f"{value:.6g}") for value in (x / len(x)).sum(axis=0)]
 
 
 def _order(keys: NDArray[np.int64]) -> NDArray[np.intp]:
@@ -129,6 +140,7 @@ def _check_neighbours(where: str, points: NDArray[np.float64], elements: NDArray
     dim = points.shape[1]
     cell = getattr(basix.CellType, kind)
     faces = np.array(basix.topology(cell)[dim - 1])
+    points = points / _scale(points)
     keys = np.sort(elements[:, faces].reshape(-1, faces.shape[1]), axis=1)
     owner = np.repeat(np.arange(len(elements)), len(faces))
     corner = points[keys[:, :dim]]
@@ -142,7 +154,7 @@ def _check_neighbours(where: str, points: NDArray[np.float64], elements: NDArray
         a, b = sorted((int(owner[bad[0]]), int(owner[bad[0] + 1])))
         raise InputError(
             f"{where}: the elements {a} and {b} lie on the same side of the face they share, near "
-            f"{points[elements[a]].mean(axis=0).round(6).tolist()}: one is inverted or given twice, mesh anew"
+            f"{_centre(points[elements[a]])}: one is inverted or given twice, mesh anew"
         )
     if (same[1:] & same[:-1]).any():
         k = int(np.argmax(same[1:] & same[:-1]))

@@ -13,6 +13,7 @@ import pytest
 
 import hmm
 from hmm import images
+from hmm.elements import check_mesh
 
 DATA = Path(__file__).parent / "data" / "fibre_benchmark.msh"
 SQUARE = [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0.5, 0.5, 0]]
@@ -92,6 +93,16 @@ def test_elements_that_are_none(tmp_path, name):
     path = tmp_path / "a.msh"
     path.write_text(msh(**options))
     refused(lambda: hmm.Cell.from_msh(path), str(path), *words)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-9, 1e9, 1e200])
+def test_elements_are_judged_alike_in_all_units(unit):
+    points, elements = np.array(SQUARE)[:, :2] * unit, np.array(FAN) - 1
+    check_mesh("a", points, elements, "triangle")
+    points[4] = [0.5 * unit, 0.0]
+    refused(lambda: check_mesh("a", points, elements, "triangle"), "element 0", "has no volume")
+    points[4] = [0.5 * unit, -0.5 * unit]
+    refused(lambda: check_mesh("a", points, elements, "triangle"), "on the same side")
 
 
 @pytest.mark.parametrize("suffix", ["vtu", "inp", "xdmf"])
@@ -268,11 +279,11 @@ def test_a_tiff_does_not_read_the_files_its_metadata_name(tmp_path):
 def test_a_tiff_without_its_pixels_is_not_black(tmp_path):
     tifffile = pytest.importorskip("tifffile")
     path = tmp_path / "a.tif"
-    tifffile.imwrite(path, np.full((4, 6), 5, dtype=np.uint8))
+    tifffile.imwrite(path, np.full((4, 6), 5, dtype=np.uint8), compression="zlib")
     data = bytearray(path.read_bytes())
     with tifffile.TiffFile(path) as file:
-        tag = file.pages[0].tags["StripOffsets"]
-    data[tag.offset : tag.offset + 2] = (60000).to_bytes(2, "little")  # a tag of another kind
+        tag = file.pages[0].tags["StripByteCounts"]
+    data[tag.valueoffset : tag.valueoffset + tag.valuebytecount] = bytes(tag.valuebytecount)
     path.write_bytes(data)
     assert not tifffile.imread(path).any()
     refused(lambda: images.read_image(path), "no pixels on page 0")
