@@ -149,6 +149,26 @@ def test_damaged_gmsh_files(tmp_path):
             refused(lambda: hmm.Cell.from_msh(path), str(path))
 
 
+def test_gmsh_files_that_do_not_say_what_they_hold(tmp_path):
+    path = tmp_path / "a.msh"
+    for text, word in [
+        (msh().replace("$Elements\n4", "$Elements\n3"), "more numbers than it says"),
+        (msh().replace("1 2 2 1 1 1 2 5", "1 2 -2 1 1 1 2 5"), "elements with -2 tags"),
+        (msh().replace("2.2 0 8", "2.2 1 8"), "byte order"),
+        (msh().replace("2.2 0 8", "4.0 0 8"), "format 4.0"),
+        (msh().replace("$EndNodes", "$Endnodes"), "$Nodes is not closed"),
+        (msh() + "$Nodes\n0\n$EndNodes\n", "two sections $Nodes"),
+        (msh() + "$PartitionedEntities\n$EndPartitionedEntities\n", "is partitioned"),
+        (msh(points=[*SQUARE[:4], SQUARE[0]]).replace("\n5 0 0 0", "\n1 0 0 0"), "two of the same tag"),
+    ]:
+        path.write_text(text)
+        refused(lambda: hmm.Cell.from_msh(path), str(path), word)
+    with path.open("wb") as file:
+        file.write(b"$MeshFormat\n")
+        file.truncate(10**13)  # sparse
+    refused(lambda: hmm.Cell.from_msh(path), str(path), "GB to read")
+
+
 @pytest.mark.parametrize("name", ["pipe", "/dev/zero", "folder"])
 def test_pipes_and_devices_are_refused_at_once(tmp_path, name):
     for suffix in (".msh", ".inp", ".vtu", ".npy", ".npz", ".png", ".h5", ".vti", ".tif"):

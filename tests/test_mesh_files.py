@@ -282,3 +282,26 @@ def test_solid_gmsh_files(tmp_path, order):
         found = volumes(model, 3)
     cell = hmm.Cell.from_msh(tmp_path / "a.msh", lattice=2 * np.eye(3))
     assert cell.volume_fractions["ball"] * 8 == pytest.approx(found["ball"], rel=1e-12)
+
+
+def test_overlapping_physical_groups(tmp_path):
+    """A group inside another: by name the inner one counts, by number the element would have two."""
+    import gmsh
+
+    from hmm.meshing import session
+
+    path = tmp_path / "a.msh"
+    with session("groups") as model:
+        for k in range(2):
+            model.occ.addRectangle(0, k / 2, 0, 1, 0.5)
+        model.occ.fragment([(2, 1)], [(2, 2)])
+        model.occ.synchronize()
+        model.addPhysicalGroup(2, [1, 2], 1, "all")
+        model.addPhysicalGroup(2, [2], 2, "upper")
+        model.mesh.generate(2)
+        gmsh.write(str(path))
+    expected = pytest.approx({"all": 0.5, "upper": 0.5})
+    assert hmm.Cell.from_msh(path).volume_fractions == expected
+    assert hmm.Cell.from_mesh(path, {"upper": "upper", "all": "all"}).volume_fractions == expected
+    with pytest.raises(hmm.InputError, match="several physical groups"):
+        hmm.Cell.from_mesh(path, {"all": 1, "upper": 2})

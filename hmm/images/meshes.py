@@ -47,6 +47,9 @@ CUBIC = {
 }
 """The same, for files of Gmsh only: other formats do not agree on the order of the nodes."""
 
+BYTES_PER_BYTE = 5
+"""Memory for each byte of a mesh file while it is read, roughly."""
+
 DIMENSION = {"triangle": 2, "quadrilateral": 2, "tetrahedron": 3, "hexahedron": 3}
 
 BY_MESHIO = {
@@ -110,6 +113,8 @@ def _cell(
     with collectively(comm):
         if comm.rank == 0:
             file = regular_file(path, "mesh file", "give the path of a mesh")
+            if (size := file.stat().st_size * BYTES_PER_BYTE) > available_memory():
+                raise InputError(f"{file} takes {size / 1e9:.3g} GB to read, more than are free: give a smaller mesh")
             arrays = _arrays(file, load(file), phases, tags)
     nothing: Any = (None, None, None, None, None)
     points, elements, numbers, kind, names = arrays or nothing
@@ -285,6 +290,8 @@ def _by_sets(
 def _integer_data(path: Path, mesh: Any, blocks: list[int], tags: str | None) -> NDArray[np.int32]:
     """The cell data of the given name, or the only ones that are integers."""
     arrays = {name: np.concatenate([parts[k] for k in blocks]) for name, parts in mesh.cell_data.items()}
+    if not arrays and getattr(mesh, "order", "vtk") == "gmsh":
+        raise InputError(f"{path} has elements in several physical groups: give phases={{name: name of a group}}")
     whole = {n: a for n, a in arrays.items() if a.ndim == 1 and np.isfinite(a).all() and np.all(a == np.round(a))}
     if tags is None and "gmsh:physical" in whole:
         tags = "gmsh:physical"

@@ -127,6 +127,12 @@ class _Numbers:
             raise InputError(f"{self.path}: ${self.name} has a number where an integer belongs: {REMEDY}")
         return found.astype(np.int64)
 
+    def end(self) -> None:
+        """Raise an `InputError` if there is more than was taken."""
+        rest = self.values[self.position :].size if self.types is None else self.content[self.position :].strip()
+        if rest:
+            raise InputError(f"{self.path}: ${self.name} has more numbers than it says: {REMEDY}")
+
     def line(self) -> int:
         """The integer on the next line, which is text also in a binary file of version 2."""
         if self.types is None:
@@ -173,6 +179,8 @@ def read_msh(path: Path) -> MeshFile:
         groups = _entities(numbers["Entities"]) if "Entities" in sections else {}
         tags, points = _nodes_4(numbers["Nodes"])
         found = _elements_4(numbers["Elements"], groups)
+    for name in ("Entities", "Nodes", "Elements"):
+        numbers[name].end()
     return _assembled(path, tags, points, found, _names(path, sections.get("PhysicalNames", b"")))
 
 
@@ -260,9 +268,11 @@ def _nodes_2(numbers: _Numbers, binary: bool) -> tuple[NDArray[np.int64], NDArra
         rows = numbers.take("d", 4 * count).reshape(count, 4)
         return rows[:, 0].astype(np.int64), rows[:, 1:]
     kind = np.dtype([("tag", numbers.types["i"]), ("x", numbers.types["d"], 3)])  # type: ignore[index]
-    if count * kind.itemsize > len(numbers.content) - numbers.position:
+    start = numbers.position
+    numbers.position += count * kind.itemsize
+    if numbers.position > len(numbers.content):
         raise InputError(f"{numbers.path}: $Nodes ends before its {count} nodes: is the file complete?")
-    found = np.frombuffer(numbers.content, kind, count, numbers.position)
+    found = np.frombuffer(numbers.content, kind, count, start)
     return found["tag"].astype(np.int64), found["x"].astype(float)
 
 
@@ -273,12 +283,13 @@ def _elements_2(numbers: _Numbers, binary: bool) -> list[_Elements]:
     while left > 0:
         if binary:
             kind, count, n_tags = numbers.integers("i", 3).tolist()
-            count = max(count, 1)
-            width = 1 + n_tags + _width(numbers.path, kind)
+            width = 1 + max(n_tags, 0) + _width(numbers.path, kind)
             block = numbers.integers("i", count * width).reshape(count, width)[:, 1:]
         else:
             _, kind, n_tags = numbers.integers("i", 3).tolist()
-            block = numbers.integers("i", n_tags + _width(numbers.path, kind))[None]
+            block = numbers.integers("i", max(n_tags, 0) + _width(numbers.path, kind))[None]
+        if n_tags < 0 or not len(block):
+            raise InputError(f"{numbers.path}: $Elements has elements with {n_tags} tags: {REMEDY}")
         left -= len(block)
         group = np.abs(block[:, 0]) if n_tags > 0 else np.zeros(len(block), dtype=np.int64)
         for tag in np.unique(group).tolist():
@@ -311,7 +322,8 @@ def _assembled(
             raise InputError(f"{path}: an element has the node {missing[0]}, which $Nodes does not have: {REMEDY}")
         blocks.append(Block(TYPES[part.type][0], order[at]))
     mesh = MeshFile(points, blocks, order="gmsh")
-    mesh.cell_data["gmsh:physical"] = [np.full(len(p.nodes), (*p.groups, 0)[0], dtype=np.int64) for p in found]
+    if all(len(p.groups) < 2 for p in found):  # else an element has no number
+        mesh.cell_data["gmsh:physical"] = [np.full(len(p.nodes), (*p.groups, 0)[0], dtype=np.int64) for p in found]
     _add_groups(mesh, found, names)
     return mesh
 
