@@ -149,12 +149,37 @@ def test_damaged_gmsh_files(tmp_path):
             refused(lambda: hmm.Cell.from_msh(path), str(path))
 
 
+@pytest.mark.parametrize("name", ["a.msh", "a.inp", "a.npy", "a.npz"])
+def test_bytes_at_random_never_raise_anything_else(tmp_path, name):
+    path = tmp_path / name
+    if name == "a.msh":
+        path.write_text(msh())
+    elif name == "a.inp":
+        path.write_text("*NODE\n1,0,0\n2,1,0\n3,0,1\n*ELEMENT,TYPE=CPE3,ELSET=a\n1,1,2,3\n*ELSET,ELSET=b\na\n")
+    else:
+        (np.save if name == "a.npy" else np.savez_compressed)(path, np.eye(4, dtype=np.uint8))
+    good, rng = path.read_bytes(), np.random.default_rng(7)
+    read = hmm.Cell.from_mesh if name in ("a.msh", "a.inp") else images.read_image
+    for _ in range(100):
+        data = bytearray(good)
+        at = int(rng.integers(len(data)))
+        data[at : at + int(rng.integers(0, 9))] = rng.choice(
+            [b"", b"-1", b"9" * 12, b"nan", b"\0", b"1e999", b"\xff" * 4]
+        )
+        path.write_bytes(data)
+        try:
+            read(path)
+        except hmm.HMMError as error:
+            assert "\n" not in str(error)
+
+
 def test_gmsh_files_that_do_not_say_what_they_hold(tmp_path):
     path = tmp_path / "a.msh"
     for text, word in [
         (msh().replace("$Elements\n4", "$Elements\n3"), "more numbers than it says"),
         (msh().replace("1 2 2 1 1 1 2 5", "1 2 -2 1 1 1 2 5"), "elements with -2 tags"),
         (msh().replace("2.2 0 8", "2.2 1 8"), "byte order"),
+        (msh().replace("\n5 0.5", "\nnan 0.5"), "where an integer belongs"),
         (msh().replace("2.2 0 8", "4.0 0 8"), "format 4.0"),
         (msh().replace("$EndNodes", "$Endnodes"), "$Nodes is not closed"),
         (msh() + "$Nodes\n0\n$EndNodes\n", "two sections $Nodes"),

@@ -122,7 +122,11 @@ class _Numbers:
         return found
 
     def integers(self, kind: str, count: int) -> NDArray[np.int64]:
-        found = self.take(kind, count)
+        """The next `count` numbers, which are integers."""
+        return self.whole(self.take(kind, count))
+
+    def whole(self, found: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The numbers as integers; raise an `InputError` if they are none."""
         if not (np.abs(found) < 2.0**53).all() or (found != np.floor(found)).any():
             raise InputError(f"{self.path}: ${self.name} has a number where an integer belongs: {REMEDY}")
         return found.astype(np.int64)
@@ -266,7 +270,7 @@ def _nodes_2(numbers: _Numbers, binary: bool) -> tuple[NDArray[np.int64], NDArra
     count = numbers.line()
     if not binary:
         rows = numbers.take("d", 4 * count).reshape(count, 4)
-        return rows[:, 0].astype(np.int64), rows[:, 1:]
+        return numbers.whole(rows[:, 0]), rows[:, 1:]
     kind = np.dtype([("tag", numbers.types["i"]), ("x", numbers.types["d"], 3)])  # type: ignore[index]
     start = numbers.position
     numbers.position += count * kind.itemsize
