@@ -55,6 +55,9 @@ def _load_stack() -> None:
     import dolfinx
     from petsc4py import PETSc
 
+    from hmm.interrupt import restore_handlers
+
+    restore_handlers()
     check_stack(dolfinx.__version__, PETSc.ScalarType)
 
 
