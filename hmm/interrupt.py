@@ -52,14 +52,11 @@ def ending(comm: MPI.Comm) -> Iterator[None]:
         raise Interrupted(number)
 
     def watch(source: int) -> None:
-        for number in iter(lambda: os.read(source, 1), b""):
-            if (
-                number[0] in ENDING
-                and signal.getsignal(number[0]) is take
-                and not taken.wait(PATIENCE + (comm.rank > 0))
-            ):
-                print(Interrupted(number[0]), file=sys.stderr, flush=True)
-                abort(comm, 128 + number[0])
+        for (number,) in iter(lambda: os.read(source, 1), b""):
+            heeded = number in ENDING and signal.getsignal(number) is take
+            if heeded and not taken.wait(PATIENCE + (comm.rank > 0)):
+                print(Interrupted(number), file=sys.stderr, flush=True)
+                abort(comm, 128 + number)
 
     with _handled(ENDING, take) as handled:
         if not handled:
@@ -93,9 +90,12 @@ def abort(comm: MPI.Comm, code: int) -> NoReturn:
 
 
 def restore_handlers() -> None:
-    """Take back the signals that a library was given when it was loaded: PETSc prints a page at each."""
+    """Take back the signals that libraries seize when they start: PETSc prints a page at each, Gmsh dies of them.
+
+    A pipe that nobody reads any more is again an error of the write, as in all of Python.
+    """
     if threading.current_thread() is threading.main_thread():
-        for number in SIGNALS:
+        for number in (*SIGNALS, signal.SIGPIPE):
             handler = signal.getsignal(number)
             if handler is not None:
                 signal.signal(number, handler)

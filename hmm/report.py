@@ -23,9 +23,11 @@ class Paper(Console):
     """A console that goes on when nobody reads any more what it prints (``| head``): results are in files."""
 
     def on_broken_pipe(self) -> None:
+        """Do not leave the program, as rich would."""
         silence_output(BrokenPipeError())
 
     def print(self, *args: Any, **kwargs: Any) -> None:
+        """Print, if anybody reads it."""
         with lasting():
             super().print(*args, **kwargs)
 
