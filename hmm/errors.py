@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 import traceback
@@ -14,7 +15,8 @@ from mpi4py import MPI
 
 import numpy as np
 
-from hmm.interrupt import Interrupted, abort, ending
+from hmm._starting import abort
+from hmm.interrupt import Interrupted, ending
 
 GRACE = 10.0
 """Seconds until a rank that failed takes itself for the only one: the others wait for it and must be ended."""
@@ -114,8 +116,11 @@ def run(main: Callable[[], object], comm: MPI.Comm = MPI.COMM_WORLD) -> None:
         The ranks that call this; one of them prints what there is to say.
     """
     ends = comm.Dup() if comm.size > 1 else comm  # whatever the others are doing on `comm` is not disturbed
-    with ending(comm):
+    with ending(comm) as asked:
         end = _end_of(main)
+        if asked.number and end.code and not isinstance(end.cause, Interrupted):  # a library made an error of its own
+            end = _of_signal(asked.number)
+        asked.over.set()
         flush_output()
         if comm.size == 1:
             end.leave(first=True)
@@ -186,10 +191,10 @@ def _end_of(main: Callable[[], object]) -> _End:
         main()
     except HMMError as error:
         return _End(1, f"error: {error}", error)
-    except KeyboardInterrupt as error:
-        return _End(130, "stopped by SIGINT", error)
+    except KeyboardInterrupt:
+        return _of_signal(signal.SIGINT)
     except Interrupted as error:
-        return _End(128 + error.number, str(error), error)
+        return _of_signal(error.number)
     except SystemExit as error:
         said = error.code if isinstance(error.code, str) else ""
         return _End(1 if said else int(error.code or 0), said, error)
@@ -199,6 +204,11 @@ def _end_of(main: Callable[[], object]) -> _End:
     except Exception as error:
         return _End(1, "", error)
     return _End()
+
+
+def _of_signal(number: int) -> _End:
+    interrupted = Interrupted(number)
+    return _End(128 + number, str(interrupted), interrupted)
 
 
 def _together(ends: MPI.Comm, end: _End) -> tuple[int | None, int]:

@@ -10,14 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
 
 from mpi4py import MPI
 
 import numpy as np
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU)
-"""Signals that ask a program to end."""
+from hmm._starting import ENDING, abort
 
 SIGNALS = (*ENDING, signal.SIGUSR1)
 """Signals that end a run with a checkpoint in order."""
@@ -39,28 +37,40 @@ class Interrupted(SystemExit):
         return f"stopped by {signal.Signals(self.number).name}"
 
 
+class Ending:
+    """Which signal was taken, and whether the program has come to its end since."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.taken, self.over = threading.Event(), threading.Event()
+
+    def take(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        self.number = number
+        self.taken.set()
+        raise Interrupted(number)
+
+
 @contextmanager
-def ending(comm: MPI.Comm) -> Iterator[None]:
+def ending(comm: MPI.Comm) -> Iterator[Ending]:
     """Raise `Interrupted` at one of the signals `ENDING` while the body runs.
 
-    If the main thread does not get to it in `PATIENCE` seconds, all ranks of `comm` are ended from here.
+    If the main thread does not get to it in `PATIENCE` seconds, or is not ``over`` in twice that time, for it took the
+    exception for something else, all ranks of `comm` are ended from here.
     """
-    taken = threading.Event()
-
-    def take(number: int, frame: FrameType | None) -> None:
-        taken.set()
-        raise Interrupted(number)
+    end = Ending()
 
     def watch(source: int) -> None:
         for (number,) in iter(lambda: os.read(source, 1), b""):
-            heeded = number in ENDING and signal.getsignal(number) is take
-            if heeded and not taken.wait(PATIENCE + (comm.rank > 0)):
+            if number not in ENDING or signal.getsignal(number) != end.take:
+                continue
+            if not (end.taken.wait(PATIENCE + (comm.rank > 0)) and end.over.wait(2 * PATIENCE)):
                 print(Interrupted(number), file=sys.stderr, flush=True)
                 abort(comm, 128 + number)
 
-    with _handled(ENDING, take) as handled:
+    with _handled(ENDING, end.take) as handled:
         if not handled:
-            yield
+            yield end
             return
         source, sink = os.pipe()
         os.set_blocking(sink, False)
@@ -68,25 +78,13 @@ def ending(comm: MPI.Comm) -> Iterator[None]:
         thread = threading.Thread(target=watch, args=(source,), daemon=True)
         thread.start()
         try:
-            yield
+            yield end
         finally:
+            end.over.set()
             signal.set_wakeup_fd(before)
             os.close(sink)
             thread.join(1.0)
             os.close(source)
-
-
-def abort(comm: MPI.Comm, code: int) -> NoReturn:
-    """End all ranks at once, without further words."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            continue
-    if comm.size > 1:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI adds lines of its own
-        comm.Abort(code)
-    os._exit(code)
 
 
 def restore_handlers() -> None:
@@ -97,8 +95,8 @@ def restore_handlers() -> None:
     if threading.current_thread() is threading.main_thread():
         for number in (*SIGNALS, signal.SIGPIPE):
             handler = signal.getsignal(number)
-            if handler is not None:
-                signal.signal(number, handler)
+            if callable(handler) or handler is signal.SIG_IGN or (handler is not None and number in ENDING):
+                signal.signal(number, handler)  # the default of SIGUSR1 is not: MPI may have use for it
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def test_one_process_clears(tmp_path, form):
 
 @SERIAL
 def test_killed_by_whoever(tmp_path, form, monkeypatch):
-    """A process that dies in the compiler leaves a lock that is free, and a source file that the next one sets aside."""
+    """Who dies in the compiler leaves a lock that is free, and a source file that the next process sets aside."""
     program = tmp_path / "program.py"
     program.write_text(
         "import hmm, ufl\nfrom mpi4py import MPI\nfrom dolfinx import fem, mesh\n"

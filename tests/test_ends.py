@@ -75,7 +75,8 @@ def test_a_full_disk(tmp_path, ranks):
     """ADIOS2 would end one rank with SIGABRT and leave the others waiting."""
     code, lines = end_of(start(ranks, PROGRAM, "full disk", tmp_path))
     assert code == 1
-    assert len(lines) == 1 and lines[0].startswith(f"error: cannot write {tmp_path}/macro.bp (File too large): make room")
+    assert len(lines) == 1
+    assert lines[0].startswith(f"error: cannot write {tmp_path}/macro.bp (File too large): make room")
 
 
 def test_a_reader_that_leaves(tmp_path):

@@ -65,7 +65,7 @@ def _require_results(job: Job, results: Path, comm: MPI.Comm) -> None:
     """Nothing is done before the results are there (collective)."""
     with collectively(comm):
         if comm.rank == 0 and not results.is_file():
-            raise HMMError(f"{job.path}: {results} is not there, though all seemed well: do nothing else in its directory")
+            raise HMMError(f"{job.path}: {results} is not there at the end: leave its directory alone while it runs")
 
 
 def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
