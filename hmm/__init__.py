@@ -1,6 +1,10 @@
 """hmm: the heterogeneous multiscale method and FE2 on FEniCSx."""
 
-from hmm._environment import load_stack
+from hmm._starting import guard_start
+
+_started = guard_start()
+
+from hmm._environment import load_stack  # noqa: E402
 
 load_stack()
 
@@ -56,6 +60,9 @@ from hmm.rve import RVE  # noqa: E402
 from hmm.stepping import Step, steps  # noqa: E402
 
 __version__ = "0.1.0"
+
+_started()
+del _started
 
 __all__ = [
     "RVE",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from mpi4py import MPI  # must come before any compiled FEniCSx module
@@ -52,10 +55,28 @@ def _load_stack() -> None:
             f"hmm needs DOLFINx {SUPPORTED} and found none: install it with pip install 'fenicsx-hmm[wheels]', "
             f"conda install -c conda-forge fenics-dolfinx={SUPPORTED}, Spack, or use the Docker image"
         )
-    import dolfinx
-    from petsc4py import PETSc
+    from hmm.interrupt import restore_handlers
 
+    with _petsc_option("-no_signal_handler"):  # it would print a page at each signal, from the moment it starts
+        import dolfinx
+        from petsc4py import PETSc
+
+    restore_handlers()
     check_stack(dolfinx.__version__, PETSc.ScalarType)
+
+
+@contextmanager
+def _petsc_option(option: str) -> Iterator[None]:
+    """Let PETSc start in the body as if the environment asked for an option."""
+    before = os.environ.get("PETSC_OPTIONS")
+    os.environ["PETSC_OPTIONS"] = f"{before or ''} {option}"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PETSC_OPTIONS"]
+        else:
+            os.environ["PETSC_OPTIONS"] = before
 
 
 def check_stack(version: str, scalar: type) -> None:

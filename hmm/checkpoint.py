@@ -16,6 +16,7 @@ from hmm import storage
 from hmm.errors import InputError, collectively
 from hmm.fingerprint import difference, fingerprint
 from hmm.homogenizer import Homogenizer
+from hmm.layout import as_rows
 from hmm.macro import MacroProblem
 
 
@@ -164,7 +165,7 @@ def _dofs(field: fem.Function) -> NDArray[np.int64]:
     space = field.function_space
     size = space.dofmap.bs
     blocks = np.asarray(space.dofmap.list, dtype=np.int64)
-    return (blocks[:, :, None] * size + np.arange(size)).reshape(len(blocks), -1)
+    return as_rows(blocks[:, :, None] * size + np.arange(size))
 
 
 def _by_cell(field: fem.Function) -> NDArray[np.float64]:

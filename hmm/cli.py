@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from typing import NoReturn
 
@@ -18,7 +19,8 @@ from petsc4py import PETSc
 
 import hmm
 from hmm import errors, linear, report
-from hmm.errors import InputError
+from hmm.errors import HMMError, InputError
+from hmm.interrupt import Interrupted
 
 OPTIONAL = ("gmsh", "scipy", "pyvista", "matplotlib")
 
@@ -93,14 +95,26 @@ def _homogenize(job: str | None, directory: str | None, example: bool) -> None:
     elif job is None:
         raise InputError("hmm homogenize needs a job file: 'hmm homogenize --example > job.toml' writes one")
     else:
-        jobs.run_job(jobs.read_job(job, MPI.COMM_WORLD), directory)
+        with _to_its_end(job):
+            jobs.run_job(jobs.read_job(job, MPI.COMM_WORLD), directory)
+
+
+@contextmanager
+def _to_its_end(job: str) -> Iterator[None]:
+    """See that nothing ends the program in the middle of a job with exit code 0."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except SystemExit as end:
+        raise HMMError(f"{job}: something ended the program (exit code {end.code}) before all was written") from end
 
 
 def _replay(dump: str, picture: str | None) -> None:
     done = hmm.replay(dump)
-    print(done, flush=True)
+    report.say(MPI.COMM_SELF, str(done))
     if picture:
-        print(f"drawn in {done.plot(picture)}", flush=True)
+        report.say(MPI.COMM_SELF, f"drawn in {done.plot(picture)}")
 
 
 def _version(distribution: str) -> str:

@@ -18,6 +18,7 @@ from hmm.cell import Cell
 from hmm.errors import InputError, collectively
 from hmm.hashing import digest, splitmix, uniform
 from hmm.homogenizer import Homogenizer
+from hmm.layout import as_rows
 from hmm.macro import MacroProblem
 from hmm.rve import RVE
 
@@ -78,7 +79,7 @@ def _of_variation(hom: Homogenizer) -> dict[str, str]:
     if len(hom.rves) > 1:
         found["choice of RVEs"] = f"{', '.join(hom.rves)}, checksum {_checksum(hom, hom.rows.shares(len(hom.rves)))}"
     if hom.orientation is not None:
-        found["orientation of RVEs"] = f"checksum {_checksum(hom, hom.orientation.R.reshape(hom.n_points, -1))}"
+        found["orientation of RVEs"] = f"checksum {_checksum(hom, as_rows(hom.orientation.R))}"
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -290,7 +291,7 @@ class Homogenizer:
     def cell_average(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Mean over the points of each owned macro cell, shape (n_cells, k), of values of shape (n_points, k)."""
         weights = quadrature_weights(self.mesh, self.degree, self.cells)
-        array = values.reshape(*weights.shape, -1)
+        array = values.reshape(*weights.shape, math.prod(values.shape[1:]))  # -1 fails without cells
         return (weights[..., None] * array).sum(axis=1) / weights.sum(axis=1)[:, None]
 
     def _row_inputs(self) -> NDArray[np.float64]:

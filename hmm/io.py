@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import csv
+import math
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mpi4py import MPI
 
 import numpy as np
 import ufl
-from dolfinx import fem, has_adios2
-from dolfinx import io as dolfinx_io
+from dolfinx import fem
 from dolfinx.mesh import Mesh
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.errors import EnvironmentMismatch, InputError, collectively
+from hmm.errors import InputError, collectively, writing
 from hmm.fields import fields_of
 from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_weights
 from hmm.homogenizer import Homogenizer
 from hmm.microproblem import Microproblem
 from hmm.response import PointState
 from hmm.rve import RVE
+from hmm.vtx import VTXFile
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ def write_fields(path: str | Path, fields: LocalFields) -> Path:
     with collectively(fields.mesh.comm):
         if fields.mesh.comm.rank == 0:
             require_writable(path.parent)
-    with _vtx(fields.mesh.comm, path, [fields.displacement, *fields.cellwise.values()]) as writer:
+    with VTXFile(fields.mesh.comm, path, [fields.displacement, *fields.cellwise.values()]) as writer:
         writer.write(0.0)
     return path
 
@@ -244,11 +244,8 @@ def write_csv(path: str | Path, comm: MPI.Comm, columns: Sequence[str], rows: It
     with collectively(comm):
         if comm.rank == 0:
             require_writable(path.parent)
-            try:
-                with path.open("w", newline="") as file:
-                    csv.writer(file).writerows([columns, *rows])
-            except OSError as error:
-                raise InputError(f"cannot write {path} ({error.strerror}): give another file") from None
+            with writing(path), path.open("w", newline="") as file:
+                csv.writer(file).writerows([columns, *rows])
     return path
 
 
@@ -302,10 +299,16 @@ class Output:
         for name, values in _microstructure(hom).items():
             self.cellwise[name] = _cellwise(hom.mesh, values.shape[1:], name)
             self._set(name, values)
-        self._writer = _vtx(hom.comm, self.path, [u, *self.cellwise.values()])
+        self._writer = VTXFile(hom.comm, self.path, [u, *self.cellwise.values()])
 
     def write(self, time: float) -> None:
-        """Add the present fields as a time step (collective)."""
+        """Add the present fields as a time step (collective).
+
+        Raises
+        ------
+        InputError
+            On all ranks, if there is no room for it; the steps before stay readable.
+        """
         hom = self.hom
         for response in hom.responses:
             points = response.function_space.dofmap.list[hom.cells].ravel()
@@ -340,19 +343,6 @@ def _microstructure(hom: Homogenizer) -> dict[str, NDArray[np.float64]]:
 
 def _cellwise(mesh: Mesh, shape: tuple[int, ...], name: str) -> fem.Function:
     return fem.Function(fem.functionspace(mesh, ("DG", 0, shape) if shape else ("DG", 0)), name=name)
-
-
-def _vtx(comm: MPI.Comm, path: Path, functions: list[fem.Function]) -> Any:
-    """A writer of one Lagrange field and any number of DG0 fields; BP4 is what all ParaView versions read."""
-    if not has_adios2:
-        raise EnvironmentMismatch(f"cannot write {path}: this DOLFINx is built without ADIOS2; install one that has it")
-    try:
-        return dolfinx_io.VTXWriter(comm, path, functions, engine="BP4")
-    except RuntimeError as error:
-        element = functions[0].function_space.ufl_element()
-        raise InputError(
-            f"cannot write {functions[0].name!r} of {element} to {path} ({error}): give a field in a Lagrange space"
-        ) from None
 
 
 def require_writable(directory: Path) -> None:
@@ -393,7 +383,8 @@ def _further_fields(rve: RVE) -> dict[str, fem.Function]:
     local |= {name: operator(rve.w) for name, operator in rve.micro.items()}
     fields = {}
     for name, expression in local.items():
-        values = compile_expression(expression, points).eval(mesh, cells).reshape(cells.size, len(points), -1)
+        values = compile_expression(expression, points).eval(mesh, cells)
+        values = values.reshape(cells.size, len(points), math.prod(expression.ufl_shape))
         fields[name] = _cellwise(mesh, expression.ufl_shape, name)
         fields[name].x.array[: cells.size * values.shape[2]] = _mean_over_cells(mesh, degree, cells, values).ravel()
     return fields
@@ -410,7 +401,7 @@ def _stress_fields(rve: RVE) -> dict[str, fem.Function]:
         s = ufl.dev(sigma)
         values = ufl.as_vector([*(sigma[i, j] for i in range(3) for j in range(3)), ufl.sqrt(1.5 * ufl.inner(s, s))])
         at_points = compile_expression(values, points).eval(mesh, cells)
-        means = _mean_over_cells(mesh, degree, cells, at_points.reshape(cells.size, -1, 10))
+        means = _mean_over_cells(mesh, degree, cells, at_points.reshape(cells.size, len(points), 10))
         stress.x.array.reshape(-1, 9)[cells] = means[:, :9]
         von_mises.x.array[cells] = means[:, 9]
     return {"stress": stress, "von_mises": von_mises}
@@ -420,13 +411,13 @@ def _internal_variables(rve: RVE, state: PointState) -> dict[str, NDArray[np.flo
     """Cell averages, shape (n_owned_cells,), of each scalar internal variable; 0 in phases without it."""
     mesh = rve.cell.mesh
     fields: dict[str, NDArray[np.float64]] = {}
-    start = 0
+    start, n_points = 0, len(quadrature_points(mesh, rve.quadrature_degree))
     for history in rve.histories.values():
         row = state.history[start : start + history.size]
         start += history.size
         for name, packing in history.packings.items():
             if packing.shape == ():
-                values = history.view(row, name).reshape(history.cells.size, -1, 1)
+                values = history.view(row, name).reshape(history.cells.size, n_points, 1)
                 means = _mean_over_cells(mesh, rve.quadrature_degree, history.cells, values)
                 fields.setdefault(name, np.zeros(owned_cells(mesh).size))[history.cells] = means[:, 0]
     return fields

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,11 @@ from hmm.microproblem import Microproblem
 
 ALONG = {"z": "unknowns", "sensitivity": "unknowns", "history": "history"}
 """Which order the last axis of a state array has; arrays not named are the same on all ranks of a cell."""
+
+
+def as_rows(array: NDArray[Any]) -> NDArray[Any]:
+    """An array of shape (n, ...) as (n, k), also for no rows, where ``reshape(n, -1)`` fails."""
+    return array.reshape(len(array), math.prod(array.shape[1:]))
 
 
 class RowLayout:

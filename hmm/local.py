@@ -134,12 +134,12 @@ class LocalProblem:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Residual, shape (n_cells, n_points, n), and Jacobian, shape (n_cells, n_points, n, n), in some cells."""
         self.x.x.array.reshape(-1, self.n)[self._slots[cells]] = x
-        values = self._equations.eval(self.mesh, self.cells[cells]).reshape(*x.shape[:2], -1)
+        values = self._equations.eval(self.mesh, self.cells[cells]).reshape(*x.shape[:2], self.n + self.n**2)
         return values[..., : self.n].copy(), values[..., self.n :].reshape(*x.shape, self.n).copy()
 
     def _store(self, x: NDArray[np.float64], inverse: NDArray[np.float64]) -> None:
         self.x.x.array.reshape(-1, self.n)[self._slots] = x
-        self.inverse.x.array.reshape(-1, self.n**2)[self._slots] = inverse.reshape(*x.shape[:2], -1)
+        self.inverse.x.array.reshape(-1, self.n**2)[self._slots] = inverse.reshape(*x.shape[:2], self.n**2)
 
 
 def local_problem(cell: Cell, tag: int, law: object, degree: int, at: Local) -> LocalProblem | None:

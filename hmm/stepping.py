@@ -106,8 +106,9 @@ def steps(
     InputError
         If the checkpoint does not fit, is damaged or cannot be written.
     SystemExit
-        With code 0, on all ranks, when the checkpoint is written after SIGTERM, SIGUSR1 (on any rank; heeded only with
-        `checkpoint`) or before `max_wall_time`. Context managers and ``finally`` clauses around the loop do their work.
+        On all ranks, when the checkpoint is written after a signal to any rank (SIGTERM, SIGINT, SIGHUP, SIGXCPU or
+        SIGUSR1; noted only with `checkpoint`) or before `max_wall_time`. The code is 130 after SIGINT (Ctrl-C) and else
+        0. Context managers and ``finally`` clauses around the loop do their work.
     """
     stage = _stage(problem, load, target, n, duration)
     _check(n, max_cutbacks, every, max_wall_time, checkpoint)
@@ -222,7 +223,7 @@ class _Stepper:
             f"stopping: {reason}; {stage.step} of {stage.n} steps{part} are in {self.run.path}: run the same command "
             "again to continue",
         )
-        raise SystemExit(0)
+        raise SystemExit(self.watch.code)
 
 
 def _stage(problem: MacroProblem, load: fem.Constant, target: ArrayLike, n: int, duration: float | None) -> Stage:

@@ -1,6 +1,8 @@
 """Compilation: once for all ranks, also on a cold cache and after a run that was killed while it compiled."""
 
+import fcntl
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +16,7 @@ import ufl
 from dolfinx import fem, jit, mesh
 
 import hmm
-from hmm import forms
+from hmm import forms, turns
 
 SERIAL = pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="starts its own ranks, or changes the cache")
 PROGRAM = Path(__file__).with_name("cold_cache_program.py")
@@ -91,3 +93,53 @@ def test_one_process_clears(tmp_path, form):
     claim.touch()
     assert not forms._clear_stale(source)
     assert source.exists() and claim.exists()
+
+
+@SERIAL
+def test_killed_by_whoever(tmp_path, form, monkeypatch):
+    """Who dies in the compiler leaves a lock that is free, and a source file that the next process sets aside."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import hmm, ufl\nfrom mpi4py import MPI\nfrom dolfinx import fem, mesh\n"
+        "domain = mesh.create_unit_square(MPI.COMM_SELF, 1, 1)\n"
+        "hmm.forms.compile_form(fem.Constant(domain, 3.0) * ufl.dx(domain))\n"
+    )
+    compiler = tmp_path / "cc"
+    compiler.write_text("#!/bin/sh\nkill -9 $PPID\n")
+    compiler.chmod(0o755)
+    paths = os.pathsep.join([str(Path(hmm.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "CC": str(compiler), "PYTHONPATH": paths}
+    dead = subprocess.run([sys.executable, str(program)], env=environment, check=False, timeout=60)
+    assert dead.returncode == -signal.SIGKILL
+    cache = tmp_path / "fenics"
+    (source,) = cache.glob("*.c")
+    assert not source.with_suffix(".c.cached").exists()
+    monkeypatch.setitem(jit.DOLFINX_DEFAULT_JIT_OPTIONS, "cache_dir", (cache, "where the cache is"))
+    monkeypatch.setattr(forms, "PATIENCE", 60)
+    began = time.monotonic()
+    assert fem.assemble_scalar(forms.compile_form(form)) == pytest.approx(3.0)
+    assert time.monotonic() - began < 30.0
+    assert source.with_suffix(".c.failed").exists() and source.with_suffix(".c.cached").exists()
+    (lock,) = cache.glob("hmm_*.lock")
+    assert lock.read_bytes() == turns.DONE
+
+
+@SERIAL
+def test_one_at_a_time(tmp_path):
+    """An error in order leaves nothing to clear up; what is done is not waited for."""
+    with turns.turn(tmp_path, "a") as abandoned:
+        assert not abandoned
+        assert turns._locked(tmp_path / "b") is not None
+        other = os.open(tmp_path / "hmm_a.lock", os.O_RDWR)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(other)
+    with turns.turn(tmp_path, "a") as abandoned, turns.turn(tmp_path, "a"):
+        assert not abandoned
+    with pytest.raises(ZeroDivisionError), turns.turn(tmp_path, "c"):
+        raise ZeroDivisionError
+    with pytest.raises(KeyboardInterrupt), turns.turn(tmp_path, "c") as abandoned:
+        assert not abandoned
+        raise KeyboardInterrupt
+    with turns.turn(tmp_path, "c") as abandoned:
+        assert abandoned

@@ -36,9 +36,9 @@ class Maxwell:
         return {"viscous_strain": (at.old["viscous_strain"] + a * ufl.dev(at.strain)) / (1 + a)}
 
 
-def held_square(rve, values, algorithm):
+def held_square(rve, values, algorithm, domain=None):
     """A unit square whose whole boundary is held at given displacements; the problem and its Homogenizer."""
-    domain = mesh.create_unit_square(MPI.COMM_WORLD, 2, 2)
+    domain = domain or mesh.create_unit_square(MPI.COMM_WORLD, 2, 2)
     V = fem.functionspace(domain, ("Lagrange", 1, (2,)))
     u, v, g = fem.Function(V), ufl.TestFunction(V), fem.Function(V)
     g.interpolate(values)

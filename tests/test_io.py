@@ -192,3 +192,42 @@ def test_a_field_that_paraview_output_cannot_hold_is_refused(folder):
     other = fem.Function(fem.functionspace(hom.mesh, ("N1curl", 1)), name="other")
     with pytest.raises(hmm.InputError, match=r"'other'.*Lagrange"):
         hmm.Output(folder, hom, other)
+
+
+@pytest.mark.mpi
+def test_a_rank_without_cells_of_a_phase(folder):
+    """A cell spread over all ranks, its inclusion one quadrilateral on one of them: fields are written all the same."""
+    image = np.ones((4, 4), dtype=int)
+    image[0, 0] = 2
+    cell = hmm.cells.voxels(image, {"matrix": 1, "inclusion": 2}, comm=COMM)
+    rve = macro_tools.rve_of(cell, {**LAWS, "inclusion": macro_tools.J2})
+    response = rve.solve(np.array([1e-3, 0.0, 0.0]))
+    fields = hmm.local_fields(rve, response.state, [1e-3, 0.0, 0.0])
+    assert set(fields.cellwise) >= {"stress", "von_mises", "p"}
+    written = hmm.write_fields(folder / "cell", fields)
+    assert bytes_in(written) > 0
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("kind", ["file", "directory in it"])
+def test_something_in_the_way_of_the_output(folder, kind):
+    """One line on all ranks, where ADIOS2 would end rank 0 and leave the others waiting."""
+    u, hom = stretched(plastic_rve())
+    where = folder / "results" / "macro.bp"
+    if COMM.rank == 0:
+        (where.parent if kind == "file" else where / "data.0").mkdir(parents=True)
+        if kind == "file":
+            where.write_text("")
+    COMM.Barrier()
+    with pytest.raises(hmm.InputError, match=r"cannot write .*macro\.bp \("):
+        hmm.Output(where.parent, hom, u)
+
+
+@pytest.mark.mpi
+def test_nothing_is_added_to_a_closed_output(folder):
+    u, hom = stretched(plastic_rve())
+    output = hmm.Output(folder / "results", hom, u)
+    output.close()
+    output.close()
+    with pytest.raises(hmm.InputError, match="is closed"):
+        output.write(1.0)

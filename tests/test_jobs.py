@@ -381,3 +381,37 @@ def test_the_command_complains_in_one_line(argv, words, capsys):
     assert end.value.code == 1 and printed.out == ""
     if COMM.rank == 0:
         assert printed.err.startswith("error: ") and printed.err.count("\n") == 1 and words in printed.err
+
+
+@pytest.mark.parametrize("name", ["properties.json", "report.md", "directions.png", "fields_11.bp"])
+def test_something_in_the_way_of_a_result(folder, name, capsys):
+    """One line on all ranks that names it, and exit code 1: a job without its results is not done."""
+    wanted = "[output]\n" + ("" if name.endswith("png") else "plot = false\n") + 'fields = ["11"]\n'
+    job = folder / "job.toml"
+    if COMM.rank == 0:
+        job.write_text(IMAGE + wanted)
+        (folder / "results" / name / "data.0").mkdir(parents=True)
+    COMM.Barrier()
+    with pytest.raises(hmm.InputError, match=name):
+        jobs.run_job(jobs.read_job(job, COMM), folder / "results")
+
+
+def test_a_job_nested_too_deeply(folder):
+    with pytest.raises(hmm.InputError, match=r"job\.toml is nested too deeply"):
+        job_of(folder, "a = " + 20_000 * "[" + 20_000 * "]")
+
+
+def test_an_exit_in_the_middle_of_a_job(folder, monkeypatch):
+    """Whatever ends the program there with exit code 0, it is an error."""
+    job = folder / "job.toml"
+    if COMM.rank == 0:
+        job.write_text(IMAGE)
+    COMM.Barrier()
+    monkeypatch.setattr(jobs, "run_job", lambda *_: raise_exit())
+    with pytest.raises(SystemExit) as end:
+        cli.main(["homogenize", str(job)])
+    assert end.value.code == 1
+
+
+def raise_exit():
+    raise SystemExit(0)

@@ -145,7 +145,7 @@ class _Probe:
 
     def _eval(self, expression: fem.Expression) -> Floats:
         values = expression.eval(self._mesh, self._cells.astype(np.int32))
-        return values.reshape(self._cells.size * len(self._points), -1).copy()
+        return values.reshape(self._cells.size * len(self._points), values.shape[-1]).copy()
 
 
 def _components(tensor: ufl.core.expr.Expr) -> list[ufl.core.expr.Expr]:

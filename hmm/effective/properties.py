@@ -26,6 +26,7 @@ from hmm.effective.symmetry import TOLERANCE, Symmetry, symmetry_of_matrix, symm
 from hmm.effective.table import as_html, table
 from hmm.errors import InputError
 from hmm.io import LocalFields
+from hmm.report import Paper
 
 Floats = NDArray[np.float64]
 
@@ -262,7 +263,7 @@ class EffectiveProperties:
     def print(self) -> None:
         """Print tables on rank 0."""
         if self.comm.rank == 0:
-            Console().print(table(self))
+            Paper().print(table(self))
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as numbers, strings, lists and dictionaries; what is not finite is None."""

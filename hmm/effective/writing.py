@@ -13,7 +13,7 @@ import ufl
 import hmm
 from hmm.effective import table
 from hmm.effective.table import Grid
-from hmm.errors import InputError, collectively
+from hmm.errors import InputError, collectively, writing
 from hmm.io import require_writable
 
 if TYPE_CHECKING:
@@ -56,9 +56,11 @@ def write_report(
         drawn["The cell"] = hmm.plot.plot_cell(directory / "cell.png", cell)
     with collectively(found.comm):
         if found.comm.rank == 0:
-            found.to_json(directory / PROPERTIES)
+            with writing(directory / PROPERTIES):
+                found.to_json(directory / PROPERTIES)
             pictures = drawn | (_pictures(found, described, directory) if plots else {}) | dict(further or {})
-            (directory / REPORT).write_text("\n".join(_lines(found, described, pictures, notes)) + "\n")
+            with writing(directory / REPORT):
+                (directory / REPORT).write_text("\n".join(_lines(found, described, pictures, notes)) + "\n")
     return directory / REPORT
 
 

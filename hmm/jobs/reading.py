@@ -143,6 +143,8 @@ def _parsed(path: Path, comm: MPI.Comm) -> dict[str, Any]:
             problem = f"cannot read the job file {path} ({error.strerror}): 'hmm homogenize --example' prints one"
         except ValueError as error:  # of TOML or of the encoding
             problem = f"{path} is not valid TOML: {error}"
+        except RecursionError:
+            problem = f"{path} is nested too deeply: a job has tables in tables, and no more"
     text, problem = comm.bcast((text, problem))
     if problem:
         raise InputError(problem)

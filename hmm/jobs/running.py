@@ -13,7 +13,7 @@ from hmm.cells import Polycrystal
 from hmm.effective.homogenize import homogenize
 from hmm.effective.properties import EffectiveProperties
 from hmm.effective.writing import PROPERTIES, write_report
-from hmm.errors import InputError, collectively
+from hmm.errors import HMMError, InputError, collectively, writing
 from hmm.fields import MacroInput, find_component
 from hmm.io import require_writable, write_fields
 from hmm.jobs.reading import Job
@@ -57,7 +57,15 @@ def run_job(
     with collectively(comm):  # nobody is done before all is written
         if job.spread or comm.rank == 0:
             found = _run(job, where, comm if job.spread else MPI.COMM_SELF)
+    _require_results(job, where / PROPERTIES, comm)
     return found
+
+
+def _require_results(job: Job, results: Path, comm: MPI.Comm) -> None:
+    """Nothing is done before the results are there (collective)."""
+    with collectively(comm):
+        if comm.rank == 0 and not results.is_file():
+            raise HMMError(f"{job.path}: {results} is not there at the end: leave its directory alone while it runs")
 
 
 def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
@@ -111,5 +119,6 @@ def _write(job: Job, found: EffectiveProperties, where: Path) -> list[Path]:
         notes = [f"The job {job.path.name}: {job.source.words}."]
         return [write_report(found, where, job.output.plot, notes, pictures), where / PROPERTIES, *written]
     if found.comm.rank == 0:
-        found.to_json(where / PROPERTIES)
+        with writing(where / PROPERTIES):
+            found.to_json(where / PROPERTIES)
     return [where / PROPERTIES, *written]
