@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 
 from hmm import checkpoint
 from hmm.errors import InputError, collectively
+from hmm.fingerprint import constants_of, present_values
 from hmm.io import require_writable
+from hmm.locking import sole
 from hmm.macro import MacroProblem
 from hmm.report import say
 from hmm.storage import require_h5py
@@ -44,6 +47,8 @@ class Stage:
         Increments of this size that succeeded one after another.
     present
         Values of the problem's Constants now.
+    values
+        What Functions and Dirichlet conditions were before the first step (see `hmm.fingerprint.present_values`).
     """
 
     start: Any
@@ -56,6 +61,7 @@ class Stage:
     increment: float = 1.0
     successes: int = 0
     present: list[Any] = field(default_factory=list)
+    values: dict[str, str] = field(default_factory=dict)
 
     def load(self, fraction: float | None = None) -> NDArray[np.float64]:
         """The load when a `fraction` of the present step is done; by default, what is done."""
@@ -94,6 +100,7 @@ class Run:
         self._changed = False
         self._ahead = True  # whether the file may hold more than this process has done
         self._identity: Mapping[str, str] = {}
+        self._values: Mapping[str, str] = {}  # as of the start of the last stage in this process
 
     @property
     def problem(self) -> MacroProblem:
@@ -101,6 +108,23 @@ class Run:
         problem = self._problem()
         assert problem is not None
         return problem
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the file while the body runs, so that no other run writes it (collective).
+
+        Raises
+        ------
+        InputError
+            On all ranks, if the file cannot be written or another run holds it.
+        """
+        comm = self.problem.hom.comm
+        with collectively(comm):
+            require_h5py()
+            if comm.rank == 0:
+                require_writable(self.path.parent)
+        with sole(self.path, "checkpoint file", comm):
+            yield
 
     def begin(self, stage: Stage, load: fem.Constant) -> Stage:
         """Enter a stage; if the file has been there, put everything into the state it holds (collective).
@@ -111,18 +135,15 @@ class Run:
             The stage, as far as it has come.
         """
         comm = self.problem.hom.comm
-        with collectively(comm):
-            require_h5py()
-            if comm.rank == 0:
-                require_writable(self.path.parent)
-        self._identity = checkpoint.identify(self.problem)
+        self._identity = self._identity or checkpoint.identify(self.problem)
+        stage.values = present_values(self.problem)
         index = len(self.stages)
         recorded = self._recorded() if self._ahead else []
         if index < len(recorded):
             self._require_same(recorded[index], stage)
-            stage = recorded[index]
+            self._values, stage = stage.values, recorded[index]
             checkpoint.load(self.path, self.problem, self._identity)
-            for constant, value in zip(_constants(self.problem), stage.present, strict=True):
+            for constant, value in zip(constants_of(self.problem), stage.present, strict=True):
                 constant.value = value
             load.value = stage.load()
             say(comm, self._welcome(stage, last=index == len(recorded) - 1))
@@ -163,6 +184,10 @@ class Run:
             raise InputError(
                 f"{which} began with the Constants {recorded.constants}, and this call with {asked.constants}: {remedy}"
             )
+        for name in {**recorded.values, **asked.values}:
+            wanted, found = recorded.values.get(name, "not there"), asked.values.get(name, "not there")
+            if found not in (wanted, self._values.get(name)):  # a loop that is skipped now may have changed it
+                raise InputError(f"{which} began with the {name} of {wanted}, and this call with {found}: {remedy}")
 
     def _welcome(self, stage: Stage, last: bool) -> str:
         if stage.complete or not last:
@@ -182,10 +207,5 @@ def run_of(problem: MacroProblem, path: str | Path) -> Run:
 
 
 def values_of_constants(problem: MacroProblem) -> list[Any]:
-    """Values of the Constants in the macro form and in the RVEs, as numbers or nested lists."""
-    return [np.asarray(constant.value).tolist() for constant in _constants(problem)]
-
-
-def _constants(problem: MacroProblem) -> list[fem.Constant]:
-    parameters = (parameter for rve in problem.hom.rves.values() for parameter in rve.whole.parameters)
-    return [p for p in dict.fromkeys([*problem.form.constants(), *parameters]) if isinstance(p, fem.Constant)]
+    """Values of the Constants in the macro form, the macro inputs and the RVEs, as numbers or nested lists."""
+    return [np.asarray(constant.value).tolist() for constant in constants_of(problem)]

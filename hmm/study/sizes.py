@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from hmm.cell import Cell
 from hmm.cells import Polycrystal, voxels
+from hmm.described import described
 from hmm.errors import InputError, collectively
-from hmm.fingerprint import described
 from hmm.study import properties
 from hmm.study.properties import Property
 from hmm.study.result import RepresentativeSize, Sample
