@@ -164,7 +164,7 @@ def require_h5py() -> Any:
     Raises
     ------
     EnvironmentMismatch
-        If it is not installed.
+        If it is not installed, or does not work in this process.
     """
     try:
         import h5py
@@ -172,6 +172,11 @@ def require_h5py() -> Any:
         raise EnvironmentMismatch(
             f"checkpoints need h5py, which cannot be imported ({error}): install it with pip install h5py, or "
             "conda install -c conda-forge h5py"
+        ) from None
+    except ValueError:
+        raise EnvironmentMismatch(
+            "h5py does not work here, as dolfinx.fem.petsc was imported before hmm and found numba, which puts PETSc's "
+            "HDF5 in the place of h5py's: import hmm first"
         ) from None
     return h5py
 
