@@ -76,16 +76,23 @@ def holds(path: Path) -> bool:
 
 @contextmanager
 def sole(path: Path, what: str, comm: MPI.Comm) -> Iterator[None]:
-    """Hold a file or directory by rank 0 while the body runs; raises as `acquire` does, on all ranks (collective)."""
+    """Hold a file or directory by rank 0 while the body runs (collective).
+
+    Raises as `acquire` does, on all ranks. When the body has ended on all of them, others can have it.
+    """
     lock: Lock | None = None
     with collectively(comm):
         if comm.rank == 0:
             lock = acquire(path, what)
     try:
         yield
-    finally:
+    except BaseException:
         if lock is not None:
             lock.release()
+        raise
+    if lock is not None:
+        lock.release()
+    comm.barrier()
 
 
 def _lock_of(target: Path) -> Path:
