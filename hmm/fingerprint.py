@@ -200,7 +200,8 @@ def _of_rve(rve: RVE) -> dict[str, str]:
     laws = {f"law of {phase!r}": described(law) for phase, law in rve.law.items()}
     oriented = space.ufl_element().embedded_superdegree > 2  # the order of dofs on an edge depends on the numbering
     numbering = digest(space.dofmap.list, rve.reduced.constraint.blocks) if oriented else "of the mesh's input"
-    functions = [p.x.array for p in rve.parameters if isinstance(p, fem.Function)]
+    parameters = [*rve.parameters, *(f for form in _updates(rve).values() for f in form.coefficients())]
+    functions = [p for p in dict.fromkeys(parameters) if isinstance(p, fem.Function) and p not in rve.variables]
     return {
         "unit cell": f"{n_cells} cells, hash {mesh_hash}",
         "unit cell's lattice": str(cell.lattice.round(12).tolist()),
@@ -213,7 +214,7 @@ def _of_rve(rve: RVE) -> dict[str, str]:
         **laws,
         **{what: _short(form.signature()) for what, form in _updates(rve).items()},
         "form of the microproblem": _short("".join(form.signature() for form in rve.forms)),
-        "coefficients of the unit cell": digest(*functions),
+        "coefficients of the unit cell": digest(*(f.x.array for f in functions)),
     }
 
 

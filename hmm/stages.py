@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -49,6 +50,8 @@ class Stage:
         Values of the problem's Constants now.
     values
         What Functions and Dirichlet conditions were before the first step (see `hmm.fingerprint.present_values`).
+    reached
+        What they are now.
     """
 
     start: Any
@@ -62,6 +65,7 @@ class Stage:
     successes: int = 0
     present: list[Any] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
+    reached: dict[str, str] = field(default_factory=dict)
 
     def load(self, fraction: float | None = None) -> NDArray[np.float64]:
         """The load when a `fraction` of the present step is done; by default, what is done."""
@@ -100,7 +104,7 @@ class Run:
         self._changed = False
         self._ahead = True  # whether the file may hold more than this process has done
         self._identity: Mapping[str, str] = {}
-        self._values: Mapping[str, str] = {}  # as of the start of the last stage in this process
+        self._values: Mapping[str, str] = {}  # those of the problem when it was last put into a state of the file
 
     @property
     def problem(self) -> MacroProblem:
@@ -141,11 +145,13 @@ class Run:
         recorded = self._recorded() if self._ahead else []
         if index < len(recorded):
             self._require_same(recorded[index], stage)
-            self._values, stage = stage.values, recorded[index]
+            stage = recorded[index]
             checkpoint.load(self.path, self.problem, self._identity)
             for constant, value in zip(constants_of(self.problem), stage.present, strict=True):
                 constant.value = value
             load.value = stage.load()
+            self._values = present_values(self.problem)
+            self._warn_of_changes(stage)
             say(comm, self._welcome(stage, last=index == len(recorded) - 1))
         self._ahead = index < len(recorded) - 1
         self.stages.append(stage)
@@ -160,6 +166,7 @@ class Run:
         if not self._changed:
             return
         self.stages[-1].present = values_of_constants(self.problem)
+        self.stages[-1].reached = present_values(self.problem)
         note = {"stages": [asdict(stage) for stage in self.stages]}
         checkpoint.save(self.path, self.problem, note, self._identity)
         self._changed = False
@@ -186,8 +193,20 @@ class Run:
             )
         for name in {**recorded.values, **asked.values}:
             wanted, found = recorded.values.get(name, "not there"), asked.values.get(name, "not there")
-            if found not in (wanted, self._values.get(name)):  # a loop that is skipped now may have changed it
+            now = self._values.get(name), recorded.reached.get(name)  # a loop that is skipped may have changed it
+            if found not in (wanted, *now):
                 raise InputError(f"{which} began with the {name} of {wanted}, and this call with {found}: {remedy}")
+
+    def _warn_of_changes(self, stage: Stage) -> None:
+        """Say what the loop did to the problem that a checkpoint does not bring back, if steps are left."""
+        changed = [name for name, value in stage.reached.items() if self._values.get(name) != value]
+        if changed and not stage.complete and self.problem.hom.comm.rank == 0:
+            logging.getLogger("hmm").warning(
+                "%s: the loop had changed the %s, which no checkpoint brings back: the next step has what is there "
+                "now, unless you set it, before the call, to what it was in the end",
+                self.path,
+                " and the ".join(changed),
+            )
 
     def _welcome(self, stage: Stage, last: bool) -> str:
         if stage.complete or not last:

@@ -141,6 +141,28 @@ def test_a_loop_may_change_functions(tmp_path):
         both(body(force=1.2))
 
 
+@pytest.mark.mpi
+def test_what_a_loop_changed_is_said(tmp_path, caplog):
+    """A Function that the loop changes is not in the file: warned of, unless it is put back before the call."""
+    path = COMM.bcast(tmp_path) / "run.h5"
+
+    def part(what: Body, last: int) -> None:
+        for step in hmm.steps(what.problem, what.load, 1.0, 3, checkpoint=path):
+            if step.number > last:
+                return
+            what.force.x.array[:] *= 1.1
+
+    part(body(), 1)
+    warned = [r.getMessage() for r in caplog.records]
+    assert not warned
+    part(body(force=1.1), 1)
+    assert not caplog.records
+    part(body(), 1)
+    warned = [r.getMessage() for r in caplog.records]
+    assert len(warned) == (COMM.rank == 0)
+    assert all("the loop had changed the Function 1 of the macro form, which no" in text for text in warned)
+
+
 class Thing:
     """An object of a user's with parts in no order."""
 
