@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
+from types import ModuleType, TracebackType
 
 from mpi4py import MPI  # must come before any compiled FEniCSx module
 
@@ -63,6 +63,28 @@ def _load_stack() -> None:
 
     restore_handlers()
     check_stack(dolfinx.__version__, PETSc.ScalarType)
+    with _hidden("numba"):
+        import dolfinx.fem.petsc
+
+
+@contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    """Make a package look as if it were not installed while the body runs.
+
+    Where `dolfinx.fem.petsc` finds numba, it loads PETSc's library with all its symbols global, through llvmlite. The
+    HDF5 in that library then answers calls meant for the ones of h5py and netCDF4, whose files fail with "Not a
+    datatype". hmm needs nothing of numba; whoever does imports it before or after.
+    """
+    absent = object()
+    before: ModuleType | object | None = sys.modules.get(name, absent)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if before is absent:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = before  # type: ignore[assignment]
 
 
 @contextmanager

@@ -66,7 +66,10 @@ def _run(argv: Sequence[str] | None) -> None:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("info", help="show the versions of everything hmm runs on")
     again = commands.add_parser("replay", help="solve an RVE again that failed in a run")
-    again.add_argument("dump", help="the .npz file that the error message named; made by yourself, as laws are pickled")
+    again.add_argument("dump", help="the .npz file that the error message named")
+    again.add_argument(
+        "--trust", action="store_true", help="run the code of laws of your own; only if you made the dump"
+    )
     again.add_argument("--plot", metavar="PNG", help="draw the residuals and the deformed cell")
     job = commands.add_parser("homogenize", help="effective properties of the cell that a job file describes")
     job.add_argument("job", nargs="?", help="the job file, in TOML: see docs/effective.md")
@@ -80,7 +83,7 @@ def _run(argv: Sequence[str] | None) -> None:
     elif options.command == "replay":
         with errors.collectively(MPI.COMM_WORLD):
             if MPI.COMM_WORLD.rank == 0:
-                _replay(options.dump, options.plot)
+                _replay(options.dump, options.plot, options.trust)
     elif options.command == "homogenize":
         _homogenize(options.job, options.output, options.example)
     else:
@@ -110,8 +113,8 @@ def _to_its_end(job: str) -> Iterator[None]:
         raise HMMError(f"{job}: something ended the program (exit code {end.code}) before all was written") from end
 
 
-def _replay(dump: str, picture: str | None) -> None:
-    done = hmm.replay(dump)
+def _replay(dump: str, picture: str | None, trust: bool) -> None:
+    done = hmm.replay(dump, trust=trust)
     report.say(MPI.COMM_SELF, str(done))
     if picture:
         report.say(MPI.COMM_SELF, f"drawn in {done.plot(picture)}")

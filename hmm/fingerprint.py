@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mpi4py import MPI
 
 import numpy as np
 import ufl
 from dolfinx import fem
+from dolfinx.mesh import Mesh, compute_midpoints
 from numpy.typing import NDArray
 
 from hmm.cell import Cell
+from hmm.described import described
 from hmm.errors import InputError, collectively
+from hmm.forms import compile_form
 from hmm.hashing import digest, splitmix, uniform
 from hmm.homogenizer import Homogenizer
 from hmm.layout import as_rows
 from hmm.macro import MacroProblem
 from hmm.rve import RVE
+
+DIRECTION = np.array([13.7, 19.3, 29.9])
+"""Places along which no two of a mesh are likely to have the same cosine."""
 
 GRID = 2.0**32
 """Coordinates are compared as whole numbers of this part of the largest one."""
@@ -51,9 +56,38 @@ def fingerprint(problem: MacroProblem) -> dict[str, str]:
         "macro quadrature degree": str(hom.degree),
         "macro field": str(problem.u.function_space.ufl_element()),
         "macro form": _short(problem.form.signature()),
+        "macro input": _short(_form_of(hom.strains).signature()),
+        **_of_conditions(problem),
+        **_of_tags(problem),
         **_of_variation(hom),
         **cell,
     }
+
+
+def constants_of(problem: MacroProblem) -> list[fem.Constant]:
+    """The Constants in the macro form, in the macro inputs and in the RVEs, each once."""
+    forms = [problem.form, _form_of(problem.hom.strains)]
+    for rve in (microproblem.whole for microproblem in problem.hom.rves.values()):
+        forms += [*rve.forms, *_updates(rve).values()]
+    return list(dict.fromkeys(c for form in forms for c in form.constants()))
+
+
+def present_values(problem: MacroProblem) -> dict[str, str]:
+    """What a run may change of a problem beside its Constants: checksums by name (collective).
+
+    They are of the Functions in the macro form and the macro inputs, and of the values of Dirichlet conditions.
+    """
+    hom, found = problem.hom, {}
+    own = [problem.u, *hom.responses, *(t for row in hom.tangents for t in row)]
+    coefficients = [*problem.form.coefficients(), *_form_of(hom.strains).coefficients()]
+    functions = [f for f in dict.fromkeys(coefficients) if f not in own]
+    for number, function in enumerate(functions, 1):
+        found[f"Function {number} of the macro form"] = f"checksum {_of_function(function)}"
+    for number, bc in enumerate(problem.bcs, 1):
+        values = fem.Function(problem.u.function_space)
+        bc.set(values.x.array)
+        found[f"values of Dirichlet condition {number}"] = f"checksum {_of_function(values)}"
+    return found
 
 
 def difference(a: Mapping[str, str], b: Mapping[str, str]) -> str:
@@ -77,19 +111,88 @@ def _of_variation(hom: Homogenizer) -> dict[str, str]:
     """Where each RVE is and how it is turned, if there is a choice (collective)."""
     found = {}
     if len(hom.rves) > 1:
-        found["choice of RVEs"] = f"{', '.join(hom.rves)}, checksum {_checksum(hom, hom.rows.shares(len(hom.rves)))}"
+        shares = _checksum(hom.comm, hom.keys, hom.rows.shares(len(hom.rves)))
+        found["choice of RVEs"] = f"{', '.join(hom.rves)}, checksum {shares}"
     if hom.orientation is not None:
-        found["orientation of RVEs"] = f"checksum {_checksum(hom, as_rows(hom.orientation.R))}"
+        turns = _checksum(hom.comm, hom.keys, as_rows(hom.orientation.R))
+        found["orientation of RVEs"] = f"checksum {turns}"
     return found
 
 
-def _checksum(hom: Homogenizer, values: NDArray[np.float64]) -> str:
-    """Sum of values at the points, shape (n_points, k), with weights in (-1, 1) that depend on key and column.
+def _checksum(comm: MPI.Comm, keys: NDArray[np.integer], values: NDArray[np.float64]) -> str:
+    """Sum of values, shape (n, k), with weights in (-1, 1) that depend on key and column (collective).
 
     Unlike a hash it is not upset by the last bit, in which functions of arrays differ with the length of the array.
     """
-    weights = [2 * uniform(hom.keys, column) - 1 for column in range(values.shape[1])]
-    return f"{hom.comm.allreduce(float(np.sum(np.transpose(weights) * values))):.8g}"
+    weights = np.reshape([2 * uniform(keys, column) - 1 for column in range(values.shape[1])], values.shape[::-1])
+    return f"{comm.allreduce(float(np.sum(weights.T * values))):.8g}"
+
+
+def _of_conditions(problem: MacroProblem) -> dict[str, str]:
+    """Which dofs each Dirichlet condition holds; their values may change in the run (collective)."""
+    found = {}
+    for number, bc in enumerate(problem.bcs, 1):
+        dofs, n_owned = bc.dof_indices()
+        mask = fem.Function(problem.u.function_space)
+        mask.x.array[dofs] = 1.0
+        count = problem.hom.comm.allreduce(int(n_owned))
+        found[f"support of Dirichlet condition {number}"] = f"{count} dofs, checksum {_of_function(mask)}"
+    return found
+
+
+def _of_function(function: fem.Function) -> str:
+    """A checksum of the dofs of a Function (collective)."""
+    space = function.function_space
+    mesh, size = space.mesh, space.dofmap.bs
+    if space.element.needs_dof_transformations:  # the dofs' signs depend on the numbering, its norm does not
+        square = fem.assemble_scalar(compile_form(ufl.inner(function, function) * ufl.dx))
+        return f"{mesh.comm.allreduce(square):.8g}"
+    function.x.scatter_forward()
+    n = mesh.topology.index_map(mesh.topology.dim).size_local
+    blocks = np.asarray(space.dofmap.list)[:n]
+    values = function.x.array.reshape(-1, size)[blocks].reshape(n, blocks.shape[1] * size)
+    return _checksum(mesh.comm, np.asarray(mesh.topology.original_cell_index)[:n], values)
+
+
+def _of_tags(problem: MacroProblem) -> dict[str, str]:
+    """Where the integrals of the macro form are that are not over the whole mesh (collective)."""
+    mesh, found = problem.hom.mesh, {}
+    for integral in problem.form.integrals():
+        kind, data, ids = integral.integral_type(), integral.subdomain_data(), integral.subdomain_id()
+        for tag in ids if isinstance(ids, tuple) else (ids,):
+            if data is not None and tag != "everywhere":
+                where = _midpoints(mesh, kind, data, tag)
+                found[f"place of {kind.replace('_', ' ')}s of tag {tag}"] = _of_places(mesh, where)
+    return found
+
+
+def _midpoints(mesh: Mesh, kind: str, data: Any, tag: int | str) -> NDArray[np.float64]:
+    """Midpoints, shape (n, 3), of what is tagged and each rank's own; of all tagged for ``"otherwise"``.
+
+    The data of a measure are tags, or pairs of a tag and what is integrated over: cells, or cells and local facets.
+    """
+    tdim = mesh.topology.dim
+    if hasattr(data, "find"):
+        found = np.asarray(data.indices if isinstance(tag, str) else data.find(tag), dtype=np.int32)
+        mesh.topology.create_connectivity(data.dim, tdim)
+        return compute_midpoints(mesh, data.dim, found[found < mesh.topology.index_map(data.dim).size_local])
+    parts = [np.ravel(part) for number, part in data if isinstance(tag, str) or number == tag]
+    listed = np.concatenate([np.zeros(0, np.int32), *parts]).astype(np.int32)
+    if kind == "cell":
+        return compute_midpoints(mesh, tdim, listed)
+    cells, facets = listed.reshape(-1, 4 if kind == "interior_facet" else 2)[:, :2].T
+    mesh.topology.create_connectivity(tdim, tdim - 1)
+    mesh.topology.create_connectivity(tdim - 1, tdim)
+    of_cells = mesh.topology.connectivity(tdim, tdim - 1)
+    numbers = [of_cells.links(c)[f] for c, f in zip(cells, facets, strict=True)]
+    return compute_midpoints(mesh, tdim - 1, np.array(numbers, dtype=np.int32))
+
+
+def _of_places(mesh: Mesh, x: NDArray[np.float64]) -> str:
+    """Number and checksum of points, shape (n, 3), each on one rank (collective)."""
+    size = mesh.comm.allreduce(float(np.abs(mesh.geometry.x).max(initial=0.0)), op=MPI.MAX) or 1.0
+    checksum = mesh.comm.allreduce(float(np.cos(x / size @ DIRECTION).sum()))
+    return f"{mesh.comm.allreduce(len(x))} places, checksum {checksum:.8g}"
 
 
 def _of_rve(rve: RVE) -> dict[str, str]:
@@ -98,7 +201,8 @@ def _of_rve(rve: RVE) -> dict[str, str]:
     laws = {f"law of {phase!r}": described(law) for phase, law in rve.law.items()}
     oriented = space.ufl_element().embedded_superdegree > 2  # the order of dofs on an edge depends on the numbering
     numbering = digest(space.dofmap.list, rve.reduced.constraint.blocks) if oriented else "of the mesh's input"
-    functions = [p.x.array for p in rve.parameters if isinstance(p, fem.Function)]
+    parameters = [*rve.parameters, *(f for form in _updates(rve).values() for f in form.coefficients())]
+    functions = [p for p in dict.fromkeys(parameters) if isinstance(p, fem.Function) and p not in rve.variables]
     return {
         "unit cell": f"{n_cells} cells, hash {mesh_hash}",
         "unit cell's lattice": str(cell.lattice.round(12).tolist()),
@@ -109,9 +213,26 @@ def _of_rve(rve: RVE) -> dict[str, str]:
         "numbering of the fluctuation": numbering,
         "quadrature degree of the unit cell": str(rve.quadrature_degree),
         **laws,
+        **{what: _short(form.signature()) for what, form in _updates(rve).items()},
         "form of the microproblem": _short("".join(form.signature() for form in rve.forms)),
-        "coefficients of the unit cell": digest(*functions),
+        "coefficients of the unit cell": digest(*(f.x.array for f in functions)),
     }
+
+
+def _updates(rve: RVE) -> dict[str, ufl.Form]:
+    """What of the laws is not in the forms: how internal variables change, and the equations of local unknowns."""
+    updates = {f"update of {phase!r}": [h.new] for phase, h in rve.histories.items() if h.new is not None}
+    updates |= {f"local unknowns of {phase!r}": list(p.expressions) for phase, p in rve.local_problems.items()}
+    return {what: _form_of(expressions) for what, expressions in updates.items()}
+
+
+def _form_of(expressions: Sequence[ufl.core.expr.Expr]) -> ufl.Form:
+    """A form that has the signature, the Constants and the coefficients of expressions; not to be compiled."""
+    domains = [d for e in expressions for d in ufl.domain.extract_domains(e)]
+    if not domains:
+        return ufl.Form([])
+    forms = [ufl.inner(e, e) * ufl.dx(number, domain=domains[0]) for number, e in enumerate(expressions)]
+    return sum(forms[1:], forms[0])
 
 
 def _of_mesh(cell: Cell) -> tuple[int, str]:
@@ -128,20 +249,6 @@ def _of_mesh(cell: Cell) -> tuple[int, str]:
     parts = [np.concatenate(p) for p in zip(*cell.comm.allgather((original, nodes, tags)), strict=True)]
     order = np.argsort(parts[0])
     return order.size, digest(parts[1][order], parts[2][order])
-
-
-def described(law: object) -> str:
-    """A law in words that are the same in each run."""
-    if isinstance(law, fem.Constant):
-        return "Constant"  # its value may change in the run, and is checked where the run begins
-    if is_dataclass(law):
-        parts = (f"{f.name}={described(getattr(law, f.name))}" for f in fields(law))
-        return f"{type(law).__name__}({', '.join(parts)})"
-    if isinstance(law, tuple | list):
-        return f"({', '.join(map(described, law))})"
-    if isinstance(law, ufl.core.expr.Expr):
-        return "UFL"  # it is part of the form
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(law))
 
 
 def _short(signature: str) -> str:

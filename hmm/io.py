@@ -21,6 +21,7 @@ from hmm.errors import InputError, collectively, writing
 from hmm.fields import fields_of
 from hmm.forms import compile_expression, owned_cells, quadrature_points, quadrature_weights
 from hmm.homogenizer import Homogenizer
+from hmm.locking import Lock, acquire
 from hmm.microproblem import Microproblem
 from hmm.response import PointState
 from hmm.rve import RVE
@@ -276,7 +277,8 @@ class Output:
     Raises
     ------
     InputError
-        On all ranks, if the directory cannot be written to or `u` is not in a Lagrange space.
+        On all ranks, if the directory cannot be written to, another run or another `Output` that is not closed writes
+        there, or `u` is not in a Lagrange space.
 
     Examples
     --------
@@ -288,9 +290,11 @@ class Output:
     def __init__(self, directory: str | Path, hom: Homogenizer, u: fem.Function) -> None:
         self.hom, self.u = hom, u
         self.path = Path(directory) / "macro.bp"
+        self._lock: Lock | None = None
         with collectively(hom.comm):
             if hom.comm.rank == 0:
                 require_writable(self.path.parent)
+                self._lock = acquire(self.path.parent, "output directory")
         self._variables = {
             f"{v}_{phase}": (phase, v) for rve in hom.rves.values() for phase, v in _scalar_variables(rve)
         }
@@ -321,6 +325,8 @@ class Output:
     def close(self) -> None:
         """Close the file (collective); what was written stays readable."""
         self._writer.close()
+        if self._lock is not None:
+            self._lock.release()
 
     def __enter__(self) -> Output:
         return self

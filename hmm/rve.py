@@ -74,6 +74,8 @@ class RVE:
         Dofs of `w` held at zero.
     forms
         The residual ``R_w`` and, for each macro input, ``R_E``.
+    variables
+        Functions in them that a point's state and macroscopic input are loaded into.
     parameters
         Constants and Functions in them that the user may change between two solves.
 
@@ -492,6 +494,7 @@ class RVE:
         D = [[ufl.derivative(R, e.function, d) for e, d in pairs] for R in R_E]
         self.is_linear = not any(depends_on(form, variables) for form in [K, *(f for row in D for f in row)])
         self.forms = (R_w, *R_E)
+        self.variables = tuple(variables)
         self.parameters = _parameters(self.forms, variables)
         self.has_rates = self._dt in self.parameters
         self._R_w = PackedForm(R_w)

@@ -104,7 +104,7 @@ def steps(
         Names the step, the worst point and its macro input. What was accepted before is kept, also in the checkpoint;
         `u` and `load` are as of then.
     InputError
-        If the checkpoint does not fit, is damaged or cannot be written.
+        If the checkpoint does not fit, is damaged, cannot be written or is in use by another run.
     SystemExit
         On all ranks, when the checkpoint is written after a signal to any rank (SIGTERM, SIGINT, SIGHUP, SIGXCPU or
         SIGUSR1; noted only with `checkpoint`) or before `max_wall_time`. The code is 130 after SIGINT (Ctrl-C) and else
@@ -113,11 +113,26 @@ def steps(
     stage = _stage(problem, load, target, n, duration)
     _check(n, max_cutbacks, every, max_wall_time, checkpoint)
     run = None if checkpoint is None else run_of(problem, checkpoint)
+    with nullcontext() if run is None else run.alone():
+        yield from _loop(problem, load, stage, label, 2.0**-max_cutbacks, run, every, max_wall_time)
+
+
+def _loop(
+    problem: MacroProblem,
+    load: fem.Constant,
+    stage: Stage,
+    label: str,
+    smallest: float,
+    run: Run | None,
+    every: int,
+    max_wall_time: float | None,
+) -> Iterator[Step]:
+    """The steps of a stage that are left."""
     if run is not None:
         stage = run.begin(stage, load)
     watch = Watch(problem.hom.comm, max_wall_time)
-    with watch.listening() if run else nullcontext(), progress(problem.hom.comm, label, n, stage.step) as advance:
-        stepper = _Stepper(problem, load, stage, 2.0**-max_cutbacks, run, watch)
+    with watch.listening() if run else nullcontext(), progress(problem.hom.comm, label, stage.n, stage.step) as advance:
+        stepper = _Stepper(problem, load, stage, smallest, run, watch)
         while not stage.complete:
             step = stepper.step()
             advance()

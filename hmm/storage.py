@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from io import BufferedIOBase
 from itertools import pairwise
@@ -24,8 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.errors import EnvironmentMismatch, InputError, collectively
+from hmm.files import regular_file
+from hmm.locking import holds, sole
 
-FORMAT = 1
+FORMAT = 2
 TITLE = b"hmm checkpoint"
 SEAL = 512
 """Bytes of the text before the HDF5 data."""
@@ -74,18 +76,28 @@ class _Blocks:
 def write(path: Path, comm: MPI.Comm, note: Mapping[str, object], tables: list[Table]) -> None:
     """Write a file in place of the old one, which stays whole until that moment (collective).
 
-    Rank 0 writes; the others send it their rows in blocks of bounded size.
+    Rank 0 writes; the others send it their rows in blocks of bounded size. A symbolic link stays one: what it points to
+    is written.
 
     Raises
     ------
     InputError
-        On all ranks, if the file cannot be written; nothing is left of it and the old one is untouched.
+        On all ranks, if the file cannot be written, or another run is at it; nothing is left of it and the old one is
+        untouched.
     """
-    part = path.with_name(path.name + ".part")
+    path = Path(comm.bcast(os.path.realpath(path) if comm.rank == 0 else None))
     plan = _plan(comm, tables)
     with collectively(comm):
         if comm.rank == 0:
+            _require_place(path)
             _require_space(path, sum(blocks.rows * blocks.table.row_bytes for blocks in plan))
+    held = comm.bcast(holds(path))
+    with nullcontext() if held else sole(path, "checkpoint file", comm):
+        _write(path, comm, note, plan)
+
+
+def _write(path: Path, comm: MPI.Comm, note: Mapping[str, object], plan: list[_Blocks]) -> None:
+    part = path.with_name(path.name + ".part")
     with _discarded_on_failure(comm, part), collectively(comm):
         if comm.rank == 0:
             _receive_all(path, part, comm, note, plan)
@@ -113,7 +125,7 @@ def read_note(path: Path, comm: MPI.Comm) -> dict[str, Any]:
         if comm.rank == 0:
             _require_whole(path)
             with _opened(path) as file:
-                note = json.loads(bytes(file["note"][()]))
+                note = _note_of(path, file)
     return dict(comm.bcast(note))
 
 
@@ -139,9 +151,11 @@ def read(path: Path, name: str, keys: NDArray[np.int64], like: Arrays) -> Iterat
     order = np.argsort(keys)
     step = max(1, BLOCK // max(_row_bytes(like), 1))
     with _opened(path) as file:
+        if keys.size and any(len(_stored(path, file, f"{name}/{k}", a)) <= keys.max() for k, a in like.items()):
+            raise _foreign(path, name)
         for start in range(0, order.size, step):
             rows = order[start : start + step]
-            yield rows, {k: _rows(file[f"{name}/{k}"], keys[rows], a.dtype) for k, a in like.items()}
+            yield rows, {k: _rows(_stored(path, file, f"{name}/{k}", a), keys[rows], a.dtype) for k, a in like.items()}
 
 
 def require_h5py() -> Any:
@@ -150,7 +164,7 @@ def require_h5py() -> Any:
     Raises
     ------
     EnvironmentMismatch
-        If it is not installed.
+        If it is not installed, or does not work in this process.
     """
     try:
         import h5py
@@ -158,6 +172,11 @@ def require_h5py() -> Any:
         raise EnvironmentMismatch(
             f"checkpoints need h5py, which cannot be imported ({error}): install it with pip install h5py, or "
             "conda install -c conda-forge h5py"
+        ) from None
+    except ValueError:
+        raise EnvironmentMismatch(
+            "h5py does not work here, as dolfinx.fem.petsc was imported before hmm and found numba, which puts PETSc's "
+            "HDF5 in the place of h5py's: import hmm first"
         ) from None
     return h5py
 
@@ -294,6 +313,12 @@ def _size(comm: MPI.Comm, table: Table) -> int:
     return int(rows)
 
 
+def _require_place(path: Path) -> None:
+    """Raise `InputError` if there is something at the path that is no file."""
+    if path.exists():
+        regular_file(path, "checkpoint file", "give the path of a file")
+
+
 def _require_space(path: Path, size: int) -> None:
     with _one_line(path):
         free = shutil.disk_usage(path.parent).free
@@ -361,6 +386,7 @@ def _one_line(path: Path) -> Iterator[None]:
 
 def _require_whole(path: Path) -> None:
     """Raise `InputError` unless the file is what was once written."""
+    regular_file(path, "checkpoint file", "give another file")
     try:
         with open(path, "rb") as file:
             head = file.read(SEAL)
@@ -395,6 +421,45 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from None
     with file:
         yield file
+
+
+def _note_of(path: Path, file: Any) -> dict[str, Any]:
+    """What is in a file beside the tables."""
+    try:
+        note = json.loads(bytes(_stored(path, file, "note", np.zeros(0, np.uint8))[()]))
+    except (ValueError, RecursionError):
+        note = None
+    if not isinstance(note, dict) or not note.keys() >= {"identity", "versions", "scale", "note"}:
+        raise _foreign(path, "note")
+    return note
+
+
+def _stored(path: Path, file: Any, name: str, like: NDArray[Any]) -> Any:
+    """A dataset whose rows are of the shape and type of those of `like`, and in this file itself.
+
+    HDF5 follows links to other files and reads data from any file that a dataset names, and a filter is code that it
+    looks for; `write` makes none of these, so that whoever made the file with them had other things in mind.
+    """
+    h5py, group = require_h5py(), file
+    for part in name.split("/"):
+        if not isinstance(group, h5py.Group) or not isinstance(group.get(part, getlink=True), h5py.HardLink):
+            raise _foreign(path, name)
+        group = group[part]
+    if not isinstance(group, h5py.Dataset) or group.is_virtual or group.external:
+        raise _foreign(path, name)
+    plain = group.id.get_create_plist().get_nfilters() == 0
+    if not plain or group.dtype != like.dtype or group.shape[1:] != like.shape[1:] or group.ndim != like.ndim:
+        raise _foreign(path, name)
+    if group.id.get_storage_size() != group.nbytes:
+        raise _foreign(path, name)
+    return group
+
+
+def _foreign(path: Path, name: str) -> InputError:
+    return InputError(
+        f"{path}: its {name!r} is not what hmm writes there, data of the right shape in the file itself: take a copy "
+        "of it, or remove it to start anew"
+    )
 
 
 def _rows(data: Any, keys: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:

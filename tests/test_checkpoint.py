@@ -156,6 +156,98 @@ def test_damaged_files_are_refused(good, folder):
         COMM.barrier()
 
 
+def _external_link(h5py, file, path):
+    secret = path.with_name("secret.h5")
+    with h5py.File(secret, "w") as other:
+        other["u"] = file["fields/u"][()]
+    del file["fields/u"]
+    file["fields/u"] = h5py.ExternalLink(str(secret), "u")
+
+
+def _external_storage(h5py, file, path):
+    secret, like = path.with_name("secret"), file["points/z"]
+    secret.write_bytes(like[()].tobytes())
+    shape, dtype = like.shape, like.dtype
+    del file["points/z"]
+    file.create_dataset("points/z", shape, dtype, external=[(str(secret), 0, h5py.h5f.UNLIMITED)])
+
+
+def _soft_link(h5py, file, path):
+    del file["fields/u"]
+    file["fields/u"] = h5py.SoftLink("/fields/forces")
+
+
+def _virtual(h5py, file, path):
+    layout = h5py.VirtualLayout(file["fields/u"].shape, "f8")
+    layout[:] = h5py.VirtualSource(file["fields/forces"])
+    del file["fields/u"]
+    file.create_virtual_dataset("fields/u", layout)
+
+
+def _filtered(h5py, file, path):
+    values = file["fields/u"][()]
+    del file["fields/u"]
+    file.create_dataset("fields/u", data=values, compression="gzip")
+
+
+def _too_few_rows(h5py, file, path):
+    values = file["fields/u"][:1]
+    del file["fields/u"]
+    file["fields/u"] = values
+
+
+def _never_stored(h5py, file, path):
+    del file["note"]
+    file.create_dataset("note", (1 << 50,), "u1")
+
+
+def _other_note(h5py, file, path):
+    del file["note"]
+    file["note"] = np.frombuffer(b"[[[]]]", np.uint8)
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize(
+    "forge",
+    [_external_link, _external_storage, _soft_link, _virtual, _filtered, _too_few_rows, _never_stored, _other_note],
+)
+def test_forged_files_lead_nowhere(good, folder, forge):
+    """With a checksum that is right: no other file is read, no filter is looked for, nothing is reserved."""
+    h5py, path, body = pytest.importorskip("h5py"), folder / "forged.h5", beam(composite())
+    if COMM.rank == 0:
+        path.write_bytes(good.read_bytes())
+        with h5py.File(path, "r+") as file:
+            forge(h5py, file, path)
+        hmm.storage._seal(path)
+    COMM.barrier()
+    with pytest.raises(hmm.InputError, match=r"forged.h5: its '.*' is not what hmm writes there") as caught:
+        hmm.checkpoint.load(path, body.problem)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.mpi
+def test_links_and_what_is_no_file(good, folder):
+    """A symbolic link stays one, also if what it points to is not there yet; FIFOs and devices are refused at once."""
+    body, link, store = beam(composite()), folder / "link.h5", folder / "store"
+    if COMM.rank == 0:
+        store.mkdir()
+        link.symlink_to(store / "run.h5")
+        os.mkfifo(folder / "pipe.h5")
+    COMM.barrier()
+    for _ in range(2):
+        hmm.checkpoint.save(link, body.problem)
+        COMM.barrier()
+        assert link.is_symlink() and [p.name for p in store.iterdir()] == ["run.h5"]
+        COMM.barrier()
+    hmm.checkpoint.load(link, body.problem)
+    for path, kind in ((folder / "pipe.h5", "a named pipe"), (Path("/dev/null"), "a device"), (store, "a directory")):
+        for action in (hmm.checkpoint.save, hmm.checkpoint.load):
+            with pytest.raises(hmm.InputError, match=rf"the checkpoint file .* is {kind}"):
+                action(path, body.problem)
+        with pytest.raises(hmm.InputError, match=rf"(the checkpoint file|cannot write) .* (is {kind}|lock)"):
+            run_to(body, path)
+
+
 @pytest.mark.mpi
 def test_no_room_leaves_the_old_file(good, folder, monkeypatch):
     """The system refuses to let the file grow: one line on all ranks, no half file, and the old one is whole."""

@@ -1,6 +1,11 @@
 """A point that failed leaves a dump, and the dump repeats the failure alone."""
 
+import json
+import os
+import pickle
+import random
 import re
+from pathlib import Path
 
 from mpi4py import MPI
 
@@ -10,6 +15,9 @@ from macro_tools import STIFF, beam, composite, neo_hooke_rve, rve_of, square_ce
 
 import hmm
 from hmm import cli, homogenizer
+from hmm.described import described
+from hmm.dump import is_harmless, read_dump
+from hmm.laws import written
 
 COMM = MPI.COMM_WORLD
 SOFT = hmm.laws.J2(young=70e3, poisson=0.3, yield_stress=100.0, hardening=700.0)
@@ -113,6 +121,150 @@ def test_an_energy_needs_its_rve(directory):
         hmm.replay(path, rve=composite())
 
 
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """A dump of laws of hmm.laws, and one of a law of one's own, made on one rank."""
+    if COMM.size > 1:
+        return None, None
+    folder, own = tmp_path_factory.mktemp("good"), impatient()
+    own.law["matrix"] = Mine(70e3, 0.3, 100.0, 700.0)
+    return dumped(fail(folder / "hmm")[1]), dumped(fail(folder / "own", own)[1])
+
+
+class Mine(type(SOFT)):
+    """A law that is not of hmm.laws."""
+
+
+def changed(path, new, **settings):
+    """A dump with other settings and arrays, written to `new`; arrays are the settings that are of NumPy."""
+    with np.load(path) as file:
+        content = {name: file[name] for name in file.files}
+    arrays = {k: v for k, v in settings.items() if isinstance(v, np.ndarray)}
+    text = json.loads(str(content["settings"])) | {k: v for k, v in settings.items() if k not in arrays}
+    np.savez(new, **{**content, **arrays, "settings": np.array(json.dumps(text))})
+    return new
+
+
+class Bomb:
+    """Runs when it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.mark),)
+
+
+@alone
+def test_damage_is_said_in_one_line(good, tmp_path):
+    """Bits that flip and files that are cut off, anywhere: NumPy, zipfile and zlib have a dozen errors for them."""
+    content, rng, path = Path(good[0]).read_bytes(), random.Random(3), tmp_path / "bad.npz"
+    assert len(content) > 3000
+    refused = 0
+    for number in range(160):
+        data, i = bytearray(content), rng.randrange(len(content))
+        if number % 4 == 0:
+            data = data[:i]
+        elif number % 4 == 1:
+            data[i : i + 40] = rng.randbytes(40)
+        else:
+            data[i if number % 4 == 2 else -rng.randrange(1, 1200)] ^= 1 << rng.randrange(8)
+        path.write_bytes(data)
+        try:
+            read_dump(path)
+        except hmm.InputError as error:
+            refused += 1
+            assert "\n" not in str(error) and "bad.npz" in str(error)
+    assert refused > 100
+
+
+@alone
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"nodes": np.full((8, 3), 1 << 30)},
+        {"x": np.full((30, 3), np.nan)},
+        {"tags": np.zeros(2, dtype=np.int32)},
+        {"E": np.zeros(2)},
+        {"guess": np.zeros(2)},
+        {"cell_type": "hypercube"},
+        {"w": {"family": "P", "degree": "1; touch", "shape": [2]}},
+        {"newton_options": {"patience": 1}},
+        {"failure": {"rank": 0}},
+        {"dim": 17},
+        {"scale": "large"},
+        {"inputs": 5},
+        {"laws": {"law": {"matrix": {"law": "os", "with": {}}}, "petsc_options": {}}},
+        {"laws": {"law": {"matrix": {"law": "Elastic", "with": {"mass": 1}}}, "petsc_options": {}}},
+    ],
+)
+def test_what_does_not_fit_together_is_said_in_one_line(good, tmp_path, settings):
+    with pytest.raises(hmm.InputError) as caught:
+        hmm.replay(changed(good[0], tmp_path / "some.npz", **settings))
+    assert "\n" not in str(caught.value)
+
+
+@alone
+def test_a_dump_runs_no_code(good, tmp_path):
+    """Laws of hmm.laws are text; a pickle is opened only for who says so, whatever the text beside it is."""
+    mark = tmp_path / "was here"
+    law = np.frombuffer(pickle.dumps((Bomb(mark), {})), np.uint8)
+    assert not hmm.replay(changed(good[0], tmp_path / "a.npz", law=law)).converged
+    with pytest.raises(hmm.InputError, match=r"pickled laws or options of .*Elastic.*hmm replay --trust"):
+        hmm.replay(changed(good[0], tmp_path / "b.npz", law=law, laws=None))
+    for name in ("pc_python_type", "ksp_view"):
+        options = {"law": read_dump(good[0]).settings["laws"]["law"], "petsc_options": {name: "bomb.Bomb"}}
+        with pytest.raises(hmm.InputError, match=f"has the PETSc option '{name} bomb.Bomb'"):
+            hmm.replay(changed(good[0], tmp_path / "c.npz", law=law, laws=options))
+    assert not mark.exists()
+
+
+@alone
+def test_laws_of_ones_own_need_trust(good, capsys):
+    assert read_dump(good[0]).law.size == 0, "nothing is pickled without need"
+    with pytest.raises(hmm.InputError, match=r"Mine, and reading a pickle runs code"):
+        hmm.replay(good[1])
+    assert not hmm.replay(good[1], trust=True).converged
+    with pytest.raises(SystemExit):
+        cli.main(["replay", good[1]])
+    assert "--trust" in capsys.readouterr().err
+    cli.main(["replay", good[1], "--trust"])
+    assert "no solution" in capsys.readouterr().out
+
+
+LAWS = [
+    SOFT,
+    STIFF,
+    hmm.laws.J2(70e3, 0.3, 100.0, hmm.laws.Voce(50.0, 0.1, 1 / 3), hmm.laws.ArmstrongFrederick(1e3, 3.0)),
+    hmm.laws.Anisotropic.cubic(168e3, 121e3, 75e3, np.eye(3)),
+    hmm.laws.GeneralizedMaxwell(1e3, 0.4, ((5e2, 0.1), (2e2, 10.0))),
+    hmm.laws.Ogden(((1.2, 2.0), (-0.1, -2.0)), 50.0),
+    hmm.laws.Fourier([[1.0, 0.0], [0.0, 2.0]]),
+    hmm.laws.Fourier(np.diag([0.1, 0.2])),
+    hmm.laws.Elastic(np.float64(1 / 3), 0.2),
+]
+
+
+@alone
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
+def test_laws_as_text_come_back(law):
+    again = written.from_text(json.loads(json.dumps(written.as_text(law))))
+    assert described(again) == described(law) and type(again) is type(law)
+
+
+@alone
+def test_what_is_no_text():
+    for law in (Mine(70e3, 0.3, 100.0), hmm.laws.Fourier(lambda T: 1.0 + T), lambda T: T):
+        with pytest.raises(TypeError, match=r"not of hmm.laws"):
+            written.as_text(law)
+    for text in ({"law": "Local", "with": {}}, {"law": "J2"}, {"tuple": 3}, [1, 2]):
+        with pytest.raises(hmm.InputError, match=r"is no law of hmm.laws"):
+            written.from_text(text)
+    assert is_harmless("ksp_type", "preonly") and is_harmless("ksp_rtol", 1e-8)
+    for option in (("pc_python_type", "a.B"), ("ksp_view", "x"), ("ksp_monitor", None), ("mat_x", "ascii:/tmp/x")):
+        assert not is_harmless(*option)
+
+
 class Local(type(SOFT)):
     """A law that pickle cannot find again."""
 
@@ -139,8 +291,11 @@ def test_what_is_no_dump(content, tmp_path):
         path.write_bytes(content)
     with pytest.raises(hmm.InputError, match=r"some.npz cannot be read as a dump"):
         hmm.replay(path)
-    with pytest.raises(hmm.InputError, match=r"missing.npz cannot be read"):
+    with pytest.raises(hmm.InputError, match=r"there is no dump .*missing.npz: give the .npz file"):
         hmm.replay(tmp_path / "missing.npz")
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(hmm.InputError, match=r"pipe.npz is a named pipe"):
+        hmm.replay(tmp_path / "pipe.npz")
 
 
 @alone

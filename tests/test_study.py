@@ -1,6 +1,7 @@
 """How large is representative: statistics against closed forms, resuming, ranks, and a small real case."""
 
 import json
+import os
 
 from mpi4py import MPI
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import hmm
+from hmm.locking import sole
 from hmm.study import RepresentativeSize, Sample, representative_size
 
 CONDUCTIVITIES = np.array([1.0, 3.0])
@@ -159,6 +161,14 @@ def test_a_file_of_another_study_is_refused(tmp_path_factory):
         path.write_text("hello\n")
     comm.barrier()
     with pytest.raises(hmm.InputError, match="no study to resume"):
+        study(realisations=2, comm=comm, resume=path)
+    with sole(path, "study file", comm), pytest.raises(hmm.InputError, match=r"the study file .* is in use"):
+        study(realisations=2, comm=comm, resume=path)
+    if comm.rank == 0:
+        path.unlink()
+        os.mkfifo(path)
+    comm.barrier()
+    with pytest.raises(hmm.InputError, match=r"study.json is a named pipe"):
         study(realisations=2, comm=comm, resume=path)
 
 

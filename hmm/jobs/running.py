@@ -17,6 +17,7 @@ from hmm.errors import HMMError, InputError, collectively, writing
 from hmm.fields import MacroInput, find_component
 from hmm.io import require_writable, write_fields
 from hmm.jobs.reading import Job
+from hmm.locking import sole
 from hmm.report import say
 
 
@@ -54,7 +55,7 @@ def run_job(
             if job.output.plot and job.output.report:
                 plot.check_available()
     found = None
-    with collectively(comm):  # nobody is done before all is written
+    with sole(where, "output directory", comm), collectively(comm):  # nobody is done before all is written
         if job.spread or comm.rank == 0:
             found = _run(job, where, comm if job.spread else MPI.COMM_SELF)
     _require_results(job, where / PROPERTIES, comm)

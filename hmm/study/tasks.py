@@ -12,6 +12,9 @@ from typing import Any
 from mpi4py import MPI
 
 from hmm.errors import HMMError, InputError, collectively
+from hmm.files import regular_file
+from hmm.io import require_writable
+from hmm.locking import sole
 from hmm.report import progress
 
 Record = dict[str, Any]
@@ -107,6 +110,21 @@ class Journal:
         self.path, self.heading, self.comm = path, dict(heading), comm
         self._own = path.with_name(f"{path.name}.rank{comm.rank}")
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the file while the body runs (collective).
+
+        Raises
+        ------
+        InputError
+            On all ranks, if another study holds it or nothing can be written there.
+        """
+        with collectively(self.comm):
+            if self.comm.rank == 0:
+                require_writable(self.path.parent)
+        with sole(self.path, "study file", self.comm):
+            yield
+
     def read(self) -> list[Record]:
         """Merge what earlier runs left, and return it on all ranks (collective).
 
@@ -168,7 +186,7 @@ class Journal:
             raise InputError(f"{self.path} cannot be written: {error.strerror}") from None
 
     def _read(self, path: Path, may_end_early: bool = False) -> list[Record]:
-        lines = path.read_text().split("\n")
+        lines = regular_file(path, "study file", "give another one").read_text().split("\n")
         if may_end_early:
             lines = lines[:-1]  # a line without its end was being written when the run was killed
         try:
