@@ -19,6 +19,7 @@ from hmm.cell import Cell
 from hmm.connectivity import pieces
 from hmm.errors import InputError
 from hmm.forms import real_space
+from hmm.options import LARGEST_DEGREE, choice, integer
 from hmm.tensors import Packing
 
 
@@ -56,7 +57,7 @@ def fluctuation(
     --------
     >>> w = hmm.fluctuation(cell, degree=(2, 1))  # Taylor-Hood: velocity and pressure  # doctest: +SKIP
     """
-    if isinstance(degree, int):
+    if not isinstance(degree, Sequence) or isinstance(degree, str):
         space = fem.functionspace(cell.mesh, _element(cell, degree, (cell.dim,) if shape is None else shape, family))
         return fem.Function(space, name="w")
     shapes = [(cell.dim,), *[()] * (len(degree) - 1)] if shape is None else list(shape)
@@ -72,13 +73,17 @@ def fluctuation(
 
 def _element(cell: Cell, degree: int, shape: object, family: object) -> basix.ufl._ElementBase:
     lowest = {"Lagrange": 1, "DG": 0}
-    if family not in lowest:
-        raise InputError(f"family {family!r} of the fluctuation field is unknown: choose one of 'Lagrange', 'DG'")
-    if degree < lowest[str(family)]:
-        raise InputError(f"degree {degree} of the fluctuation field must be at least {lowest[str(family)]}")
+    choice("family {} of the fluctuation field", family, lowest)
+    integer("degree {} of the fluctuation field", degree, lowest[str(family)], LARGEST_DEGREE)
     if not isinstance(shape, tuple):
         raise InputError(f"shape {shape!r} of a fluctuation field is no shape: give () for a scalar, (d,) for a vector")
     return basix.ufl.element(str(family), cell.mesh.basix_cell(), degree, shape=shape)
+
+
+NO_SHEAR_13 = (
+    "a 2D cell does not have, with out_of_plane=True neither (that adds 33): make the cell 3D with hmm.cells.extrude"
+)
+"""Why out-of-plane shear is refused, and what to do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +211,11 @@ class MacroInput:
     def size(self) -> int:
         """Number of components m."""
         return self.packing.size
+
+    @property
+    def dropped(self) -> tuple[tuple[int, ...], ...]:
+        """Entries of a tensor of its shape that a 2D cell cannot have: shear between the plane and axis 3."""
+        return self.packing.dropped if self.function.function_space.mesh.geometry.dim == 2 else ()
 
     def of(self, w: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         """The field of `w` it acts on."""
@@ -348,6 +358,8 @@ def _macro_input(
     response: str,
     component: int | None = None,
 ) -> MacroInput:
+    if component is not None:
+        integer("component", component, 0)
     function = fem.Function(real_space(cell.mesh, packing.size), name=name)
     return MacroInput(function, packing, operator, name, response, np.zeros(packing.size), component=component)
 
@@ -421,12 +433,21 @@ def pack_inputs(inputs: Sequence[MacroInput], E: ArrayLike | Mapping[str, float]
     if array.shape == (size,):
         return array.copy()
     if len(inputs) == 1 and array.shape == inputs[0].packing.shape:
+        _check_entries(inputs[0], array)
         return inputs[0].packing.to_vector(array)
     name, shape = (inputs[0].name, inputs[0].packing.shape) if inputs else ("input", ())
     raise InputError(
         f"the macroscopic {name} has shape {array.shape}: give a tensor of shape {shape} "
         f"or its packed components, shape ({size},)"
     )
+
+
+def _check_entries(e: MacroInput, tensor: NDArray[np.float64]) -> None:
+    """Raise `InputError` if packing would drop entries of a tensor that are not zero, or half of a shear."""
+    if lost := [f"{i + 1}{j + 1}" for i, j in e.dropped if tensor[i, j]]:
+        raise InputError(f"the macroscopic {e.name} has {' and '.join(lost)}, which {NO_SHEAR_13}")
+    if e.packing.symmetric and np.abs(tensor - tensor.T).max() > 1e-9 * np.abs(tensor).max():
+        raise InputError(f"the macroscopic {e.name} {tensor.tolist()} is not symmetric: give its symmetric part")
 
 
 def factors(inputs: Sequence[MacroInput]) -> NDArray[np.float64]:

@@ -188,11 +188,24 @@ def default_quadrature_degree(space: fem.FunctionSpace) -> int:
 
     ``2 (k - 1)`` on simplices and ``2 k + 1`` (full Gauss) on quadrilaterals and hexahedra, and more on curved cells.
     """
-    k = space.element.basix_element.degree if not space.num_sub_spaces else _highest_degree(space)
-    mesh = space.mesh
-    simplex = mesh.basix_cell() in (basix.CellType.interval, basix.CellType.triangle, basix.CellType.tetrahedron)
-    curved = 2 * (mesh.geometry.cmaps[0].degree - 1) if simplex else 0
-    return max(2 * (k - 1), 1) + curved if simplex else 2 * k + 1
+    return stiffness_degree(space.mesh, highest_degree(space))
+
+
+def stiffness_degree(mesh: Mesh, k: int) -> int:
+    """Degree that integrates the linear stiffness of fields of degree `k`, as `default_quadrature_degree`."""
+    curved = mesh.geometry.cmaps[0].degree - 1
+    return max(2 * (k - 1), 1) + 2 * curved if is_simplex(mesh) else 2 * k + 1
+
+
+def is_simplex(mesh: Mesh) -> bool:
+    """Whether the cells of a mesh are intervals, triangles or tetrahedra."""
+    return mesh.basix_cell() in (basix.CellType.interval, basix.CellType.triangle, basix.CellType.tetrahedron)
+
+
+def highest_degree(space: fem.FunctionSpace) -> int:
+    """The polynomial degree of a space, the highest of its fields if it has several."""
+    element = space.ufl_element() if space.num_sub_spaces else space.element.basix_element
+    return int(element.embedded_superdegree if space.num_sub_spaces else element.degree)
 
 
 def owned_cells(mesh: Mesh) -> NDArray[np.int32]:
@@ -211,7 +224,3 @@ def depends_on(form: ufl.Form, functions: list[fem.Function]) -> bool:
     """Whether a form, its derivatives expanded, still contains any of the `functions`."""
     present = set(ufl.algorithms.expand_derivatives(form).coefficients())
     return any(f in present for f in functions)
-
-
-def _highest_degree(space: fem.FunctionSpace) -> int:
-    return int(space.ufl_element().embedded_superdegree)

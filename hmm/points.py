@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mpi4py import MPI
@@ -11,9 +12,12 @@ import numpy as np
 import ufl
 from dolfinx.mesh import Mesh
 from numpy.typing import ArrayLike, NDArray
+from ufl.algorithms import expand_derivatives, extract_coefficients
+from ufl.classes import Grad
+from ufl.corealg.traversal import unique_pre_traversal
 
 from hmm.errors import InputError
-from hmm.forms import compile_expression, owned_cells, quadrature_points
+from hmm.forms import compile_expression, highest_degree, owned_cells, quadrature_points, stiffness_degree
 
 type Field = float | ArrayLike | Callable[[NDArray[np.float64]], ArrayLike] | ufl.core.expr.Expr
 """A field over the macro mesh: a constant, a function of the coordinates (shape (3, n), as DOLFINx gives them) whose
@@ -119,6 +123,44 @@ class MacroPoints:
                 "the last axis"
             )
         return np.moveaxis(array, -1, 0) if array.ndim else np.full(self.n, float(array))
+
+
+def sufficient_degree(mesh: Mesh, strains: Sequence[ufl.core.expr.Expr]) -> int:
+    """Degree of the quadrature rule with which the macro elements have no deformation free of stress.
+
+    It integrates the linear stiffness: see `hmm.forms.stiffness_degree`. What counts is the highest degree of the
+    Functions that the strains differentiate, and of the mesh's geometry. With it a method of degree k keeps its order,
+    also if the form has terms of lower derivatives (Ciarlet 1978, theorem 4.1.6). Where nothing is differentiated the
+    matrix is a mass matrix, with polynomials of degree 2k.
+
+    Parameters
+    ----------
+    mesh
+        The macro mesh.
+    strains
+        The macroscopic inputs as UFL.
+    """
+    expanded = [expand_derivatives(strain) for strain in strains]
+    nodes = [node for strain in expanded for node in unique_pre_traversal(strain)]
+    moved = {f for node in nodes if isinstance(node, Grad) for f in extract_coefficients(node)}
+    used = moved or {f for strain in expanded for f in extract_coefficients(strain)}
+    k = max(highest_degree(f.function_space) for f in used)
+    return stiffness_degree(mesh, k if moved else k + 1)
+
+
+def check_degree(mesh: Mesh, degree: int, enough: int) -> None:
+    """Warn, on rank 0, if a quadrature rule has fewer points than that of a degree that is `enough`."""
+    n, needed = (len(quadrature_points(mesh, d)) for d in (degree, enough))
+    if n < needed and mesh.comm.rank == 0:
+        logging.getLogger("hmm").warning(
+            "degree = %d of the macro quadrature has %d point%s a cell, and these elements need %d: they may deform "
+            "without resistance (hourglass modes) or be inaccurate; leave degree out, or give %d",
+            degree,
+            n,
+            "s" * (n > 1),
+            needed,
+            enough,
+        )
 
 
 def _array(given: Any, name: str) -> NDArray[np.float64]:
