@@ -14,6 +14,7 @@ import numpy as np
 import ufl
 from dolfinx import fem
 from dolfinx.fem import petsc
+from dolfinx.mesh import MeshTags
 from numpy.typing import ArrayLike, NDArray
 from petsc4py import PETSc
 from ufl.algorithms import expand_derivatives
@@ -25,6 +26,7 @@ from hmm.forms import compile_form
 from hmm.homogenizer import Homogenizer
 from hmm.linear import check_packages, options_in_force
 from hmm.options import Destroyed, dictionary, instance, positive
+from hmm.reactions import over_facets
 
 DEFAULT_OPTIONS = {
     "snes_linesearch_type": "basic",
@@ -201,6 +203,9 @@ class MacroProblem:
     def reaction(self, bc: fem.DirichletBC) -> float | NDArray[np.float64]:
         """Total force on the dofs of a Dirichlet condition at the last solution (collective).
 
+        A dof that also belongs to another condition, at a corner where two supports meet, counts in full for both;
+        `reaction_over` tells them apart.
+
         Returns
         -------
         float or ndarray
@@ -220,6 +225,33 @@ class MacroProblem:
         if touched.sum() == 1:
             return float(total[touched][0])
         return total if len(self._fields) == 1 else total[touched]
+
+    def reaction_over(self, tags: MeshTags, tag: int) -> float | NDArray[np.float64]:
+        """Total force on the facets of a tag at the last solution (collective).
+
+        Nodal forces on the facets, without what other held facets contribute to the nodes that both share: there the
+        traction is the response, extended from the points by polynomials of degree k - 1, times the normal. Without
+        supports that meet this is `reaction`. A residual is taken that has ``inner(hom.stress, grad(v)) * hom.dx``.
+
+        Parameters
+        ----------
+        tags
+            Tags of facets of the macro mesh, all on its boundary.
+        tag
+            The tag.
+
+        Returns
+        -------
+        float or ndarray
+            Shape (d,) for a vector field, a number for a scalar one; unit and sign as those of `reaction`.
+
+        Raises
+        ------
+        InputError
+            If no facet has the tag, the tags are of another mesh or of cells, or `u` has several fields.
+        """
+        total = over_facets(self, tags, tag)
+        return total if total.size > 1 else float(total[0])
 
     def accepted_fields(self) -> dict[str, fem.Function]:
         """Copies of `u` and of the nodal forces at the last accepted solve, ghosts up to date (collective)."""
