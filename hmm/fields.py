@@ -19,7 +19,7 @@ from hmm.cell import Cell
 from hmm.connectivity import pieces
 from hmm.errors import InputError
 from hmm.forms import real_space
-from hmm.options import LARGEST_DEGREE, choice, integer
+from hmm.options import LARGEST_DEGREE, choice, instance, integer, numbers
 from hmm.tensors import Packing
 
 
@@ -57,6 +57,7 @@ def fluctuation(
     --------
     >>> w = hmm.fluctuation(cell, degree=(2, 1))  # Taylor-Hood: velocity and pressure  # doctest: +SKIP
     """
+    _check_cell(cell)
     if not isinstance(degree, Sequence) or isinstance(degree, str):
         space = fem.functionspace(cell.mesh, _element(cell, degree, (cell.dim,) if shape is None else shape, family))
         return fem.Function(space, name="w")
@@ -257,6 +258,7 @@ def macro_strain(cell: Cell, component: int | None = None, *, out_of_plane: bool
         Give a 2D cell the component 33 as well (generalised plane strain): `E` and the stress then have the shape
         (3, 3), packed as (11, 22, 33, sqrt2*12). Without it E33 is zero (plane strain).
     """
+    _check_cell(cell)
     packing = tensors.plane(cell.dim) if out_of_plane else tensors.symmetric(cell.dim)
     strain = _macro_input(cell, packing, lambda u: ufl.sym(ufl.grad(u)), "strain", "stress", component)
     return _generalised(strain) if out_of_plane else strain
@@ -275,6 +277,7 @@ def macro_deformation_gradient(cell: Cell, component: int | None = None, *, out_
         Give a 2D cell the component 33 as well: `F` and `P` then have the shape (3, 3), packed as (11, 12, 21, 22, 33).
         Without it F33 is one (plane strain).
     """
+    _check_cell(cell)
     packing = tensors.plane_general(cell.dim) if out_of_plane else tensors.general(cell.dim, cell.dim)
     name, response = "deformation_gradient", "first Piola-Kirchhoff stress"
     F = _macro_input(cell, packing, ufl.grad, name, response, component)
@@ -292,6 +295,7 @@ def macro_gradient(cell: Cell, component: int | None = None) -> MacroInput:
     component
         Which field of the fluctuation is the scalar, if there are several.
     """
+    _check_cell(cell)
     return _macro_input(cell, tensors.general(cell.dim), ufl.grad, "gradient", "flux", component)
 
 
@@ -303,6 +307,8 @@ def macro_temperature(cell: Cell, reference: float = 0.0) -> MacroInput:
     A cell is small, so its temperature varies little within it; the variation along a macroscopic gradient is a
     further input, `macro_gradient`.
     """
+    _check_cell(cell)
+    numbers("reference", reference)
     T = _macro_input(cell, tensors.general(), None, "temperature", "entropy")
     T.reference[:] = T.function.x.array[:] = reference
     return T
@@ -328,6 +334,7 @@ def macro_pressure_gradient(cell: Cell, velocity: int = 0, pressure: int = 1) ->
         If the fluid is enclosed: no part of it leads through the repeated cell. Where it is closed in some lattice
         directions only, a warning says so, and the permeability is zero there.
     """
+    _check_cell(cell)
     _check_percolation(cell)
     G = _macro_input(cell, tensors.general(cell.dim), ufl.grad, "pressure_gradient", "minus mean velocity", pressure)
     u = component(velocity)
@@ -348,6 +355,10 @@ def _check_percolation(cell: Cell) -> None:
             "s" * (len(closed) > 1),
             " and ".join(str(axis + 1) for axis in closed),
         )
+
+
+def _check_cell(cell: object) -> None:
+    instance("cell", cell, Cell, "make one with hmm.Cell or hmm.cells")
 
 
 def _macro_input(
@@ -391,6 +402,7 @@ def find_component(inputs: Sequence[MacroInput], label: str) -> int:
     InputError
         If there is none, or several of that label.
     """
+    instance("component", label, str, f"the components are {', '.join(component_names(inputs))}")
     wanted, found, k = label.strip(), [], 0
     for e in inputs:
         for own in e.packing.labels:
@@ -427,11 +439,11 @@ def pack_inputs(inputs: Sequence[MacroInput], E: ArrayLike | Mapping[str, float]
     if isinstance(E, Mapping):
         vector = np.concatenate([np.zeros(0), *(e.reference for e in inputs)])
         k = find_components(inputs, E)
-        vector[k] = np.array(list(E.values()), dtype=float) * factors(inputs)[k]
+        vector[k] = numbers("values {} of the macroscopic input", list(E.values())) * factors(inputs)[k]
         return vector
-    array = np.asarray(E, dtype=float)
+    array = numbers("the macroscopic input", E)
     if array.shape == (size,):
-        return array.copy()
+        return array
     if len(inputs) == 1 and array.shape == inputs[0].packing.shape:
         _check_entries(inputs[0], array)
         return inputs[0].packing.to_vector(array)

@@ -303,6 +303,8 @@ class Homogenizer:
     def cell_average(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Mean over the points of each owned macro cell, shape (n_cells, k), of values of shape (n_points, k)."""
         weights = quadrature_weights(self.mesh, self.degree, self.cells)
+        if values.ndim == 0 or values.shape[0] != self.n_points:
+            raise InputError(f"values of shape {values.shape}: give one row for each of the {self.n_points} points")
         array = values.reshape(*weights.shape, -1)
         return (weights[..., None] * array).sum(axis=1) / weights.sum(axis=1)[:, None]
 

@@ -119,6 +119,7 @@ class MacroProblem:
     ) -> None:
         _check_arguments(F, u, hom, bcs)
         petsc_options = dictionary("petsc_options", petsc_options, "PETSc options by name")
+        instance("petsc_options_prefix", petsc_options_prefix, str, "give text, such as 'macro_'")
         positive("rtol", rtol, below=1.0)
         if not any(r in F.coefficients() for r in hom.responses):
             raise InputError("the macro form F does not contain hom.stress: without it no RVE is ever asked")

@@ -10,6 +10,7 @@ from numbers import Real
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hmm.errors import InputError
 
@@ -44,12 +45,30 @@ def positive(name: str, value: object, below: float = np.inf) -> float:
     InputError
         If it is not.
     """
-    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    number = float(cast(float, value)) if real else 0.0
+    number = float(cast(float, value)) if is_real(value) else 0.0
     if 0.0 < number < below:
         return number
     wanted = "a positive, finite number" if below == np.inf else f"a number between 0 and {below:g}"
     raise InputError(f"{_shown(name, value)}: give {wanted}")
+
+
+def is_real(value: object) -> bool:
+    """Whether a value is a real number; ``True`` and ``"2"`` are none."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def numbers(name: str, value: Any) -> NDArray[np.float64]:
+    """A new array of the numbers in a value, which may be nested.
+
+    Raises
+    ------
+    InputError
+        If there is anything else in it.
+    """
+    try:
+        return np.array(value, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{_shown(name, value)}: give numbers") from None
 
 
 def choice(name: str, value: object, choices: Iterable[str]) -> str:

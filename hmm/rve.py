@@ -26,7 +26,7 @@ from hmm.laws.base import Law, Local, State, responses
 from hmm.local import LocalProblem, local_problem
 from hmm.microproblem import solve_point
 from hmm.newton import NewtonOptions
-from hmm.options import Destroyed, choice, dictionary, instance
+from hmm.options import Destroyed, choice, dictionary, instance, is_real
 from hmm.options import quadrature_degree as check_degree
 from hmm.reduced import ReducedSystem
 from hmm.response import Condensed, PointState, Response
@@ -113,7 +113,7 @@ class RVE:
             require_communicators()
         self.cell, self.w = cell, w
         self._dt = fem.Constant(cell.mesh, 0.0) if dt is None else dt
-        self.inputs = (E,) if isinstance(E, MacroInput) else tuple(E)
+        self.inputs = tuple(E) if isinstance(E, Sequence) else (E,)
         _check_arguments(self, energy, newton_options, constraint, solver)
         micro, law = dictionary("micro", micro, "operators by name"), law and dictionary("law", law, "laws by phase")
         self.petsc_options = dictionary("petsc_options", petsc_options, "PETSc options by name")
@@ -191,7 +191,7 @@ class RVE:
 
     @time_step.setter
     def time_step(self, dt: float) -> None:
-        if not 0 <= dt < float("inf"):
+        if not (is_real(dt) and 0 <= dt < float("inf")):
             raise InputError(f"time step {dt} must be zero or more, and finite")
         np.copyto(self._dt.value, dt)
 
@@ -233,7 +233,7 @@ class RVE:
         """
         if dt is not None:
             self.time_step = dt
-        return solve_point(self, self.pack(E), state or self.initial_state(), tangent)
+        return solve_point(self, self.pack(E), self.initial_state() if state is None else state, tangent)
 
     def pack(self, E: ArrayLike | Mapping[str, float]) -> NDArray[np.float64]:
         """Packed macroscopic input, shape (m,), of a tensor (single input), a packed vector or components by label."""
@@ -272,6 +272,8 @@ class RVE:
             Integrate over this phase only (still divided by |Y|).
         """
         dx = self.measure
+        if phase is not None:
+            choice("phase", phase, self.cell.phases)
         form = expression * (dx if phase is None else dx(self.cell.phases[phase]))
         value = fem.assemble_scalar(compile_form(form))
         return float(self.cell.comm.allreduce(value)) / self.cell.volume
@@ -286,7 +288,9 @@ class RVE:
         field
             Name of the macro input it is conjugate to; the first one by default.
         """
-        return responses(self.law[phase], self.at(phase))[field or self.inputs[0].name]
+        choice("phase", phase, self.law)
+        answers = responses(self.law[phase], self.at(phase))
+        return answers[choice("response", field or self.inputs[0].name, answers)]
 
     def phase_tangents(self) -> dict[str, NDArray[np.float64]]:
         """Packed tangent of each phase's own law in the undeformed state, shape (m, m), averaged over it (collective).

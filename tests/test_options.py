@@ -9,6 +9,7 @@ from macro_tools import J2, beam, beam_mesh, cantilever, homogeneous_cell, rve_o
 
 import hmm
 from hmm.errors import InputError
+from hmm.response import PointState
 
 COMM = MPI.COMM_WORLD
 LAW = {"matrix": J2.elastic}
@@ -153,3 +154,31 @@ def test_use_after_destroy(cell):
     again.hom.rve.destroy()
     refused(again.problem.solve, "this RVE was destroyed")
     assert not again.u.x.array.any()
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda rve: rve.solve({"11": "x"}), "values .* of the macroscopic input: give numbers"),
+        (lambda rve: rve.solve("abc"), "the macroscopic input = 'abc': give numbers"),
+        (lambda rve: rve.solve({11: 1e-3}), "component = 11 is no str: the components are 11, 22, 12"),
+        (lambda rve: rve.solve(np.zeros(3), dt=[1]), "time step .* must be zero or more"),
+        (lambda rve: rve.solve(np.zeros(3), state=np.zeros(3)), "state = .* is no PointState"),
+        (lambda rve: rve.solve(np.zeros(3), state=PointState(np.zeros(2), np.zeros(0))), "state is of another RVE"),
+        (lambda rve: rve.average(rve.w[0], "steel"), "phase 'steel' is unknown: choose one of 'matrix'"),
+        (lambda rve: rve.local_response("steel"), "phase 'steel' is unknown: choose one of 'matrix'"),
+        (lambda rve: rve.local_response("matrix", "flux"), "response 'flux' is unknown: choose one of 'strain'"),
+        (lambda rve: hmm.MixedControl(rve, ["11"]), "response = .* give a dictionary"),
+        (lambda rve: hmm.MixedControl(rve.cell, {"11": 0.0}), "rve = <Cell> is no RVE"),
+        (lambda rve: hmm.uniaxial(rve, 11, [1e-3]), "component = 11 is no str"),
+        (lambda rve: hmm.uniaxial(rve, "11", "x"), "levels = 'x': give numbers"),
+        (lambda rve: hmm.plane_stress(rve.cell), "rve = <Cell> is no RVE"),
+        (lambda rve: hmm.macro_strain(rve), "cell = <RVE> is no Cell"),
+        (lambda rve: hmm.macro_gradient(rve.cell, 1.5), "component = 1.5"),
+        (lambda rve: hmm.fluctuation(rve), "cell = <RVE> is no Cell"),
+        (lambda rve: hmm.homogenize(rve.cell, LAW, physics=["x"]), "physics = .* is unknown"),
+        (lambda rve: hmm.RVE(rve.cell, rve.w, 3, LAW), "E = 3 is no MacroInput"),
+    ],
+)
+def test_arguments_of_a_cell(body, call, match):
+    refused(lambda: call(body.hom.rve), match)
