@@ -5,6 +5,8 @@ What is checked is called by a `name`; with ``{}`` in it, that is where the mess
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any, cast
@@ -53,8 +55,10 @@ def positive(name: str, value: object, below: float = np.inf) -> float:
 
 
 def is_real(value: object) -> bool:
-    """Whether a value is a real number; ``True`` and ``"2"`` are none."""
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    """Whether a value is a number that a float can be; ``True``, ``"2"`` and ``10**400`` are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return not isinstance(value, int) or abs(value) <= sys.float_info.max
 
 
 def numbers(name: str, value: Any) -> NDArray[np.float64]:
@@ -67,7 +71,7 @@ def numbers(name: str, value: Any) -> NDArray[np.float64]:
     """
     try:
         return np.array(value, dtype=float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{_shown(name, value)}: give numbers") from None
 
 
@@ -126,7 +130,11 @@ def quadrature_degree(name: str, value: object) -> int:
 def _shown(name: str, value: object) -> str:
     """The name and the value in one short line; of large objects the type only."""
     plain = isinstance(value, str | Real | list | tuple | Mapping | None)
-    line = " ".join(repr(value).split()) if plain else f"<{type(value).__name__}>"
+    try:
+        text = repr(value) if plain else f"<{type(value).__name__}>"
+    except ValueError:  # Python does not write integers of thousands of digits
+        text = "<int>"
+    line = " ".join(re.sub(r" at 0x[0-9a-f]+", "", text).split())  # addresses differ between ranks
     line = line if len(line) <= 80 else f"{line[:77]}..."
     return name.format(line) if "{}" in name else f"{name} = {line}"
 

@@ -538,7 +538,8 @@ class RVE:
     def _constrain(self, constraint: str, held: ArrayLike) -> None:
         """Set up the reduced system; where several fields or held dofs leave open which fields float, ask the cell."""
         space, driven = self.w.function_space, self.driven
-        self.held = dofs = _held(held, space)
+        with collectively(self.cell.comm):
+            self.held = dofs = _held(held, space)
         self._weights: NDArray[np.float64] | None = None
         if not self.is_mixed and not self.cell.comm.allreduce(dofs.size):
             self._reduce(constrain(constraint, self.cell, space))

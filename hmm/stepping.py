@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from hmm.errors import ConvergenceError, InputError
 from hmm.interrupt import Watch
 from hmm.macro import MacroProblem, StepStats
-from hmm.options import instance, integer, positive
+from hmm.options import instance, integer, numbers, positive
 from hmm.report import progress, say
 from hmm.stages import Run, Stage, run_of, values_of_constants
 
@@ -229,10 +229,7 @@ class _Stepper:
 
 
 def _stage(problem: MacroProblem, load: fem.Constant, target: ArrayLike, n: int, duration: float | None) -> Stage:
-    try:
-        start, end = np.array(load.value, dtype=float), np.asarray(target, dtype=float)
-    except (TypeError, ValueError):
-        raise InputError(f"the target of the load is {target!r}: give finite numbers") from None
+    start, end = np.array(load.value, dtype=float), numbers("the target of the load", target)
     if start.shape != end.shape:
         raise InputError(f"the load has shape {start.shape} and its target {end.shape}: they must agree")
     if not np.isfinite(end).all():
