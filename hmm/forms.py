@@ -197,6 +197,32 @@ def stiffness_degree(mesh: Mesh, k: int) -> int:
     return max(2 * (k - 1), 1) + 2 * curved if is_simplex(mesh) else 2 * k + 1
 
 
+def warn_of_few_points(mesh: Mesh, option: str, degree: int, enough: int) -> None:
+    """Warn, once, if a quadrature rule has fewer points than that of a degree that is `enough`.
+
+    Parameters
+    ----------
+    mesh
+        The mesh.
+    option
+        What the degree is called where the user gives it.
+    degree, enough
+        The degree given, and the one of `stiffness_degree`.
+    """
+    n, needed = (len(quadrature_points(mesh, d)) for d in (degree, enough))
+    if n < needed and mesh.comm.rank == 0 and MPI.COMM_WORLD.rank == 0:  # of cells each rank may have its own
+        _LOG.warning(
+            "%s = %d gives %d quadrature point%s a cell of the mesh, and its elements need %d: they may deform without "
+            "resistance (hourglass modes) or be inaccurate; leave it out, or give %d",
+            option,
+            degree,
+            n,
+            "s" * (n > 1),
+            needed,
+            enough,
+        )
+
+
 def is_simplex(mesh: Mesh) -> bool:
     """Whether the cells of a mesh are intervals, triangles or tetrahedra."""
     return mesh.basix_cell() in (basix.CellType.interval, basix.CellType.triangle, basix.CellType.tetrahedron)
@@ -204,8 +230,7 @@ def is_simplex(mesh: Mesh) -> bool:
 
 def highest_degree(space: fem.FunctionSpace) -> int:
     """The polynomial degree of a space, the highest of its fields if it has several."""
-    element = space.ufl_element() if space.num_sub_spaces else space.element.basix_element
-    return int(element.embedded_superdegree if space.num_sub_spaces else element.degree)
+    return int(space.ufl_element().embedded_superdegree)
 
 
 def owned_cells(mesh: Mesh) -> NDArray[np.int32]:

@@ -21,13 +21,13 @@ from hmm.dump import MicroFailure, write_dump
 from hmm.ensemble import Ensemble
 from hmm.errors import ConvergenceError, InputError, collectively
 from hmm.fields import NO_SHEAR_13, MacroInput
-from hmm.forms import compile_expression, quadrature_space, quadrature_weights
+from hmm.forms import compile_expression, quadrature_space, quadrature_weights, warn_of_few_points
 from hmm.ladder import recover
 from hmm.layout import RowLayout
 from hmm.microproblem import Microproblem
 from hmm.options import choice, instance, quadrature_degree
 from hmm.orientation import Orientation
-from hmm.points import Field, MacroPoints, check_degree, sufficient_degree
+from hmm.points import Field, MacroPoints, sufficient_degree
 from hmm.population import Population
 from hmm.state import MicroState
 from hmm.variation import Rows, Variation, everywhere
@@ -114,7 +114,7 @@ class Homogenizer:
         self.comm: MPI.Comm = self.mesh.comm
         enough = sufficient_degree(self.mesh, self.strains)
         self.degree = degree = enough if degree is None else quadrature_degree("degree", degree)
-        check_degree(self.mesh, degree, enough)
+        warn_of_few_points(self.mesh, "degree", degree, enough)
         self.macro_points = MacroPoints(self.mesh, degree)
         self.cells, self.points, self.keys = self.macro_points.cells, self.macro_points.rule, self.macro_points.keys
         self.rows = Rows.of(variation, self.macro_points)

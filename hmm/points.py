@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -145,22 +144,9 @@ def sufficient_degree(mesh: Mesh, strains: Sequence[ufl.core.expr.Expr]) -> int:
     moved = {f for node in nodes if isinstance(node, Grad) for f in extract_coefficients(node)}
     used = moved or {f for strain in expanded for f in extract_coefficients(strain)}
     k = max(highest_degree(f.function_space) for f in used)
+    if any(f.ufl_element().has_custom_quadrature for f in used):  # values at the points of a rule of that degree
+        return k
     return stiffness_degree(mesh, k if moved else k + 1)
-
-
-def check_degree(mesh: Mesh, degree: int, enough: int) -> None:
-    """Warn, on rank 0, if a quadrature rule has fewer points than that of a degree that is `enough`."""
-    n, needed = (len(quadrature_points(mesh, d)) for d in (degree, enough))
-    if n < needed and mesh.comm.rank == 0:
-        logging.getLogger("hmm").warning(
-            "degree = %d of the macro quadrature has %d point%s a cell, and these elements need %d: they may deform "
-            "without resistance (hourglass modes) or be inaccurate; leave degree out, or give %d",
-            degree,
-            n,
-            "s" * (n > 1),
-            needed,
-            enough,
-        )
 
 
 def _array(given: Any, name: str) -> NDArray[np.float64]:

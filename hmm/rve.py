@@ -20,7 +20,15 @@ from hmm.connectivity import pieces
 from hmm.constraints import CONSTRAINTS, Constraint, constrain
 from hmm.errors import InputError, collectively
 from hmm.fields import MacroInput, Operator, fields_of, is_mixed, pack_inputs, split_vector
-from hmm.forms import PackedForm, compile_expression, compile_form, default_quadrature_degree, depends_on, owned_cells
+from hmm.forms import (
+    PackedForm,
+    compile_expression,
+    compile_form,
+    default_quadrature_degree,
+    depends_on,
+    owned_cells,
+    warn_of_few_points,
+)
 from hmm.history import History
 from hmm.laws.base import Law, Local, State, responses
 from hmm.local import LocalProblem, local_problem
@@ -60,7 +68,7 @@ class RVE:
     held
         Dofs of `w` that are held at zero besides, as from `hmm.held_on_walls`.
     quadrature_degree
-        Polynomial degree of the quadrature rule; enough for the linear stiffness by default.
+        Polynomial degree of the quadrature rule; by default enough for the linear stiffness; less gives a warning.
     newton_options
         Tolerances of the micro Newton method.
     solver
@@ -119,9 +127,10 @@ class RVE:
         self.petsc_options = dictionary("petsc_options", petsc_options, "PETSc options by name")
         self.constraint, self.solver_choice = constraint, solver
         self.newton_options = newton_options or NewtonOptions()
-        self.quadrature_degree = default_quadrature_degree(w.function_space)
+        self.quadrature_degree = enough = default_quadrature_degree(w.function_space)
         if quadrature_degree is not None:
             self.quadrature_degree = check_degree("quadrature_degree", quadrature_degree)
+            warn_of_few_points(cell.mesh, "quadrature_degree", self.quadrature_degree, enough)
         if (law is None) == (energy is None):
             raise InputError("RVE needs either law={phase name: law} or energy=UFL form, not both and not neither")
         self.law = dict(law) if law is not None else {}

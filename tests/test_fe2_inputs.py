@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import ufl
 from dolfinx import fem, mesh
-from macro_tools import J2, beam, beam_mesh, cantilever, cube_cell, homogeneous_cell, rve_of
+from macro_tools import J2, beam, beam_mesh, cantilever, cube_cell, homogeneous_cell, quadrature_function, rve_of
 
 import hmm
 from hmm.errors import InputError
@@ -175,6 +175,15 @@ def test_degree_of_the_macro_rule(kind, shape, degree, order, enough):
     rigid = {2: 3, 3: 6}[domain.geometry.dim]
     values = np.linalg.eigvalsh(K)
     assert (values > 1e-10 * values.max()).sum() == len(K) - rigid
+
+
+def test_degree_of_the_macro_rule_for_values():
+    """Inputs that differentiate nothing: a mass matrix of a field, or values at the points of a rule."""
+    domain = beam_mesh()
+    T, u = (fem.Function(fem.functionspace(domain, ("Lagrange", k))) for k in (2, 1))
+    assert sufficient_degree(domain, [T]) == 4
+    assert sufficient_degree(domain, [T, ufl.grad(u)]) == 1
+    assert sufficient_degree(domain, [quadrature_function(domain, 3, (2, 2))]) == 3
 
 
 SCRIPT = """

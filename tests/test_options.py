@@ -184,3 +184,11 @@ def test_use_after_destroy(cell):
 )
 def test_arguments_of_a_cell(body, call, match):
     refused(lambda: call(body.hom.rve), match)
+
+
+@pytest.mark.parametrize(("quadrature_degree", "warned"), [(None, 0), (2, 0), (1, 1)])
+def test_rule_of_a_cell_with_too_few_points(cell, quadrature_degree, warned, caplog):
+    rve_of(cell, LAW, degree=2, quadrature_degree=quadrature_degree)
+    messages = [record.getMessage() for record in caplog.records]
+    assert COMM.allreduce(len(messages)) == warned
+    assert all(m.startswith("quadrature_degree = 1 gives 1 quadrature point a cell") for m in messages)
