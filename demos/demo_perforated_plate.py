@@ -69,7 +69,7 @@ class Plate:
         domain = quarter_plate(size, comm)
         V = fem.functionspace(domain, ("Lagrange", 2, (2,)))
         self.u, v = fem.Function(V, name="displacement"), ufl.TestFunction(V)
-        self.hom = hmm.Homogenizer(micro, ufl.sym(ufl.grad(self.u)), degree=3)
+        self.hom = hmm.Homogenizer(micro, ufl.sym(ufl.grad(self.u)))
         self.pull = fem.Constant(domain, 0.0)
         self.top = self._held(V, 1, WIDTH, self.pull)
         self.bcs = [self._held(V, 0, 0.0, 0.0), self._held(V, 1, 0.0, 0.0), self.top]

@@ -15,6 +15,7 @@ from hmm.fields import MacroInput, component_names, factors, find_components, pa
 from hmm.history import History
 from hmm.microproblem import solve_point
 from hmm.newton import NewtonOptions
+from hmm.options import dictionary, instance, is_real, numbers
 from hmm.response import Condensed, ControlledResponse, PointState, Response
 from hmm.rve import RVE
 
@@ -64,7 +65,9 @@ class MixedControl:
     n_factorizations: int
 
     def __init__(self, rve: RVE, response: Mapping[str, float], held: Iterable[str] = ()) -> None:
+        _check_rve(rve)
         self.rve = rve
+        response = dictionary("response", response, "values by component")
         labels, self.held = list(response), list(held)
         taken = find_components(rve.inputs, [*labels, *self.held])
         self._free = np.array(taken[: len(labels)], dtype=int)
@@ -144,7 +147,7 @@ class MixedControl:
             if k not in self._free:
                 free = ", ".join(names[i] for i in self._free) or "none"
                 raise InputError(f"the response {names[k]} is not prescribed in this MixedControl, which has: {free}")
-            if not np.isfinite(value):
+            if not (is_real(value) and np.isfinite(value)):
                 raise InputError(f"the response {names[k]} = {value} must be a finite number")
             self.given[self._free == k] = value * factors(self.rve.inputs)[k]
 
@@ -185,7 +188,7 @@ class MixedControl:
         if response is not None:
             self.prescribe(response)
         vector = self.pack(E)
-        answer = solve_point(self, vector, self._extended(state or self.initial_state()), tangent)
+        answer = solve_point(self, vector, self._extended(self.initial_state() if state is None else state), tangent)
         rve, whole = self.rve, self._responses.copy()
         A = self._tangent.copy() if tangent else np.full_like(self._tangent, np.nan)
         state_of_cell = PointState(answer.state.z[: rve.n_unknowns], answer.state.history)
@@ -323,6 +326,10 @@ class MixedControl:
         return np.concatenate([np.full(n, size**0.5) for n, size in sizes])
 
 
+def _check_rve(rve: object) -> None:
+    instance("rve", rve, RVE, "make it with hmm.RVE")
+
+
 def plane_stress(rve: RVE) -> MixedControl:
     """An RVE whose mean out-of-plane stresses vanish; its input is the (2, 2) strain or deformation gradient.
 
@@ -335,6 +342,7 @@ def plane_stress(rve: RVE) -> MixedControl:
     InputError
         If the first macro input has no component 33.
     """
+    _check_rve(rve)
     (packing, several) = rve.inputs[0].packing, len(rve.inputs) > 1
     prefix = f"{rve.inputs[0].name} " if several else ""
     out = [i for i in packing.indices if 2 in i]
@@ -399,6 +407,7 @@ def uniaxial(
     -----
     With a deformation gradient the components below the diagonal are held at zero, which fixes the rotation.
     """
+    _check_rve(rve)
     if len(rve.inputs) > 1:
         raise InputError("a uniaxial test has one macro input: use hmm.MixedControl, and say what the others do")
     (driven,) = find_components(rve.inputs, [component])
@@ -407,7 +416,7 @@ def uniaxial(
     others = [k for k in range(packing.size) if k != driven]
     response = {packing.labels[k]: 0.0 for k in others if not is_turn[k]}
     test = MixedControl(rve, response, held=[packing.labels[k] for k in others if is_turn[k]])
-    values = np.asarray(levels, dtype=float)
+    values = np.atleast_1d(numbers("levels", levels))
     answers = tuple(follow(test, [{component: float(v)} for v in values], state, dt))
     stress = np.array([a.vector[0] / packing.factors[driven] for a in answers])
     return TensionTest(values, stress, answers)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.errors import InputError
+from hmm.options import choice
 
 if TYPE_CHECKING:
     from hmm.population import Population
@@ -199,8 +200,7 @@ class Ensemble:
     """
 
     def __init__(self, comm: MPI.Comm, n_points: int, group: MPI.Comm, policy: str = "auto") -> None:
-        if policy not in POLICIES:
-            raise InputError(f"ensemble {policy!r} is unknown: choose one of {', '.join(map(repr, POLICIES))}")
+        choice("ensemble", policy, POLICIES)
         if policy in ("owner", "balanced") and group.size > 1:
             raise InputError(
                 f"ensemble {policy!r} needs an RVE a rank, but its cell lives on {group.size} ranks: make the cell on "

@@ -216,11 +216,49 @@ def default_quadrature_degree(space: fem.FunctionSpace) -> int:
 
     ``2 (k - 1)`` on simplices and ``2 k + 1`` (full Gauss) on quadrilaterals and hexahedra, and more on curved cells.
     """
-    k = space.element.basix_element.degree if not space.num_sub_spaces else _highest_degree(space)
-    mesh = space.mesh
-    simplex = mesh.basix_cell() in (basix.CellType.interval, basix.CellType.triangle, basix.CellType.tetrahedron)
-    curved = 2 * (mesh.geometry.cmaps[0].degree - 1) if simplex else 0
-    return max(2 * (k - 1), 1) + curved if simplex else 2 * k + 1
+    return stiffness_degree(space.mesh, highest_degree(space))
+
+
+def stiffness_degree(mesh: Mesh, k: int) -> int:
+    """Degree that integrates the linear stiffness of fields of degree `k`, as `default_quadrature_degree`."""
+    curved = mesh.geometry.cmaps[0].degree - 1
+    return max(2 * (k - 1), 1) + 2 * curved if is_simplex(mesh) else 2 * k + 1
+
+
+def warn_of_few_points(mesh: Mesh, option: str, degree: int, enough: int) -> None:
+    """Warn, once, if a quadrature rule has fewer points than that of a degree that is `enough`.
+
+    Parameters
+    ----------
+    mesh
+        The mesh.
+    option
+        What the degree is called where the user gives it.
+    degree, enough
+        The degree given, and the one of `stiffness_degree`.
+    """
+    n, needed = (len(quadrature_points(mesh, d)) for d in (degree, enough))
+    if n < needed and mesh.comm.rank == 0 and MPI.COMM_WORLD.rank == 0:  # of cells each rank may have its own
+        _LOG.warning(
+            "%s = %d gives %d quadrature point%s a cell of the mesh, and its elements need %d: they may deform without "
+            "resistance (hourglass modes) or be inaccurate; leave it out, or give %d",
+            option,
+            degree,
+            n,
+            "s" * (n > 1),
+            needed,
+            enough,
+        )
+
+
+def is_simplex(mesh: Mesh) -> bool:
+    """Whether the cells of a mesh are intervals, triangles or tetrahedra."""
+    return mesh.basix_cell() in (basix.CellType.interval, basix.CellType.triangle, basix.CellType.tetrahedron)
+
+
+def highest_degree(space: fem.FunctionSpace) -> int:
+    """The polynomial degree of a space, the highest of its fields if it has several."""
+    return int(space.ufl_element().embedded_superdegree)
 
 
 def owned_cells(mesh: Mesh) -> NDArray[np.int32]:
@@ -239,7 +277,3 @@ def depends_on(form: ufl.Form, functions: list[fem.Function]) -> bool:
     """Whether a form, its derivatives expanded, still contains any of the `functions`."""
     present = set(ufl.algorithms.expand_derivatives(form).coefficients())
     return any(f in present for f in functions)
-
-
-def _highest_degree(space: fem.FunctionSpace) -> int:
-    return int(space.ufl_element().embedded_superdegree)

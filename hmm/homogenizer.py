@@ -15,18 +15,20 @@ import ufl
 from dolfinx import fem
 from dolfinx.mesh import Mesh
 from numpy.typing import NDArray
+from ufl.algorithms import expand_derivatives, expand_indices
 
 from hmm.algorithms import ALGORITHMS, Counters
 from hmm.dump import MicroFailure, write_dump
 from hmm.ensemble import Ensemble
 from hmm.errors import ConvergenceError, InputError, collectively
-from hmm.fields import MacroInput
-from hmm.forms import compile_expression, quadrature_space, quadrature_weights
+from hmm.fields import NO_SHEAR_13, MacroInput
+from hmm.forms import compile_expression, quadrature_space, quadrature_weights, warn_of_few_points
 from hmm.ladder import recover
 from hmm.layout import RowLayout
 from hmm.microproblem import Microproblem
+from hmm.options import choice, instance, quadrature_degree
 from hmm.orientation import Orientation
-from hmm.points import Field, MacroPoints
+from hmm.points import Field, MacroPoints, sufficient_degree
 from hmm.population import Population
 from hmm.state import MicroState
 from hmm.variation import Rows, Variation, everywhere
@@ -48,7 +50,9 @@ class Homogenizer:
     strain
         The macroscopic input as UFL of the macro field, such as ``sym(grad(u))``; a sequence if the RVE has several.
     degree
-        Degree of the macro quadrature rule.
+        Degree of the macro quadrature rule. By default what the macro element needs (`hmm.points.sufficient_degree`):
+        ``2 (k - 1)`` on triangles and tetrahedra of degree k, more if they are curved, and k + 1 points a direction on
+        quadrilaterals and hexahedra. A warning says when a rule has fewer points than that.
     algorithm
         ``"monolithic"`` (default) or ``"nested"``; see `hmm.algorithms`.
     ensemble
@@ -90,24 +94,28 @@ class Homogenizer:
         self,
         rve: Microproblem | Variation,
         strain: ufl.core.expr.Expr | Sequence[ufl.core.expr.Expr],
-        degree: int = 2,
+        degree: int | None = None,
         algorithm: str = "monolithic",
         ensemble: str = "auto",
         dumps: str | Path | None = "hmm-failures",
         *,
         orientation: Field | None = None,
     ) -> None:
-        if algorithm not in ALGORITHMS:
-            raise InputError(f"algorithm {algorithm!r} is unknown: choose one of {', '.join(map(repr, ALGORITHMS))}")
+        choice("algorithm", algorithm, ALGORITHMS)
+        if dumps is not None:
+            instance("dumps", dumps, (str, Path), "give the path of a directory, or None")
         variation = rve if isinstance(rve, Variation) else everywhere(rve)
         self.rves = variation.rves
         self.rve = rve = next(iter(self.rves.values()))
-        self.algorithm, self.degree = algorithm, degree
+        self.algorithm = algorithm
         strains = (strain,) if isinstance(strain, ufl.core.expr.Expr) else tuple(strain)
         _check_shapes(rve.inputs, strains)
         self.strains = tuple(ufl.sym(s) if e.packing.symmetric else s for e, s in zip(rve.inputs, strains, strict=True))
         self.mesh = _mesh_of(self.strains)
         self.comm: MPI.Comm = self.mesh.comm
+        enough = sufficient_degree(self.mesh, self.strains)
+        self.degree = degree = enough if degree is None else quadrature_degree("degree", degree)
+        warn_of_few_points(self.mesh, "degree", degree, enough)
         self.macro_points = MacroPoints(self.mesh, degree)
         self.cells, self.points, self.keys = self.macro_points.cells, self.macro_points.rule, self.macro_points.keys
         self.rows = Rows.of(variation, self.macro_points)
@@ -196,6 +204,12 @@ class Homogenizer:
         """Packed macroscopic inputs of the present macro field, shape (n_points, m)."""
         return self._strain.eval(self.mesh, self.cells).reshape(self.n_points, self.rve.n_inputs)
 
+    def check_ready(self) -> None:
+        """Raise `InputError` if an RVE cannot be asked: destroyed, or its laws need the duration of the step."""
+        for rve in self.rves.values():
+            rve.whole.check_usable()
+            rve.check_time_step()
+
     def evaluate(self) -> bool:
         """Answer the present macro field at every point (collective).
 
@@ -204,8 +218,7 @@ class Homogenizer:
         bool
             Whether every point of every rank answered; if not, `failures` says where and why, on all ranks alike.
         """
-        for rve in self.rves.values():
-            rve.check_time_step()
+        self.check_ready()
         failed: list[tuple[int, NDArray[np.float64], str]] = []
         for row, E in enumerate(self.ensemble.to_workers(self._row_inputs())):
             start = thread_time()
@@ -291,6 +304,8 @@ class Homogenizer:
     def cell_average(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Mean over the points of each owned macro cell, shape (n_cells, k), of values of shape (n_points, k)."""
         weights = quadrature_weights(self.mesh, self.degree, self.cells)
+        if values.ndim == 0 or values.shape[0] != self.n_points:
+            raise InputError(f"values of shape {values.shape}: give one row for each of the {self.n_points} points")
         array = values.reshape(*weights.shape, math.prod(values.shape[1:]))  # -1 fails without cells
         return (weights[..., None] * array).sum(axis=1) / weights.sum(axis=1)[:, None]
 
@@ -403,11 +418,20 @@ def _check_shapes(inputs: tuple[MacroInput, ...], strains: tuple[ufl.core.expr.E
             f"the RVE has {len(inputs)} macro inputs and got {len(strains)} expressions: give one for each"
         )
     for e, strain in zip(inputs, strains, strict=True):
+        instance(f"the macro {e.name}", strain, ufl.core.expr.Expr, "write it in UFL, as sym(grad(u))")
         if strain.ufl_shape != e.packing.shape:
             raise InputError(
                 f"the macro {e.name} has shape {strain.ufl_shape}, but the RVE's has {e.packing.shape}: "
                 "macro and micro dimension must agree"
             )
+        lost = [f"{i + 1}{j + 1}" for i, j in e.dropped if not _vanishes(strain[i, j])]
+        if lost:
+            raise InputError(f"the macro {e.name} has the components {', '.join(lost)}, which {NO_SHEAR_13}")
+
+
+def _vanishes(scalar: ufl.core.expr.Expr) -> bool:
+    """Whether UFL knows that a component is zero."""
+    return isinstance(expand_indices(expand_derivatives(scalar)), ufl.constantvalue.Zero)
 
 
 def _mesh_of(strains: Sequence[ufl.core.expr.Expr]) -> Mesh:

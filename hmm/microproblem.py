@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.cell import Cell
-from hmm.errors import ConvergenceError
+from hmm.errors import ConvergenceError, InputError, collectively
 from hmm.fields import MacroInput
 from hmm.history import History
 from hmm.newton import NewtonOptions, newton
+from hmm.options import instance
 from hmm.response import Condensed, PointState, Response
 
 if TYPE_CHECKING:
@@ -149,9 +150,22 @@ class Microproblem(Protocol):
         ...
 
 
+def _check_state(problem: Microproblem, state: PointState) -> None:
+    """Raise `InputError` unless a state is one of this problem."""
+    instance("state", state, PointState, "give rve.initial_state(), or the state of a response")
+    sizes = state.z.shape, state.history.shape
+    if sizes != ((problem.n_unknowns,), (problem.n_history,)):
+        raise InputError(
+            f"the state is of another RVE: {sizes[0]} unknowns and {sizes[1]} internal variables, where this one has "
+            f"{problem.n_unknowns} and {problem.n_history}"
+        )
+
+
 def solve_point(problem: Microproblem, E: NDArray[np.float64], state: PointState, tangent: bool) -> Response:
     """Solve a microproblem for a packed macroscopic input, shape (m,); see `hmm.RVE.solve`."""
     problem.check_time_step()
+    with collectively(problem.cell.comm):
+        _check_state(problem, state)
     z = state.z.copy()
     problem.load_history(state.history)
     result = newton(problem, z, E, problem.newton_options)

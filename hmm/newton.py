@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.errors import ConvergenceError
+from hmm.options import integer, positive
 
 if TYPE_CHECKING:
     from hmm.microproblem import Microproblem
@@ -37,6 +38,12 @@ class NewtonOptions:
     max_iterations: int = 25
     max_halvings: int = 8
     max_cuts: int = 6
+
+    def __post_init__(self) -> None:
+        positive("rtol of NewtonOptions", self.rtol, below=1.0)
+        integer("max_iterations of NewtonOptions", self.max_iterations, 1)
+        integer("max_halvings of NewtonOptions", self.max_halvings, 0)
+        integer("max_cuts of NewtonOptions", self.max_cuts, 0)
 
 
 @dataclass(frozen=True)

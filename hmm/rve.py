@@ -17,18 +17,28 @@ from hmm import tensors
 from hmm._environment import require_communicators
 from hmm.cell import Cell
 from hmm.connectivity import pieces
-from hmm.constraints import Constraint, constrain
+from hmm.constraints import CONSTRAINTS, Constraint, constrain
 from hmm.errors import InputError, collectively
 from hmm.fields import MacroInput, Operator, fields_of, is_mixed, pack_inputs, split_vector
-from hmm.forms import PackedForm, compile_expression, compile_form, default_quadrature_degree, depends_on, owned_cells
+from hmm.forms import (
+    PackedForm,
+    compile_expression,
+    compile_form,
+    default_quadrature_degree,
+    depends_on,
+    owned_cells,
+    warn_of_few_points,
+)
 from hmm.history import History
 from hmm.laws.base import Law, Local, State, responses
 from hmm.local import LocalProblem, local_problem
 from hmm.microproblem import solve_point
 from hmm.newton import NewtonOptions
+from hmm.options import Destroyed, choice, dictionary, instance, is_real
+from hmm.options import quadrature_degree as check_degree
 from hmm.reduced import ReducedSystem
 from hmm.response import Condensed, PointState, Response
-from hmm.solvers import create_solver
+from hmm.solvers import SOLVERS, create_solver
 from hmm.virgin import floating_fields, residual_weights
 
 NOT_A_NUMBER = "the micro residual is not a number"
@@ -58,7 +68,7 @@ class RVE:
     held
         Dofs of `w` that are held at zero besides, as from `hmm.held_on_walls`.
     quadrature_degree
-        Polynomial degree of the quadrature rule; enough for the linear stiffness by default.
+        Polynomial degree of the quadrature rule; by default enough for the linear stiffness; less gives a warning.
     newton_options
         Tolerances of the micro Newton method.
     solver
@@ -108,18 +118,26 @@ class RVE:
         petsc_options: Mapping[str, object] | None = None,
         dt: fem.Constant | None = None,
     ) -> None:
+        instance("cell", cell, Cell, "make one with hmm.Cell or hmm.cells")
         with collectively(cell.comm):
             require_communicators()
         self.cell, self.w = cell, w
         self._dt = fem.Constant(cell.mesh, 0.0) if dt is None else dt
-        self.constraint, self.solver_choice, self.petsc_options = constraint, solver, dict(petsc_options or {})
-        self.inputs = (E,) if isinstance(E, MacroInput) else tuple(E)
+        self.inputs = tuple(E) if isinstance(E, Sequence) else (E,)
+        _check_arguments(self, energy, newton_options, constraint, solver)
+        micro, law = dictionary("micro", micro, "operators by name"), law and dictionary("law", law, "laws by phase")
+        self.petsc_options = dictionary("petsc_options", petsc_options, "PETSc options by name")
+        self.constraint, self.solver_choice = constraint, solver
         self.newton_options = newton_options or NewtonOptions()
-        self.quadrature_degree = quadrature_degree or default_quadrature_degree(w.function_space)
+        self.quadrature_degree = enough = default_quadrature_degree(w.function_space)
+        if quadrature_degree is not None:
+            self.quadrature_degree = check_degree("quadrature_degree", quadrature_degree)
+            warn_of_few_points(cell.mesh, "quadrature_degree", self.quadrature_degree, enough)
         if (law is None) == (energy is None):
             raise InputError("RVE needs either law={phase name: law} or energy=UFL form, not both and not neither")
         self.law = dict(law) if law is not None else {}
-        self.micro = {name: op for e in self.inputs for name, op in e.micro.items()} | dict(micro or {})
+        _check_names(self.inputs, micro)
+        self.micro = {name: op for e in self.inputs for name, op in e.micro.items()} | micro
         self.is_mixed = is_mixed(w.function_space)
         _check_components(w, self.inputs)
         self.driven = {e.component or 0 for e in self.inputs if e.operator is not None}
@@ -135,6 +153,7 @@ class RVE:
         self._factorized_for: list[bytes] | None = None
         self._stiffness = 0.0
         self._condensed: Condensed | None = None
+        self._destroyed = False
         self.n_factorizations = 0
         self._compile(R_w, R_E)
         self._constrain(constraint, held)
@@ -183,7 +202,7 @@ class RVE:
 
     @time_step.setter
     def time_step(self, dt: float) -> None:
-        if not 0 <= dt < float("inf"):
+        if not (is_real(dt) and 0 <= dt < float("inf")):
             raise InputError(f"time step {dt} must be zero or more, and finite")
         np.copyto(self._dt.value, dt)
 
@@ -225,7 +244,7 @@ class RVE:
         """
         if dt is not None:
             self.time_step = dt
-        return solve_point(self, self.pack(E), state or self.initial_state(), tangent)
+        return solve_point(self, self.pack(E), self.initial_state() if state is None else state, tangent)
 
     def pack(self, E: ArrayLike | Mapping[str, float]) -> NDArray[np.float64]:
         """Packed macroscopic input, shape (m,), of a tensor (single input), a packed vector or components by label."""
@@ -264,6 +283,8 @@ class RVE:
             Integrate over this phase only (still divided by |Y|).
         """
         dx = self.measure
+        if phase is not None:
+            choice("phase", phase, self.cell.phases)
         form = expression * (dx if phase is None else dx(self.cell.phases[phase]))
         value = fem.assemble_scalar(compile_form(form))
         return float(self.cell.comm.allreduce(value)) / self.cell.volume
@@ -278,7 +299,9 @@ class RVE:
         field
             Name of the macro input it is conjugate to; the first one by default.
         """
-        return responses(self.law[phase], self.at(phase))[field or self.inputs[0].name]
+        choice("phase", phase, self.law)
+        answers = responses(self.law[phase], self.at(phase))
+        return answers[choice("response", field or self.inputs[0].name, answers)]
 
     def phase_tangents(self) -> dict[str, NDArray[np.float64]]:
         """Packed tangent of each phase's own law in the undeformed state, shape (m, m), averaged over it (collective).
@@ -400,10 +423,20 @@ class RVE:
 
         Needed only for cells on several ranks: PETSc cannot free their objects when Python drops them, rank by rank.
         """
+        if self._destroyed:
+            return
         self.solver.destroy()
         for matrix in (*self._columns_of, self._rhs, self._solution):
             matrix.destroy()
         self.reduced.destroy()
+        self._destroyed = True
+        for name in ("solver", "reduced"):
+            setattr(self, name, Destroyed("this RVE"))
+
+    def check_usable(self) -> None:
+        """Raise `InputError` if the RVE was destroyed."""
+        if self._destroyed:
+            raise InputError("this RVE was destroyed and cannot be used any more: make a new one")
 
     def condense(self, residual: NDArray[np.float64] | None = None) -> Condensed:
         """Condense the linearized cell: all columns in one multi-right-hand-side solve.
@@ -517,7 +550,8 @@ class RVE:
     def _constrain(self, constraint: str, held: ArrayLike) -> None:
         """Set up the reduced system; where several fields or held dofs leave open which fields float, ask the cell."""
         space, driven = self.w.function_space, self.driven
-        self.held = dofs = np.asarray(held, dtype=np.int32)
+        with collectively(self.cell.comm):
+            self.held = dofs = _held(held, space)
         self._weights: NDArray[np.float64] | None = None
         if not self.is_mixed and not self.cell.comm.allreduce(dofs.size):
             self._reduce(constrain(constraint, self.cell, space))
@@ -633,6 +667,43 @@ def _parameters(forms: Sequence[ufl.Form], variables: list[fem.Function]) -> lis
     constants = dict.fromkeys(c for form in forms for c in form.constants())
     coefficients = dict.fromkeys(f for form in forms for f in form.coefficients() if f not in variables)
     return [*constants, *coefficients]
+
+
+def _check_arguments(rve: RVE, energy: object, newton_options: object, constraint: object, solver: object) -> None:
+    """Raise `InputError` for what is of the wrong kind, before anything is made of it."""
+    instance("w", rve.w, fem.Function, "make it with hmm.fluctuation(cell)")
+    for e in rve.inputs:
+        instance("E", e, MacroInput, "make it with hmm.macro_strain(cell) or another input of hmm")
+    for what, function in [("w", rve.w), *((f"the macro {e.name}", e.function) for e in rve.inputs)]:
+        if function.function_space.mesh.ufl_domain() != rve.cell.mesh.ufl_domain():
+            raise InputError(f"{what} is on another mesh than the cell: make it with this cell")
+    if energy is not None:
+        instance("energy", energy, ufl.Form, "write it in UFL, integrated with cell.measure()")
+    if newton_options is not None:
+        instance("newton_options", newton_options, NewtonOptions, "give hmm.NewtonOptions(rtol=...)")
+    instance("dt", rve._dt, fem.Constant, "give fem.Constant(cell.mesh, duration)")
+    choice("constraint", constraint, CONSTRAINTS)
+    choice("solver", solver, SOLVERS)
+
+
+def _check_names(inputs: tuple[MacroInput, ...], micro: Mapping[str, Operator]) -> None:
+    """Raise `InputError` if two local fields have one name: laws would see one of them only."""
+    names = [name for e in inputs for name in (e.name, *e.micro)] + list(micro)
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(
+                f"{names.count(name)} macro inputs or micro fields are called {name!r}, and laws tell them by name: "
+                f"give one another, as with dataclasses.replace(E, name='{name}_2')"
+            )
+
+
+def _held(held: ArrayLike, space: fem.FunctionSpace) -> NDArray[np.int32]:
+    """The dofs held at zero, of this rank."""
+    dofs, n = np.asarray(held), (space.dofmap.index_map.size_local + space.dofmap.index_map.num_ghosts)
+    n *= space.dofmap.index_map_bs
+    if dofs.size and (dofs.dtype.kind not in "iu" or dofs.min() < 0 or dofs.max() >= n):
+        raise InputError(f"held = {dofs.tolist()[:5]}... are no dofs of w, 0 to {n - 1}: take hmm.held_on_walls")
+    return dofs.astype(np.int32)
 
 
 def _check_phases(cell: Cell, law: Mapping[str, Law]) -> None:

@@ -36,6 +36,7 @@ from hmm.grid.layout import VoxelGrid, element_matrices
 from hmm.grid.solver import GridSolver, GridTangent, PhaseTangent, PointTangent
 from hmm.laws.base import responses
 from hmm.linear import PREFIX, AssembledSolver, MicroSolver, direct_options, iterative_options, reuse_options
+from hmm.options import choice
 
 if TYPE_CHECKING:
     from hmm.rve import RVE
@@ -76,8 +77,7 @@ def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -
     InputError
         For an unknown solver, or options that name a missing package.
     """
-    if solver not in SOLVERS:
-        raise InputError(f"solver {solver!r} is unknown: choose one of {', '.join(map(repr, SOLVERS))}")
+    choice("solver", solver, SOLVERS)
     options = dict(options or {})
     chosen = any(key in options or PETSc.Options().hasName(PREFIX + key) for key in NAMING)
     large = rve.reduced.size_global > _direct_limit(rve)[rve.cell.dim]

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from hmm.errors import ConvergenceError, InputError
 from hmm.interrupt import Watch
 from hmm.macro import MacroProblem, StepStats
+from hmm.options import instance, integer, numbers, positive
 from hmm.report import progress, say
 from hmm.stages import Run, Stage, run_of, values_of_constants
 
@@ -110,8 +111,10 @@ def steps(
         SIGUSR1; noted only with `checkpoint`) or before `max_wall_time`. The code is 130 after SIGINT (Ctrl-C) and else
         0. Context managers and ``finally`` clauses around the loop do their work.
     """
-    stage = _stage(problem, load, target, n, duration)
+    instance("problem", problem, MacroProblem, "make it with hmm.MacroProblem")
+    instance("load", load, fem.Constant, "take a dolfinx.fem.Constant that is in the forms or the boundary values")
     _check(n, max_cutbacks, every, max_wall_time, checkpoint)
+    stage = _stage(problem, load, target, n, duration)
     run = None if checkpoint is None else run_of(problem, checkpoint)
     with nullcontext() if run is None else run.alone():
         yield from _loop(problem, load, stage, label, 2.0**-max_cutbacks, run, every, max_wall_time)
@@ -242,27 +245,25 @@ class _Stepper:
 
 
 def _stage(problem: MacroProblem, load: fem.Constant, target: ArrayLike, n: int, duration: float | None) -> Stage:
-    start, end = np.array(load.value, dtype=float), np.asarray(target, dtype=float)
+    start, end = np.array(load.value, dtype=float), numbers("the target of the load", target)
     if start.shape != end.shape:
         raise InputError(f"the load has shape {start.shape} and its target {end.shape}: they must agree")
     if not np.isfinite(end).all():
         raise InputError(f"the target of the load is {end.tolist()}: give finite numbers")
-    if duration is not None and not 0.0 < duration < np.inf:
-        raise InputError(f"duration = {duration} of the load steps must be positive and finite")
+    if duration is not None:
+        duration = positive("duration = {} of the load steps", duration)
     return Stage(start.tolist(), end.tolist(), int(n), duration, values_of_constants(problem))
 
 
 def _check(n: int, max_cutbacks: int, every: int, max_wall_time: float | None, checkpoint: str | Path | None) -> None:
-    if n < 1:
-        raise InputError(f"n = {n} load steps: give at least one")
-    if not 0 <= max_cutbacks <= 50:
-        raise InputError(f"max_cutbacks = {max_cutbacks}: give 0 (never halve a step) to 50")
-    if every < 1:
-        raise InputError(f"every = {every} steps between two checkpoints: give at least one")
+    integer("n = {} load steps", n, 1)
+    integer("max_cutbacks", max_cutbacks, 0, 50)
+    integer("every = {} steps between two checkpoints", every, 1)
+    if checkpoint is not None:
+        instance("checkpoint", checkpoint, (str, Path), "give the path of an HDF5 file")
     if max_wall_time is None:
         return
-    if not max_wall_time > 0:
-        raise InputError(f"max_wall_time = {max_wall_time} must be a positive number of seconds")
+    positive("max_wall_time = {} seconds", max_wall_time)
     if checkpoint is None:
         raise InputError(f"max_wall_time = {max_wall_time} needs a file to continue from: give checkpoint=...")
 

@@ -1,5 +1,6 @@
 """Wrong input is refused on every rank, in one line that names the thing, its value and the remedy."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -8,14 +9,16 @@ from pathlib import Path
 
 from mpi4py import MPI
 
+import basix.ufl
 import numpy as np
 import pytest
 import ufl
-from dolfinx import fem
-from macro_tools import J2, beam, beam_mesh, cantilever, cube_cell, homogeneous_cell, rve_of
+from dolfinx import fem, mesh
+from macro_tools import J2, beam, beam_mesh, cantilever, cube_cell, homogeneous_cell, quadrature_function, rve_of
 
 import hmm
 from hmm.errors import InputError
+from hmm.points import sufficient_degree
 
 COMM = MPI.COMM_WORLD
 
@@ -53,6 +56,43 @@ def test_macro_strain_of_another_dimension(u):
 
 def test_macro_strain_that_is_a_vector(rve, u):
     refused(hmm.Homogenizer, rve, u, match=r"strain has shape \(2,\).*\(2, 2\)")
+
+
+def test_out_of_plane_shear_of_a_plane_cell():
+    """A cell with E33 has no E13 and E23: what is zero there passes, also if it takes some algebra to see that."""
+    cell = homogeneous_cell()
+    w, E = hmm.fluctuation(cell), hmm.macro_strain(cell, out_of_plane=True)
+    rve = hmm.RVE(cell, w, E, law={"matrix": J2.elastic})
+    solid = fem.Function(fem.functionspace(mesh.create_unit_cube(COMM, 2, 1, 1), ("Lagrange", 1, (3,))))
+    refused(
+        hmm.Homogenizer, rve, ufl.sym(ufl.grad(solid)), match=r"components 13, 23, 31, 32, which .* hmm.cells.extrude"
+    )
+    plane = fem.Function(cantilever(beam_mesh())[0])
+    F = ufl.Identity(3) + hmm.tensors.embed(ufl.grad(plane))
+    hmm.Homogenizer(rve, ufl.sym(F) - ufl.Identity(3))
+    tensor = np.diag([1e-3, 0.0, 1e-3])
+    rve.solve(tensor)
+    tensor[0, 2] = tensor[2, 0] = 1e-3
+    refused(rve.solve, tensor, match=r"has 13 and 31, which .* hmm.cells.extrude")
+
+
+def test_tensor_of_a_strain_that_is_not_symmetric(rve):
+    refused(rve.solve, [[0.0, 1e-3], [0.0, 0.0]], match="not symmetric: give its symmetric part")
+
+
+def test_two_inputs_of_one_name():
+    """The laws and the user know inputs by name: of two the first would be lost."""
+    cell = homogeneous_cell()
+    w = hmm.fluctuation(cell, degree=(1, 1), shape=((), ()))
+    E = [hmm.macro_gradient(cell, 0), hmm.macro_gradient(cell, 1)]
+    dx = cell.measure()
+    energy = sum(ufl.inner(e.local(w), e.local(w)) for e in E) * dx
+    refused(hmm.RVE, cell, w, E, energy=energy, match="2 macro inputs .* 'gradient', .*dataclasses.replace")
+    E[1] = dataclasses.replace(E[1], name="gradient_2")
+    A = hmm.RVE(cell, w, E, energy=energy).solve({"gradient 1": 1.0}).tangent
+    assert np.allclose(A, 2 * np.eye(4))
+    operators = {"gradient": lambda w: ufl.grad(hmm.component(1)(w))}
+    refused(hmm.RVE, cell, w, E, energy=energy, micro=operators, match="called 'gradient'")
 
 
 def test_macro_strain_without_unknown(rve):
@@ -106,6 +146,44 @@ def test_target_that_is_not_a_number(rve):
 
 def test_wrong_strain_for_a_cell(rve):
     refused(rve.solve, [1.0, 2.0], match=r"shape \(2,\).*\(2, 2\).*\(3,\)")
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "degree", "order", "enough"),
+    [
+        (mesh.CellType.triangle, 3, 1, 1, 1),
+        (mesh.CellType.triangle, 6, 2, 1, 2),
+        (mesh.CellType.triangle, 6, 2, 2, 4),
+        (mesh.CellType.quadrilateral, 4, 1, 1, 3),
+        (mesh.CellType.quadrilateral, 9, 2, 1, 5),
+        (mesh.CellType.hexahedron, 27, 2, 1, 5),
+    ],
+)
+def test_degree_of_the_macro_rule(kind, shape, degree, order, enough):
+    """With that rule an element has no other stress-free deformation than the rigid motions; curved ones need more."""
+    points = basix.ufl.element("Lagrange", kind.name, order).basix_element.points
+    element = basix.ufl.element("Lagrange", kind.name, order, shape=points.shape[1:])
+    nodes = points @ np.diag([1.0, 1.2, 0.9][: points.shape[1]])
+    domain = mesh.create_mesh(MPI.COMM_SELF, np.arange(len(nodes))[None, :], element, nodes)
+    V = fem.functionspace(domain, ("Lagrange", degree, (domain.geometry.dim,)))
+    assert V.dofmap.index_map.size_local == shape
+    u = fem.Function(V)
+    assert sufficient_degree(domain, [ufl.sym(ufl.grad(u))]) == enough
+    du, v = ufl.TrialFunction(V), ufl.TestFunction(V)
+    dx = ufl.dx(metadata={"quadrature_degree": enough})
+    K = fem.assemble_matrix(fem.form(ufl.inner(ufl.sym(ufl.grad(du)), ufl.sym(ufl.grad(v))) * dx)).to_dense()
+    rigid = {2: 3, 3: 6}[domain.geometry.dim]
+    values = np.linalg.eigvalsh(K)
+    assert (values > 1e-10 * values.max()).sum() == len(K) - rigid
+
+
+def test_degree_of_the_macro_rule_for_values():
+    """Inputs that differentiate nothing: a mass matrix of a field, or values at the points of a rule."""
+    domain = beam_mesh()
+    T, u = (fem.Function(fem.functionspace(domain, ("Lagrange", k))) for k in (2, 1))
+    assert sufficient_degree(domain, [T]) == 4
+    assert sufficient_degree(domain, [T, ufl.grad(u)]) == 1
+    assert sufficient_degree(domain, [quadrature_function(domain, 3, (2, 2))]) == 3
 
 
 SCRIPT = """

@@ -25,6 +25,7 @@ from hmm.fields import (
 )
 from hmm.laws import Fourier, Law, Stokes, ThermoElastic
 from hmm.laws.base import value_of
+from hmm.options import choice
 from hmm.rve import RVE
 
 Floats = NDArray[np.float64]
@@ -189,6 +190,4 @@ PHYSICS: dict[str, Physics] = {
 
 def physics_of(name: str) -> Physics:
     """The physics of a name; an `InputError` lists them all."""
-    if name not in PHYSICS:
-        raise InputError(f"physics = {name!r} is unknown: choose one of {', '.join(map(repr, PHYSICS))}")
-    return PHYSICS[name]
+    return PHYSICS[choice("physics = {}", name, PHYSICS)]
