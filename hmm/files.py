@@ -1,0 +1,92 @@
+"""Files that a user names: what may be opened, and how much of it is read."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from hmm.errors import InputError
+
+KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a named pipe (FIFO)"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+"""What a path can be that is no regular file."""
+
+LARGEST_TOML = 10_000_000
+"""Bytes of a TOML file that are read at most."""
+
+
+def regular_file(path: str | os.PathLike[str], what: str = "file", remedy: str = "give the path of a file") -> Path:
+    """The path of a regular file that can be read; a symbolic link to one will do.
+
+    Opening a FIFO or a device would wait for ever, or read without end. Not collective: call it on the rank that reads,
+    within `hmm.errors.collectively`.
+
+    Parameters
+    ----------
+    path
+        The path the user gave.
+    what
+        What the file is for, such as ``"image file"``; for the message.
+    remedy
+        What to do instead; for the message.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is a directory, a FIFO, a socket or a device, or may not be read.
+    """
+    try:
+        path = Path(path)
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise InputError(f"there is no {what} {path}: {remedy}") from None
+    except OSError as error:
+        raise InputError(f"the {what} {path} cannot be read ({error.strerror}): {remedy}") from None
+    except (TypeError, ValueError) as error:  # no path at all, or a null byte in it
+        raise InputError(f"the {what} {path!r} is no path ({error}): {remedy}") from None
+    if not stat.S_ISREG(mode):
+        kind = next((name for test, name in KINDS if test(mode)), "no regular file")
+        raise InputError(f"the {what} {path} is {kind}: {remedy}")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"the {what} {path} cannot be read (Permission denied): {remedy}")
+    return path
+
+
+def read_toml(
+    path: str | os.PathLike[str], what: str = "TOML file", remedy: str = "give a TOML file"
+) -> dict[str, Any]:
+    """The table of a TOML file, whose size and depth are bounded.
+
+    Parameters
+    ----------
+    path, what, remedy
+        As for `regular_file`.
+
+    Raises
+    ------
+    InputError
+        If it is no regular file, too large, too deep, or not valid TOML.
+    """
+    path = regular_file(path, what, remedy)
+    try:
+        with path.open("rb") as file:
+            text = file.read(LARGEST_TOML + 1)
+        if len(text) > LARGEST_TOML:
+            raise InputError(f"the {what} {path} has more than {LARGEST_TOML} bytes: {remedy}")
+        return tomllib.loads(text.decode("utf-8"))
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"the {what} {path} cannot be read ({error.strerror}): {remedy}") from None
+    except RecursionError:
+        raise InputError(f"the {what} {path} is nested too deeply: {remedy}") from None
+    except ValueError as error:  # of TOML or of the encoding
+        raise InputError(f"{path} is not valid TOML: {error}") from None
