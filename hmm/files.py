@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +92,39 @@ def read_toml(
         raise InputError(f"the {what} {path} is nested too deeply: {remedy}") from None
     except ValueError as error:  # of TOML or of the encoding
         raise InputError(f"{path} is not valid TOML: {error}") from None
+
+
+def write_whole(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file whole or not at all: beside its place, then by renaming; a symbolic link stays one.
+
+    Not collective.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written; what was there before is untouched.
+    """
+    target = Path(os.path.realpath(path))
+    part = target.with_name(target.name + ".part")
+    try:
+        with writing(path), part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        with writing(path):
+            os.replace(part, target)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn an error of the system while something is written, such as a full disk, into an `InputError` of one line."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path} ({error.strerror or error}): make room, or give a place you may write to"
+        ) from None

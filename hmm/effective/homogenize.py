@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from hmm.cell import Cell
 from hmm.cells import Polycrystal, quality
+from hmm.constraints import CONSTRAINTS
 from hmm.effective.fields import Solved
 from hmm.effective.limits import Limits
-from hmm.effective.naming import nearest
+from hmm.effective.naming import nearest, require_known
 from hmm.effective.physics import physics_of
 from hmm.effective.properties import EffectiveProperties
 from hmm.errors import InputError
 from hmm.rve import RVE
+from hmm.solvers import SOLVERS
 
 REST = "*"
 """The name that stands for all phases that are not named."""
@@ -71,6 +73,8 @@ def homogenize(
     """
     kind = physics_of(physics)
     _check_options(options)
+    require_known("constraint", constraint, CONSTRAINTS)
+    require_known("solver", options.get("solver", "auto"), SOLVERS)
     if not isinstance(cell, Cell | Polycrystal):
         raise InputError(f"{type(cell).__name__} is no cell: make one of an image or array with hmm.Cell.from_image")
     cell, laws = _by_phase(cell, laws)

@@ -12,8 +12,8 @@ from hmm import plot
 from hmm.cells import Polycrystal
 from hmm.effective.homogenize import homogenize
 from hmm.effective.properties import EffectiveProperties
-from hmm.effective.writing import PROPERTIES, write_report
-from hmm.errors import InputError, collectively
+from hmm.effective.writing import PROPERTIES, REPORT, write_properties, write_report
+from hmm.errors import HMMError, InputError, collectively
 from hmm.fields import MacroInput, find_component
 from hmm.io import require_writable, write_fields
 from hmm.jobs.reading import Job
@@ -51,6 +51,7 @@ def run_job(
     with collectively(comm):
         if comm.rank == 0:
             require_writable(where)
+            _require_places(where)
             if job.output.plot and job.output.report:
                 plot.check_available()
     found = None
@@ -58,6 +59,13 @@ def run_job(
         if job.spread or comm.rank == 0:
             found = _run(job, where, comm if job.spread else MPI.COMM_SELF)
     return found
+
+
+def _require_places(where: Path) -> None:
+    """Refuse directories that bear the name of a result."""
+    for path in (where / PROPERTIES, where / REPORT):
+        if path.is_dir():
+            raise InputError(f"cannot write {path}, which is a directory: remove it, or give another output directory")
 
 
 def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
@@ -74,6 +82,7 @@ def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
         _check_fields(job, found.solved.rve.inputs)
     found.print()
     written = _write(job, found, where)
+    _require_written(comm, written)
     say(comm, "\n".join(["", "Written:", *(f"  {path}" for path in written)]))
     if comm.size == 1 or found.solved is None:
         return found
@@ -89,8 +98,17 @@ def _check_fields(job: Job, inputs: Sequence[MacroInput]) -> None:
             raise InputError(f"{job.path}: [output]: fields: {error}") from None
 
 
+def _require_written(comm: MPI.Comm, paths: Sequence[Path]) -> None:
+    """Raise `HMMError` if what a job is to leave is not there: it must not end as if all were well."""
+    with collectively(comm):
+        missing = [path for path in paths if not path.exists()] if comm.rank == 0 else []
+        if missing:
+            raise HMMError(f"{missing[0]} was not written, or was removed: run the job again")
+
+
 def _write(job: Job, found: EffectiveProperties, where: Path) -> list[Path]:
-    """Fields, then the report, or just the numbers."""
+    """The numbers first, which took longest; then fields, pictures and the report."""
+    numbers = write_properties(found, where)
     written, pictures = [], {}
     draws = job.output.plot and job.output.report and found.comm.size == 1
     for component in job.output.fields:
@@ -109,7 +127,5 @@ def _write(job: Job, found: EffectiveProperties, where: Path) -> list[Path]:
             )
     if job.output.report:
         notes = [f"The job {job.path.name}: {job.source.words}."]
-        return [write_report(found, where, job.output.plot, notes, pictures), where / PROPERTIES, *written]
-    if found.comm.rank == 0:
-        found.to_json(where / PROPERTIES)
-    return [where / PROPERTIES, *written]
+        return [write_report(found, where, job.output.plot, notes, pictures), numbers, *written]
+    return [numbers, *written]
