@@ -465,3 +465,12 @@ def test_a_violation_beyond_the_error_of_the_mesh_is_one():
     wrong = Limits.of(1.05 * found.tensor, found.fractions, phases, "stiffness", True, lambda: (found.limits.error, ""))
     assert found.limits.report and not wrong.report
     assert all("Hashin-Shtrikman" in said for said in wrong.report.violations)
+
+
+def test_a_solution_that_is_far_off_is_not_excused():
+    """Degree 1 locks where the phase is nearly incompressible: that is said, not allowed for."""
+    labels = np.pad(np.ones((2, 2), dtype=int), 3)
+    cell = hmm.Cell.from_image(labels, {"matrix": 0, "pore": 1}, void="pore")
+    found = hmm.homogenize(cell, {"matrix": hmm.laws.Elastic(3.0, 0.4999)})
+    assert not found.limits.report and found.limits.error is None
+    assert "take a finer mesh or degree" in found.limits.remark

@@ -14,7 +14,7 @@ from references import PERMEABILITY_CYLINDERS
 import hmm
 from hmm import cli, jobs
 from hmm.files import write_whole
-from hmm.jobs.cells import generators
+from hmm.jobs.cells import CellSource, generators
 
 pytestmark = pytest.mark.mpi
 COMM = MPI.COMM_WORLD
@@ -297,6 +297,8 @@ ONLY_PHASES = TOP[TOP.index("[phases") :]
         ("constraint = 'free'\n" + TOP, r"constraint = 'free' is unknown: choose one of periodic, dirichlet, minimal"),
         ("solver = 'dierct'\n" + TOP, r"solver = 'dierct' is unknown \(did you mean 'direct'\?\)"),
         ("degree = 1.5\n" + TOP, r"degree = 1.5 is not understood: give an integer"),
+        ("degree = 200\n" + TOP, r"job.toml: degree = 200 is out of range: give 1 to 8"),
+        ("quadrature_degree = -3\n" + TOP, r"quadrature_degree = -3 is out of range: give 1 to 30"),
         ("spread = 1\n" + TOP, r"spread = 1 is not understood: give true or false"),
         (TOP.replace("= 0.3\nmesh", "= '0.3'\nmesh"), r"volume_fraction = '0.3' is not understood: give a number"),
         (TOP.replace('"fibre"', '"fiber"'), r"generator = 'fiber' is unknown \(did you mean 'fibre'\?\)"),
@@ -446,6 +448,23 @@ def test_flow_through_an_image(folder):
     assert found.tensor == pytest.approx(np.diag([0.5**3 / 12, 0.0]), abs=1e-12)
 
 
+def test_errors_of_libraries_take_one_line_and_name_the_job(folder):
+    def fail(*args, **kwargs):
+        raise RuntimeError("Box seems to have zero width\nCheck dimensions")
+
+    job = replace(job_of(folder, FIBRE), source=CellSource("a cell", fail))
+    with pytest.raises(
+        hmm.HMMError, match=r"job.toml: \[cell\]: RuntimeError \(Box .* width Check .*\): check"
+    ) as found:
+        jobs.run_job(job, folder / "out", COMM)
+    assert str(found.value).count("\n") == 0
+
+
+def test_a_directory_that_is_no_name(folder):
+    with pytest.raises(hmm.InputError, match=r"cannot write to .*null byte"):
+        jobs.run_job(job_of(folder, FIBRE + '[output]\ndirectory = "a\\u0000b"\n'), comm=COMM)
+
+
 def test_files_that_never_end_are_refused_at_once(folder):
     if COMM.rank == 0:
         os.mkfifo(folder / "pipe.npy")
@@ -454,7 +473,7 @@ def test_files_that_never_end_are_refused_at_once(folder):
     with pytest.raises(hmm.InputError, match=r"job file .*pipe.toml is a named pipe"):
         jobs.read_job(folder / "pipe.toml", COMM)
     for name, kind in (("pipe.npy", "a named pipe"), ("/dev/zero", "a device"), ("..", "a directory")):
-        with pytest.raises(hmm.InputError, match=rf"\[cell\]: image .* is {kind}"):
+        with pytest.raises(hmm.InputError, match=rf"\[cell\]: image = .* is {kind}"):
             job_of(folder, IMAGE.replace("image.npy", name))
 
 

@@ -29,6 +29,9 @@ Floats = NDArray[np.float64]
 ESTIMATE_LIMIT = {2: 400_000, 3: 100_000}
 """Unknowns up to which the discretization error is estimated where a bound seems violated, by dimension of the cell."""
 
+TOO_LARGE = 0.2
+"""Relative discretization error beyond which it excuses nothing: the solution is not to be relied on."""
+
 REST = "*"
 """The name that stands for all phases that are not named."""
 
@@ -157,8 +160,11 @@ class _Task:
             return None, f"the discretization error is not estimated: with one degree more {failed}"
         finer.destroy()
         error = 2 * (tensor - found["tensor"])
-        size = 100 * np.linalg.norm(error) / np.linalg.norm(tensor)
-        return error, f"that error is up to {size:.2g} %, by a solution of degree {degree + 1} on the same mesh"
+        size = float(np.linalg.norm(error) / np.linalg.norm(tensor))
+        where = f"by a solution of degree {degree + 1} on the same mesh"
+        if not size <= TOO_LARGE:
+            return None, f"the discretization error is up to {100 * size:.2g} %, {where}: take a finer mesh or degree"
+        return error, f"the discretization error is up to {100 * size:.2g} %, {where}"
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

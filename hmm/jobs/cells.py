@@ -175,7 +175,10 @@ def _file(path: Any, key: str, folder: Path) -> Path:
     file = folder / path
     if not os.path.exists(file):  # the method of Path raises for a name that is too long
         raise InputError(f"{key} = {shown(path)}: there is no such file; paths are relative to the job file")
-    return regular_file(file, f"file of {key}", "give an image or a mesh in a file")
+    try:
+        return regular_file(file, "file", "give one that can be read")
+    except InputError as error:
+        raise InputError(f"{key} = {shown(path)}: {error}") from None
 
 
 def _options(table: Mapping[str, Any]) -> str:

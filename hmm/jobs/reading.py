@@ -17,11 +17,14 @@ from hmm.effective.physics import PHYSICS
 from hmm.errors import InputError, collectively
 from hmm.files import read_toml
 from hmm.jobs.cells import CellSource, read_cell
-from hmm.jobs.values import check_keys, choose, convert, listed, make_law, named, shown
+from hmm.jobs.values import LARGEST_INTEGER, check_keys, choose, convert, listed, make_law, named, shown
 from hmm.solvers import SOLVERS
 
 OPTIONS = {"degree": int, "out_of_plane": bool, "dt": float, "solver": str, "quadrature_degree": int}
 """What is passed on to `hmm.homogenize`, and its types."""
+
+RANGES = {"degree": (-LARGEST_INTEGER, 8), "quadrature_degree": (0, 30)}
+"""What integers may be; beyond, forms take hours to compile. That a degree is 1 at least is for each physics to say."""
 
 KEYS = ("cell", "phases", "physics", "constraint", *OPTIONS, "spread", "output")
 
@@ -123,6 +126,9 @@ def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF) -> Job:
     check_keys(table, KEYS, str(path))
     physics = choose(table.get("physics", "elasticity"), PHYSICS, f"{path}: physics")
     options = {name: convert(table[name], kind, f"{path}: {name}") for name, kind in OPTIONS.items() if name in table}
+    for name, (low, high) in RANGES.items():
+        if not low <= options.get(name, low) <= high:
+            raise InputError(f"{path}: {name} = {options[name]} is out of range: give {max(low, 1)} to {high}")
     if "solver" in options:
         choose(options["solver"], SOLVERS, f"{path}: solver")
     return Job(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,6 +62,23 @@ def run_job(
     return found
 
 
+@contextmanager
+def _in_job(where: str) -> Iterator[None]:
+    """Say in one line where in the job an error comes from, also one of a library that the job's values lead to."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    except HMMError:
+        raise
+    except Exception as error:
+        words = " ".join(str(error).split())[:300]
+        raise HMMError(
+            f"{where}: {type(error).__name__} ({words}): check the values and sizes; if they are right, report it as a "
+            "fault of hmm"
+        ) from error
+
+
 def _require_places(where: Path) -> None:
     """Refuse directories that bear the name of a result."""
     for path in (where / PROPERTIES, where / REPORT):
@@ -69,15 +87,11 @@ def _require_places(where: Path) -> None:
 
 
 def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
-    try:
+    with _in_job(f"{job.path}: [cell]"):
         made = job.source.make(comm)
-    except InputError as error:
-        raise InputError(f"{job.path}: [cell]: {error}") from None
     job.check_phases(made.cell if isinstance(made, Polycrystal) else made)
-    try:
+    with _in_job(str(job.path)):
         found = homogenize(made, job.laws, job.constraint, job.physics, **job.options)
-    except InputError as error:
-        raise InputError(f"{job.path}: {error}") from None
     if found.solved is not None:
         _check_fields(job, found.solved.rve.inputs)
     found.print()

@@ -17,7 +17,7 @@ from hmm import laws
 from hmm.effective.naming import nearest
 from hmm.errors import InputError
 
-SMALLEST, LARGEST, LARGEST_INTEGER = 1e-100, 1e100, 2**31 - 1
+SMALLEST, LARGEST, LARGEST_INTEGER = 1e-60, 1e60, 2**31 - 1
 """Sizes of numbers, but zero, and of integers that a job can have: products of a few of them are still numbers."""
 
 _RANGE = f"give zero or a number from {SMALLEST:g} to {LARGEST:g} in size; take other units if need be"
@@ -131,7 +131,7 @@ def _fit(value: Any, hint: Any, key: str) -> Any:
     if origin is Mapping:
         if not isinstance(value, Mapping):
             raise Unfit
-        return {name: _fit(entry, inner[1], key) for name, entry in value.items()}
+        return {name: _fit(entry, inner[1], f"{key}: {named(name)}") for name, entry in value.items()}
     return _fit_plain(value, hint, key)
 
 
