@@ -333,9 +333,19 @@ ONLY_PHASES = TOP[TOP.index("[phases") :]
         ),
         (TOP.replace("young = 70.0", "young = 1e-320"), r"young = 1e-320 is out of range: give zero or a number from"),
         (TOP.replace("young = 70.0", "young = nan"), r"young = nan is out of range"),
-        (TOP.replace("young = 70.0", "young = 1" + 400 * "0"), r"young is an integer of about 40\d digits"),
+        (
+            TOP.replace("young = 70.0", "young = 1" + 400 * "0"),
+            r"young = an integer of about 40\d digits is out of range",
+        ),
         (TOP.replace("young = 70.0", "young = [1, inf]"), r"young = \[1, inf\] is not understood: give a number"),
-        ("degree = 1" + 70 * "0" + "\n" + TOP, r"degree = 10+ is out of range: give an integer up to 2147483647"),
+        (
+            "degree = 1" + 70 * "0" + "\n" + TOP,
+            r"degree = an integer of about 7\d digits is out of range: give an integer up to 2147483647",
+        ),
+        (
+            TOP.replace("young = 70.0", "young = [0x" + 9000 * "f" + "]"),
+            r"young = \[an integer of about 108\d\d digits\] is",
+        ),
         (IMAGE.replace("fibre = 1", "fibre = 9000000000000000000000"), r"fibre = 90+ is out of range"),
         (
             TOP.replace("young = 70.0\npoisson = 0.2", "law = 'Anisotropic'\nstiffness = [[1, 2], [2, -inf]]"),

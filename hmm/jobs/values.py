@@ -141,8 +141,8 @@ def _fit_plain(value: Any, hint: Any, key: str) -> Any:
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(_in_range(value, key))
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
-        if abs(_in_range(value, key)) > LARGEST_INTEGER:
-            raise InputError(f"{key} = {value} is out of range: give an integer up to {LARGEST_INTEGER}")
+        if abs(value) > LARGEST_INTEGER:
+            raise InputError(f"{key} = {shown(value)} is out of range: give an integer up to {LARGEST_INTEGER}")
         return value
     if hint in (bool, str) and isinstance(value, hint):
         return value
@@ -222,11 +222,18 @@ def _answers_alike(part: Any, kind: Any) -> bool:
     return asked[0] == asked[1]
 
 
+class _Brief(reprlib.Repr):
+    """Values in short, and integers that are too long for `repr`."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        return repr(x) if x.bit_length() < 128 else f"an integer of about {round(x.bit_length() * 0.30103)} digits"
+
+
 def shown(value: Any) -> str:
     """A value as an error shows it, in one line of moderate length."""
     if isinstance(value, bool):
         return str(value).lower()
-    brief = reprlib.Repr(maxlevel=4, maxlist=8, maxdict=8, maxstring=80, maxlong=40, maxother=80)
+    brief = _Brief(maxlevel=4, maxlist=8, maxdict=8, maxstring=80, maxlong=40, maxother=80)
     return " ".join(brief.repr(value).split())
 
 
@@ -237,10 +244,8 @@ def named(key: str) -> str:
 
 def _in_range(value: float, key: str) -> float:
     """The number, unless it is so large, so small or so little of a number that what follows from it is none."""
-    if isinstance(value, int) and abs(value) > LARGEST:  # no conversion: there may be no such float
-        raise InputError(f"{key} is an integer of about {len(str(abs(value) >> 64)) + 19} digits: {_RANGE}")
-    if value != 0 and not SMALLEST <= abs(value) <= LARGEST:
-        raise InputError(f"{key} = {value} is out of range: {_RANGE}")
+    if value != 0 and not SMALLEST <= abs(value) <= LARGEST:  # no conversion: there may be no such float
+        raise InputError(f"{key} = {shown(value)} is out of range: {_RANGE}")
     return value
 
 
