@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hmm.errors import InputError
+from hmm.errors import InputError, writing
 
 KINDS = (
     (stat.S_ISDIR, "a directory"),
@@ -132,3 +133,28 @@ def check_plain_hdf5(path: str | os.PathLike[str], what: str = "HDF5 file") -> i
     if finding:
         raise InputError(f"in the {what} {path}, {finding}, which reads another file: copy the data into one file")
     return sum(sizes)
+
+
+def write_whole(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file whole or not at all: beside its place, then by renaming; a symbolic link stays one.
+
+    Not collective.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written; what was there before is untouched.
+    """
+    target = Path(os.path.realpath(path))
+    part = target.with_name(target.name + ".part")
+    try:
+        with writing(path), part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        with writing(path):
+            os.replace(part, target)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise

@@ -357,8 +357,9 @@ def require_writable(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
             pass
-    except OSError as error:
-        raise InputError(f"cannot write to {directory} ({error.strerror}): give a directory you may write to") from None
+    except (OSError, ValueError) as error:  # the latter for a null byte
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot write to {directory} ({why}): give a directory you may write to") from None
 
 
 def _scalar_variables(rve: Microproblem) -> list[tuple[str, str]]:

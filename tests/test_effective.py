@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import sys
 
 from mpi4py import MPI
 
@@ -422,3 +423,54 @@ def test_one_rank_and_several_agree():
     field = together.fields("11").cellwise["stress"]
     assert np.isfinite(field.x.array).all()
     together.solved.rve.destroy()
+
+
+# -- verdicts on bounds and the error of the mesh --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("degree", "excess"), [(1, 0.03), (2, 2e-4)])
+def test_a_bound_exceeded_by_the_error_of_the_mesh_is_respected(degree, excess):
+    """Dilute pores are as close to the bound as 2e-5: the mesh is too stiff by more, and with degree 3 it is inside."""
+    cell, law = hmm.cells.fibre(0.1, mesh_size=0.06, order=2, void=True), {"matrix": hmm.laws.Elastic(3.0, 0.35)}
+    found = hmm.homogenize(cell, law, degree=degree)
+    upper = found.limits.hashin_shtrikman["bulk modulus"].upper
+    assert found.means["bulk modulus"] > upper + excess
+    assert found.limits.report and len(found.limits.report.allowed) == 1
+    assert "bulk modulus" in found.limits.report.allowed[0]
+    assert f"by a solution of degree {degree + 1} on the same mesh" in found.limits.remark
+    again = hmm.EffectiveProperties.from_json(found.to_json())
+    assert again.limits.report == found.limits.report and again.limits.remark == found.limits.remark
+    assert np.array_equal(again.limits.error, found.limits.error)
+    exact = hmm.homogenize(cell, law, degree=3).means["bulk modulus"]
+    assert found.means["bulk modulus"] - exact < hmm.bounds.moduli_of(found.limits.error)[0]
+    assert exact < upper
+
+
+def test_no_error_is_estimated_where_all_bounds_are_respected():
+    found = hmm.homogenize(hmm.cells.fibre(0.3, mesh_size=0.3), {"matrix": SOFT, "fibre": STIFF})
+    assert found.limits.report and found.limits.error is None and found.limits.remark == ""
+
+
+def test_an_error_that_is_too_costly_to_estimate_is_said(monkeypatch):
+    monkeypatch.setattr(sys.modules[hmm.homogenize.__module__], "ESTIMATE_LIMIT", {2: 100, 3: 100})
+    cell = hmm.cells.fibre(0.1, mesh_size=0.1, void=True)
+    found = hmm.homogenize(cell, {"matrix": hmm.laws.Elastic(3.0, 0.35)})
+    assert not found.limits.report
+    assert "the discretization error is not estimated: one degree more has about" in found.limits.remark
+
+
+def test_a_violation_beyond_the_error_of_the_mesh_is_one():
+    found = hmm.homogenize(hmm.cells.fibre(0.1, mesh_size=0.06, void=True), {"matrix": hmm.laws.Elastic(3.0, 0.35)})
+    phases = {"matrix": found.limits.voigt / found.fractions["matrix"]}
+    wrong = Limits.of(1.05 * found.tensor, found.fractions, phases, "stiffness", True, lambda: (found.limits.error, ""))
+    assert found.limits.report and not wrong.report
+    assert all("Hashin-Shtrikman" in said for said in wrong.report.violations)
+
+
+def test_a_solution_that_is_far_off_is_not_excused():
+    """Degree 1 locks where the phase is nearly incompressible: that is said, not allowed for."""
+    labels = np.pad(np.ones((2, 2), dtype=int), 3)
+    cell = hmm.Cell.from_image(labels, {"matrix": 0, "pore": 1}, void="pore")
+    found = hmm.homogenize(cell, {"matrix": hmm.laws.Elastic(3.0, 0.4999)})
+    assert not found.limits.report and found.limits.error is None
+    assert "take a finer mesh or degree" in found.limits.remark

@@ -9,6 +9,7 @@ from mpi4py import MPI
 import closed_forms
 import numpy as np
 import pytest
+from references import PERMEABILITY_SQUARE_DUCT
 from scipy.ndimage import gaussian_filter
 from support import CONSTRAINTS, relative_error, strain_rve
 
@@ -367,3 +368,82 @@ def hashin_shtrikman(fractions, moduli):
     extreme = [(min(k.values()), min(mu.values())), (max(k.values()), max(mu.values()))]
     shear = [bound(mu, kk * m / (kk + 2 * m)) for kk, m in extreme]
     return [tuple(bulk), tuple(shear)]
+
+
+# -- percolation for the physics asked -------------------------------------------------------------------------------
+
+PORES_OF = {"fluid": 1, "solid": 0}
+
+
+def channel(n, width, length=4):
+    """A straight channel along x in the middle of a cell."""
+    labels = np.zeros((length, n), dtype=int)
+    labels[:, (n - width) // 2 : (n + width) // 2] = 1
+    return labels
+
+
+def flow_through(labels, **options):
+    cell = hmm.Cell.from_image(labels, PORES_OF, void="solid", physics="flow", **options)
+    return hmm.homogenize(cell, {"fluid": 1.0}, physics="flow").tensor
+
+
+@pytest.mark.parametrize("mesh", ["voxels", "smooth"])
+def test_permeability_of_a_channel_image(mesh):
+    """``k = h^3 / 12`` per unit height of the cell; fluid that leads nowhere carries no flow."""
+    labels = channel(16, 8, length=8)
+    labels[2:4, 14:16] = 1
+    K = flow_through(labels, spacing=1 / 16, mesh=mesh, mesh_size=1.0)
+    assert pytest.approx(np.diag([0.5**3 / 12, 0.0]), abs=1e-12) == K
+
+
+def test_permeability_of_a_duct_that_touches_two_faces_only():
+    labels = np.stack([np.pad(np.ones((4, 4), dtype=int), 2)] * 2, axis=2)
+    K = flow_through(labels, spacing=1 / 8)
+    assert K[2, 2] / 0.5**4 == pytest.approx(PERMEABILITY_SQUARE_DUCT, rel=1e-3)
+
+
+def test_parallel_channels_of_an_image_both_carry_flow():
+    K = flow_through(np.concatenate([channel(8, 4), channel(8, 4)], axis=1), spacing=1 / 16)
+    assert pytest.approx(2 * 0.25**3 / 12, rel=1e-10) == K[0, 0]
+
+
+def test_what_is_left_out_is_said(caplog):
+    labels = channel(16, 8)
+    labels[1, 0] = 1
+    cell = hmm.Cell.from_image(labels, PORES_OF, void="solid", physics="flow")
+    said = "left out fluid that leads nowhere: 1 voxel in 1 piece, 3.03 % of it and 1.56 % of the image"
+    assert caplog.messages.count(said) == 1
+    assert cell.volume_fractions == pytest.approx({"fluid": 0.5})
+    caplog.clear()
+    hmm.Cell.from_image(labels, PORES_OF, void="solid", remove_floating=True)
+    assert "left out floating solid: 1 voxel in 1 piece, 3.03 % of it and 1.56 % of the image" in caplog.messages
+    assert "the solid percolates along x only" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("labels", "physics", "message"),
+    [
+        (
+            np.pad(np.ones((4, 4), dtype=int), 2),
+            "flow",
+            "the fluid does not percolate: no piece .* 16 voxels at",
+        ),
+        (np.pad(np.ones((4, 4), dtype=int), 2), "conduction", "nothing conducts through the cell"),
+        (np.stack([channel(8, 4)] * 2), "elasticity", None),
+        (np.concatenate([channel(8, 4), channel(8, 4)], axis=1), "conduction", "2 pieces conduct .* side by side"),
+        (channel(8, 4), "permeability", r"physics = 'permeability' is unknown \(did you mean 'flow'\?\)"),
+    ],
+)
+def test_percolation_is_judged_for_the_physics(labels, physics, message):
+    if message is None:
+        assert hmm.Cell.from_image(labels, PORES_OF, void="solid", physics=physics).dim == 3
+        return
+    with pytest.raises(hmm.InputError, match=message):
+        hmm.Cell.from_image(labels, PORES_OF, void="solid", physics=physics)
+
+
+def test_a_rod_in_space_conducts():
+    labels = np.stack([np.pad(np.ones((4, 4), dtype=int), 2)] * 2, axis=2)
+    cell = hmm.Cell.from_image(labels, PORES_OF, void="solid", physics="conduction")
+    K = hmm.homogenize(cell, {"fluid": 3.0}, physics="conduction").tensor
+    assert pytest.approx(np.diag([0, 0, 0.75]), abs=1e-12) == K

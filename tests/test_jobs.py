@@ -1,6 +1,7 @@
 """`hmm homogenize`: job files of an image, a mesh and a generator, and everything that may be wrong in one."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from references import PERMEABILITY_CYLINDERS
 
 import hmm
 from hmm import cli, jobs
-from hmm.jobs.cells import generators
+from hmm.files import write_whole
+from hmm.jobs.cells import CellSource, generators
 
 pytestmark = pytest.mark.mpi
 COMM = MPI.COMM_WORLD
@@ -295,6 +297,8 @@ ONLY_PHASES = TOP[TOP.index("[phases") :]
         ("constraint = 'free'\n" + TOP, r"constraint = 'free' is unknown: choose one of periodic, dirichlet, minimal"),
         ("solver = 'dierct'\n" + TOP, r"solver = 'dierct' is unknown \(did you mean 'direct'\?\)"),
         ("degree = 1.5\n" + TOP, r"degree = 1.5 is not understood: give an integer"),
+        ("degree = 200\n" + TOP, r"job.toml: degree = 200 is out of range: give 1 to 8"),
+        ("quadrature_degree = -3\n" + TOP, r"quadrature_degree = -3 is out of range: give 1 to 30"),
         ("spread = 1\n" + TOP, r"spread = 1 is not understood: give true or false"),
         (TOP.replace("= 0.3\nmesh", "= '0.3'\nmesh"), r"volume_fraction = '0.3' is not understood: give a number"),
         (TOP.replace('"fibre"', '"fiber"'), r"generator = 'fiber' is unknown \(did you mean 'fibre'\?\)"),
@@ -318,6 +322,39 @@ ONLY_PHASES = TOP[TOP.index("[phases") :]
         (TOP + "[output]\nfield = ['11']\n", r"\[output\] has an unknown key 'field' \(did you mean 'fields'\?\)"),
         (TOP + "[output]\nfields = '11'\n", r"\[output\]: fields = '11' is not understood: give a list"),
         (TOP + "[[[", r"is not valid TOML: .* \(at line"),
+        ("physics = 'permeability'\n" + TOP, r"physics = 'permeability' is unknown \(did you mean 'flow'\?\)"),
+        ("physics = 'Thermal-Expansion'\n" + TOP, r"is unknown \(did you mean 'thermoelasticity'\?\)"),
+        ("constraint = 'KUBC'\n" + TOP, r"constraint = 'KUBC' is unknown \(did you mean 'dirichlet'\?\)"),
+        ("solver = 'mumps'\n" + TOP, r"solver = 'mumps' is unknown \(did you mean 'direct'\?\)"),
+        (TOP.replace("poisson = 0.35", "nu = 0.35"), r"unknown key 'nu' \(did you mean 'poisson'\?\)"),
+        (
+            TOP.replace("young = 70.0", "young = 1e308"),
+            r"\[phases.fibre\] \(Elastic\): young = 1e\+308 is out of range",
+        ),
+        (TOP.replace("young = 70.0", "young = 1e-320"), r"young = 1e-320 is out of range: give zero or a number from"),
+        (TOP.replace("young = 70.0", "young = nan"), r"young = nan is out of range"),
+        (
+            TOP.replace("young = 70.0", "young = 1" + 400 * "0"),
+            r"young = an integer of about 40\d digits is out of range",
+        ),
+        (TOP.replace("young = 70.0", "young = [1, inf]"), r"young = \[1, inf\] is not understood: give a number"),
+        (
+            "degree = 1" + 70 * "0" + "\n" + TOP,
+            r"degree = an integer of about 7\d digits is out of range: give an integer up to 2147483647",
+        ),
+        (
+            TOP.replace("young = 70.0", "young = [0x" + 9000 * "f" + "]"),
+            r"young = \[an integer of about 108\d\d digits\] is",
+        ),
+        (IMAGE.replace("fibre = 1", "fibre = 9000000000000000000000"), r"fibre = 90+ is out of range"),
+        (
+            TOP.replace("young = 70.0\npoisson = 0.2", "law = 'Anisotropic'\nstiffness = [[1, 2], [2, -inf]]"),
+            r"stiffness = -inf is out of range",
+        ),
+        (TOP + "[" + "a." * 5000 + "b]\n", r"is nested too deeply: no job has more than 20 levels"),
+        ("young = " + "[" * 5000 + "]" * 5000 + "\n" + TOP, r"is nested too deeply"),
+        (TOP.replace("[phases.fibre]", '[phases."a\\nb"]').replace("young = 70.0", ""), r"\[phases.'a\\nb'\] .*lacks"),
+        (TOP.replace("young = 70.0", "young = '" + 9999 * "x" + "'"), r"young = 'x+\.\.\.x+' is not understood"),
     ],
 )
 def test_a_wrong_job_is_refused_before_anything_is_done(folder, text, message):
@@ -356,8 +393,102 @@ def test_a_broken_picture_is_refused_in_one_line(folder):
         jobs.run_job(job_of(folder, IMAGE.replace("image.npy", "broken.tif")), folder / "out", COMM)
 
 
+def test_numbers_are_on_disk_before_pictures_and_fields(folder, monkeypatch):
+    """What took longest is not lost by what is drawn afterwards, and a half-written file is never seen."""
+
+    def fail(*args, **kwargs):
+        assert (folder / "out" / "properties.json").is_file()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("hmm.effective.writing._pictures", fail)
+    with pytest.raises(hmm.HMMError, match=r"cannot write .*out \(No space left on device\): make room"):
+        jobs.run_job(job_of(folder, FIBRE), folder / "out", COMM)
+    hmm.EffectiveProperties.from_json(folder / "out" / "properties.json")
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["cell.png", "properties.json"]
+
+
+@pytest.mark.parametrize("name", ["properties.json", "report.md"])
+def test_a_directory_in_the_way_of_results_is_named_before_the_work(folder, name, monkeypatch):
+    if COMM.rank == 0:
+        (folder / "out" / name).mkdir(parents=True)
+    COMM.Barrier()
+    monkeypatch.setattr("hmm.jobs.running.homogenize", lambda *args, **kwargs: pytest.fail("the work has begun"))
+    with pytest.raises(hmm.InputError, match=rf"cannot write .*{name}, which is a directory: remove it"):
+        jobs.run_job(job_of(folder, FIBRE), folder / "out", COMM)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    target, link = tmp_path / "a.json", tmp_path / "link.json"
+    target.write_text("old")
+    link.symlink_to(target)
+    write_whole(link, "new")
+    assert link.is_symlink() and target.read_text() == "new"
+    with pytest.raises(hmm.InputError, match=r"cannot write .*a.json"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        write_whole(target, "newer")
+    assert target.read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "link.json"]
+
+
+def test_a_job_without_its_results_is_a_failure(folder, monkeypatch):
+    monkeypatch.setattr("hmm.effective.properties.write_whole", lambda path, text: None)
+    with pytest.raises(hmm.HMMError, match=r"properties.json was not written, or was removed: run the job again"):
+        jobs.run_job(job_of(folder, FIBRE + NUMBERS), folder / "out", COMM)
+
+
+def test_flow_through_an_image(folder):
+    """A channel image, with a pore that leads nowhere: ``k = h^3 / 12``."""
+    if COMM.rank == 0:
+        labels = np.zeros((4, 16), dtype=np.uint8)
+        labels[:, 4:12] = 1
+        labels[1:3, 14:] = 1
+        np.save(folder / "channel.npy", labels)
+    COMM.Barrier()
+    text = """
+        physics = "flow"
+        [cell]
+        image = "channel.npy"
+        phases = {solid = 0, fluid = 1}
+        void = "solid"
+        spacing = 0.0625
+        [phases.fluid]
+        viscosity = 2.0
+    """
+    found = run(folder, text + NUMBERS)
+    assert found.tensor == pytest.approx(np.diag([0.5**3 / 12, 0.0]), abs=1e-12)
+
+
+def test_errors_of_libraries_take_one_line_and_name_the_job(folder):
+    def fail(*args, **kwargs):
+        raise RuntimeError("Box seems to have zero width\nCheck dimensions")
+
+    job = replace(job_of(folder, FIBRE), source=CellSource("a cell", fail))
+    with pytest.raises(
+        hmm.HMMError, match=r"job.toml: \[cell\]: RuntimeError \(Box .* width Check .*\): check"
+    ) as found:
+        jobs.run_job(job, folder / "out", COMM)
+    assert str(found.value).count("\n") == 0
+
+
+def test_a_directory_that_is_no_name(folder):
+    with pytest.raises(hmm.InputError, match=r"cannot write to .*null byte"):
+        jobs.run_job(job_of(folder, FIBRE + '[output]\ndirectory = "a\\u0000b"\n'), comm=COMM)
+
+
+def test_files_that_never_end_are_refused_at_once(folder):
+    if COMM.rank == 0:
+        os.mkfifo(folder / "pipe.npy")
+        os.mkfifo(folder / "pipe.toml")
+    COMM.Barrier()
+    with pytest.raises(hmm.InputError, match=r"job file .*pipe.toml is a named pipe"):
+        jobs.read_job(folder / "pipe.toml", COMM)
+    for name, kind in (("pipe.npy", "a named pipe"), ("/dev/zero", "a device"), ("..", "a directory")):
+        with pytest.raises(hmm.InputError, match=rf"\[cell\]: image = .* is {kind}"):
+            job_of(folder, IMAGE.replace("image.npy", name))
+
+
 def test_a_job_file_that_is_not_there(folder):
-    with pytest.raises(hmm.InputError, match=r"cannot read the job file .* \(No such file.*--example"):
+    with pytest.raises(hmm.InputError, match=r"there is no job file .*nowhere.toml: .*--example"):
         jobs.read_job(folder / "nowhere.toml", COMM)
 
 
@@ -373,7 +504,7 @@ def test_the_command(folder, capsys):
     assert (capsys.readouterr().out.strip() == jobs.example().strip()) == (COMM.rank == 0)
 
 
-@pytest.mark.parametrize(("argv", "words"), [([], "needs a job file"), (["nowhere.toml"], "cannot read the job file")])
+@pytest.mark.parametrize(("argv", "words"), [([], "needs a job file"), (["nowhere.toml"], "there is no job file")])
 def test_the_command_complains_in_one_line(argv, words, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(["homogenize", *argv])

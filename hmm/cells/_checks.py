@@ -57,8 +57,9 @@ def check_memory(n_cells: int, bytes_per_cell: float, remedy: str) -> None:
     """
     free = available_memory()
     if n_cells * bytes_per_cell > free:
+        count = f"{n_cells:,}" if n_cells < 10**15 else f"{n_cells:.3g}"
         raise InputError(
-            f"a mesh of {n_cells:,} elements needs about {n_cells * bytes_per_cell / 1e9:.3g} GB, and "
+            f"a mesh of {count} elements needs about {n_cells * bytes_per_cell / 1e9:.3g} GB, and "
             f"{free / 1e9:.3g} GB of memory are free: {remedy}"
         )
 

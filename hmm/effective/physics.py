@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm import tensors
 from hmm.cell import Cell
+from hmm.effective.naming import require_known
 from hmm.errors import InputError
 from hmm.fields import (
     MacroInput,
@@ -190,4 +191,5 @@ PHYSICS: dict[str, Physics] = {
 
 def physics_of(name: str) -> Physics:
     """The physics of a name; an `InputError` lists them all."""
-    return PHYSICS[choice("physics = {}", name, PHYSICS)]
+    require_known("physics", name, PHYSICS)
+    return PHYSICS[name]

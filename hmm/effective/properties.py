@@ -25,6 +25,7 @@ from hmm.effective.physics import physics_of
 from hmm.effective.symmetry import TOLERANCE, Symmetry, symmetry_of_matrix, symmetry_of_stiffness
 from hmm.effective.table import as_html, table
 from hmm.errors import InputError
+from hmm.files import write_whole
 from hmm.io import LocalFields
 from hmm.report import Paper
 
@@ -277,10 +278,10 @@ class EffectiveProperties:
         return data | {"limits": None if self.limits is None else _plain(self.limits.as_dict())}
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """All of it as JSON text, also written to `path` if given; not collective."""
+        """All of it as JSON text, also written to `path` if given, whole or not at all; not collective."""
         text = json.dumps(self.to_dict(), indent=2, allow_nan=False)
         if path is not None:
-            Path(path).write_text(text + "\n")
+            write_whole(Path(path), text + "\n")
         return text
 
     @classmethod

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from hmm.effective.limits import Limits
     from hmm.effective.properties import EffectiveProperties
 
 Rows = list[tuple[str, str]]
@@ -103,10 +104,16 @@ def bounds_rows(found: EffectiveProperties) -> Rows:
             words += f"; isotropic mixtures have {number(known[name].lower)} to {number(known[name].upper)}"
         rows.append((f"mean {name}", words))
     if found.limits is not None:
-        report = found.limits.report
-        said = "; ".join(report.violations) if report.violations else f"respected: {', '.join(report.applied)}"
-        rows.append(("bounds", said))
+        rows.append(("bounds", _verdict(found.limits)))
     return rows
+
+
+def _verdict(limits: Limits) -> str:
+    """Which bounds are respected or violated, and the discretization error where that matters."""
+    report = limits.report
+    within = "respected within the discretization error" if report.allowed else "respected"
+    said = [*report.violations] or [f"{within}: {', '.join(report.applied)}", *report.allowed]
+    return "; ".join([*said, *[limits.remark] * bool(limits.remark)])
 
 
 def table(found: EffectiveProperties) -> Group:

@@ -14,6 +14,7 @@ import hmm
 from hmm.effective import table
 from hmm.effective.table import Grid
 from hmm.errors import InputError, collectively, writing
+from hmm.files import write_whole
 from hmm.io import require_writable
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def write_report(
     notes: Sequence[str] = (),
     further: Mapping[str, Path] | None = None,
 ) -> Path:
-    """Write ``report.md``, ``properties.json`` and pictures (collective on the cell's communicator).
+    """Write ``properties.json``, then pictures and ``report.md`` (collective on the cell's communicator).
 
     Parameters
     ----------
@@ -47,21 +48,26 @@ def write_report(
         Further pictures in the directory, by title.
     """
     cell = None if found.solved is None else found.solved.rve.cell
-    with collectively(found.comm):
-        if found.comm.rank == 0:
-            require_writable(directory)
+    write_properties(found, directory)
     described = _described(cell)
     drawn = {}
     if plots and cell is not None and described is None:
         drawn["The cell"] = hmm.plot.plot_cell(directory / "cell.png", cell)
     with collectively(found.comm):
         if found.comm.rank == 0:
-            with writing(directory / PROPERTIES):
-                found.to_json(directory / PROPERTIES)
-            pictures = drawn | (_pictures(found, described, directory) if plots else {}) | dict(further or {})
-            with writing(directory / REPORT):
-                (directory / REPORT).write_text("\n".join(_lines(found, described, pictures, notes)) + "\n")
+            with writing(directory):
+                pictures = drawn | (_pictures(found, described, directory) if plots else {}) | dict(further or {})
+            write_whole(directory / REPORT, "\n".join(_lines(found, described, pictures, notes)) + "\n")
     return directory / REPORT
+
+
+def write_properties(found: EffectiveProperties, directory: Path) -> Path:
+    """Write ``properties.json`` whole into a directory, made if need be (collective on the cell's communicator)."""
+    with collectively(found.comm):
+        if found.comm.rank == 0:
+            require_writable(directory)
+            found.to_json(directory / PROPERTIES)
+    return directory / PROPERTIES
 
 
 def _described(cell: Cell | None) -> Description | None:
