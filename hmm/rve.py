@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import cycle
 
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm import tensors
 from hmm._environment import require_communicators
+from hmm.advice import LockingWatch, warn_of_axes
 from hmm.cell import Cell
 from hmm.connectivity import pieces
 from hmm.constraints import Constraint, constrain
@@ -137,6 +138,9 @@ class RVE:
         self._compile(R_w, R_E)
         self._constrain(constraint, held)
         self._allocate(solver, petsc_options)
+        warn_of_axes(self)
+        self._locking = LockingWatch(self)
+        self._locking.look()
 
     # -- sizes and states ------------------------------------------------------------------------------------------
 
@@ -223,7 +227,10 @@ class RVE:
         """
         if dt is not None:
             self.time_step = dt
-        return solve_point(self, self.pack(E), state or self.initial_state(), tangent)
+        response = solve_point(self, self.pack(E), state or self.initial_state(), tangent)
+        if self.histories:
+            self._locking.look(plastic=True)
+        return response
 
     def pack(self, E: ArrayLike | Mapping[str, float]) -> NDArray[np.float64]:
         """Packed macroscopic input, shape (m,), of a tensor (single input), a packed vector or components by label."""
@@ -278,17 +285,22 @@ class RVE:
         """
         return responses(self.law[phase], self.at(phase))[field or self.inputs[0].name]
 
-    def phase_tangents(self) -> dict[str, NDArray[np.float64]]:
+    def phase_tangents(self, phases: Iterable[str] | None = None) -> dict[str, NDArray[np.float64]]:
         """Packed tangent of each phase's own law in the undeformed state, shape (m, m), averaged over it (collective).
 
-        The RVE is left loaded with that state. Their mean over |Y| is the Voigt bound.
+        Of all `phases`, or of some. The RVE is left loaded with that state. Their mean over |Y| is the Voigt bound.
         """
         self.load_history(np.zeros(self.n_history))
         self.load(np.zeros(self.n_unknowns), self.reference)
+        return self.tangents_of(self.cell.phases if phases is None else phases)
+
+    def tangents_of(self, phases: Iterable[str]) -> dict[str, NDArray[np.float64]]:
+        """Packed tangent of some phases' own laws at the loaded point, shape (m, m), averaged over each; collective."""
         tags, owned = self.cell.phase_tags, owned_cells(self.cell.mesh)
         nowhere = dict.fromkeys(self.cell.phases.values(), np.zeros(0, dtype=np.int32))
         tangents = {}
-        for phase, tag in self.cell.phases.items():
+        for phase in phases:
+            tag = self.cell.phases[phase]
             cells = np.intersect1d(tags.find(tag), owned).astype(np.int32)
             forms = [[form.restricted(nowhere | {tag: cells}) for form in row] for row in self._form_D]
             total = self.reduced.sum(_block(forms))

@@ -118,7 +118,10 @@ def _by_phase(cell: Cell | Polycrystal, laws: Mapping[str, Any]) -> tuple[Cell, 
     if unknown or (missing and REST not in laws):
         raise InputError(f"laws are given for {sorted(laws)}, but the phases are {sorted(cell.phases)}: name the same")
     named = {phase: laws[phase] if phase in laws else laws[REST] for phase in cell.phases}
-    return cell, named if crystal is None else {grain: crystal.turned(law) for grain, law in named.items()}
+    if crystal is None:
+        return cell, named
+    turned = {id(law): crystal.turned(law) for law in named.values()}  # one law for all grains of a material
+    return cell, {grain: turned[id(law)] for grain, law in named.items()}
 
 
 def _how(rve: RVE, degree: int, options: Mapping[str, Any]) -> dict[str, Any]:
