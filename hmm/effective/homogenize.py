@@ -48,8 +48,8 @@ def homogenize(
         As for `hmm.RVE`.
     physics
         ``"elasticity"``, of laws of the strain or of the deformation gradient; ``"conduction"``, of laws of a
-        gradient; ``"thermoelasticity"``, stiffness, thermal expansion and conductivity of `hmm.laws.ThermoElastic`; or
-        ``"flow"``, permeability.
+        gradient; ``"thermoelasticity"``, stiffness, thermal expansion and, if the laws have one, conductivity of
+        `hmm.laws.ThermoElastic`; or ``"flow"``, permeability.
     degree
         Degree of the fluctuation; for flow that of the velocity, 2 by default, else 1.
     out_of_plane
