@@ -124,6 +124,7 @@ class RVE:
         self.driven = {e.component or 0 for e in self.inputs if e.operator is not None}
         self.histories: dict[str, History] = {}
         self.local_problems: dict[str, LocalProblem] = {}
+        self._phase_forms: dict[str, list[list[PackedForm]]] = {}
         if law is not None:
             _check_phases(cell, law)
             _check_fields(self)
@@ -296,16 +297,22 @@ class RVE:
 
     def tangents_of(self, phases: Iterable[str]) -> dict[str, NDArray[np.float64]]:
         """Packed tangent of some phases' own laws at the loaded point, shape (m, m), averaged over each; collective."""
-        tags, owned = self.cell.phase_tags, owned_cells(self.cell.mesh)
-        nowhere = dict.fromkeys(self.cell.phases.values(), np.zeros(0, dtype=np.int32))
         tangents = {}
         for phase in phases:
-            tag = self.cell.phases[phase]
-            cells = np.intersect1d(tags.find(tag), owned).astype(np.int32)
-            forms = [[form.restricted(nowhere | {tag: cells}) for form in row] for row in self._form_D]
+            forms = self._phase_forms.get(phase) or self._form_of_phase(phase)
+            if phase in self.histories:
+                self._phase_forms[phase] = forms  # it will be asked for again
             total = self.reduced.sum(_block(forms))
             tangents[phase] = total / (self.cell.volume_fractions[phase] * self.cell.volume)
         return tangents
+
+    def _form_of_phase(self, phase: str) -> list[list[PackedForm]]:
+        """The blocks of ``D`` over one phase only."""
+        tag = self.cell.phases[phase]
+        nowhere = dict.fromkeys(self.cell.phases.values(), np.zeros(0, dtype=np.int32))
+        owned = owned_cells(self.cell.mesh)
+        cells = np.intersect1d(self.cell.phase_tags.find(tag), owned).astype(np.int32)
+        return [[form.restricted(nowhere | {tag: cells}) for form in row] for row in self._form_D]
 
     def why_not_a_number(self) -> str:
         """Why the residual at the loaded point is not a number, for errors."""

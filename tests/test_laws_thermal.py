@@ -168,6 +168,7 @@ def test_properties_in_the_axes_of_the_material():
         (lambda: Fourier(1.0, "pressure"), r"depends_on = 'pressure' must be 'temperature' or 'gradient'"),
         (lambda: ThermoElastic(1.0, 0.3, 0.0, 1.0, -1.0), r"ThermoElastic: heat_capacity = -1.0"),
         (lambda: ThermoElastic(1.0), r"young = 1.0, poisson = None: give both, or elastic="),
+        (lambda: ThermoElastic(1.0, 0.3), r"expansion is missing: give it, or 0.0"),
         (lambda: ThermoElastic(1.0, elastic=Elastic(1.0, 0.3)), r"young = 1.0, .* instead of both"),
         (lambda: ThermoElastic(1.0, 0.3, float("nan")), r"expansion = nan must be a finite number"),
         (lambda: ThermoElastic(1.0, 0.3, (1.0, 2.0)), r"expansion = \(1.0, 2.0\) is no property of a body"),
@@ -175,7 +176,7 @@ def test_properties_in_the_axes_of_the_material():
         (
             lambda: hmm.homogenize(
                 layers(),
-                {"A": ThermoElastic(1.0, 0.3), "B": ThermoElastic(1.0, 0.3, 0.0, 1.0)},
+                {"A": ThermoElastic(1.0, 0.3, 0.0), "B": ThermoElastic(1.0, 0.3, 0.0, 1.0)},
                 physics="thermoelasticity",
             ),
             r"phase 'A' has no conductivity, and others have one",

@@ -73,7 +73,7 @@ class ThermoElastic:
 
     young: OfField | None = None
     poisson: OfField | None = None
-    expansion: OfField | Sequence[float] | Sequence[Sequence[float]] = 0.0
+    expansion: OfField | Sequence[float] | Sequence[Sequence[float]] | None = None
     conductivity: OfField | Sequence[float] | Sequence[Sequence[float]] | None = None
     heat_capacity: Parameter = 0.0
     reference_temperature: Parameter = 293.15
@@ -94,6 +94,8 @@ class ThermoElastic:
                 f"ThermoElastic: elastic = {self.elastic!r} with young = {self.young}, poisson = {self.poisson}: give "
                 "young and poisson, or instead of both a law linear in the strain"
             )
+        if self.expansion is None:
+            raise InputError("ThermoElastic: expansion is missing: give it, or 0.0 for a body that does not expand")
         require_positive("ThermoElastic", reference_temperature=self.reference_temperature)
         require_not_negative("ThermoElastic", heat_capacity=self.heat_capacity)
         for name in ("expansion", "conductivity"):
