@@ -64,10 +64,30 @@ class LockingWatch:
 
     def __init__(self, rve: RVE) -> None:
         inputs = [e for e in rve.inputs if e.name in ("strain", "deformation_gradient")]
+        self.seen = 0
         self.rve, self.input = rve, inputs[0] if inputs else None
         cell = rve.cell
         alone = len(cell.phases) == 1 and sum(cell.volume_fractions.values()) > 1 - 1e-9  # nothing fluctuates
-        self.active = bool(rve.law) and not rve.micro and not alone and self.input is not None and self._degree() == 1
+        self.active = False
+        self._can_lock = (
+            bool(rve.law) and not rve.micro and not alone and self.input is not None and self._degree() == 1
+        )
+
+    def begin(self) -> None:
+        """Look at the undeformed cell of an RVE that is complete (collective), and go on watching."""
+        self.active = self._can_lock
+        self.look()
+
+    def watch(self, history: NDArray[np.float64]) -> None:
+        """Look at a loaded point with these new internal variables, shape (n,).
+
+        At the first hundred that are not virgin, then at the 128th, 256th and so on: it costs an assembly. Cells on
+        several ranks are not watched, for this is called where not all of them need to come.
+        """
+        if self.active and self.rve.cell.comm.size == 1 and np.any(history):
+            self.seen += 1
+            if self.seen <= 100 or self.seen & (self.seen - 1) == 0:
+                self.look(plastic=True)
 
     def look(self, plastic: bool = False) -> None:
         """Look at the undeformed cell, or the loaded `plastic` one, and warn (collective)."""

@@ -281,10 +281,10 @@ class _Path:
                 size = size if in_a_row else 2 * size
 
     def reason(self) -> str:
-        """What the first attempt met, and how far the others went."""
+        """What the first attempt met, how far the others went, and whether the cell has lost its stability."""
         first, others = self.attempts[0].reason, self.attempts[1:]
         if not others:
-            return first
+            return first + self._explanation()
         smallest = min(a.end - a.start for a in others)
         tried = f"{first}; substeps down to {smallest:.3g} of the step failed too, with an elastic first guess also"
         return tried + self._explanation()

@@ -136,12 +136,12 @@ class RVE:
         self._stiffness = 0.0
         self._condensed: Condensed | None = None
         self.n_factorizations = 0
+        self._locking = LockingWatch(self)
         self._compile(R_w, R_E)
         self._constrain(constraint, held)
         self._allocate(solver, petsc_options)
         warn_of_axes(self)
-        self._locking = LockingWatch(self)
-        self._locking.look()
+        self._locking.begin()
 
     # -- sizes and states ------------------------------------------------------------------------------------------
 
@@ -228,10 +228,7 @@ class RVE:
         """
         if dt is not None:
             self.time_step = dt
-        response = solve_point(self, self.pack(E), state or self.initial_state(), tangent)
-        if self.histories:
-            self._locking.look(plastic=True)
-        return response
+        return solve_point(self, self.pack(E), state or self.initial_state(), tangent)
 
     def pack(self, E: ArrayLike | Mapping[str, float]) -> NDArray[np.float64]:
         """Packed macroscopic input, shape (m,), of a tensor (single input), a packed vector or components by label."""
@@ -457,7 +454,9 @@ class RVE:
     def updated_history(self) -> NDArray[np.float64]:
         """Internal variables at the end of the loaded step, shape (n_history,)."""
         parts = [h.updated() for h in self.histories.values()]
-        return np.concatenate(parts) if parts else np.zeros(0)
+        history = np.concatenate(parts) if parts else np.zeros(0)
+        self._locking.watch(history)
+        return history
 
     # -- construction ----------------------------------------------------------------------------------------------
 

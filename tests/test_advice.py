@@ -92,6 +92,16 @@ def test_plastic_flow_locks(fibre, caplog):
     assert "phase 'matrix' flows with an effective Poisson's ratio of 0.49" in warning
 
 
+def test_plastic_flow_locks_under_stress_control_too(fibre, caplog):
+    laws = {"matrix": J2(70e3, 0.3, 100.0, 700.0), "fibre": Elastic(400e3, 0.2)}
+    rve = hmm.RVE(fibre, hmm.fluctuation(fibre), hmm.macro_strain(fibre), law=laws)
+    control, state = hmm.MixedControl(rve, {"11": 0.0, "22": 0.0}), None
+    for E12 in (0.001, 0.005, 0.01, 0.02):
+        state = control.solve({"12": E12}, state).state
+    (warning,) = said(caplog)
+    assert "phase 'matrix' flows with an effective Poisson's ratio" in warning
+
+
 @pytest.mark.parametrize("poisson", [0.0, 0.3, 0.49, 0.4999])
 def test_effective_poisson(poisson):
     """That of isotropic elasticity in the plane and in space."""

@@ -5,6 +5,7 @@ import pytest
 from material_point import assert_tangents, homogeneous_cell, point, variable
 
 import hmm
+from hmm.ladder import Start, climb
 from hmm.laws import Damage, Elastic
 
 CONCRETE = (30e3, 0.2, 3.0, 1e-3)  # MPa
@@ -55,12 +56,17 @@ def test_delay():
     assert found == pytest.approx((1 - d) * 30e3 * 4e-4, rel=1e-6)
 
 
-def soften(viscosity, steps=20):
-    """Stress along 1 of fibres in epoxy that softens, along a path to E11 = 2 %."""
+def softening(viscosity, **newton):
+    """Fibres in epoxy that softens."""
     cell = hmm.cells.fibre(0.3, mesh_size=0.2)
     law = {"matrix": Damage(*EPOXY, viscosity=viscosity), "fibre": Elastic(70e3, 0.2)}
-    rve = hmm.RVE(cell, hmm.fluctuation(cell), hmm.macro_strain(cell), law=law)
-    state, curve = None, []
+    options = hmm.NewtonOptions(**newton)
+    return hmm.RVE(cell, hmm.fluctuation(cell), hmm.macro_strain(cell), law=law, newton_options=options)
+
+
+def soften(viscosity, steps=20):
+    """Stress along 1 of the composite along a path to E11 = 2 %."""
+    rve, state, curve = softening(viscosity), None, []
     for n in range(1, steps + 1):
         answer = rve.solve({"11": 0.02 * n / steps}, state, dt=1 / steps)
         state = answer.state
@@ -89,3 +95,12 @@ def test_mistakes():
         Damage(1.0, 0.3, 1.0, 1.0, -1.0)
     with pytest.raises(hmm.InputError, match="a law depends on time"):
         point(Damage(*CONCRETE, viscosity=1.0)).solve([1e-4, 0, 0])
+
+
+def test_a_point_of_a_macro_problem_explains_too():
+    rve = softening(0.0, max_cuts=0)
+    state = rve.solve({"11": 0.001}).state
+    start = Start(state.z, rve.pack({"11": 0.001}), state.history, rve.force_scale(), np.zeros((3, rve.n_unknowns)))
+    answer = climb(rve, start, rve.pack({"11": 0.0014}), state.z)
+    assert answer.solved is None
+    assert "a law softens or the cell buckles" in answer.reason
