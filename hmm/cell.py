@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,9 @@ class Cell:
         which may be missing (voids), else None.
     open_faces
         Whether the solid may end at a face of the cell where the opposite one is void: such points stay free.
+    fibres
+        For each phase of fibres their direction, shape (3,), or the mean of p (x) p over their directions p, shape
+        (3, 3), which it is kept as. Laws with an axis are warned of if it lies elsewhere.
 
     Raises
     ------
@@ -61,6 +64,7 @@ class Cell:
     origin: NDArray[np.float64] | None = None
     grid: tuple[int, ...] | None = None
     open_faces: bool = False
+    fibres: Mapping[str, ArrayLike] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         dim = self.mesh.geometry.dim
@@ -86,6 +90,8 @@ class Cell:
         object.__setattr__(self, "origin", low if self.origin is None else np.array(self.origin, dtype=float))
         self._check_phases()
         self._check_extent(x)
+        fibres = {phase: _orientation(phase, given) for phase, given in self.fibres.items() if phase in self.phases}
+        object.__setattr__(self, "fibres", fibres)
 
     @classmethod
     def box(cls, mesh: Mesh, phase_tags: MeshTags, phases: Mapping[str, int]) -> Cell:
@@ -284,3 +290,15 @@ class Cell:
                 f"the mesh reaches lattice coordinates {low.round(6).tolist()} to {high.round(6).tolist()}, outside "
                 f"[0, 1]: the lattice vectors {self.lattice.tolist()} from {low_corner} do not span the mesh"
             )
+
+
+def _orientation(phase: str, given: ArrayLike) -> NDArray[np.float64]:
+    """The orientation tensor, shape (3, 3) and of trace 1, of the fibres of a phase from it or from a direction."""
+    a = np.asarray(given, dtype=float)
+    a = np.outer(a, a) if a.shape == (3,) else a
+    if a.shape != (3, 3) or not 0 < np.trace(a) < np.inf:
+        raise InputError(
+            f"fibres of phase {phase!r} = {np.asarray(given).tolist()}: give a direction, shape (3,), or an "
+            "orientation tensor, shape (3, 3)"
+        )
+    return np.asarray(a / np.trace(a))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hmm.errors import HMMError
 from hmm.newton import newton
 from hmm.response import Condensed
+from hmm.stability import explain
 
 if TYPE_CHECKING:
     from hmm.microproblem import Microproblem
@@ -280,12 +281,24 @@ class _Path:
                 size = size if in_a_row else 2 * size
 
     def reason(self) -> str:
-        """What the first attempt met, and how far the others went."""
+        """What the first attempt met, how far the others went, and whether the cell has lost its stability."""
         first, others = self.attempts[0].reason, self.attempts[1:]
         if not others:
-            return first
+            return first + self._explanation()
         smallest = min(a.end - a.start for a in others)
-        return f"{first}; substeps down to {smallest:.3g} of the step failed too, with an elastic first guess also"
+        tried = f"{first}; substeps down to {smallest:.3g} of the step failed too, with an elastic first guess also"
+        return tried + self._explanation()
+
+    def _explanation(self) -> str:
+        """What the last attempt may have failed of, at its last iterate."""
+        last = self.attempts[-1]
+        try:
+            self.rve.load_history(last.history)
+            self.rve.load(last.z, last.E)
+            return explain(self.rve.whole)
+        except Exception as error:
+            recover(self.rve, error)
+            return ""
 
     def _sensitivity(self, rung: str) -> NDArray[np.float64]:
         """Sensitivity for the first guess of the first substep: the committed state's, or the virgin cell's."""

@@ -15,6 +15,7 @@ from hmm.history import History
 from hmm.newton import NewtonOptions, newton
 from hmm.options import instance
 from hmm.response import Condensed, PointState, Response
+from hmm.stability import explain
 
 if TYPE_CHECKING:
     from hmm.rve import RVE
@@ -170,10 +171,11 @@ def solve_point(problem: Microproblem, E: NDArray[np.float64], state: PointState
     problem.load_history(state.history)
     result = newton(problem, z, E, problem.newton_options)
     if not result.converged:
+        why = explain(problem.whole)
         tensors = ", ".join(str(part.round(9).tolist()) for part in problem.split(E))
         raise ConvergenceError(
             f"the RVE did not converge for E = {tensors}: "
-            f"{result.reason}; take smaller steps, or check the laws' parameters"
+            f"{result.reason}{why or "; take smaller steps, or check the laws' parameters"}"
         )
     vector = problem.response()
     A = np.full((problem.n_inputs, problem.n_inputs), np.nan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import cycle
 
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm import tensors
 from hmm._environment import require_communicators
+from hmm.advice import LockingWatch, warn_of_axes
 from hmm.cell import Cell
 from hmm.connectivity import pieces
 from hmm.constraints import CONSTRAINTS, Constraint, constrain
@@ -143,6 +144,7 @@ class RVE:
         self.driven = {e.component or 0 for e in self.inputs if e.operator is not None}
         self.histories: dict[str, History] = {}
         self.local_problems: dict[str, LocalProblem] = {}
+        self._phase_forms: dict[str, list[list[PackedForm]]] = {}
         if law is not None:
             _check_phases(cell, law)
             _check_fields(self)
@@ -155,9 +157,12 @@ class RVE:
         self._condensed: Condensed | None = None
         self._destroyed = False
         self.n_factorizations = 0
+        self._locking = LockingWatch(self)
         self._compile(R_w, R_E)
         self._constrain(constraint, held)
         self._allocate(solver, petsc_options)
+        warn_of_axes(self)
+        self._locking.begin()
 
     # -- sizes and states ------------------------------------------------------------------------------------------
 
@@ -303,22 +308,33 @@ class RVE:
         answers = responses(self.law[phase], self.at(phase))
         return answers[choice("response", field or self.inputs[0].name, answers)]
 
-    def phase_tangents(self) -> dict[str, NDArray[np.float64]]:
+    def phase_tangents(self, phases: Iterable[str] | None = None) -> dict[str, NDArray[np.float64]]:
         """Packed tangent of each phase's own law in the undeformed state, shape (m, m), averaged over it (collective).
 
-        The RVE is left loaded with that state. Their mean over |Y| is the Voigt bound.
+        Of all `phases`, or of some. The RVE is left loaded with that state. Their mean over |Y| is the Voigt bound.
         """
         self.load_history(np.zeros(self.n_history))
         self.load(np.zeros(self.n_unknowns), self.reference)
-        tags, owned = self.cell.phase_tags, owned_cells(self.cell.mesh)
-        nowhere = dict.fromkeys(self.cell.phases.values(), np.zeros(0, dtype=np.int32))
+        return self.tangents_of(self.cell.phases if phases is None else phases)
+
+    def tangents_of(self, phases: Iterable[str]) -> dict[str, NDArray[np.float64]]:
+        """Packed tangent of some phases' own laws at the loaded point, shape (m, m), averaged over each; collective."""
         tangents = {}
-        for phase, tag in self.cell.phases.items():
-            cells = np.intersect1d(tags.find(tag), owned).astype(np.int32)
-            forms = [[form.restricted(nowhere | {tag: cells}) for form in row] for row in self._form_D]
+        for phase in phases:
+            forms = self._phase_forms.get(phase) or self._form_of_phase(phase)
+            if phase in self.histories:
+                self._phase_forms[phase] = forms  # it will be asked for again
             total = self.reduced.sum(_block(forms))
             tangents[phase] = total / (self.cell.volume_fractions[phase] * self.cell.volume)
         return tangents
+
+    def _form_of_phase(self, phase: str) -> list[list[PackedForm]]:
+        """The blocks of ``D`` over one phase only."""
+        tag = self.cell.phases[phase]
+        nowhere = dict.fromkeys(self.cell.phases.values(), np.zeros(0, dtype=np.int32))
+        owned = owned_cells(self.cell.mesh)
+        cells = np.intersect1d(self.cell.phase_tags.find(tag), owned).astype(np.int32)
+        return [[form.restricted(nowhere | {tag: cells}) for form in row] for row in self._form_D]
 
     def why_not_a_number(self) -> str:
         """Why the residual at the loaded point is not a number, for errors."""
@@ -473,7 +489,9 @@ class RVE:
     def updated_history(self) -> NDArray[np.float64]:
         """Internal variables at the end of the loaded step, shape (n_history,)."""
         parts = [h.updated() for h in self.histories.values()]
-        return np.concatenate(parts) if parts else np.zeros(0)
+        history = np.concatenate(parts) if parts else np.zeros(0)
+        self._locking.watch(history)
+        return history
 
     # -- construction ----------------------------------------------------------------------------------------------
 

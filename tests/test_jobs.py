@@ -15,6 +15,7 @@ import hmm
 from hmm import cli, jobs
 from hmm.files import write_whole
 from hmm.jobs.cells import CellSource, generators
+from hmm.jobs.values import make_law
 
 pytestmark = pytest.mark.mpi
 COMM = MPI.COMM_WORLD
@@ -240,6 +241,19 @@ plot = false
     assert "| 12 phases, grain_0 to grain_11 | 1 | `Anisotropic(stiffness=" in report
     assert "rotation=rotation)`" in report
     assert "12 phases of 0.0" in report
+
+
+def test_thermoelastic_phases_with_axes():
+    """A law within a law, or the way of the law itself; the axis where it is said to be."""
+    carbon = {"E1": 230.0, "E2": 15.0, "nu12": 0.2, "nu23": 0.3, "G12": 24.0, "axis": 1}
+    nested = {"elastic": {"law": "Anisotropic.transversely_isotropic", **carbon}, "expansion": [-0.7e-6, 10e-6]}
+    flat = {"law": "ThermoElastic.transversely_isotropic", **carbon, "expansion": [-0.7e-6, 10e-6]}
+    law = make_law({"law": "ThermoElastic", **nested}, "phase a")
+    assert law == make_law(flat, "phase a")
+    assert law.axis == pytest.approx([1, 0, 0])
+    assert law.expansion[0] == pytest.approx((-0.7e-6, 0.0, 0.0))
+    with pytest.raises(hmm.InputError, match=r"elastic: law = 'J2' is unknown: choose one of Anisotropic, Elastic"):
+        make_law({"law": "ThermoElastic", "elastic": {"law": "J2"}}, "phase a")
 
 
 def test_a_report_of_a_porous_image(folder):

@@ -58,7 +58,7 @@ def test_engineering_constants():
     names = [*("E1", "E2", "E3"), *("nu12", "nu13", "nu23"), *("G12", "G13", "G23")]
     assert [found.constants[name] for name in names] == pytest.approx([*young, *poisson, *shear])
     E1, E2, nu12, nu23, G12 = CARBON
-    fibre = Anisotropic.transversely_isotropic(*CARBON)
+    fibre = Anisotropic.transversely_isotropic(*CARBON, axis=1)
     S = np.linalg.inv(fibre.stiffness)
     assert [S[0, 0], S[1, 1], S[0, 1], S[1, 2]] == pytest.approx([1 / E1, 1 / E2, -nu12 / E1, -nu23 / E2])
     assert [S[3, 3], S[4, 4], S[5, 5]] == pytest.approx([1 / (2 * G12), 1 / (2 * G12), (1 + nu23) / E2])
@@ -88,8 +88,8 @@ def test_turned_axes(law):
 def test_a_laminate_of_turned_layers():
     """A cross-ply of carbon fibres at 0 and 60 degrees, layers along z, against the closed form for any layers."""
     laws = {
-        "a": Anisotropic.transversely_isotropic(*CARBON),
-        "b": Anisotropic.transversely_isotropic(*CARBON, Rotation.from_rotvec([0, 0, np.pi / 3]).as_matrix()),
+        "a": Anisotropic.transversely_isotropic(*CARBON, axis=1),
+        "b": Anisotropic.transversely_isotropic(*CARBON, Rotation.from_rotvec([0, 0, np.pi / 3]).as_matrix(), 1),
     }
     cell = hmm.cells.laminate({"a": 0.3, "b": 0.7}, normal=2, dim=3, mesh_size=0.5)
     layers = [
@@ -98,6 +98,35 @@ def test_a_laminate_of_turned_layers():
     ]
     exact = closed_forms.laminate([0.3, 0.7], layers, [0, 0, 1])
     assert relative_error(hmm.homogenize(cell, laws).tensor, closed_forms.mandel(exact)) < 1e-10
+
+
+def test_fibres_of_carbon_lie_along_those_of_the_cell(caplog):
+    """Along the fibres ``E3 = f E1 + (1 - f) E_matrix``, to the small effect of Poisson's ratios."""
+    plane = hmm.cells.fibre(0.6, mesh_size=0.25)
+    laws = {"matrix": hmm.laws.Elastic(3.0, 0.35), "fibre": Anisotropic.transversely_isotropic(*CARBON)}
+    along = 0.6 * 230 + 0.4 * 3
+    assert hmm.homogenize(hmm.cells.extrude(plane, 0.3), laws).constants["E3"] == pytest.approx(along, rel=2e-3)
+    assert hmm.homogenize(plane, laws, out_of_plane=True).constants["E3"] == pytest.approx(along, rel=2e-3)
+    assert not caplog.records
+
+
+def test_the_axis_of_a_law():
+    """It is where `axis` puts it, turned by the rotation; materials with none or many have none."""
+    for axis, along in ((1, [1, 0, 0]), (2, [0, 1, 0]), (3, [0, 0, 1]), ([3, 0, 4], [0.6, 0, 0.8])):
+        law = Anisotropic.transversely_isotropic(*CARBON, axis=axis)
+        assert law.axis == pytest.approx(along, abs=1e-12)
+        assert 1 / (along @ compliance(law, along) @ along) == pytest.approx(CARBON[0])
+        assert np.abs(replace(law, rotation=TURN).axis @ TURN @ along) == pytest.approx(1.0)
+    assert Anisotropic.cubic(*COPPER).axis is None and Anisotropic.orthotropic(*SPRUCE).axis is None
+    assert Anisotropic(closed_forms.mandel(closed_forms.isotropic(70.0, 0.3))).axis is None
+    with pytest.raises(hmm.InputError, match=r"axis = 4 is no axis: give 1, 2 or 3, or a direction"):
+        Anisotropic.transversely_isotropic(*CARBON, axis=4)
+
+
+def compliance(law, along):
+    """The strain, shape (3, 3), of the unit tension along a direction."""
+    packing = hmm.tensors.symmetric(3)
+    return packing.to_tensor(np.linalg.solve(law.stiffness, packing.to_vector(np.outer(along, along))))
 
 
 def test_up_one_scale_and_another():

@@ -118,6 +118,48 @@ def test_thermoelastic():
     assert value(answer["gradient"][1]) == pytest.approx(10.0)
 
 
+CARBON = (230.0, 15.0, 0.2, 0.3, 24.0)  # GPa
+
+
+def test_expansion_asks_for_nothing_but_the_elastic_constants():
+    """Schapery's ``alpha_3 = <E alpha> / <E>`` along fibres, nearly exact with equal Poisson's ratios."""
+    cell = hmm.cells.fibre(0.5, mesh_size=0.2)
+    carbon = ThermoElastic.transversely_isotropic(*CARBON, expansion=(-0.7e-6, 10e-6))
+    law = {"matrix": ThermoElastic(3.0, 0.2, 60e-6), "fibre": carbon}
+    found = hmm.homogenize(cell, law, physics="thermoelasticity", out_of_plane=True)
+    along = (0.5 * 230 * -0.7e-6 + 0.5 * 3 * 60e-6) / (0.5 * 230 + 0.5 * 3)
+    assert found.thermal_expansion[2] == pytest.approx(along, rel=0.05)
+    assert found.constants["E3"] == pytest.approx(0.5 * 230 + 0.5 * 3, rel=1e-3)
+    assert found.conductivity is None and found.heat_capacity is None
+
+
+@pytest.mark.parametrize("axis", [1, 3, [0.6, 0.8, 0.0]])
+def test_anisotropic_body(axis):
+    """A body alone expands as its law says, in any axes: along a, across it, and so it conducts."""
+    cell = homogeneous_cell()
+    law = ThermoElastic.transversely_isotropic(*CARBON, (-0.7e-6, 10e-6), (50.0, 5.0), 2.0, axis=axis)
+    found = hmm.homogenize(cell, {"all": law}, physics="thermoelasticity", out_of_plane=True)
+    a = np.eye(3)[axis - 1] if isinstance(axis, int) else np.array(axis)
+    alpha = 10e-6 * np.eye(3) - 10.7e-6 * np.outer(a, a)
+    assert found.thermal_expansion == pytest.approx(
+        [alpha[0, 0], alpha[1, 1], alpha[2, 2], np.sqrt(2) * alpha[0, 1]], rel=1e-7, abs=1e-14
+    )
+    assert found.conductivity == pytest.approx((5 * np.eye(3) + 45 * np.outer(a, a))[:2, :2], rel=1e-9, abs=1e-9)
+
+
+def test_properties_in_the_axes_of_the_material():
+    """Three numbers, a matrix and a pair are the same body; its rotation turns them."""
+    R = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    elastic = hmm.laws.Anisotropic.transversely_isotropic(*CARBON, axis=1)
+    turned = hmm.laws.Anisotropic.transversely_isotropic(*CARBON, R.tolist(), 1)
+    expected = [10e-6, -0.7e-6, 10e-6, 0.0]
+    for given in ((-0.7e-6, 10e-6), (-0.7e-6, 10e-6, 10e-6), np.diag([-0.7e-6, 10e-6, 10e-6])):
+        law = ThermoElastic(expansion=given, elastic=turned)
+        assert law.expansion == ThermoElastic(expansion=given, elastic=elastic).expansion
+    found = hmm.homogenize(homogeneous_cell(), {"all": law}, physics="thermoelasticity", out_of_plane=True)
+    assert found.thermal_expansion == pytest.approx(expected, rel=1e-7, abs=1e-14)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -125,6 +167,20 @@ def test_thermoelastic():
         (lambda: Fourier([[1.0, 2.0], [2.0, 1.0]]), r"must be a positive definite \(d, d\) matrix"),
         (lambda: Fourier(1.0, "pressure"), r"depends_on = 'pressure' must be 'temperature' or 'gradient'"),
         (lambda: ThermoElastic(1.0, 0.3, 0.0, 1.0, -1.0), r"ThermoElastic: heat_capacity = -1.0"),
+        (lambda: ThermoElastic(1.0), r"young = 1.0, poisson = None: give both, or elastic="),
+        (lambda: ThermoElastic(1.0, 0.3), r"expansion is missing: give it, or 0.0"),
+        (lambda: ThermoElastic(1.0, elastic=Elastic(1.0, 0.3)), r"young = 1.0, .* instead of both"),
+        (lambda: ThermoElastic(1.0, 0.3, float("nan")), r"expansion = nan must be a finite number"),
+        (lambda: ThermoElastic(1.0, 0.3, (1.0, 2.0)), r"expansion = \(1.0, 2.0\) is no property of a body"),
+        (lambda: ThermoElastic(1.0, 0.3, 0.0, (1.0, 2.0, -3.0)), r"conductivity = .* must be positive definite"),
+        (
+            lambda: hmm.homogenize(
+                layers(),
+                {"A": ThermoElastic(1.0, 0.3, 0.0), "B": ThermoElastic(1.0, 0.3, 0.0, 1.0)},
+                physics="thermoelasticity",
+            ),
+            r"phase 'A' has no conductivity, and others have one",
+        ),
         (
             lambda: rve_of(layers(3), dict.fromkeys("AB", Fourier([[1.0, 0], [0, 1]]))),
             r"\(2, 2\): give a scalar, or a \(3",

@@ -22,7 +22,17 @@ def test_the_program_runs(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "demos/README.md", "docs/api.md", "docs/effective.md", "docs/theory.md", "CHANGELOG.md"]
+    "page",
+    [
+        "README.md",
+        "demos/README.md",
+        "docs/api.md",
+        "docs/effective.md",
+        "docs/energy.md",
+        "docs/laws.md",
+        "docs/theory.md",
+        "CHANGELOG.md",
+    ],
 )
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -139,7 +139,7 @@ def extrude(cell: Cell, thickness: float, *, mesh_size: float | None = None, com
     lattice = np.zeros((3, 3))
     lattice[:2, :2], lattice[2, 2] = cell.lattice, thickness
     arrays = _prisms(cell, thickness, layers) if comm.rank == 0 else None
-    return cell_from_arrays(arrays, cell.phases, lattice, comm)
+    return replace(cell_from_arrays(arrays, cell.phases, lattice, comm), fibres=cell.fibres)
 
 
 def _prisms(cell: Cell, thickness: float, layers: int) -> Arrays:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log, pi, sqrt
 
 from mpi4py import MPI
@@ -28,7 +28,7 @@ from hmm.cells._checks import (
     real_array,
 )
 from hmm.cells._inclusions import Inclusions
-from hmm.cells._orientations import frames, random_directions
+from hmm.cells._orientations import ACROSS, frames, random_directions, wanted_tensor
 from hmm.cells._packing import pack, placements
 from hmm.errors import InputError, collectively
 
@@ -104,6 +104,7 @@ def random_fibres(
     with collectively(comm):
         across = comm if thickness is None else MPI.COMM_SELF
         plane = options.mesh(lambda _: Rods.balls(np.zeros((len(sizes), 2)), sizes), 2, "fibres", across)
+        plane = replace(plane, fibres={phases[1]: ACROSS})
     return plane if thickness is None else extrude(plane, thickness, mesh_size=mesh_size, comm=comm)
 
 
@@ -182,7 +183,9 @@ def random_ellipsoids(
         axes = random_directions(len(sizes), orientation, dim, rng)
         return Ellipsoids(np.zeros_like(axes), sizes[:, None] * shape, frames(axes, rng))
 
-    return _Options(gap, mesh_size, size, seed, phases, void, interface, order).mesh(make, dim, "ellipsoids", comm)
+    cell = _Options(gap, mesh_size, size, seed, phases, void, interface, order).mesh(make, dim, "ellipsoids", comm)
+    is_long = np.ndim(aspect) == 0 and shape[0] > shape[1]
+    return replace(cell, fibres={phases[1]: _in_space(orientation, dim)}) if is_long else cell
 
 
 def short_fibres(
@@ -229,7 +232,13 @@ def short_fibres(
         axes = random_directions(len(sizes), orientation, dim, rng)
         return Rods(np.zeros_like(axes), sizes, (aspect - 1) * sizes, axes)
 
-    return _Options(gap, mesh_size, size, seed, phases, void, interface, order).mesh(make, dim, "short fibres", comm)
+    cell = _Options(gap, mesh_size, size, seed, phases, void, interface, order).mesh(make, dim, "short fibres", comm)
+    return replace(cell, fibres={phases[1]: _in_space(orientation, dim)})
+
+
+def _in_space(orientation: Orientation, dim: int) -> NDArray[np.float64]:
+    """The orientation tensor in space, shape (3, 3), of directions in the plane or in space."""
+    return np.pad(wanted_tensor(orientation, dim), (0, 3 - dim))
 
 
 def lognormal(number: int, spread: float) -> NDArray[np.float64]:

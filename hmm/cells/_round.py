@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import pi, sqrt
 
 from mpi4py import MPI
@@ -14,6 +15,7 @@ from hmm.cells import _gmsh
 from hmm.cells._bodies import Rods
 from hmm.cells._checks import check_choice, check_range, check_sizes
 from hmm.cells._inclusions import Inclusions
+from hmm.cells._orientations import ACROSS
 from hmm.cells._packing import images
 from hmm.errors import InputError
 
@@ -99,7 +101,8 @@ def fibre(
     bodies = Rods.balls(centre[None], np.array([unit_radius]))
     layer = _unit_interface(interface, size, unit_radius, lattice, centre[None])
     drawing = Inclusions(lattice, bodies, mesh_size / size, phases, void, layer, order, match_fraction)
-    return _gmsh.build(lambda model: _gmsh.draw_best(model, [drawing.draw]), comm, lattice, size)
+    cell = _gmsh.build(lambda model: _gmsh.draw_best(model, [drawing.draw]), comm, lattice, size)
+    return replace(cell, fibres={phases[1]: ACROSS})
 
 
 def sphere(

@@ -60,8 +60,8 @@ def homogenize(
         As for `hmm.RVE`.
     physics
         ``"elasticity"``, of laws of the strain or of the deformation gradient; ``"conduction"``, of laws of a
-        gradient; ``"thermoelasticity"``, stiffness, thermal expansion and conductivity of `hmm.laws.ThermoElastic`; or
-        ``"flow"``, permeability.
+        gradient; ``"thermoelasticity"``, stiffness, thermal expansion and, if the laws have one, conductivity of
+        `hmm.laws.ThermoElastic`; or ``"flow"``, permeability.
     degree
         Degree of the fluctuation; for flow that of the velocity, 2 by default, else 1.
     out_of_plane
@@ -187,7 +187,10 @@ def _by_phase(cell: Cell | Polycrystal, laws: Mapping[str, Any]) -> tuple[Cell, 
     if unknown or (missing and REST not in laws):
         raise InputError(f"laws are given for {sorted(laws)}, but the phases are {sorted(cell.phases)}: name the same")
     named = {phase: laws[phase] if phase in laws else laws[REST] for phase in cell.phases}
-    return cell, named if crystal is None else {grain: crystal.turned(law) for grain, law in named.items()}
+    if crystal is None:
+        return cell, named
+    turned = {id(law): crystal.turned(law) for law in named.values()}  # one law for all grains of a material
+    return cell, {grain: turned[id(law)] for grain, law in named.items()}
 
 
 def _how(rve: RVE, degree: int, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from hmm import laws
 from hmm.effective.naming import nearest
 from hmm.errors import InputError
+from hmm.laws.elastic import LinearElasticity
 
 SMALLEST, LARGEST, LARGEST_INTEGER = 1e-60, 1e60, 2**31 - 1
 """Sizes of numbers, but zero, and of integers that a job can have: products of a few of them are still numbers."""
@@ -210,6 +211,8 @@ def _words(hint: Any) -> str:
 
 def _parts(kind: Any) -> dict[str, Any]:
     """Parts of laws that are of a kind; empty if it is none."""
+    if kind is LinearElasticity:
+        return {name: law for name, law in LAWS.items() if name.split(".")[0] in ("Elastic", "Anisotropic")}
     if not isinstance(kind, type) or kind.__module__ != "hmm.laws.hardening":
         return {}
     return {name: part for name, part in PARTS.items() if issubclass(part, kind) and _answers_alike(part, kind)}
@@ -254,6 +257,7 @@ _WAYS = ("cubic", "transversely_isotropic", "orthotropic", "from_voigt")
 LAWS: dict[str, Callable[..., Any]] = {
     **{name: law for name, law in _CLASSES.items() if hasattr(law, "fields")},
     **{f"Anisotropic.{way}": getattr(laws.Anisotropic, way) for way in _WAYS},
+    "ThermoElastic.transversely_isotropic": laws.ThermoElastic.transversely_isotropic,
 }
 """The laws a phase can have, and further ways to make one, by name."""
 PARTS = {name: law for name, law in _CLASSES.items() if law.__module__ == "hmm.laws.hardening"}
