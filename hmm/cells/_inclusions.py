@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,10 +13,17 @@ from hmm.cells import _gmsh, _shells
 from hmm.cells._bodies import Array, Bodies
 from hmm.cells._checks import check_order
 from hmm.cells._packing import images, neighbours
+from hmm.cells._surfaces import Surface, triangulate
 from hmm.errors import InputError
 
 INTERFACE = "interface"
 """Name of the phase between matrix and inclusions."""
+
+CORRECTIONS = 3
+"""How often the sizes of inclusions are corrected at most, until that changes them by less than `FITS`."""
+
+FITS = 3e-4
+"""See `CORRECTIONS`."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,11 @@ class Inclusions:
     match_fraction
         Scale each inclusion so that its volume is the wanted one; only for discs and spheres where each face of the
         cell that cuts one goes through its centre, for the nodes move away from that.
+    wanted
+        Volumes that the mesh should have of the inclusions with their layers, if there are any, and of the inclusions:
+        all are drawn larger or smaller for that. Without it they are drawn as they are.
+    most
+        Largest factor for that.
 
     Raises
     ------
@@ -58,6 +70,8 @@ class Inclusions:
     interface: float = 0.0
     order: int = 1
     match_fraction: bool = False
+    wanted: tuple[float, ...] = ()
+    most: float = 1.0
 
     def __post_init__(self) -> None:
         check_order(self.order)
@@ -81,36 +95,91 @@ class Inclusions:
         dim = len(self.lattice)
         shortest = min(self.mesh_size, float(self._on_surface.min()), max(2 * self.half_gap, self._shortest))
         sizes = _gmsh.Sizes.tabulate(self.lattice, self.edge_lengths, shortest)
-        pieces, curve = self._regions(model, sizes) if self.by_triangles else (self.divide(model), None)
+        pieces = self._mesh_fitted(model, sizes)
+        if self.match_fraction:
+            self._match(model, pieces)
+        return _gmsh.check_quality(model, dim)
+
+    @cached_property
+    def families(self) -> list[Bodies]:
+        """The inclusions with their layers, if there are any, and the inclusions."""
+        return [self.bodies.grown(self.interface), self.bodies] if self.interface else [self.bodies]
+
+    def _mesh_fitted(self, model: Any, sizes: _gmsh.Sizes) -> list[list[int]]:
+        """Mesh the cell, with bodies of such a size that the mesh has the volumes wanted; its pieces in each phase.
+
+        Chords take the same share at nearly equal sizes, so a few corrections do. In 3D the triangles of the surfaces
+        say the volumes before there are tetrahedra.
+        """
+        scales = np.ones(len(self.families))
+        for left in reversed(range(CORRECTIONS + 1)):
+            families, surfaces, pieces = self._scaled(scales), list[Surface](), list[list[int]]()
+            if self.by_triangles:
+                surfaces = [surface for bodies in families for surface in triangulate(bodies, sizes.at)]
+            else:
+                pieces = self._mesh(model, families, surfaces, sizes)
+            better = self._corrected(scales, self._meshed(model, surfaces, pieces))
+            if not left or np.abs(better / scales - 1).max() < FITS:
+                break
+            scales = better
+            if pieces:
+                _gmsh.empty(model)
+        return pieces or self._mesh(model, families, surfaces, sizes)
+
+    def _mesh(
+        self, model: Any, families: Sequence[Bodies], surfaces: Sequence[Surface], sizes: _gmsh.Sizes
+    ) -> list[list[int]]:
+        """Draw and mesh the cell; the tags of its pieces in each phase."""
+        curve = None
+        if self.by_triangles:
+            pieces, curve = self._regions(model, families, surfaces, sizes)
+        else:
+            pieces = self.divide(model, families)
         names = [self.phases[0], *([INTERFACE] if self.interface else []), *([] if self.void else [self.phases[1]])]
-        _gmsh.name_phases(model, dim, dict(zip(names, pieces, strict=True)))
+        _gmsh.name_phases(model, len(self.lattice), dict(zip(names, pieces, strict=True)))
         if curve is None:
             _gmsh.set_periodic(model, self.lattice)
         _gmsh.generate(model, sizes, self.order)
         if curve is not None and self.order == 2:
             curve()
-        if self.match_fraction:
-            self._match(model, pieces)
-        return _gmsh.check_quality(model, dim)
+        return pieces
 
-    def divide(self, model: Any) -> list[list[int]]:
+    def _corrected(self, scales: Array, meshed: Array) -> Array:
+        """Factors on the families for the volumes wanted, if there are any, from those of a mesh."""
+        if not self.wanted:
+            return scales
+        return np.minimum(scales * (np.array(self.wanted) / meshed) ** (1 / len(self.lattice)), self.most)
+
+    def _meshed(self, model: Any, surfaces: Sequence[Surface], pieces: Sequence[Sequence[int]]) -> Array:
+        """Volumes that the triangles enclose, or the mesh has, in each family."""
+        n, dim = len(self.families), len(self.lattice)
+        if self.by_triangles:
+            return np.array([surface.volume for surface in surfaces]).reshape(n, -1).sum(axis=1)
+        outside = [_gmsh.volume(model, dim, part) for part in pieces[:n]]
+        return np.asarray(abs(float(np.linalg.det(self.lattice))) - np.cumsum(outside))
+
+    def _scaled(self, scales: Array) -> list[Bodies]:
+        return [bodies.scaled(scale) for bodies, scale in zip(self.families, scales.tolist(), strict=True)]
+
+    def divide(self, model: Any, families: Sequence[Bodies] | None = None) -> list[list[int]]:
         """Draw the pieces of the cell: matrix, interface if there is one, inclusions unless void."""
-        layers = [self.bodies.grown(self.interface), self.bodies] if self.interface else [self.bodies]
-        families = [
-            [piece for k in range(len(body.centres)) for piece in self._wrapped(model, body, k)] for body in layers
+        wrapped = [
+            [piece for k in range(len(body.centres)) for piece in self._wrapped(model, body, k)]
+            for body in families or self.families
         ]
         cell = _gmsh.add_parallelogram(model, self.lattice)
-        return _gmsh.split(model, len(self.lattice), cell, families, self.void)
+        return _gmsh.split(model, len(self.lattice), cell, wrapped, self.void)
 
     @property
     def by_triangles(self) -> bool:
         """Whether the surfaces are triangulated before Gmsh sees them, not drawn with its geometry kernel."""
         return len(self.lattice) == 3 and not self.match_fraction
 
-    def _regions(self, model: Any, sizes: _gmsh.Sizes) -> tuple[list[list[int]], Callable[[], None]]:
+    def _regions(
+        self, model: Any, families: Sequence[Bodies], surfaces: Sequence[Surface], sizes: _gmsh.Sizes
+    ) -> tuple[list[list[int]], Callable[[], None]]:
         """The volumes of each phase, bounded by triangles, and what curves these."""
-        families = [self.bodies.grown(self.interface), self.bodies] if self.interface else [self.bodies]
-        volumes, curve = _shells.draw(model, families, sizes)
+        volumes, curve = _shells.draw(model, families, surfaces, sizes)
         if self.void:
             model.geo.remove([(3, tag) for tag in volumes.pop()])
             model.geo.synchronize()

@@ -26,7 +26,6 @@ from hmm.fields import (
 )
 from hmm.laws import Fourier, Law, Stokes, ThermoElastic
 from hmm.laws.base import value_of
-from hmm.options import choice
 from hmm.rve import RVE
 
 Floats = NDArray[np.float64]
