@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from hmm import checkpoint
 from hmm.errors import InputError, collectively
 from hmm.fingerprint import constants_of, present_values
+from hmm.hdf5 import require_h5py
 from hmm.io import require_writable
 from hmm.locking import sole
 from hmm.macro import MacroProblem
 from hmm.report import say
-from hmm.storage import require_h5py
 
 
 @dataclass

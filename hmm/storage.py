@@ -23,8 +23,9 @@ from mpi4py import MPI
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.errors import EnvironmentMismatch, InputError, collectively
+from hmm.errors import InputError, collectively
 from hmm.files import regular_file
+from hmm.hdf5 import foreign, own_dataset, require_h5py
 from hmm.locking import holds, sole
 
 FORMAT = 2
@@ -147,38 +148,23 @@ def read(path: Path, name: str, keys: NDArray[np.int64], like: Arrays) -> Iterat
     ------
     rows, values
         Positions in `keys`, and the arrays of these rows.
+
+    Raises
+    ------
+    InputError
+        If the table is not as `write` writes it (see `hmm.hdf5.own_dataset`).
     """
     order = np.argsort(keys)
     step = max(1, BLOCK // max(_row_bytes(like), 1))
     with _opened(path) as file:
-        if keys.size and any(len(_stored(path, file, f"{name}/{k}", a)) <= keys.max() for k, a in like.items()):
-            raise _foreign(path, name)
+        if not keys.size:
+            return
+        data = {k: own_dataset(path, file, f"{name}/{k}", a) for k, a in like.items()}
+        if any(len(rows) <= keys.max() for rows in data.values()):
+            raise foreign(path, name)
         for start in range(0, order.size, step):
             rows = order[start : start + step]
-            yield rows, {k: _rows(_stored(path, file, f"{name}/{k}", a), keys[rows], a.dtype) for k, a in like.items()}
-
-
-def require_h5py() -> Any:
-    """The package h5py.
-
-    Raises
-    ------
-    EnvironmentMismatch
-        If it is not installed, or does not work in this process.
-    """
-    try:
-        import h5py
-    except ImportError as error:
-        raise EnvironmentMismatch(
-            f"checkpoints need h5py, which cannot be imported ({error}): install it with pip install h5py, or "
-            "conda install -c conda-forge h5py"
-        ) from None
-    except ValueError:
-        raise EnvironmentMismatch(
-            "h5py does not work here, as dolfinx.fem.petsc was imported before hmm and found numba, which puts PETSc's "
-            "HDF5 in the place of h5py's: import hmm first"
-        ) from None
-    return h5py
+            yield rows, {k: _rows(data[k], keys[rows], a.dtype) for k, a in like.items()}
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
@@ -426,40 +412,12 @@ def _opened(path: Path) -> Iterator[Any]:
 def _note_of(path: Path, file: Any) -> dict[str, Any]:
     """What is in a file beside the tables."""
     try:
-        note = json.loads(bytes(_stored(path, file, "note", np.zeros(0, np.uint8))[()]))
+        note = json.loads(bytes(own_dataset(path, file, "note", np.zeros(0, np.uint8))[()]))
     except (ValueError, RecursionError):
         note = None
     if not isinstance(note, dict) or not note.keys() >= {"identity", "versions", "scale", "note"}:
-        raise _foreign(path, "note")
+        raise foreign(path, "note")
     return note
-
-
-def _stored(path: Path, file: Any, name: str, like: NDArray[Any]) -> Any:
-    """A dataset whose rows are of the shape and type of those of `like`, and in this file itself.
-
-    HDF5 follows links to other files and reads data from any file that a dataset names, and a filter is code that it
-    looks for; `write` makes none of these, so that whoever made the file with them had other things in mind.
-    """
-    h5py, group = require_h5py(), file
-    for part in name.split("/"):
-        if not isinstance(group, h5py.Group) or not isinstance(group.get(part, getlink=True), h5py.HardLink):
-            raise _foreign(path, name)
-        group = group[part]
-    if not isinstance(group, h5py.Dataset) or group.is_virtual or group.external:
-        raise _foreign(path, name)
-    plain = group.id.get_create_plist().get_nfilters() == 0
-    if not plain or group.dtype != like.dtype or group.shape[1:] != like.shape[1:] or group.ndim != like.ndim:
-        raise _foreign(path, name)
-    if group.id.get_storage_size() != group.nbytes:
-        raise _foreign(path, name)
-    return group
-
-
-def _foreign(path: Path, name: str) -> InputError:
-    return InputError(
-        f"{path}: its {name!r} is not what hmm writes there, data of the right shape in the file itself: take a copy "
-        "of it, or remove it to start anew"
-    )
 
 
 def _rows(data: Any, keys: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -57,7 +57,7 @@ print("fine")
 LATE = """
 import mpi4py.MPI, dolfinx.fem.petsc
 import hmm
-hmm.errors.run(hmm.storage.require_h5py)
+hmm.errors.run(hmm.hdf5.require_h5py)
 """
 
 
