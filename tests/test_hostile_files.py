@@ -341,6 +341,15 @@ def test_a_tiff_without_its_pixels_is_not_black(tmp_path):
     refused(lambda: images.read_image(path), "lacks pixels on page 0")
 
 
+def test_slices_written_apart_are_not_taken_for_the_first(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as file:
+        for k in range(3):
+            file.write(np.full((4, 6), k, dtype=np.uint8), contiguous=False)
+    refused(lambda: images.read_image(path), "3 images of one shape")
+
+
 def test_a_tag_has_one_name_and_the_mesh_of_a_cell_is_one():
     square = hmm.cells.fibre(0.3, mesh_size=0.3)
     tags = dict(square.phases)

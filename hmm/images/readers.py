@@ -176,6 +176,8 @@ def _tif(path: Path, dataset: str | None) -> Image:
     # These variants of the format spread an image over several files.
     with _silent("tifffile"), tifffile.TiffFile(path, is_ome=False, is_mmstack=False, is_ndtiff=False) as file:
         _check_size(path, file.series[0].shape, file.series[0].dtype)
+        if same := sum(series.shape == file.series[0].shape for series in file.series[1:]):
+            raise InputError(f"{path} holds {same + 1} images of one shape apart: save them as one stack")
         strips = math.prod(file.series[0].keyframe.chunked)
         for k, page in enumerate(file.series[0].pages):  # what is missing would be read as zeros
             if page is None or len(page.dataoffsets) < strips or 0 in page.databytecounts:
