@@ -331,7 +331,23 @@ def test_a_tiff_without_its_pixels_is_not_black(tmp_path):
     data[tag.valueoffset : tag.valueoffset + tag.valuebytecount] = bytes(tag.valuebytecount)
     path.write_bytes(data)
     assert not tifffile.imread(path).any()
-    refused(lambda: images.read_image(path), "no pixels on page 0")
+    refused(lambda: images.read_image(path), "lacks pixels on page 0")
+    tifffile.imwrite(path, np.full((4, 6), 5, dtype=np.uint8), rowsperstrip=1)
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        tag = file.pages[0].tags["ImageLength"]
+    data[tag.valueoffset : tag.valueoffset + tag.valuebytecount] = (60000).to_bytes(tag.valuebytecount, "little")
+    path.write_bytes(data)
+    refused(lambda: images.read_image(path), "lacks pixels on page 0")
+
+
+def test_slices_written_apart_are_not_taken_for_the_first(tmp_path):
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as file:
+        for k in range(3):
+            file.write(np.full((4, 6), k, dtype=np.uint8), contiguous=False)
+    refused(lambda: images.read_image(path), "3 images of one shape")
 
 
 def test_a_tag_has_one_name_and_the_mesh_of_a_cell_is_one():

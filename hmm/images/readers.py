@@ -176,9 +176,12 @@ def _tif(path: Path, dataset: str | None) -> Image:
     # These variants of the format spread an image over several files.
     with _silent("tifffile"), tifffile.TiffFile(path, is_ome=False, is_mmstack=False, is_ndtiff=False) as file:
         _check_size(path, file.series[0].shape, file.series[0].dtype)
-        for k, page in enumerate(file.series[0].pages):
-            if page is None or not page.dataoffsets or 0 in page.databytecounts:  # else read as zeros
-                raise InputError(f"{path} has no pixels on page {k}: is the file complete?")
+        if same := sum(series.shape == file.series[0].shape for series in file.series[1:]):
+            raise InputError(f"{path} holds {same + 1} images of one shape apart: save them as one stack")
+        strips = math.prod(file.series[0].keyframe.chunked)
+        for k, page in enumerate(file.series[0].pages):  # what is missing would be read as zeros
+            if page is None or len(page.dataoffsets) < strips or 0 in page.databytecounts:
+                raise InputError(f"{path} lacks pixels on page {k}: is the file complete?")
         values = np.asarray(file.asarray())
         has_colours = file.pages[0].samplesperpixel >= 3
     if has_colours:
