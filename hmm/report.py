@@ -14,6 +14,7 @@ from mpi4py import MPI
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 
 @contextmanager
@@ -57,7 +58,7 @@ def print_table(comm: MPI.Comm, title: str, columns: Sequence[str], rows: Sequen
     for column in columns:
         table.add_column(column, justify="right")
     for row in rows:
-        table.add_row(*(f"{v:.5g}" if isinstance(v, float) else str(v) for v in row))
+        table.add_row(*(Text(f"{v:.5g}" if isinstance(v, float) else str(v)) for v in row))
     Console().print(table)
 
 
