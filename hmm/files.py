@@ -82,7 +82,7 @@ def read_toml(
             text = file.read(LARGEST_TOML + 1)
         if len(text) > LARGEST_TOML:
             raise InputError(f"the {what} {path} has more than {LARGEST_TOML} bytes: {remedy}")
-        return tomllib.loads(text.decode("utf-8"))
+        return tomllib.loads(text.decode("utf-8-sig"))
     except InputError:
         raise
     except OSError as error:

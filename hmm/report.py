@@ -15,6 +15,7 @@ from mpi4py import MPI
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from hmm.errors import flush_output, silence_output
 
@@ -83,7 +84,7 @@ def print_table(comm: MPI.Comm, title: str, columns: Sequence[str], rows: Sequen
     for column in columns:
         table.add_column(column, justify="right")
     for row in rows:
-        table.add_row(*(f"{v:.5g}" if isinstance(v, float) else str(v) for v in row))
+        table.add_row(*(Text(f"{v:.5g}" if isinstance(v, float) else str(v)) for v in row))
     Paper().print(table)
 
 

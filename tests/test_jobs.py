@@ -367,7 +367,11 @@ ONLY_PHASES = TOP[TOP.index("[phases") :]
         ),
         (TOP + "[" + "a." * 5000 + "b]\n", r"is nested too deeply: no job has more than 20 levels"),
         ("young = " + "[" * 5000 + "]" * 5000 + "\n" + TOP, r"is nested too deeply"),
-        (TOP.replace("[phases.fibre]", '[phases."a\\nb"]').replace("young = 70.0", ""), r"\[phases.'a\\nb'\] .*lacks"),
+        (
+            TOP.replace("[phases.fibre]", '[phases."a\\nb"]'),
+            r"\[phases\]: 'a\\nb' is no name of a phase: give one to 80",
+        ),
+        (IMAGE.replace("fibre = 1", "'' = 1"), r"phases: '' is no name of a phase"),
         (TOP.replace("young = 70.0", "young = '" + 9999 * "x" + "'"), r"young = 'x+\.\.\.x+' is not understood"),
     ],
 )
@@ -470,6 +474,15 @@ def test_flow_through_an_image(folder):
     """
     found = run(folder, text + NUMBERS)
     assert found.tensor == pytest.approx(np.diag([0.5**3 / 12, 0.0]), abs=1e-12)
+
+
+def test_names_are_no_markup_and_no_formulas(folder, capsys):
+    """Neither on the terminal nor in pictures nor in the report."""
+    text = IMAGE.replace("matrix = 0, fibre = 1", "'[/x]' = 0, '_$\\\\frac$|b' = 1")
+    text = text[: text.index("[phases")] + '[phases."*"]\nyoung = 1.0\npoisson = 0.3\n'
+    run(folder, text.replace("\\\\", "\\"))
+    assert COMM.rank or "[/x] 0.7569" in capsys.readouterr().out
+    assert r"_$\frac$\|b" in (folder / "job" / "report.md").read_text()
 
 
 def test_errors_of_libraries_take_one_line_and_name_the_job(folder):

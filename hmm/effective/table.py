@@ -127,7 +127,7 @@ def table(found: EffectiveProperties) -> Group:
     summary.add_column(style="dim", no_wrap=True)
     summary.add_column()
     for row in facts(found):
-        summary.add_row(*row)
+        summary.add_row(*map(Text, row))  # names are no markup
     if found.how.get("mesh quality"):
         summary.add_row("mesh quality", found.how["mesh quality"])
     return Group(*parts, summary)
@@ -181,5 +181,5 @@ def _grid(grid: Grid) -> Table:
     for k, title in enumerate(titles):
         made.add_column(title, justify="left" if k == 0 else "right", style="bold" if k == 0 else None)
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(Text, row))
     return made

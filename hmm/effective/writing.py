@@ -164,4 +164,10 @@ def _descriptor_grid(described: Description) -> Grid:
 def _markdown(grid: Grid) -> list[str]:
     titles, rows = grid
     rule = [":---", *["---:" if len(titles) > 2 else ":---"] * (len(titles) - 1)]
+    rows = [[_one_cell(text) for text in row] for row in rows]
     return ["| " + " | ".join(row) + " |" for row in (titles, rule, *rows)]
+
+
+def _one_cell(text: str) -> str:
+    """A text that stays in its cell of a table: names may hold bars and line ends."""
+    return " ".join(text.split()).replace("|", "\\|")

@@ -16,7 +16,7 @@ from hmm import cells, images
 from hmm.cell import Cell
 from hmm.errors import InputError
 from hmm.files import regular_file
-from hmm.jobs.values import arguments, check_keys, choose, convert, listed, named, parameters_of, shown
+from hmm.jobs.values import arguments, check_keys, check_name, choose, convert, listed, named, parameters_of, shown
 
 SOURCES = ("image", "mesh", "generator")
 
@@ -110,6 +110,7 @@ def _claims(table: Any, where: str) -> Claims:
         )
     claims: Claims = {}
     for name, claim in table.items():
+        check_name(name, where)
         key = f"{where}: {named(name)}"
         if isinstance(claim, Mapping):
             if set(claim) != {"low", "high"}:
@@ -183,4 +184,4 @@ def _file(path: Any, key: str, folder: Path) -> Path:
 
 def _options(table: Mapping[str, Any]) -> str:
     """Parameters in words."""
-    return "".join(f", {name} = {value}" for name, value in table.items())
+    return "".join(f", {name} = {shown(value)}" for name, value in table.items())

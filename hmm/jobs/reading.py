@@ -17,7 +17,7 @@ from hmm.effective.physics import PHYSICS
 from hmm.errors import InputError, collectively
 from hmm.files import read_toml
 from hmm.jobs.cells import CellSource, read_cell
-from hmm.jobs.values import LARGEST_INTEGER, check_keys, choose, convert, listed, make_law, named, shown
+from hmm.jobs.values import LARGEST_INTEGER, check_keys, check_name, choose, convert, listed, make_law, named, shown
 from hmm.solvers import SOLVERS
 
 OPTIONS = {"degree": int, "out_of_plane": bool, "dt": float, "solver": str, "quadrature_degree": int}
@@ -167,6 +167,8 @@ def _laws(table: Any, where: str, default: str) -> dict[str, Any]:
     """The law of each phase."""
     if not isinstance(table, Mapping) or not table:
         raise InputError(f"{where}[phases.NAME] is missing: add one for each phase, with its law and parameters")
+    for name in table:
+        check_name(name, f"{where}[phases]")
     return {name: make_law(of_phase, f"{where}[phases.{named(name)}]", default) for name, of_phase in table.items()}
 
 

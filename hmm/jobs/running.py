@@ -21,6 +21,9 @@ from hmm.jobs.reading import Job
 from hmm.locking import sole
 from hmm.report import say
 
+LONGEST_WORDS = 1500
+"""Characters of an error that are shown; a value of the job may be in it."""
+
 
 def run_job(
     job: Job, directory: str | Path | None = None, comm: MPI.Comm = MPI.COMM_WORLD
@@ -77,7 +80,9 @@ def _in_job(where: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(f"{where}: {error}") from None
+        words = str(error)
+        words = words if len(words) <= LONGEST_WORDS else f"{words[:LONGEST_WORDS]} ..."
+        raise InputError(f"{where}: {words}") from None
     except HMMError:
         raise
     except Exception as error:

@@ -23,6 +23,9 @@ SMALLEST, LARGEST, LARGEST_INTEGER = 1e-60, 1e60, 2**31 - 1
 
 _RANGE = f"give zero or a number from {SMALLEST:g} to {LARGEST:g} in size; take other units if need be"
 
+LONGEST_NAME = 80
+"""Characters of the name of a phase."""
+
 DEEPEST = 8
 """Lists within lists that an array can have."""
 
@@ -243,6 +246,14 @@ def shown(value: Any) -> str:
 def named(key: str) -> str:
     """A key as an error shows it: as it is if it is a bare key of TOML, else in quotes."""
     return key if key.isidentifier() and len(key) <= 80 else shown(key)
+
+
+def check_name(name: str, where: str) -> None:
+    """Refuse a name of a phase that no table and no picture can show."""
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise InputError(
+            f"{where}: {shown(name)} is no name of a phase: give one to {LONGEST_NAME} characters in one line"
+        )
 
 
 def _in_range(value: float, key: str) -> float:
