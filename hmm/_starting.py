@@ -21,11 +21,12 @@ LATER = 1.0
 def guard_start() -> Callable[[], None]:
     """End with one line, as `hmm.errors.run` does, at a signal during the imports; returns what puts all back.
 
-    Handlers that somebody has set, and signals that are ignored, are left alone.
+    Handlers that somebody has set, signals that are ignored, and interactive sessions are left alone.
     """
+    interactive = hasattr(sys, "ps1") or "ipykernel" in sys.modules
     usual = (signal.SIG_DFL, signal.default_int_handler)
     before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
+    if not interactive and threading.current_thread() is threading.main_thread():
         before = {number: signal.getsignal(number) for number in ENDING if signal.getsignal(number) in usual}
     for number in before:
         signal.signal(number, _end)

@@ -18,7 +18,7 @@ from dolfinx.plot import vtk_mesh
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.cell import Cell
-from hmm.errors import EnvironmentMismatch, InputError, collectively
+from hmm.errors import EnvironmentMismatch, InputError, collectively, writing
 from hmm.forms import owned_cells
 from hmm.homogenizer import Homogenizer
 from hmm.io import LocalFields, WorstPoint, point_fields, require_writable
@@ -316,7 +316,8 @@ def plot_curve(
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)
             axes.margins(0.03, 0.06)
-            figure.savefig(path, dpi=150)
+            with writing(path):
+                figure.savefig(path, dpi=150)
     return path
 
 
@@ -361,7 +362,8 @@ def plot_attempts(path: str | Path, attempts: Sequence[Attempt], picture: Path |
         right.imshow(importlib.import_module("matplotlib.image").imread(picture))
         right.set_axis_off()
         right.set_title("last iterate", fontsize=12)
-    figure.savefig(path, dpi=150)
+    with writing(path):
+        figure.savefig(path, dpi=150)
     return path
 
 
@@ -633,7 +635,8 @@ def _look(plotter: Any, dim: int, margin: float, up: float = 0.0) -> None:
 
 def _save(plotter: Any, path: Path) -> Path:
     try:
-        plotter.screenshot(str(path))
+        with writing(path):
+            plotter.screenshot(str(path))
     finally:
         plotter.close()
     return path

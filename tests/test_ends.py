@@ -20,6 +20,7 @@ COMMAND = ("-c", "from hmm.cli import main; main()")
 pytestmark = [
     pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="starts its own ranks"),
     pytest.mark.timeout(120),
+    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into /proc"),
 ]
 
 
@@ -101,3 +102,16 @@ def test_a_signal_in_set_up(tmp_path, name):
     process.send_signal(signal.Signals[name])
     assert end_of(process) == (128 + signal.Signals[name], [f"stopped by {name}"])
     assert not (tmp_path / "results" / "properties.json").exists()
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_while_all_is_imported(name):
+    """It takes seconds until `hmm` is there, and PETSc would print a page as soon as it is."""
+    process = start(1, "-c", "import hmm, time; time.sleep(60)")
+    caught = 0
+    while not caught >> (signal.SIGTERM - 1) & 1 and process.poll() is None:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    time.sleep(0.2)
+    process.send_signal(signal.Signals[name])
+    assert end_of(process) == (128 + signal.Signals[name], [f"stopped by {name}"])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hmm.errors import writing
 from hmm.io import require_writable
 from hmm.plot import INK, PHASE_COLOURS, require_package
 
@@ -31,7 +32,8 @@ def draw(description: Description, path: Path) -> Path:
     _draw_correlations(figure.add_subplot(grid[0, 1]), description)
     _draw_orientation(figure.add_subplot(grid[0, 2]), description)
     _draw_chords(figure, [grid[1, 1], grid[1, 2]], description)
-    figure.savefig(path, dpi=130)
+    with writing(path):
+        figure.savefig(path, dpi=130)
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +11,9 @@ import ufl
 
 import hmm
 from hmm.effective import table
+from hmm.effective.picture import can_be_drawn
 from hmm.effective.table import Grid
-from hmm.errors import InputError, collectively, writing
+from hmm.errors import collectively, writing
 from hmm.files import write_whole
 from hmm.io import require_writable
 
@@ -83,7 +83,7 @@ def _pictures(found: EffectiveProperties, described: Description | None, directo
     if described is not None:
         drawn["The cell and its descriptors"] = described.plot(directory / "descriptors.png")
     name = "Young's modulus" if found.is_stiffness else found.quantity.capitalize()
-    with suppress(InputError):  # no value in some direction: the tables say so
+    if can_be_drawn(found):  # else the tables say so
         drawn[f"{name} over the directions"] = found.plot(directory / "directions.png")
     return drawn
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hmm.errors import writing
 from hmm.io import require_writable
 from hmm.plot import INK, require_package
 
@@ -29,7 +30,8 @@ def draw(result: RepresentativeSize, path: Path) -> Path:
     _draw_means(means, result)
     _draw_variances(variances, result)
     _draw_errors(errors, result)
-    figure.savefig(path, dpi=130)
+    with writing(path):
+        figure.savefig(path, dpi=130)
     return path
 
 
