@@ -182,7 +182,7 @@ def test_msh_file() -> None:
         (lambda: cells.fibre(0.3, array="random"), ["array = 'random'", "hexagonal", "square"]),
         (lambda: cells.fibre(0.3, interface=1e-7), ["interface = 1e-07", "too thin", "give 1e-06 or more"]),
         (lambda: cells.fibre(0.3, size=10, mesh_size=1, interface=9e-6), ["interface = 9e-06", "give 1e-05 or more"]),
-        (lambda: cells.sphere(0.2, interface=1e-5), ["interface = 1e-05", "too many elements", "or more"]),
+        (lambda: cells.sphere(0.2, interface=1e-5), ["interface = 1e-05", "too many elements", "give 0.002 or more"]),
         (lambda: cells.random_fibres(0.3, interface=1e-7), ["interface = 1e-07", "give 1e-06 or more"]),
         (lambda: cells.random_spheres(0.3, interface=1e-4), ["interface = 0.0001", "too many elements", "or more"]),
         (lambda: cells.fibre(radius=0.49999), ["gap", "2e-05 of the cell", "match_fraction=False"]),

@@ -105,7 +105,7 @@ def check_interface(thickness: float, size: float, dim: int, area: float) -> Non
     """
     least = 10 * KERNEL
     if dim == 3:
-        least = max(least, sqrt(PER_LAYER * area / min(LAYER_ELEMENTS, available_memory() / BYTES_PER_ELEMENT)))
+        least = max(least, sqrt(PER_LAYER * area / LAYER_ELEMENTS))
     if 0 < thickness / size < least:
         digits = 10 ** (floor(log10(least * size)) - 1)  # rounded up, so that what is said works
         why = "has too many elements" if dim == 3 else "is lost in the tolerance of the geometry kernel"
