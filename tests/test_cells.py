@@ -11,7 +11,10 @@ from dolfinx.mesh import compute_midpoints
 
 import hmm
 from hmm import Cell, InputError, cells
-from hmm.cells import _gmsh
+from hmm.cells import _gmsh, _round
+from hmm.cells._bodies import Rods
+from hmm.cells._inclusions import Inclusions
+from hmm.meshing import session
 
 MESH = Path(__file__).parents[1] / "meshes" / "fibre_square.msh"
 
@@ -177,6 +180,12 @@ def test_msh_file() -> None:
         (lambda: cells.sphere(0.3, mesh_size=0.1, size=0.01), ["mesh_size = 0.1", "(0, 0.01]", "unit of size"]),
         (lambda: cells.fibre(0.3, size=-1.0), ["size = -1", "positive"]),
         (lambda: cells.fibre(0.3, array="random"), ["array = 'random'", "hexagonal", "square"]),
+        (lambda: cells.fibre(0.3, interface=1e-7), ["interface = 1e-07", "too thin", "give 1e-06 or more"]),
+        (lambda: cells.fibre(0.3, size=10, mesh_size=1, interface=9e-6), ["interface = 9e-06", "give 1e-05 or more"]),
+        (lambda: cells.sphere(0.2, interface=1e-5), ["interface = 1e-05", "too many elements", "give 0.002 or more"]),
+        (lambda: cells.random_fibres(0.3, interface=1e-7), ["interface = 1e-07", "give 1e-06 or more"]),
+        (lambda: cells.random_spheres(0.3, interface=1e-4), ["interface = 0.0001", "too many elements", "or more"]),
+        (lambda: cells.fibre(radius=0.49999), ["gap", "2e-05 of the cell", "match_fraction=False"]),
         (lambda: cells.fibre(0.3, order=3), ["order = 3", "1", "2"]),
         (lambda: cells.fibre(0.3, phases=("a", "a")), ["phases", "('a', 'a')", "different"]),
         (lambda: cells.laminate({"A": 0.6, "B": 0.5}), ["0.6", "0.5", "sum to 1.1"]),
@@ -213,6 +222,50 @@ def test_unequal_faces_are_refused() -> None:
         _gmsh.set_periodic(model, np.eye(2))
 
     with pytest.raises(hmm.HMMError, match="lattice vector 1 have 3 and 1 entities"):
+        _gmsh.build(draw, MPI.COMM_WORLD, np.eye(2))
+
+
+def drawn(array: str, fraction_of_densest: float, layer: float) -> None:
+    """Draw an array and pair its faces, without a mesh; the layer is relative to the room for it."""
+    lattice = _round.LATTICES.get(array, np.eye(3))
+    dim = len(lattice)
+    centres = _round.SPHERES.get(array, lattice.sum(axis=0)[None] / 2)
+    limit = _round._touching(lattice, centres)
+    radius = limit * fraction_of_densest ** (1 / dim)
+    if array == "hexagonal" and radius > _round.CENTRED_UP_TO:
+        centres = np.zeros((1, 2))
+    bodies = Rods.balls(centres, np.full(len(centres), radius))
+    array = Inclusions(lattice, bodies, 0.5, interface=layer * (limit - radius), match_fraction=True)
+    with session("array") as model:
+        array.divide(model)
+        _gmsh.set_periodic(model, lattice)
+
+
+@pytest.mark.parametrize(("array", "n"), [("square", 20), ("hexagonal", 20), ("sc", 10), ("bcc", 2), ("fcc", 4)])
+@pytest.mark.parametrize("layer", [0.0, 0.25])
+def test_faces_have_their_partners_at_every_fraction(array: str, n: int, layer: float) -> None:
+    """The disc on a face and the ring or matrix around it have the same middle: each finds its own image."""
+    for fraction in np.linspace(0.02, 0.98, n):
+        drawn(array, fraction, layer)
+
+
+def test_a_face_centred_array_is_meshed() -> None:
+    cell = cells.sphere(0.2, array="fcc", mesh_size=0.3)
+    assert cell.volume_fractions["inclusion"] == pytest.approx(0.2, rel=1e-9)
+    assert unmatched(cell, cell.mesh.geometry.x) == 0
+
+
+def test_entities_that_are_alike_are_no_partners() -> None:
+    twice = np.array([[0.0, 0.0], [0.0, 1e-18]])
+    with pytest.raises(hmm.HMMError, match=r"1 of the 2 entities .* vector 2 are like others"):
+        _gmsh._partners(twice, np.array([[0.0, 0.0], [1.0, 0.0]]), 1)
+
+
+def test_a_phase_that_vanished_is_named() -> None:
+    def draw(model) -> None:
+        _gmsh.name_phases(model, 2, {"matrix": [_gmsh.add_parallelogram(model, np.eye(2))], "film": []})
+
+    with pytest.raises(hmm.HMMError, match=r"nothing is left of the phase 'film'.*thicker"):
         _gmsh.build(draw, MPI.COMM_WORLD, np.eye(2))
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from hmm.cell import Cell
-from hmm.cells._checks import check_elements
+from hmm.cells._checks import KERNEL, check_elements
 from hmm.cells._slivers import Tetrahedra
 from hmm.errors import HMMError, InputError
 from hmm.meshing import distribute
@@ -34,10 +34,6 @@ POOR = 0.05
 
 WANTED = 0.2
 """Radius ratio below which tetrahedra are replaced by better ones where that can be."""
-
-
-KERNEL = 1e-7
-"""Tolerance of the geometry kernel, an absolute length: what is smaller vanishes."""
 
 
 BLOCK = 12

@@ -51,15 +51,16 @@ class Inclusions:
         Scale each inclusion so that its volume is the wanted one; only for discs and spheres where each face of the
         cell that cuts one goes through its centre, for the nodes move away from that.
     wanted
-        Volumes that the mesh should have of the inclusions with their layers, if there are any, and of the inclusions:
-        all are drawn larger or smaller for that. Without it they are drawn as they are.
+        Volume that the mesh should have of the inclusions, all drawn larger or smaller for that, with layers of the
+        same thickness. Without it they are drawn as they are.
     most
         Largest factor for that.
 
     Raises
     ------
     InputError
-        If `phases` are not two names, `order` is neither 1 nor 2 or the interface layers touch each other.
+        If `phases` are not two names, `order` is neither 1 nor 2, the interface layers touch each other or the gap is
+        too small for `match_fraction`.
     """
 
     lattice: Array
@@ -70,7 +71,7 @@ class Inclusions:
     interface: float = 0.0
     order: int = 1
     match_fraction: bool = False
-    wanted: tuple[float, ...] = ()
+    wanted: float | None = None
     most: float = 1.0
 
     def __post_init__(self) -> None:
@@ -80,6 +81,13 @@ class Inclusions:
             raise InputError(
                 f"phases = {self.phases!r} are not two different names other than {INTERFACE!r}: "
                 "give (matrix name, inclusion name)"
+            )
+        growth = self._shortest**2 / (8 * float(self.bodies.reach.max()))
+        if self.match_fraction and growth > self.half_gap / 2:
+            raise InputError(
+                f"the gap between inclusions, {2 * self.half_gap:.3g} of the cell, leaves no room for chords of the "
+                f"wanted fraction: take a volume_fraction, radius or interface that leaves {4 * growth:.2g}, or "
+                "match_fraction=False"
             )
 
     @cached_property
@@ -100,10 +108,10 @@ class Inclusions:
             self._match(model, pieces)
         return _gmsh.check_quality(model, dim)
 
-    @cached_property
-    def families(self) -> list[Bodies]:
-        """The inclusions with their layers, if there are any, and the inclusions."""
-        return [self.bodies.grown(self.interface), self.bodies] if self.interface else [self.bodies]
+    def families(self, scale: float = 1.0) -> list[Bodies]:
+        """The inclusions with their layers, if there are any, and the inclusions, scaled."""
+        bodies = self.bodies.scaled(scale)
+        return [bodies.grown(self.interface), bodies] if self.interface else [bodies]
 
     def _mesh_fitted(self, model: Any, sizes: _gmsh.Sizes) -> list[list[int]]:
         """Mesh the cell, with bodies of such a size that the mesh has the volumes wanted; its pieces in each phase.
@@ -111,17 +119,17 @@ class Inclusions:
         Chords take the same share at nearly equal sizes, so a few corrections do. In 3D the triangles of the surfaces
         say the volumes before there are tetrahedra.
         """
-        scales = np.ones(len(self.families))
+        scale = 1.0
         for left in reversed(range(CORRECTIONS + 1)):
-            families, surfaces, pieces = self._scaled(scales), list[Surface](), list[list[int]]()
+            families, surfaces, pieces = self.families(scale), list[Surface](), list[list[int]]()
             if self.by_triangles:
                 surfaces = [surface for bodies in families for surface in triangulate(bodies, sizes.at)]
             else:
                 pieces = self._mesh(model, families, surfaces, sizes)
-            better = self._corrected(scales, self._meshed(model, surfaces, pieces))
-            if not left or np.abs(better / scales - 1).max() < FITS:
+            better = self._corrected(scale, model, surfaces, pieces)
+            if not left or abs(better / scale - 1) < FITS:
                 break
-            scales = better
+            scale = better
             if pieces:
                 _gmsh.empty(model)
         return pieces or self._mesh(model, families, surfaces, sizes)
@@ -144,28 +152,25 @@ class Inclusions:
             curve()
         return pieces
 
-    def _corrected(self, scales: Array, meshed: Array) -> Array:
-        """Factors on the families for the volumes wanted, if there are any, from those of a mesh."""
-        if not self.wanted:
-            return scales
-        return np.minimum(scales * (np.array(self.wanted) / meshed) ** (1 / len(self.lattice)), self.most)
-
-    def _meshed(self, model: Any, surfaces: Sequence[Surface], pieces: Sequence[Sequence[int]]) -> Array:
-        """Volumes that the triangles enclose, or the mesh has, in each family."""
-        n, dim = len(self.families), len(self.lattice)
+    def _corrected(
+        self, scale: float, model: Any, surfaces: Sequence[Surface], pieces: Sequence[Sequence[int]]
+    ) -> float:
+        """Factor on the bodies for the volume wanted, if there is one, from a mesh of them, or of their surfaces."""
+        if self.wanted is None:
+            return scale
+        n, dim = 2 if self.interface else 1, len(self.lattice)
         if self.by_triangles:
-            return np.array([surface.volume for surface in surfaces]).reshape(n, -1).sum(axis=1)
-        outside = [_gmsh.volume(model, dim, part) for part in pieces[:n]]
-        return np.asarray(abs(float(np.linalg.det(self.lattice))) - np.cumsum(outside))
-
-    def _scaled(self, scales: Array) -> list[Bodies]:
-        return [bodies.scaled(scale) for bodies, scale in zip(self.families, scales.tolist(), strict=True)]
+            meshed = sum(surface.volume for surface in surfaces[-len(self.bodies.centres) :])
+        else:
+            outside = sum(_gmsh.volume(model, dim, piece) for piece in pieces[:n])
+            meshed = abs(float(np.linalg.det(self.lattice))) - outside
+        return min(scale * float(self.wanted / meshed) ** (1 / dim), self.most)
 
     def divide(self, model: Any, families: Sequence[Bodies] | None = None) -> list[list[int]]:
         """Draw the pieces of the cell: matrix, interface if there is one, inclusions unless void."""
         wrapped = [
             [piece for k in range(len(body.centres)) for piece in self._wrapped(model, body, k)]
-            for body in families or self.families
+            for body in families or self.families()
         ]
         cell = _gmsh.add_parallelogram(model, self.lattice)
         return _gmsh.split(model, len(self.lattice), cell, wrapped, self.void)

@@ -22,6 +22,7 @@ from hmm.cells._arrays import extrude
 from hmm.cells._bodies import Bodies, Ellipsoids, Rods
 from hmm.cells._checks import (
     check_choice,
+    check_interface,
     check_number,
     check_order,
     check_range,
@@ -293,6 +294,13 @@ def _sizes(
     return relative * factor
 
 
+def _area(bodies: Bodies) -> float:
+    """Of the surfaces of bodies, at least: that of balls of their volumes (of their circles, in the plane)."""
+    dim = bodies.centres.shape[1]
+    unit = {2: pi, 3: 4 / 3 * pi}[dim]
+    return float((dim * unit ** (1 / dim) * bodies.volumes ** (1 - 1 / dim)).sum())
+
+
 def _shape(aspect: float | Sequence[float], dim: int) -> NDArray[np.float64]:
     """Semi-axes of an ellipsoid with the volume of the unit ball."""
     axes = real_array("aspect", aspect, f"give a positive number, or {dim} of them")
@@ -334,6 +342,7 @@ class _Options:
         def draw(model: object) -> None:
             rng = np.random.default_rng(self.seed)
             bodies = make(rng)
+            check_interface(self.interface, self.size, dim, _area(bodies))
             free = 0.05 * float(bodies.reach.mean()) if self.gap is None else self.gap / self.size
             packed = self._pack(bodies, free + 2 * layer, rng, what)
             fit: dict[str, Any] = self._fit(bodies, packed, free) if self.match_fraction else {}
@@ -369,13 +378,11 @@ class _Options:
         return 1 + float(((edges / radii) ** 2).max()) / {2: 12, 3: 8}[bodies.centres.shape[1]]
 
     def _fit(self, bodies: Bodies, packed: Bodies, free: float) -> dict[str, Any]:
-        """Volumes the mesh should have, and what bodies may grow by for that: half of each gap has to be left."""
+        """Volume the mesh should have, and what bodies may grow by for that: half of each gap has to be left."""
         if self.order == 2 and bodies.centres.shape[1] == 3:
             return {}  # curved triangles miss nearly nothing
-        layer = self.interface / self.size
-        families = [bodies.grown(layer), bodies] if layer else [bodies]
-        wanted = tuple(float(family.volumes.sum()) for family in families)
-        return {"wanted": wanted, "most": free_scale(packed.grown(layer + free / 4), 1.2)}
+        reach = packed.grown(self.interface / self.size + free / 4)
+        return {"wanted": float(bodies.volumes.sum()), "most": free_scale(reach, 1.2)}
 
     def _check_fraction(self, model: object, bodies: Bodies) -> None:
         """Warn if the mesh has another fraction of the inclusions than was asked for."""
@@ -385,6 +392,7 @@ class _Options:
         if abs(found / wanted - 1) > MISSED:
             warnings.warn(
                 f"the mesh has the fraction {found:.4g} of the phase {self.phases[1]!r} instead of {wanted:.4g}, as "
-                "the gaps leave no room for what chords cut off: take a smaller mesh_size, a larger gap or order=2",
+                "the gaps leave no room for what chords cut off: take a smaller mesh_size or a larger gap"
+                + (", or order=2" if self.order == 1 else ""),
                 stacklevel=2,
             )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hmm.cell import Cell
 from hmm.cells import _gmsh
 from hmm.cells._bodies import Rods
-from hmm.cells._checks import check_choice, check_range, check_sizes
+from hmm.cells._checks import check_choice, check_interface, check_range, check_sizes
 from hmm.cells._inclusions import Inclusions
 from hmm.cells._orientations import ACROSS
 from hmm.cells._packing import images
@@ -222,4 +222,6 @@ def _unit_interface(
     free = _touching(lattice, centres) - radius
     if interface != 0:
         check_range("interface", interface, 0.0, free * size, "the layers touch, give 0 or a smaller thickness")
+        n, dim = centres.shape
+        check_interface(interface, size, dim, n * dim * _ball(dim) * radius ** (dim - 1))
     return interface / size
