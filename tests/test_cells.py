@@ -235,9 +235,9 @@ def drawn(array: str, fraction_of_densest: float, layer: float) -> None:
     if array == "hexagonal" and radius > _round.CENTRED_UP_TO:
         centres = np.zeros((1, 2))
     bodies = Rods.balls(centres, np.full(len(centres), radius))
-    array = Inclusions(lattice, bodies, 0.5, interface=layer * (limit - radius), match_fraction=True)
+    inclusions = Inclusions(lattice, bodies, 0.5, interface=layer * (limit - radius), match_fraction=True)
     with session("array") as model:
-        array.divide(model)
+        inclusions.divide(model)
         _gmsh.set_periodic(model, lattice)
 
 
