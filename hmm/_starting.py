@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU)
@@ -34,13 +34,27 @@ def guard_start() -> Callable[[], None]:
     def put_back() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if not interactive and sys.excepthook is sys.__excepthook__:
+            sys.excepthook = _hook
 
     return put_back
 
 
+def _hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Print what nobody caught; Ctrl-C ends all ranks, as one that leaves alone would be waited for in vain."""
+    comm = _world()
+    if issubclass(kind, KeyboardInterrupt) and comm is not None and comm.size > 1:
+        _end(signal.SIGINT, None)
+    sys.__excepthook__(kind, error, traceback)
+
+
+def _world() -> Any:
+    """All ranks, or None as long as there is no MPI."""
+    return getattr(sys.modules.get("mpi4py.MPI"), "COMM_WORLD", None)
+
+
 def _end(number: int, frame: FrameType | None) -> None:
-    mpi = sys.modules.get("mpi4py.MPI")
-    comm = getattr(mpi, "COMM_WORLD", None)
+    comm = _world()
     first = comm is None or comm.rank == 0
     if not first:
         time.sleep(LATER)

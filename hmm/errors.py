@@ -115,27 +115,26 @@ def run(main: Callable[[], object], comm: MPI.Comm = MPI.COMM_WORLD) -> None:
     comm
         The ranks that call this; one of them prints what there is to say.
     """
-    ends = comm.Dup() if comm.size > 1 else comm  # whatever the others are doing on `comm` is not disturbed
     with ending(comm) as asked:
-        end = _end_of(main)
-        if asked.number and end.code and not isinstance(end.cause, Interrupted):  # a library made an error of its own
-            end = _of_signal(asked.number)
-        asked.over.set()
-        flush_output()
-        if comm.size == 1:
-            end.leave(first=True)
-            return
         try:
+            ends = comm.Dup() if comm.size > 1 else comm  # whatever the others are doing on `comm` is not disturbed
+            end = _end_of(main)
+            if asked.number and end.code:  # a library may have made an error of its own of it
+                end = _of_signal(asked.number)
+            asked.over.set()
+            flush_output()
             first, code = _together(ends, end)
-        except Interrupted as again:
-            abort(comm, again.number + 128)
+        except Interrupted as again:  # before `main`, or once more after it
+            print(again, file=sys.stderr, flush=True)
+            abort(comm, 128 + again.number)
         if first is None:
             end.tell(f" (on rank {comm.rank} alone, which ends the others)")
             abort(comm, end.code)
         if end.code == 0 and code:
             sys.exit(code)
         end.leave(first=first == comm.rank)
-    ends.Free()
+    if comm.size > 1:
+        ends.Free()
 
 
 def flush_output() -> None:
@@ -214,6 +213,8 @@ def _of_signal(number: int) -> _End:
 def _together(ends: MPI.Comm, end: _End) -> tuple[int | None, int]:
     """The rank that speaks and the largest exit code, when all have come to their end; None if they do not come."""
     size, rank = ends.size, ends.rank
+    if size == 1:
+        return rank, end.code
     order = 0 if end.is_unexpected else 1 if end.code else 2
     found = np.array([order * size + rank, -end.code], dtype=np.int64)
     request = ends.Iallreduce(MPI.IN_PLACE, found, op=MPI.MIN)

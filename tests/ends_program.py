@@ -43,4 +43,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "early" and COMM.rank == COMM.size - 1:
+        raise KeyboardInterrupt
     hmm.errors.run(main)

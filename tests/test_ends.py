@@ -71,6 +71,11 @@ def test_a_signal_is_one_line(name):
     assert len(lines) == 1 and lines[0].startswith(f"stopped by {name}")
 
 
+def test_an_interrupt_before_the_main_program():
+    """One rank is still importing, the other waits for it to begin."""
+    assert end_of(start(2, PROGRAM, "early")) == (130, ["stopped by SIGINT"])
+
+
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_full_disk(tmp_path, ranks):
     """ADIOS2 would end one rank with SIGABRT and leave the others waiting."""
