@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import cycle
 
@@ -18,7 +18,7 @@ from hmm._environment import require_communicators
 from hmm.cell import Cell
 from hmm.connectivity import pieces
 from hmm.constraints import Constraint, constrain
-from hmm.errors import InputError, collectively
+from hmm.errors import ConvergenceError, InputError, collectively
 from hmm.fields import MacroInput, Operator, fields_of, is_mixed, pack_inputs, split_vector
 from hmm.forms import PackedForm, compile_expression, compile_form, default_quadrature_degree, depends_on, owned_cells
 from hmm.history import History
@@ -28,8 +28,8 @@ from hmm.microproblem import solve_point
 from hmm.newton import NewtonOptions
 from hmm.reduced import ReducedSystem
 from hmm.response import Condensed, PointState, Response
-from hmm.solvers import create_solver
-from hmm.virgin import floating_fields, residual_weights
+from hmm.solvers import create_solver, fall_back
+from hmm.virgin import floating_fields, sizes_of_fields
 
 NOT_A_NUMBER = "the micro residual is not a number"
 
@@ -378,7 +378,7 @@ class RVE:
         self._factorized_for = self._condensed = None
         if not self.n_factorizations:
             require_communicators()  # the solver takes its own now
-        self.solver.update()
+        self._asked(lambda: self.solver.update())
         if not self._stiffness:
             self._stiffness = self.solver.norm * self.cell.volume ** (1 / self.cell.dim)
         self._factorized_for = parameters
@@ -391,7 +391,16 @@ class RVE:
 
     def correction(self, residual: NDArray[np.float64], rtol: float) -> NDArray[np.float64]:
         """``K^-1 R_w``, shape (n_unknowns,), with the linearized cell; iterative solvers stop at `rtol`."""
-        return self.solver.solve(residual, rtol)
+        return self._asked(lambda: self.solver.solve(residual, rtol))
+
+    def _asked[T](self, ask: Callable[[], T]) -> T:
+        """What the solver answers; if it fails where a direct one was not asked for only for its cost, that one's."""
+        try:
+            return ask()
+        except ConvergenceError as error:
+            if not fall_back(self, error):
+                raise
+            return ask()
 
     def destroy(self) -> None:
         """Free the PETSc objects (collective on the cell's ranks); the RVE cannot be used afterwards.
@@ -424,7 +433,7 @@ class RVE:
         rhs = self._rhs.getDenseArray()
         rhs[:, :m] = L
         rhs[:, m] = 0.0 if residual is None else residual
-        self.solver.solve_columns(self._rhs, self._solution)
+        self._asked(lambda: self.solver.solve_columns(self._rhs, self._solution))
         columns = self._solution.getDenseArray()
         blocks = self.reduced.sum(np.hstack([M.T @ columns, self._assemble_D()]))
         tangent = (blocks[:, m + 1 :] - blocks[:, :m]) / self.cell.volume
@@ -525,8 +534,10 @@ class RVE:
         parts = pieces(self.cell).of_cell if pinned else None
         self._reduce(constrain(constraint, self.cell, space, driven=driven, pinned=pinned, held=dofs, pieces=parts))
         if self.is_mixed:
-            self._weights, self._stiffness = residual_weights(self, fields)
-            self.reduced.weigh(self._weights)
+            sizes = sizes_of_fields(self, fields)
+            self._weights, self._stiffness = sizes.weights, sizes.stiffness
+            self.reduced.weigh(sizes.weights)
+            self.reduced.scale(sizes.scales)
 
     def _reduce(self, constraint: Constraint) -> None:
         self.reduced = ReducedSystem(self.cell.comm, constraint)

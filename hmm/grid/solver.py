@@ -125,6 +125,8 @@ class GridSolver:
         PETSc options of the KSP, without prefix; those of the command line win. Not modified.
     """
 
+    is_iterative = True
+
     def __init__(
         self, grid: VoxelGrid, blocks: NDArray[np.int32], tangent: GridTangent, options: Mapping[str, object]
     ) -> None:
