@@ -71,6 +71,11 @@ class MicroSolver(Protocol):
     """What an RVE asks of its linear solver."""
 
     is_iterative: bool
+    rtol: float
+
+    def apply(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        """K u in double precision, shape (n_owned,), with the tangent of the last `update`; a new array."""
+        ...
 
     @property
     def norm(self) -> float:
@@ -128,7 +133,7 @@ class AssembledSolver:
         one_triangle = symmetric and is_direct(options) and reduced.comm.size == 1
         self.matrix = reduced.create_matrix(symmetric=one_triangle)
         self.matrix.setOption(PETSc.Mat.Option.SYMMETRIC, symmetric)
-        self.is_iterative = options.get("ksp_type") != "preonly"
+        self.is_iterative = PETSc.Options().getString(PREFIX + "ksp_type", str(options.get("ksp_type"))) != "preonly"
         self._options = dict(options)
         self._keep_first = keep_first
         self._scales: NDArray[np.float64] | None = None
@@ -138,6 +143,18 @@ class AssembledSolver:
     def norm(self) -> float:
         """Frobenius norm of the tangent."""
         return float(self.matrix.norm())
+
+    @property
+    def rtol(self) -> float:
+        """Relative residual to which an iterative solver solves."""
+        return float(self.ksp.rtol)
+
+    def apply(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        """K u, shape (n_owned,); a new array."""
+        scales = 1.0 if self._scales is None else self._scales
+        self._rhs.array_w[:] = u / scales
+        self.matrix.mult(self._rhs, self._solution)
+        return self._solution.array_r / scales
 
     def set_near_nullspace(self, vectors: Sequence[PETSc.Vec]) -> None:
         """Give the modes that multigrid must represent, such as rigid motions; they need not be orthonormal."""

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm import tensors
 from hmm._environment import require_communicators
+from hmm.accuracy import solve_refined
 from hmm.cell import Cell
 from hmm.connectivity import pieces
 from hmm.constraints import Constraint, constrain
@@ -30,6 +31,8 @@ from hmm.reduced import ReducedSystem
 from hmm.response import Condensed, PointState, Response
 from hmm.solvers import create_solver, fall_back
 from hmm.virgin import floating_fields, sizes_of_fields
+
+Errors = NDArray[np.float64] | None
 
 NOT_A_NUMBER = "the micro residual is not a number"
 
@@ -133,6 +136,8 @@ class RVE:
         self._factorized_for: list[bytes] | None = None
         self._stiffness = 0.0
         self._condensed: Condensed | None = None
+        self._condensing_errors: Errors = None
+        self.has_warned = False
         self.n_factorizations = 0
         self._compile(R_w, R_E)
         self._constrain(constraint, held)
@@ -433,16 +438,41 @@ class RVE:
         rhs = self._rhs.getDenseArray()
         rhs[:, :m] = L
         rhs[:, m] = 0.0 if residual is None else residual
-        self._asked(lambda: self.solver.solve_columns(self._rhs, self._solution))
+        D = self.reduced.sum(self._assemble_D())
+        self._condensing_errors = self._asked(lambda: self._solve_columns(rhs, M, D.diagonal()))
         columns = self._solution.getDenseArray()
-        blocks = self.reduced.sum(np.hstack([M.T @ columns, self._assemble_D()]))
-        tangent = (blocks[:, m + 1 :] - blocks[:, :m]) / self.cell.volume
+        blocks = self.reduced.sum(M.T @ columns)
+        self._mean_moduli = D.diagonal() / self.cell.volume
+        self.condensed_tangent = tangent = (D - blocks[:, :m]) / self.cell.volume
         correction = columns[:, m].copy() if residual is not None else None
         drop = blocks[:, m] / self.cell.volume if residual is not None else None
         condensed = Condensed(tangent, -columns[:, :m].T.copy(), correction, drop)
         if self.is_linear and residual is None:
             self._condensed = condensed
         return condensed
+
+    def _solve_columns(self, rhs: NDArray[np.float64], M: NDArray[np.float64], D: NDArray[np.float64]) -> Errors:
+        """Solve for the columns of `_rhs`; what an iterative solver leaves, or None."""
+        if not self.solver.is_iterative:
+            self.solver.solve_columns(self._rhs, self._solution)
+            return None
+        m, columns = self.n_inputs, self._solution.getDenseArray()
+        columns[:, :m], errors = solve_refined(self, self.solver, rhs[:, :m], M, D)
+        columns[:, m] = self.solver.solve(rhs[:, m].copy())
+        return errors
+
+    def condensation_errors(self) -> NDArray[np.float64]:
+        """Errors of the diagonal of the last condensed tangent, shape (m,): what its solver and rounding have left."""
+        m, errors = self.n_inputs, self._condensing_errors
+        if errors is None:
+            L, columns = self._rhs.getDenseArray()[:, :m], self._solution.getDenseArray()[:, :m]
+            residual = L - np.column_stack([self.solver.apply(column) for column in columns.T])
+            self._condensing_errors = errors = np.abs(self.reduced.sum((columns * residual).sum(axis=0)))
+        return errors / self.cell.volume + 4 * np.finfo(float).eps * np.abs(self._mean_moduli)
+
+    def rounding_of_tangent(self) -> NDArray[np.float64]:
+        """What rounding may leave of components of the last condensed tangent that vanish, shape (m,)."""
+        return np.asarray(16 * np.finfo(float).eps * np.abs(self._mean_moduli))
 
     def updated_history(self) -> NDArray[np.float64]:
         """Internal variables at the end of the loaded step, shape (n_history,)."""

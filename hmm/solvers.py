@@ -107,14 +107,15 @@ def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -
     return assembled
 
 
-def fall_back(rve: RVE, error: ConvergenceError) -> bool:
-    """Give an RVE whose iterative solver has failed a direct one, at the loaded point; whether that was done.
+def can_fall_back(rve: RVE) -> bool:
+    """Whether an RVE's solver is iterative by the program's choice, and a direct one affordable."""
+    chosen = rve.solver_choice != "auto" or _is_named(rve.petsc_options)
+    return rve.solver.is_iterative and not chosen and rve.reduced.size_global <= FALLBACK_LIMIT[rve.cell.dim]
 
-    Only for ``solver="auto"`` without PETSc options that name a solver, and not for huge cells.
-    """
-    options = rve.petsc_options
-    affordable = rve.reduced.size_global <= FALLBACK_LIMIT[rve.cell.dim]
-    if rve.solver_choice != "auto" or _is_named(options) or not rve.solver.is_iterative or not affordable:
+
+def fall_back(rve: RVE, error: ConvergenceError) -> bool:
+    """Give an RVE whose iterative solver has failed a direct one, at the loaded point; whether that was done."""
+    if not can_fall_back(rve):
         return False
     if rve.cell.comm.rank == 0:
         why = str(error).split(": ", maxsplit=1)[0]
