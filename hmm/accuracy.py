@@ -1,8 +1,8 @@
 """How exactly a cell's condensed tangent is known: verified in double precision, whatever solver was taken.
 
-The tangent ``A = (D - M K^-1 L) / |Y|`` is a difference. Of a stiff phase that the soft one lets go along both terms are
-as large as the stiff phase, and the difference as small as the soft one: what a solver leaves, and what rounding leaves,
-counts by the contrast of the phases.
+The tangent ``A = (D - M K^-1 L) / |Y|`` is a difference. Where a stiff phase lies in a soft one, both terms are as
+large as the stiff phase and the difference as small as the soft one: what a solver and rounding leave in it counts by
+the contrast.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REFUSED = 1e-2
 """Relative error beyond which there is no answer."""
 
 NEGLIGIBLE = 1e-8
-"""Fraction of the largest component of an input below which a component need not be exact itself, in a cell of one phase.
+"""Fraction of an input's largest component below which another need not be exact itself, in a cell of one phase.
 
 There it is small because nothing connects opposite faces; in others perhaps because a soft phase lies between.
 """

@@ -71,7 +71,11 @@ class MicroSolver(Protocol):
     """What an RVE asks of its linear solver."""
 
     is_iterative: bool
-    rtol: float
+
+    @property
+    def rtol(self) -> float:
+        """Relative residual to which an iterative solver solves."""
+        ...
 
     def apply(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         """K u in double precision, shape (n_owned,), with the tangent of the last `update`; a new array."""

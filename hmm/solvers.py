@@ -64,7 +64,7 @@ POROUS_LIMIT = {2: 200_000, 3: 4_000}
 
 
 FALLBACK_LIMIT = {2: 3_000_000, 3: 300_000}
-"""Unknowns up to which a cell falls back on a direct solver when iterations fail; the factor of more fills a machine."""
+"""Unknowns up to which a cell goes on with a direct solver when iterations fail; more would fill a machine."""
 
 
 def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -> MicroSolver:

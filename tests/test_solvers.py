@@ -262,7 +262,8 @@ def test_a_solver_package_alone_takes_the_choice():
 @pytest.fixture(scope="module", params=COMMS)
 def spheres(request):
     """A body-centred array, on whose tangents multigrid with the default eigenvalue estimates is indefinite."""
-    return hmm.cells.sphere(0.2, array="bcc", mesh_size=0.08 if request.param == "one rank" else 0.12, comm=COMMS[request.param])
+    mesh_size = 0.08 if request.param == "one rank" else 0.12
+    return hmm.cells.sphere(0.2, array="bcc", mesh_size=mesh_size, comm=COMMS[request.param])
 
 
 @pytest.mark.mpi

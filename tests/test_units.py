@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from macro_tools import beam
 from support import relative_error
 
 import hmm
@@ -29,7 +30,9 @@ def uniform_tractions(stress, length):
 
 
 def conduction(stress, length):
-    return hmm.homogenize(cell_of(length), {"matrix": stress, "fibre": 10 * stress}, physics="conduction").tensor / stress
+    return (
+        hmm.homogenize(cell_of(length), {"matrix": stress, "fibre": 10 * stress}, physics="conduction").tensor / stress
+    )
 
 
 def flow(stress, length):
@@ -44,7 +47,9 @@ def thermoelasticity(stress, length):
         for phase, young in {"matrix": 1.0, "fibre": 10.0}.items()
     }
     found = hmm.homogenize(cell_of(length), laws, physics="thermoelasticity")
-    return np.r_[found.tensor.ravel() / stress, found.conductivity.ravel() / stress, found.thermal_expansion.ravel() * 1e5]
+    return np.r_[
+        found.tensor.ravel() / stress, found.conductivity.ravel() / stress, found.thermal_expansion.ravel() * 1e5
+    ]
 
 
 def plasticity(stress, length):
@@ -59,7 +64,20 @@ def plasticity(stress, length):
     return np.r_[second.vector, second.tangent.ravel()] / stress
 
 
-@pytest.mark.parametrize("problem", [elasticity, uniform_tractions, conduction, flow, thermoelasticity, plasticity])
+def two_scales(stress, length):
+    """A plastic beam: its reactions over two steps."""
+    cell = cell_of(length)
+    matrix = J2(1e3 * stress, 0.3, yield_stress=stress, hardening=10 * stress)
+    laws = {"matrix": matrix, "fibre": Elastic(1e4 * stress, 0.2)}
+    rve = hmm.RVE(cell, hmm.fluctuation(cell), hmm.macro_strain(cell), law=laws)
+    b = beam(rve, cells=(2, 1), rtol=1e-10)
+    b.u.function_space.mesh.geometry.x[:] *= length
+    return np.array(b.reactions([0.01 * length, 0.02 * length])) / (stress * length)
+
+
+@pytest.mark.parametrize(
+    "problem", [elasticity, uniform_tractions, conduction, flow, thermoelasticity, plasticity, two_scales]
+)
 def test_units(problem):
     expected = problem(1.0, 1.0)
     for stress, length in UNITS:
