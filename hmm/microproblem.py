@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hmm.accuracy import verify
 from hmm.cell import Cell
 from hmm.errors import ConvergenceError, InputError, collectively
 from hmm.fields import MacroInput
@@ -179,8 +180,10 @@ def solve_point(problem: Microproblem, E: NDArray[np.float64], state: PointState
         )
     vector = problem.response()
     A = np.full((problem.n_inputs, problem.n_inputs), np.nan)
-    if tangent:
+    if tangent or result.is_doubtful:
         problem.linearize()
-        A = problem.condense().tangent
+        condensed = problem.condense().tangent
+        verify(problem.whole, problem.whole.condensed_tangent)
+        A = condensed if tangent else A
     new_state = PointState(z, problem.updated_history())
     return Response(vector, A, new_state, result.iterations, problem.split(vector))

@@ -11,8 +11,20 @@ from numpy.typing import NDArray
 from hmm.errors import ConvergenceError
 from hmm.options import integer, positive
 
+EPS = float(np.finfo(float).eps)
+
 if TYPE_CHECKING:
     from hmm.microproblem import Microproblem
+
+
+OVERSHOOT = 10.0
+"""How many times the forces of a converged cell those met on the way may be, for its residual to be measured by them.
+
+In a stiff inclusion the forces of a first guess are those of the stiff phase, whatever the cell's are.
+"""
+
+DOUBTFUL = 1e-7
+"""Residual, as a fraction of the forces, beyond which the cell's accuracy is looked at."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +35,8 @@ class NewtonOptions:
     ----------
     rtol
         The residual may be this fraction of the largest nodal forces met, taken before opposite faces cancel (see
-        `hmm.RVE.force_scale`).
+        `hmm.RVE.force_scale`). If those are more than ten times the forces that are left in the end, it is lowered to
+        this fraction of ten times the latter as far as rounding allows.
     max_iterations
         Most Newton iterations.
     max_halvings
@@ -54,6 +67,8 @@ class NewtonResult:
     ----------
     norms
         Residual norm at each iterate.
+    is_doubtful
+        Whether rounding alone may have left more in the residual than `DOUBTFUL` of the forces in the cell.
     """
 
     converged: bool
@@ -61,6 +76,7 @@ class NewtonResult:
     residuals: int
     norms: tuple[float, ...]
     reason: str = ""
+    is_doubtful: bool = False
 
 
 def newton(
@@ -89,16 +105,22 @@ def newton(
     rve.load(z, E)
     residual = rve.residual()
     norms = [rve.norm(residual)]
-    scale = max(scale, norms[0])
+    known, scale = scale, max(scale, norms[0])
     residuals = 1
     n = options.max_iterations
     for iteration in range(n + 1):
         if not np.isfinite(norms[-1]):
             return NewtonResult(False, iteration, residuals, tuple(norms), rve.why_not_a_number())
-        scale = max(scale, rve.force_scale())
-        tolerance = max(options.rtol * scale, rve.roundoff(E))
-        if norms[-1] <= tolerance:
-            return NewtonResult(True, iteration, residuals, tuple(norms))
+        forces = max(known, rve.force_scale())
+        scale = max(scale, forces)
+        rounding = max(rve.roundoff(E), 10 * EPS * scale)
+        enough = max(options.rtol * scale, rounding)
+        tolerance = max(options.rtol * min(scale, OVERSHOOT * forces), rounding)
+        polishing = norms[-1] <= enough
+        stagnates = len(norms) > 1 and norms[-1] > 0.5 * norms[-2]
+        if norms[-1] <= tolerance or (polishing and (stagnates or iteration == n)):
+            doubtful = max(norms[-1], rounding) > DOUBTFUL * forces
+            return NewtonResult(True, iteration, residuals, tuple(norms), is_doubtful=doubtful)
         if iteration == n:
             break
         try:
@@ -106,7 +128,12 @@ def newton(
             d = rve.correction(residual, _forcing(norms, tolerance))
         except ConvergenceError as error:
             return NewtonResult(False, iteration, residuals, tuple(norms), str(error))
-        norm, tries = _step(rve, z, E, d, norms[-1], options.max_halvings)
+        before = z.copy() if polishing else z
+        norm, tries = _step(rve, z, E, d, norms[-1], 0 if polishing else options.max_halvings)
+        if polishing and not norm < norms[-1]:  # as good as it gets
+            z[:] = before
+            rve.load(z, E)
+            norm, tries = rve.norm(rve.residual()), tries + 1
         norms.append(norm)
         residuals += tries
     reason = f"micro residual {norms[-1]:.3g} after {n} iterations, tolerance {tolerance:.3g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import cycle
 
@@ -15,11 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm import tensors
 from hmm._environment import require_communicators
+from hmm.accuracy import solve_refined
 from hmm.advice import LockingWatch, warn_of_axes
 from hmm.cell import Cell
 from hmm.connectivity import pieces
 from hmm.constraints import CONSTRAINTS, Constraint, constrain
-from hmm.errors import InputError, collectively
+from hmm.errors import ConvergenceError, InputError, collectively
 from hmm.fields import MacroInput, Operator, fields_of, is_mixed, pack_inputs, split_vector
 from hmm.forms import (
     PackedForm,
@@ -39,8 +40,10 @@ from hmm.options import Destroyed, choice, dictionary, instance, is_real
 from hmm.options import quadrature_degree as check_degree
 from hmm.reduced import ReducedSystem
 from hmm.response import Condensed, PointState, Response
-from hmm.solvers import SOLVERS, create_solver
-from hmm.virgin import floating_fields, residual_weights
+from hmm.solvers import SOLVERS, create_solver, fall_back
+from hmm.virgin import floating_fields, sizes_of_fields
+
+Errors = NDArray[np.float64] | None
 
 NOT_A_NUMBER = "the micro residual is not a number"
 
@@ -156,6 +159,8 @@ class RVE:
         self._stiffness = 0.0
         self._condensed: Condensed | None = None
         self._destroyed = False
+        self._condensing_errors: Errors = None
+        self.has_warned = False
         self.n_factorizations = 0
         self._locking = LockingWatch(self)
         self._compile(R_w, R_E)
@@ -419,7 +424,7 @@ class RVE:
         self._factorized_for = self._condensed = None
         if not self.n_factorizations:
             require_communicators()  # the solver takes its own now
-        self.solver.update()
+        self._asked(lambda: self.solver.update())
         if not self._stiffness:
             self._stiffness = self.solver.norm * self.cell.volume ** (1 / self.cell.dim)
         self._factorized_for = parameters
@@ -432,7 +437,16 @@ class RVE:
 
     def correction(self, residual: NDArray[np.float64], rtol: float) -> NDArray[np.float64]:
         """``K^-1 R_w``, shape (n_unknowns,), with the linearized cell; iterative solvers stop at `rtol`."""
-        return self.solver.solve(residual, rtol)
+        return self._asked(lambda: self.solver.solve(residual, rtol))
+
+    def _asked[T](self, ask: Callable[[], T]) -> T:
+        """What the solver answers; if it fails where a direct one was not asked for only for its cost, that one's."""
+        try:
+            return ask()
+        except ConvergenceError as error:
+            if not fall_back(self, error):
+                raise
+            return ask()
 
     def destroy(self) -> None:
         """Free the PETSc objects (collective on the cell's ranks); the RVE cannot be used afterwards.
@@ -475,16 +489,41 @@ class RVE:
         rhs = self._rhs.getDenseArray()
         rhs[:, :m] = L
         rhs[:, m] = 0.0 if residual is None else residual
-        self.solver.solve_columns(self._rhs, self._solution)
+        D = self.reduced.sum(self._assemble_D())
+        self._condensing_errors = self._asked(lambda: self._solve_columns(rhs, M, D.diagonal()))
         columns = self._solution.getDenseArray()
-        blocks = self.reduced.sum(np.hstack([M.T @ columns, self._assemble_D()]))
-        tangent = (blocks[:, m + 1 :] - blocks[:, :m]) / self.cell.volume
+        blocks = self.reduced.sum(M.T @ columns)
+        self._mean_moduli = D.diagonal() / self.cell.volume
+        self.condensed_tangent = tangent = (D - blocks[:, :m]) / self.cell.volume
         correction = columns[:, m].copy() if residual is not None else None
         drop = blocks[:, m] / self.cell.volume if residual is not None else None
         condensed = Condensed(tangent, -columns[:, :m].T.copy(), correction, drop)
         if self.is_linear and residual is None:
             self._condensed = condensed
         return condensed
+
+    def _solve_columns(self, rhs: NDArray[np.float64], M: NDArray[np.float64], D: NDArray[np.float64]) -> Errors:
+        """Solve for the columns of `_rhs`; what an iterative solver leaves, or None."""
+        if not self.solver.is_iterative:
+            self.solver.solve_columns(self._rhs, self._solution)
+            return None
+        m, columns = self.n_inputs, self._solution.getDenseArray()
+        columns[:, :m], errors = solve_refined(self, self.solver, rhs[:, :m], M, D)
+        columns[:, m] = self.solver.solve(rhs[:, m].copy())
+        return errors
+
+    def condensation_errors(self) -> NDArray[np.float64]:
+        """Errors of the diagonal of the last condensed tangent, shape (m,): what its solver and rounding have left."""
+        m, errors = self.n_inputs, self._condensing_errors
+        if errors is None:
+            L, columns = self._rhs.getDenseArray()[:, :m], self._solution.getDenseArray()[:, :m]
+            residual = L - np.column_stack([self.solver.apply(column) for column in columns.T])
+            self._condensing_errors = errors = np.abs(self.reduced.sum((columns * residual).sum(axis=0)))
+        return errors / self.cell.volume + 4 * np.finfo(float).eps * np.abs(self._mean_moduli)
+
+    def rounding_of_tangent(self) -> NDArray[np.float64]:
+        """What rounding may leave of components of the last condensed tangent that vanish, shape (m,)."""
+        return np.asarray(16 * np.finfo(float).eps * np.abs(self._mean_moduli))
 
     def updated_history(self) -> NDArray[np.float64]:
         """Internal variables at the end of the loaded step, shape (n_history,)."""
@@ -580,8 +619,10 @@ class RVE:
         parts = pieces(self.cell).of_cell if pinned else None
         self._reduce(constrain(constraint, self.cell, space, driven=driven, pinned=pinned, held=dofs, pieces=parts))
         if self.is_mixed:
-            self._weights, self._stiffness = residual_weights(self, fields)
-            self.reduced.weigh(self._weights)
+            sizes = sizes_of_fields(self, fields)
+            self._weights, self._stiffness = sizes.weights, sizes.stiffness
+            self.reduced.weigh(sizes.weights)
+            self.reduced.scale(sizes.scales)
 
     def _reduce(self, constraint: Constraint) -> None:
         self.reduced = ReducedSystem(self.cell.comm, constraint)

@@ -12,10 +12,12 @@ on demand                    reuse: CG preconditioned by the factorization of th
 ===========================  ==============================================================================
 
 Small is what a direct solver does faster: see `DIRECT_LIMIT`. With PETSc options that name a solver, that one is taken.
+Where ``"auto"`` has chosen iterations and they fail, the cell goes on with the direct solver and says so.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -30,7 +32,7 @@ from ufl.algorithms import expand_derivatives, extract_coefficients
 from ufl.algorithms.analysis import extract_constants
 
 from hmm import tensors
-from hmm.errors import InputError
+from hmm.errors import ConvergenceError, InputError
 from hmm.forms import compile_expression, quadrature_points, quadrature_weights
 from hmm.grid.layout import VoxelGrid, element_matrices
 from hmm.grid.solver import GridSolver, GridTangent, PhaseTangent, PointTangent
@@ -40,6 +42,8 @@ from hmm.options import choice
 
 if TYPE_CHECKING:
     from hmm.rve import RVE
+
+_LOG = logging.getLogger("hmm")
 
 SOLVERS = ("auto", "direct", "reuse", "iterative")
 
@@ -58,6 +62,10 @@ GRID_LIMIT = {2: 50_000, 3: 1_000}
 
 POROUS_LIMIT = {2: 200_000, 3: 4_000}
 """The same if some voxels are void: two to ten times as many iterations, and a sparser factor."""
+
+
+FALLBACK_LIMIT = {2: 3_000_000, 3: 300_000}
+"""Unknowns up to which a cell goes on with a direct solver when iterations fail; more would fill a machine."""
 
 
 def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -> MicroSolver:
@@ -79,13 +87,11 @@ def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -
     """
     choice("solver", solver, SOLVERS)
     options = dict(options or {})
-    chosen = any(key in options or PETSc.Options().hasName(PREFIX + key) for key in NAMING)
+    chosen = _is_named(options)
     large = rve.reduced.size_global > _direct_limit(rve)[rve.cell.dim]
     plain = rve.reduced.constraint.multipliers.size == 0 and not rve.is_mixed
     if chosen or solver == "direct" or (solver == "auto" and not (large and plain)):
-        return AssembledSolver(
-            rve.reduced, rve.tangent_form, rve.is_symmetric, direct_options(rve.is_symmetric, plain) | options
-        )
+        return _direct_solver(rve, options, plain)
     if not plain:
         what = "a fluctuation of several fields" if rve.is_mixed else "constraint 'minimal'"
         raise InputError(f"{what} makes the tangent indefinite: take solver='direct'")
@@ -99,6 +105,35 @@ def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -
     )
     assembled.set_near_nullspace(_rigid_motions(rve, assembled.matrix))
     return assembled
+
+
+def can_fall_back(rve: RVE) -> bool:
+    """Whether an RVE's solver is iterative by the program's choice, and a direct one affordable."""
+    chosen = rve.solver_choice != "auto" or _is_named(rve.petsc_options)
+    return rve.solver.is_iterative and not chosen and rve.reduced.size_global <= FALLBACK_LIMIT[rve.cell.dim]
+
+
+def fall_back(rve: RVE, error: ConvergenceError) -> bool:
+    """Give an RVE whose iterative solver has failed a direct one, at the loaded point; whether that was done."""
+    if not can_fall_back(rve):
+        return False
+    if rve.cell.comm.rank == 0:
+        why = str(error).split(": ", maxsplit=1)[0]
+        _LOG.warning("%s: this cell goes on with solver='direct'", why)
+    rve.solver.destroy()
+    rve.solver = _direct_solver(rve, {}, well_scaled=True)
+    rve.solver.update()
+    return True
+
+
+def _is_named(options: Mapping[str, object]) -> bool:
+    """Whether PETSc options, those of the command line too, name a solver."""
+    return any(key in options or PETSc.Options().hasName(PREFIX + key) for key in NAMING)
+
+
+def _direct_solver(rve: RVE, options: Mapping[str, object], well_scaled: bool) -> AssembledSolver:
+    wanted = direct_options(rve.is_symmetric, well_scaled) | dict(options)
+    return AssembledSolver(rve.reduced, rve.tangent_form, rve.is_symmetric, wanted)
 
 
 def _direct_limit(rve: RVE) -> dict[int, int]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from hmm.accuracy import verify
 from hmm.ladder import Solved, Start, Substeps, part_of_step
 from hmm.microproblem import Microproblem
 
@@ -49,6 +50,7 @@ class MicroState:
         rve.residual()
         rve.linearize()
         virgin = rve.condense()
+        verify(rve.whole, rve.whole.condensed_tangent)
         self.z = np.tile(start.z, (n_points, 1))
         self.E = np.tile(rve.reference, (n_points, 1))
         self.history = np.tile(start.history, (n_points, 1))

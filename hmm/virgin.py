@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,8 +39,27 @@ def floating_fields(rve: RVE, fields: Sequence[Field]) -> list[int]:
     return floating
 
 
-def residual_weights(rve: RVE, fields: Sequence[Field]) -> tuple[NDArray[np.float64], float]:
-    """Weights, shape (n_local,), that make the residuals of all fields comparable, and the weighted stiffness.
+@dataclass(frozen=True)
+class Sizes:
+    """What makes the fields of a cell comparable.
+
+    Attributes
+    ----------
+    weights
+        Shape (n_local,); what residuals are multiplied with in their norm.
+    scales
+        Shape (n_local,); what rows and columns of the tangent are multiplied with before it is factorized.
+    stiffness
+        The weighted stiffness, to bound rounding errors.
+    """
+
+    weights: NDArray[np.float64]
+    scales: NDArray[np.float64]
+    stiffness: float
+
+
+def sizes_of_fields(rve: RVE, fields: Sequence[Field]) -> Sizes:
+    """Weights that make the residuals of all fields comparable, scales for their unknowns, and the weighted stiffness.
 
     The forces of a field are divided by those that macro inputs of one cause. A field that they do not reach directly,
     such as a pressure, is measured by the forces that a displacement of the size they cause gives it. The stiffness is
@@ -58,11 +78,34 @@ def residual_weights(rve: RVE, fields: Sequence[Field]) -> tuple[NDArray[np.floa
         through = [direct[j] * coupling[j, i] / coupling[j, j] for j in range(n) if direct[j] * coupling[j, j] > 0]
         size[i] = max(through, default=0.0)
     size[~((size > 0) & np.isfinite(size))] = 1.0
-    weights = np.zeros(rve.reduced.size_fluctuation)
+    weights, scales = np.zeros(rve.reduced.size_fluctuation), np.zeros(rve.reduced.size_fluctuation)
+    order = sorted(range(n), key=lambda i: (not coupling[i, i] > 0, i not in rve.driven))
+    of_field = _scales(coupling, order)
     for f in fields:
-        weights[f.dofs] = 1 / size[f.number]
+        weights[f.dofs], scales[f.dofs] = 1 / size[f.number], of_field[f.number]
     driven = [np.linalg.norm(coupling[f.number] / size) for f in fields if f.number in rve.driven]
-    return weights, float(max(driven, default=0.0))
+    return Sizes(weights, scales, float(max(driven, default=0.0)))
+
+
+def _scales(coupling: NDArray[np.float64], order: Sequence[int]) -> NDArray[np.float64]:
+    """Scales s, one per field, that bring the largest ``s_i C_ij s_j`` of each field near one, in any units.
+
+    Parameters
+    ----------
+    coupling
+        Shape (n_fields, n_fields); the forces C on each field that noise in each field causes.
+    order
+        The fields, those first whose own stiffness sets their scale. A field without one, such as a pressure, or with
+        a small one, is scaled by what couples it to those before.
+    """
+    C = np.maximum(coupling, coupling.T)
+    C = np.where(np.isfinite(C), C, 0.0)
+    s = np.zeros(len(C))
+    for i in order:
+        largest = max(np.sqrt(C[i, i]), *(s * C[i]))
+        s[i] = 1 / largest if largest > 0 else 0.0
+    s[s == 0] = 1.0
+    return s
 
 
 @contextmanager

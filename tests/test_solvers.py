@@ -254,3 +254,50 @@ def test_a_solver_package_alone_takes_the_choice():
     options = {"pc_factor_mat_solver_type": "mumps"}
     rve = strain_rve(cell, {"matrix": Elastic(1.0, 0.3)}, petsc_options=options)
     assert isinstance(rve.solver, AssembledSolver)
+
+
+# -- hard cells --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module", params=COMMS)
+def spheres(request):
+    """A body-centred array, on whose tangents multigrid with the default eigenvalue estimates is indefinite."""
+    mesh_size = 0.08 if request.param == "one rank" else 0.12
+    return hmm.cells.sphere(0.2, array="bcc", mesh_size=mesh_size, comm=COMMS[request.param])
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("contrast", [1e-6, 1e-3, 1e3, 1e6])
+def test_multigrid_at_any_contrast(spheres, contrast):
+    laws = {"matrix": Elastic(1.0, 0.3), "inclusion": Elastic(contrast, 0.2)}
+    rve = strain_rve(spheres, laws, "dirichlet", solver="iterative")
+    rve.linearize()
+    x = rve.solver.solve(rve._columns(rve._form_L)[:, 0].copy())
+    assert np.isfinite(x).all()
+    assert types(rve) == ("cg", "gamg")
+    assert rve.solver.ksp.getIterationNumber() < 60
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("tangent", [True, False], ids=["tangent", "Newton"])
+def test_fall_back_on_a_direct_solver(fibre, monkeypatch, caplog, tangent):
+    """Only where the choice was the program's, with one line."""
+    monkeypatch.setattr("hmm.solvers.DIRECT_LIMIT", {2: 0, 3: 0})
+    rve = rve_of(fibre, petsc_options={"ksp_max_it": 1})
+    E = np.zeros(3) if tangent else np.ones(3)
+    answers = [rve.solve(E, tangent=tangent) for _ in range(2)]
+    assert types(rve) == ("preonly", "cholesky")
+    expected = rve_of(fibre, solver="direct").solve(E)
+    for answer in answers:
+        assert answer.vector == pytest.approx(expected.vector, rel=1e-10)
+        assert not tangent or relative_error(answer.tangent, expected.tangent) < 1e-10
+    lines = [record.message for record in caplog.records if "goes on with solver='direct'" in record.message]
+    assert len(lines) == (MPI.COMM_WORLD.rank == 0 or fibre.comm.size == 1)
+    assert all("after 1 iterations" in line and "\n" not in line for line in lines)
+
+
+def test_no_fall_back_where_its_factor_would_fill_the_machine(cell, monkeypatch):
+    monkeypatch.setattr("hmm.solvers.DIRECT_LIMIT", {2: 0, 3: 0})
+    monkeypatch.setattr("hmm.solvers.FALLBACK_LIMIT", {2: 0, 3: 0})
+    with pytest.raises(hmm.ConvergenceError, match=r"after 1 iterations"):
+        rve_of(cell, petsc_options={"ksp_max_it": 1}).solve(np.zeros(3))

@@ -1,0 +1,145 @@
+"""How exactly a cell's condensed tangent is known: verified in double precision, whatever solver was taken.
+
+The tangent ``A = (D - M K^-1 L) / |Y|`` is a difference. Where a stiff phase lies in a soft one, both terms are as
+large as the stiff phase and the difference as small as the soft one: what a solver and rounding leave in it counts by
+the contrast.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmm.errors import ConvergenceError
+from hmm.fields import component_names
+from hmm.solvers import can_fall_back
+
+if TYPE_CHECKING:
+    from hmm.linear import MicroSolver
+    from hmm.rve import RVE
+
+_LOG = logging.getLogger("hmm")
+Floats = NDArray[np.float64]
+
+REQUESTED = 1e-6
+"""Relative error of a component of the tangent beyond which a warning is given."""
+
+REFUSED = 1e-2
+"""Relative error beyond which there is no answer."""
+
+NEGLIGIBLE = 1e-8
+"""Fraction of an input's largest component below which another need not be exact itself, in a cell of one phase.
+
+There it is small because nothing connects opposite faces; in others perhaps because a soft phase lies between.
+"""
+
+STAGE = 1e-2
+"""Relative residual of one stage of `solve_refined`."""
+
+MOST_STAGES = 12
+
+
+def sizes(rve: RVE, diagonal: Floats) -> Floats:
+    """Magnitudes, shape (m,), to which errors of the components of a tangent with this diagonal are compared."""
+    size, start = np.abs(diagonal), 0
+    for e in rve.inputs:
+        part = slice(start, start + e.size)
+        floor = NEGLIGIBLE * size[part].max() if len(rve.cell.phases) == 1 else 0.0
+        size[part] = np.maximum(size[part], floor)
+        start += e.size
+    return np.where(size > 0, size, np.inf)  # nothing there, and nothing wrong with it
+
+
+def solve_refined(rve: RVE, solver: MicroSolver, L: Floats, M: Floats, D: Floats) -> tuple[Floats, Floats]:
+    """Columns ``K^-1 L`` by an iterative solver, in stages until the tangent has settled.
+
+    Each stage solves for the residual of the one before, taken in double precision with the exact tangent; so neither
+    the solver's tolerance nor an operator in single precision bounds what can be reached. The first stages together
+    reach the solver's own tolerance.
+
+    Parameters
+    ----------
+    rve
+        The RVE, linearized.
+    solver
+        Its solver.
+    L, M
+        Shape (n_unknowns, m); right-hand sides, and what the solution is multiplied with in the tangent.
+    D
+        Shape (m,); diagonal of ``D``.
+
+    Returns
+    -------
+    columns
+        Shape (n_unknowns, m).
+    errors
+        Shape (m,); estimates of what the diagonal of ``M^T K^-1 L`` lacks.
+
+    Raises
+    ------
+    ConvergenceError
+        If the solver fails, or leaves more than `REQUESTED` where a direct one can take over.
+    """
+    columns = np.column_stack([solver.solve(column, solver.rtol / STAGE) for column in L.T])
+    last, vain = np.inf, 0
+    for _ in range(MOST_STAGES):
+        residual = L - np.column_stack([solver.apply(column) for column in columns.T])
+        more = np.column_stack([solver.solve(np.ascontiguousarray(column), STAGE) for column in residual.T])
+        columns += more
+        changes, sums = rve.reduced.sum(np.array([M.T @ more, M.T @ columns]))
+        size = sizes(rve, D - sums.diagonal())
+        worst = max(np.max(np.abs(changes.diagonal()) / size), _asymmetry(rve, sums, size).max())
+        vain += not worst < 0.5 * last
+        if worst <= REQUESTED or vain > 2:
+            break
+        last = worst
+    if worst > REQUESTED and can_fall_back(rve):
+        raise ConvergenceError(f"the micro solver leaves a relative error of {worst:.0e} in the tangent")
+    return columns, np.abs(changes.diagonal()) * (STAGE if worst <= REQUESTED else 1.0)
+
+
+def _asymmetry(rve: RVE, A: Floats, size: Floats) -> Floats:
+    """How far each row of a matrix, shape (m,), is from symmetric where it must be, relative to the `size`."""
+    if not rve.is_symmetric:
+        return np.zeros(len(A))
+    return np.asarray((np.abs(A - A.T) / np.sqrt(np.outer(size, size))).max(axis=1))
+
+
+def verify(rve: RVE, A: Floats) -> None:
+    """Warn, once for an RVE, or raise if its last condensed tangent is not as exact as it must be (collective).
+
+    Parameters
+    ----------
+    rve
+        The RVE.
+    A
+        Shape (m, m); its tangent.
+
+    Raises
+    ------
+    ConvergenceError
+        If a component is wrong by more than `REFUSED` of itself.
+    """
+    if not np.isfinite(A).all():
+        return
+    size = sizes(rve, A.diagonal())
+    errors = rve.condensation_errors() / size
+    errors = np.maximum(errors, _asymmetry(rve, A, size))
+    nothing = np.abs(A.diagonal()) <= rve.rounding_of_tangent()
+    refused = (errors > REFUSED) & (~nothing | (nothing.all() and len(rve.cell.phases) > 1))
+    worst = int(np.argmax(np.where(refused, errors, 0.0) if refused.any() else errors))
+    if errors[worst] <= REQUESTED:
+        return
+    message = (
+        f"the component {component_names(rve.inputs)[worst]} of the cell's tangent has a relative error of about "
+        f"{min(errors[worst], 1.0):.0e}: the phases differ too much for double precision; take a contrast of 1e9 or "
+        "less, or leave a soft phase out as void"
+    )
+    if refused.any():
+        raise ConvergenceError(message)
+    if not rve.has_warned and rve.cell.comm.rank == 0:
+        _LOG.warning("%s", message)
+    rve.has_warned = True
