@@ -1,5 +1,7 @@
 """Warnings of what is wrong without an error: axes that miss the fibres, elements that lock."""
 
+from mpi4py import MPI
+
 import numpy as np
 import pytest
 from macro_tools import homogeneous_cell
@@ -15,6 +17,9 @@ EPOXY = Elastic(3.0, 0.35)
 @pytest.fixture(scope="module")
 def fibre():
     return hmm.cells.fibre(0.3, mesh_size=0.3)
+
+
+pytestmark = pytest.mark.skipif(MPI.COMM_WORLD.rank > 0, reason="warnings are said on rank 0 only")
 
 
 def said(caplog):
