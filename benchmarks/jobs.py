@@ -68,7 +68,7 @@ def fe2(algorithm: str = "monolithic", nx: int = 8, ny: int = 4, h: float = 0.07
     return {
         "seconds": seconds,
         "iterations": sum(s.iterations for s in problem.stats),
-        "points": states.n_points,
+        "points": states.n,
         "bytes_per_point": states.nbytes_per_point,
         "peak_mb": peak_mb(),
         "reactions": reactions,
@@ -123,12 +123,12 @@ def rve_step(h: float = 0.075, repeats: int = 200) -> dict:
 
 def _floor(rve: hmm.RVE) -> None:
     """What one factorization costs at least: the residual, three assemblies, MUMPS, four right-hand sides."""
-    rve._R_w.assemble(rve._local_residual[: rve.reduced.size_fluctuation])
-    rve.solver.update()
+    rve._R_w.assemble(rve._local_residual[: rve.system.loaded.reduced.size_fluctuation])
+    rve.system.solver.update()
     for matrix, form in zip(rve._columns_of, rve._form_L, strict=True):
-        rve.reduced.assemble(matrix, *form.packed())
+        rve.system.loaded.reduced.assemble(matrix, *form.packed())
     rve._form_D[0][0].dense()
-    rve.solver.solve_columns(rve._rhs, rve._solution)
+    rve.system.solver.solve_columns(rve._rhs, rve._solution)
 
 
 def voxel_elastic(n: int = 32) -> dict:
@@ -138,11 +138,11 @@ def voxel_elastic(n: int = 32) -> dict:
     law = {"matrix": hmm.laws.Elastic(1.0, 0.3), "sphere": hmm.laws.Elastic(10.0, 0.3)}
     options = {"ksp_rtol": 1e-6}
     rve = hmm.RVE(cell, hmm.fluctuation(cell, 1), hmm.macro_strain(cell), law=law, petsc_options=options)
-    C = hmm.foundation.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
+    C = hmm.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
     return {
         "seconds": time.perf_counter() - start,
         "cpu": time.process_time(),
-        "iterations": rve.solver.iterations,
+        "iterations": rve.system.solver.iterations,
         "C": [C[0, 0], C[0, 1], C[3, 3]],
         "peak_mb": peak_mb(),
     }
@@ -156,9 +156,9 @@ def voxel_porous(n: int = 32, surface: str = "gyroid", fraction: float = 0.5, pa
     w, E, law = hmm.fluctuation(cell, 1), hmm.macro_strain(cell), {"solid": hmm.laws.Elastic(1.0, 0.3)}
     rve = hmm.RVE(cell, w, E, law=law, solver="iterative")
     start = time.perf_counter()
-    C = hmm.foundation.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
+    C = hmm.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
     result = {"seconds": time.perf_counter() - start, "C": [C[0, 0], C[0, 1], C[3, 3]], "peak_mb": peak_mb()}
-    return result | ({"iterations": rve.solver.iterations} if path == "grid" else {})
+    return result | ({"iterations": rve.system.solver.iterations} if path == "grid" else {})
 
 
 def conforming_elastic(h: float = 0.1) -> dict:
@@ -167,7 +167,7 @@ def conforming_elastic(h: float = 0.1) -> dict:
     cell = hmm.cells.sphere(radius=0.3, mesh_size=h, phases=("matrix", "sphere"), order=2)
     law = {"matrix": hmm.laws.Elastic(1.0, 0.3), "sphere": hmm.laws.Elastic(10.0, 0.3)}
     rve = hmm.RVE(cell, hmm.fluctuation(cell, 2), hmm.macro_strain(cell), law=law)
-    C = hmm.foundation.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
+    C = hmm.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
     return {
         "seconds": time.perf_counter() - start,
         "unknowns": rve.n_unknowns,
@@ -190,7 +190,7 @@ def voxel_plastic(n: int = 32, increments: int = 20) -> dict:
         stress.append(float(response.stress[0, 1]))
     return {
         "seconds": (time.perf_counter() - start) / increments,
-        "iterations": rve.solver.iterations / increments,
+        "iterations": rve.system.solver.iterations / increments,
         "stress": [stress[i - 1] for i in (2, 5, 10, 20) if i <= increments],
         "peak_mb": peak_mb(),
     }
@@ -208,8 +208,8 @@ def linear_solver(solver: str, h: float) -> dict:
         state, steps = response.state, steps + response.iterations
     newton = (time.perf_counter() - start) / steps
     start = time.perf_counter()
-    rve.linearize()
-    rve.condense()
+    rve.system.linearize()
+    rve.system.condense()
     return {"seconds": newton, "tangent": time.perf_counter() - start, "unknowns": rve.n_unknowns, "steps": steps}
 
 

@@ -90,7 +90,7 @@ def costs(nx: int = 16, ny: int = 4, mesh_size: float = 0.05, n_steps: int = 10)
         "plastic_share": [p.size / hom.n_points for p in plastic],
         "evaluations": sum(s.iterations + 1 for s in problem.stats) / n_steps,
         "bytes_per_point": hom.states.nbytes_per_point,
-        "unknowns": hom.rve.n_unknowns,
+        "unknowns": hom.model.n_unknowns,
     }
 
 

@@ -130,13 +130,8 @@ def hill_mandel_defect(hom: hmm.Homogenizer, where: hmm.WorstPoint) -> float:
     """Relative difference between the mean local work and the work of the means, in the RVE of one point."""
     defect = 0.0
     if hom.comm.rank == where.rank:
-        states, p = hom.states, where.point
-        state = hmm.PointState(states.z[p], states.history[p])
-        hom.rve.load_history(state.history)
-        hom.rve.load(state.z, states.E[p])
-        vector = states.response[p]
-        response = hmm.Response(vector, states.tangent[p], state, 0, hom.rve.split(vector))
-        defect = hmm.checks.hill_mandel_defect(hom.rve, response)
+        response = hom.model.response_at(hom.states, where.point)
+        defect = hmm.checks.hill_mandel_defect(hom.model, response)
     return hom.comm.bcast(defect, root=where.rank)
 
 

@@ -80,13 +80,13 @@ def pulled(domain: mesh.Mesh, micro: hmm.MixedControl | hmm.variation.Variation,
     """Pull the plate along x."""
     V = fem.functionspace(domain, ("Lagrange", 2, (2,)))
     u, v = fem.Function(V, name="displacement"), ufl.TestFunction(V)
-    hom = hmm.Homogenizer(micro, ufl.sym(ufl.grad(u)), degree=3, orientation=orientation)
+    hom = hmm.Homogenizer(micro, ufl.sym(ufl.grad(u)), orientation=orientation)
     right = held(V, 0, WIDTH, STRETCH * WIDTH)
     F = ufl.inner(hom.stress, ufl.sym(ufl.grad(v))) * hom.dx
     bcs = [held(V, 0, 0.0, 0.0), held(V, 1, 0.0, 0.0), right]
     problem = hmm.MacroProblem(F, u, hom, bcs=bcs, petsc_options_prefix="plate_")
     problem.solve()
-    E = hom.rve.inputs[0].packing.to_tensor(hom.macro_inputs())
+    E = hom.model.inputs[0].packing.to_tensor(hom.macro_inputs())
     largest = hmm.worst_point(hom, np.linalg.eigvalsh(E)[:, -1]).value
     return Result(hom, u, problem.reaction(right) / WIDTH / STRETCH, largest / STRETCH)
 
@@ -120,7 +120,7 @@ def draw(path: Path, domain: mesh.Mesh, found: dict[str, Result]) -> Path:
         hom = result.hom
         E11 = hom.cell_average(hom.macro_inputs()[:, 0]).ravel() / STRETCH
         nodes = domain.geometry.x[domain.geometry.dofmaps[0][hom.cells]][:, [0, 1, 3, 2], :2]
-        fraction = hom.cell_average(hom.rows.shares(len(hom.rves)) @ fractions_of(hom))
+        fraction = hom.cell_average(hom.rows.shares(len(hom.models)) @ fractions_of(hom))
         panels.append(comm.gather((nodes, E11, fraction.ravel())))
     if comm.rank == 0:
         paint(path, dict(zip(found, panels, strict=True)))
@@ -129,7 +129,7 @@ def draw(path: Path, domain: mesh.Mesh, found: dict[str, Result]) -> Path:
 
 def fractions_of(hom: hmm.Homogenizer) -> np.ndarray:
     """The fraction of fibres of each kind of RVE."""
-    return np.array([rve.cell.volume_fractions["fibre"] for rve in hom.rves.values()])
+    return np.array([rve.cell.volume_fractions["fibre"] for rve in hom.models.values()])
 
 
 def paint(path: Path, panels: dict[str, list[tuple[np.ndarray, ...]]]) -> None:

@@ -31,9 +31,9 @@ def stiffness(n: int) -> tuple[NDArray[np.float64], float]:
     cell = hmm.cells.voxels(sphere_labels(n), {"matrix": 0, "sphere": 1})
     w, E = hmm.fluctuation(cell), hmm.macro_strain(cell)
     rve = hmm.RVE(cell, w, E, law=LAWS, solver="iterative", petsc_options={"ksp_rtol": 1e-6})
-    C = hmm.foundation.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
+    C = hmm.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
     assert np.allclose(np.diag(C)[:3], C[0, 0]), "a cubic cell has three equal axes"
-    return C[[0, 0, 3], [0, 1, 3]], rve.solver.iterations / 6
+    return C[[0, 0, 3], [0, 1, 3]], rve.system.solver.iterations / 6
 
 
 def arguments(argv: list[str] | None) -> Namespace:

@@ -1,6 +1,10 @@
 """hmm: the heterogeneous multiscale method and FE2 on FEniCSx."""
 
-from hmm.foundation.environment import load_stack
+from hmm.foundation.starting import guard_start
+
+_started = guard_start()
+
+from hmm.foundation.environment import load_stack  # noqa: E402
 
 load_stack()
 
@@ -22,8 +26,10 @@ from hmm.effective import EffectiveProperties, homogenize  # noqa: E402
 from hmm.fe2 import variation  # noqa: E402
 from hmm.fe2.homogenizer import Homogenizer  # noqa: E402
 from hmm.fe2.problem import MacroProblem  # noqa: E402
+from hmm.fe2.worst_point import WorstPoint, point_fields, worst_point  # noqa: E402
 from hmm.foundation import console, errors, tensors  # noqa: E402
 from hmm.foundation.errors import ConvergenceError, HMMError, InputError  # noqa: E402
+from hmm.foundation.tables import write_csv  # noqa: E402
 from hmm.micro import stokes_slip  # noqa: E402
 from hmm.micro.inputs import (  # noqa: E402
     component,
@@ -35,28 +41,24 @@ from hmm.micro.inputs import (  # noqa: E402
     macro_strain,
     macro_temperature,
 )
-from hmm.micro.mixed_control import MixedControl, TensionTest, follow, plane_stress, uniaxial  # noqa: E402
+from hmm.micro.loading import TensionTest, follow, plane_stress, uniaxial  # noqa: E402
+from hmm.micro.local_fields import LocalFields, write_fields  # noqa: E402
+from hmm.micro.mixed_control import MixedControl  # noqa: E402
 from hmm.micro.protocols import NewtonOptions  # noqa: E402
 from hmm.micro.response import ControlledResponse, PointState, Response  # noqa: E402
 from hmm.micro.rve import RVE  # noqa: E402
+from hmm.micro.views import local_fields  # noqa: E402
 from hmm.models.function import FunctionModel  # noqa: E402
 from hmm.parallel.ensemble import Ensemble  # noqa: E402
 from hmm.runs import checkpoint  # noqa: E402
 from hmm.runs.load_steps import Step, steps  # noqa: E402
-from hmm.runs.output import (  # noqa: E402
-    LocalFields,
-    Output,
-    WorstPoint,
-    local_fields,
-    point_fields,
-    worst_point,
-    write_csv,
-    write_fields,
-    write_rve,
-)
+from hmm.runs.output import Output, write_rve  # noqa: E402
 from hmm.runs.replay import Replay, replay  # noqa: E402
 
 __version__ = "0.1.0"
+
+_started()
+del _started
 
 __all__ = [
     "RVE",
@@ -89,6 +91,7 @@ __all__ = [
     "descriptors",
     "effective",
     "ellipticity",
+    "errors",
     "fluctuation",
     "follow",
     "held_on_walls",
@@ -102,6 +105,7 @@ __all__ = [
     "macro_pressure_gradient",
     "macro_strain",
     "macro_temperature",
+    "models",
     "plane_stress",
     "plotting",
     "point_fields",
@@ -109,6 +113,7 @@ __all__ = [
     "steps",
     "stokes_slip",
     "study",
+    "tensors",
     "uniaxial",
     "variation",
     "worst_point",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from typing import NoReturn
 
@@ -19,7 +20,8 @@ from petsc4py import PETSc
 import hmm
 from hmm.foundation import console as report
 from hmm.foundation import errors
-from hmm.foundation.errors import InputError
+from hmm.foundation.errors import HMMError, InputError
+from hmm.foundation.signals import Interrupted
 from hmm.micro.solvers import assembled as linear
 
 OPTIONAL = ("gmsh", "scipy", "pyvista", "matplotlib")
@@ -66,7 +68,10 @@ def _run(argv: Sequence[str] | None) -> None:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("info", help="show the versions of everything hmm runs on")
     again = commands.add_parser("replay", help="solve an RVE again that failed in a run")
-    again.add_argument("dump", help="the .npz file that the error message named; made by yourself, as laws are pickled")
+    again.add_argument("dump", help="the .npz file that the error message named")
+    again.add_argument(
+        "--trust", action="store_true", help="run the code of laws of your own; only if you made the dump"
+    )
     again.add_argument("--plot", metavar="PNG", help="draw the residuals and the deformed cell")
     job = commands.add_parser("homogenize", help="effective properties of the cell that a job file describes")
     job.add_argument("job", nargs="?", help="the job file, in TOML: see docs/effective.md")
@@ -80,7 +85,7 @@ def _run(argv: Sequence[str] | None) -> None:
     elif options.command == "replay":
         with errors.collectively(MPI.COMM_WORLD):
             if MPI.COMM_WORLD.rank == 0:
-                _replay(options.dump, options.plot)
+                _replay(options.dump, options.plot, options.trust)
     elif options.command == "homogenize":
         _homogenize(options.job, options.output, options.example)
     else:
@@ -95,14 +100,26 @@ def _homogenize(job: str | None, directory: str | None, example: bool) -> None:
     elif job is None:
         raise InputError("hmm homogenize needs a job file: 'hmm homogenize --example > job.toml' writes one")
     else:
-        jobs.run_job(jobs.read_job(job, MPI.COMM_WORLD), directory)
+        with _to_its_end(job):
+            jobs.run_job(jobs.read_job(job, MPI.COMM_WORLD), directory)
 
 
-def _replay(dump: str, picture: str | None) -> None:
-    done = hmm.replay(dump)
-    print(done, flush=True)
+@contextmanager
+def _to_its_end(job: str) -> Iterator[None]:
+    """See that nothing ends the program in the middle of a job with exit code 0."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except SystemExit as end:
+        raise HMMError(f"{job}: something ended the program (exit code {end.code}) before all was written") from end
+
+
+def _replay(dump: str, picture: str | None, trust: bool) -> None:
+    done = hmm.replay(dump, trust=trust)
+    report.say(MPI.COMM_SELF, str(done))
     if picture:
-        print(f"drawn in {done.plot(picture)}", flush=True)
+        report.say(MPI.COMM_SELF, f"drawn in {done.plot(picture)}")
 
 
 def _version(distribution: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
 from mpi4py import MPI
 
+import basix
 import basix.ufl
 import numpy as np
 from dolfinx.mesh import Mesh, MeshTags, create_mesh, meshtags
@@ -27,19 +28,22 @@ class Arrays:
     Attributes
     ----------
     kind
-        DOLFINx name of the cell type, all straight.
+        DOLFINx name of the cell type.
     points
         Shape (n_points, d).
     cells
         Shape (n_cells, nodes of a cell), in the order of DOLFINx.
     tags
         Shape (n_cells,).
+    degree
+        Geometry degree.
     """
 
     kind: str
     points: NDArray[np.float64]
     cells: NDArray[np.int64]
     tags: NDArray[np.int32]
+    degree: int = 1
 
 
 def mesh_from_arrays(
@@ -70,7 +74,8 @@ def mesh_from_arrays(
     dim, nodes = comm.bcast((points.shape[1], elements.shape[1]) if comm.rank == 0 else None)
     if comm.rank:
         points, elements = np.zeros((0, dim)), np.zeros((0, nodes), dtype=np.int64)
-    element: Any = basix.ufl.element("Lagrange", kind, degree, shape=(dim,))
+    equispaced = basix.LagrangeVariant.equispaced  # as in files, where the degree is 3
+    element: Any = basix.ufl.element("Lagrange", kind, degree, equispaced, shape=(dim,))
     mesh = create_mesh(comm, np.ascontiguousarray(elements, dtype=np.int64), element, np.ascontiguousarray(points))
     tags = comm.bcast(tags)
     values = tags[mesh.topology.original_cell_index].astype(np.int32)
@@ -95,8 +100,8 @@ def cell_from_arrays(
     dim = len(lattice)
     nothing = np.zeros((0, dim)), np.zeros((0, 1), dtype=np.int64), np.zeros(0, dtype=np.int32)
     points, cells, tags = nothing if arrays is None else (arrays.points, arrays.cells, arrays.tags)
-    kind = comm.bcast(None if arrays is None else arrays.kind)
-    mesh, cell_tags = mesh_from_arrays(np.asarray(points, dtype=float), cells, tags, kind, comm)
+    kind, degree = comm.bcast(None if arrays is None else (arrays.kind, arrays.degree))
+    mesh, cell_tags = mesh_from_arrays(np.asarray(points, dtype=float), cells, tags, kind, comm, degree)
     return Cell(mesh, cell_tags, phases, lattice, np.zeros(dim))
 
 
@@ -106,7 +111,7 @@ def extrude(cell: Cell, thickness: float, *, mesh_size: float | None = None, com
     Parameters
     ----------
     cell
-        A cell of straight triangles, whole on this rank.
+        A cell of triangles, whole on this rank; curved ones (``order=2``) give curved tetrahedra.
     thickness
         Height of the new cell, in the unit of the mesh.
     mesh_size
@@ -117,10 +122,15 @@ def extrude(cell: Cell, thickness: float, *, mesh_size: float | None = None, com
     Raises
     ------
     InputError
-        If the cell is not of straight triangles, is distributed or is one element wide, or a length is not positive.
+        If the cell is not of triangles of order 1 or 2, is distributed or is one element wide, or a length is not
+        positive.
     """
-    if cell.dim != 2 or cell.mesh.geometry.cmaps[0].degree != 1 or cell.grid or cell.comm.size > 1:
-        raise InputError("the cell to extrude is not of straight triangles on one rank: give a plane cell with order=1")
+    kind, degree = cell.mesh.topology.cell_name(), cell.mesh.geometry.cmaps[0].degree
+    if cell.dim != 2 or kind != "triangle" or degree > 2 or cell.comm.size > 1:
+        raise InputError(
+            f"the cell to extrude is of {kind} elements of order {degree} on {cell.comm.size} ranks: give a plane "
+            "cell of triangles of order 1 or 2 on one rank"
+        )
     check_range("thickness", thickness, 0.0, np.inf, "give a positive height")
     height = thickness if mesh_size is None else mesh_size
     check_range("mesh_size", height, 0.0, np.inf, "give a positive height of the layers")
@@ -129,29 +139,55 @@ def extrude(cell: Cell, thickness: float, *, mesh_size: float | None = None, com
     lattice = np.zeros((3, 3))
     lattice[:2, :2], lattice[2, 2] = cell.lattice, thickness
     arrays = _prisms(cell, thickness, layers) if comm.rank == 0 else None
-    return cell_from_arrays(arrays, cell.phases, lattice, comm)
+    return replace(cell_from_arrays(arrays, cell.phases, lattice, comm), fibres=cell.fibres)
 
 
 def _prisms(cell: Cell, thickness: float, layers: int) -> Arrays:
     """Tetrahedra between copies of a plane mesh.
 
     The diagonals of a prism's sides follow the order of its vertices, and a vertex and its image have the same rank in
-    that order: so neighbours agree, and opposite faces of the cell do too.
+    that order: so neighbours agree, and opposite faces of the cell do too. Node i on level k is i + k n; a curved mesh
+    has a level also in the middle of each layer.
     """
+    degree = cell.mesh.geometry.cmaps[0].degree
     x = cell.mesh.geometry.x[:, :2] - cell.origin
-    triangles = np.asarray(cell.mesh.geometry.dofmaps[0], dtype=np.int64)
+    nodes = np.asarray(cell.mesh.geometry.dofmaps[0], dtype=np.int64)
+    triangles = nodes[:, :3]
     order = _periodic_numbers(cell)[triangles]
     if np.any(np.diff(np.sort(order, axis=1)) == 0):
         raise InputError("the cell to extrude is one element wide: take a smaller mesh_size in the plane")
-    a, b, c = np.take_along_axis(triangles, np.argsort(order, axis=1), axis=1).T
-    n = len(x)
-    split = np.stack([[a, b, c, c + n], [a, b, b + n, c + n], [a, a + n, b + n, c + n]])
-    tets = split.transpose(2, 0, 1).reshape(-1, 4)
-    z = np.linspace(0, thickness, layers + 1)
-    points = np.c_[np.tile(x, (layers + 1, 1)), np.repeat(z, n)]
-    tags = np.repeat(cell.phase_tags.values, 3)
-    stacked = np.concatenate([tets + k * n for k in range(layers)])
-    return Arrays("tetrahedron", points, stacked, np.tile(tags, layers))
+    corners = np.argsort(order, axis=1)
+    tets = np.concatenate([_tetrahedra(nodes, corners, split, len(x)) for split in SPLIT], axis=1)
+    tets = tets.reshape(3 * len(nodes), -1)
+    levels = np.linspace(0, thickness, degree * layers + 1)
+    points = np.c_[np.tile(x, (len(levels), 1)), np.repeat(levels, len(x))]
+    stacked = np.concatenate([tets + k * degree * len(x) for k in range(layers)])
+    tags = np.tile(np.repeat(cell.phase_tags.values, 3), layers)
+    return Arrays("tetrahedron", points, stacked, tags, degree)
+
+
+SPLIT = (
+    ((0, 0), (1, 0), (2, 0), (2, 1)),
+    ((0, 0), (1, 0), (1, 1), (2, 1)),
+    ((0, 0), (0, 1), (1, 1), (2, 1)),
+)
+"""The tetrahedra of a prism: for each vertex the corner of the triangle in its order, and 1 if it is on the top."""
+
+
+def _tetrahedra(
+    nodes: NDArray[np.int64], corners: NDArray[np.int64], split: tuple[tuple[int, int], ...], n: int
+) -> NDArray[np.int64]:
+    """One tetrahedron of each prism, in DOLFINx's order: vertices, then the middles of edges of a curved mesh."""
+    rows = np.arange(len(nodes))
+    if nodes.shape[1] == 3:
+        return np.stack([nodes[rows, corners[:, c]] + up * n for c, up in split], axis=1)
+    found = [nodes[rows, corners[:, c]] + 2 * up * n for c, up in split]
+    for i, j in basix.topology(basix.CellType.tetrahedron)[1]:
+        (a, low), (b, high) = split[i], split[j]
+        one, other = corners[:, a], corners[:, b]
+        middle = one if a == b else 6 - one - other  # the edge of a triangle has the number of the opposite vertex
+        found.append(nodes[rows, middle] + (low + high) * n)
+    return np.stack(found, axis=1)
 
 
 def _periodic_numbers(cell: Cell) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from math import ceil, floor, log10, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +58,9 @@ def check_memory(n_cells: int, bytes_per_cell: float, remedy: str) -> None:
     """
     free = available_memory()
     if n_cells * bytes_per_cell > free:
+        count = f"{n_cells:,}" if n_cells < 10**15 else f"{n_cells:.3g}"
         raise InputError(
-            f"a mesh of {n_cells:,} elements needs about {n_cells * bytes_per_cell / 1e9:.3g} GB, and "
+            f"a mesh of {count} elements needs about {n_cells * bytes_per_cell / 1e9:.3g} GB, and "
             f"{free / 1e9:.3g} GB of memory are free: {remedy}"
         )
 
@@ -78,6 +80,40 @@ BYTES_PER_ELEMENT = 4000.0
 def check_elements(estimate: float, argument: str) -> None:
     """Raise an `InputError` if about `estimate` elements do not fit; `argument` is what the user may make coarser."""
     check_memory(int(estimate), BYTES_PER_ELEMENT, f"make {argument} coarser or the cell smaller")
+
+
+KERNEL = 1e-7
+"""Tolerance of the geometry kernel, an absolute length in cells of unit size: what is smaller vanishes."""
+
+LAYER_ELEMENTS = 5e5
+"""Elements in and next to interface layers up to which Gmsh is known to mesh them, in a minute or two."""
+
+PER_LAYER = 1.2
+"""Elements in 3D per area / thickness^2 of a layer, as measured: edges are four times as long as it is thick."""
+
+
+def check_interface(thickness: float, size: float, dim: int, area: float) -> None:
+    """Raise an `InputError` if a layer is too thin for the geometry kernel or, in 3D, has too many elements.
+
+    Parameters
+    ----------
+    thickness, size
+        Of the layer and of the cell; 0 for no layer.
+    dim
+        Dimension of the cell.
+    area
+        Of the surfaces with a layer, in a cell of unit size.
+    """
+    least = 10 * KERNEL
+    if dim == 3:
+        least = max(least, sqrt(PER_LAYER * area / LAYER_ELEMENTS))
+    if 0 < thickness / size < least:
+        digits = 10 ** (floor(log10(least * size)) - 1)  # rounded up, so that what is said works
+        why = "has too many elements" if dim == 3 else "is lost in the tolerance of the geometry kernel"
+        raise InputError(
+            f"interface = {thickness:g} is too thin, as the layer {why}: give {digits * ceil(least * size / digits):g} "
+            "or more, or 0"
+        )
 
 
 def check_seed(seed: int) -> None:

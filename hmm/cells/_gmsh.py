@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from hmm.cells._checks import check_elements
+from hmm.cells._checks import KERNEL, check_elements
 from hmm.cells._slivers import Tetrahedra
 from hmm.cells.cell import Cell
 from hmm.cells.gmsh_session import distribute
@@ -161,7 +161,18 @@ def split(model: Any, dim: int, cell: int, families: Sequence[Sequence[int]], vo
 
 
 def name_phases(model: Any, dim: int, phases: Mapping[str, Sequence[int]]) -> None:
-    """Make a physical group of dimension `dim`, tagged 1, 2, ..., of the entities of each phase."""
+    """Make a physical group of dimension `dim`, tagged 1, 2, ..., of the entities of each phase.
+
+    Raises
+    ------
+    HMMError
+        If a phase has no entities: its pieces are smaller than the tolerance of the geometry kernel.
+    """
+    if lost := [name for name, entities in phases.items() if len(entities) == 0]:
+        raise HMMError(
+            f"nothing is left of the phase {lost[0]!r}, which the geometry kernel cannot tell from a surface: make it "
+            f"thicker or larger, above {KERNEL:g} of the cell"
+        )
     for group, (name, entities) in enumerate(phases.items(), start=1):
         model.addPhysicalGroup(dim, list(entities), group, name)
 
@@ -170,8 +181,9 @@ def set_periodic(model: Any, lattice: NDArray[np.float64]) -> None:
     """Make the mesh on each face of a cell the translated copy of the mesh on the opposite face.
 
     An entity lies on a face if its centre of mass does, as nothing reaches out of the cell; its partner is the entity
-    with the same vertices after the translation. Centres of mass, which the kernel integrates only to a percent if
-    there are splines, decide between those.
+    with as many vertices around the same middle after the translation: discs and the rings around them have different
+    numbers. Centres of mass and sizes, which the kernel integrates only to a percent if there are splines, decide
+    between those.
 
     Parameters
     ----------
@@ -189,12 +201,13 @@ def set_periodic(model: Any, lattice: NDArray[np.float64]) -> None:
     tags = [tag for _, tag in model.getEntities(dim - 1)]
     centres = np.array([model.occ.getCenterOfMass(dim - 1, tag) for tag in tags])
     fractional = np.linalg.solve(lattice.T, centres[:, :dim].T).T
-    keys = np.c_[[_middle_of_vertices(model, dim - 1, tag) for tag in tags], 1e-2 * centres]
+    sizes = [[model.occ.getMass(dim - 1, tag)] for tag in tags]
+    keys = np.c_[[_vertices(model, dim - 1, tag) for tag in tags], 1e-2 * centres, 1e-2 * np.array(sizes)]
     for axis, vector in enumerate(lattice):
         shift = np.zeros(3)
         shift[:dim] = vector
         low, high = (np.flatnonzero(np.abs(fractional[:, axis] - side) < 1e-6) for side in (0, 1))
-        partners = _partners(keys[low] + np.r_[shift, 1e-2 * shift], keys[high], axis)
+        partners = _partners(keys[low] + np.r_[shift, 0.0, 1e-2 * shift, 0.0], keys[high], axis)
         affine = np.eye(4)
         affine[:3, 3] = shift
         for master, image in zip(low, high[partners], strict=True):
@@ -398,6 +411,13 @@ def volume(model: Any, dim: int, entities: Sequence[int]) -> float:
     return total
 
 
+def phase_volumes(model: Any, dim: int) -> dict[str, float]:
+    """Volume of the mesh of each physical group."""
+    groups = [tag for _, tag in model.getPhysicalGroups(dim)]
+    entities = {model.getPhysicalName(dim, tag): model.getEntitiesForPhysicalGroup(dim, tag) for tag in groups}
+    return {name: volume(model, dim, tags) for name, tags in entities.items()}
+
+
 def check_quality(model: Any, dim: int) -> float:
     """The smallest radius ratio of the elements of the mesh; raise an `HMMError` if one is inverted."""
     kinds = model.mesh.getElements(dim)[1]
@@ -428,7 +448,7 @@ def draw_best(model: Any, draws: Sequence[Callable[[Any], float]]) -> int:
     best, ratio, failure = -1, -1.0, None
     for k, draw in enumerate(draws):
         if k:
-            _empty(model)
+            empty(model)
         try:
             found = draw(model)
         except InputError:  # too large for the memory, however it is drawn
@@ -442,7 +462,7 @@ def draw_best(model: Any, draws: Sequence[Callable[[Any], float]]) -> int:
     if failure is not None and best < 0:
         raise failure
     if len(draws) > 1:
-        _empty(model)
+        empty(model)
         draws[best](model)
     warnings.warn(
         f"the worst element of the mesh has the radius ratio {ratio:.3g} < {POOR:g}: take a smaller mesh_size, a "
@@ -452,16 +472,16 @@ def draw_best(model: Any, draws: Sequence[Callable[[Any], float]]) -> int:
     return best
 
 
-def _empty(model: Any) -> None:
+def empty(model: Any) -> None:
     name = model.getCurrent()
     model.remove()
     model.add(name)
 
 
-def _middle_of_vertices(model: Any, dim: int, tag: int) -> NDArray[np.float64]:
-    """Mean of the vertices of a curve or surface."""
+def _vertices(model: Any, dim: int, tag: int) -> NDArray[np.float64]:
+    """Mean of the vertices of a curve or surface, and their number; shape (4,)."""
     vertices = sorted({vertex for _, vertex in model.getBoundary([(dim, tag)], combined=False, recursive=True)})
-    return np.mean([model.getValue(0, vertex, []) for vertex in vertices], axis=0)
+    return np.r_[np.mean([model.getValue(0, vertex, []) for vertex in vertices], axis=0), len(vertices)]
 
 
 def _partners(wanted: NDArray[np.float64], found: NDArray[np.float64], axis: int) -> NDArray[np.intp]:
@@ -474,9 +494,14 @@ def _partners(wanted: NDArray[np.float64], found: NDArray[np.float64], axis: int
     distances = np.linalg.norm(wanted[:, None] - found[None], axis=2)
     partners = distances.argmin(axis=1)
     worst = distances.min(axis=1).max()
-    if worst > 1e-3 or len(set(partners)) < len(partners):
+    if worst > 1e-3:
         raise HMMError(
             f"a face across lattice vector {axis + 1} differs from the opposite one by {worst:.3g}: "
             "draw the same geometry on opposite faces"
+        )
+    if alike := len(partners) - len(set(partners)):
+        raise HMMError(
+            f"{alike} of the {len(found)} entities of a face across lattice vector {axis + 1} are like others "
+            "(vertices, centre of mass, size): draw the geometry without pieces that are all but equal"
         )
     return partners

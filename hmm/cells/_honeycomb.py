@@ -82,11 +82,12 @@ def honeycomb(
     edge = min(mesh_size / size, (1 - scale) * apothem)
 
     def draw(model: Any) -> float:
+        sizes = _gmsh.Sizes.tabulate(lattice, lambda x: np.full(len(x), edge), 1.0)  # refuses what is too thin
         families = [[piece for hole in holes for piece in _wrapped(model, hole, lattice)]]
         pieces = _gmsh.split(model, 2, _gmsh.add_parallelogram(model, lattice), families, void)
         _gmsh.name_phases(model, 2, dict(zip(phases, pieces, strict=False)))
         _gmsh.set_periodic(model, lattice)
-        _gmsh.generate(model, _gmsh.Sizes.tabulate(lattice, lambda x: np.full(len(x), edge), 1.0), order)
+        _gmsh.generate(model, sizes, order)
         return _gmsh.check_quality(model, 2)
 
     return _gmsh.build(lambda model: _gmsh.draw_best(model, [draw]), comm, lattice, size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,10 +13,17 @@ from hmm.cells import _gmsh, _shells
 from hmm.cells._bodies import Array, Bodies
 from hmm.cells._checks import check_order
 from hmm.cells._packing import images, neighbours
+from hmm.cells._surfaces import Surface, triangulate
 from hmm.foundation.errors import InputError
 
 INTERFACE = "interface"
 """Name of the phase between matrix and inclusions."""
+
+CORRECTIONS = 3
+"""How often the sizes of inclusions are corrected at most, until that changes them by less than `FITS`."""
+
+FITS = 3e-4
+"""See `CORRECTIONS`."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +50,17 @@ class Inclusions:
     match_fraction
         Scale each inclusion so that its volume is the wanted one; only for discs and spheres where each face of the
         cell that cuts one goes through its centre, for the nodes move away from that.
+    wanted
+        Volume that the mesh should have of the inclusions, all drawn larger or smaller for that, with layers of the
+        same thickness. Without it they are drawn as they are.
+    most
+        Largest factor for that.
 
     Raises
     ------
     InputError
-        If `phases` are not two names, `order` is neither 1 nor 2 or the interface layers touch each other.
+        If `phases` are not two names, `order` is neither 1 nor 2, the interface layers touch each other or the gap is
+        too small for `match_fraction`.
     """
 
     lattice: Array
@@ -58,6 +71,8 @@ class Inclusions:
     interface: float = 0.0
     order: int = 1
     match_fraction: bool = False
+    wanted: float | None = None
+    most: float = 1.0
 
     def __post_init__(self) -> None:
         check_order(self.order)
@@ -66,6 +81,13 @@ class Inclusions:
             raise InputError(
                 f"phases = {self.phases!r} are not two different names other than {INTERFACE!r}: "
                 "give (matrix name, inclusion name)"
+            )
+        growth = self._shortest**2 / (8 * float(self.bodies.reach.max()))
+        if self.match_fraction and growth > self.half_gap / 2:
+            raise InputError(
+                f"the gap between inclusions, {2 * self.half_gap:.3g} of the cell, leaves no room for chords of the "
+                f"wanted fraction: take a volume_fraction, radius or interface that leaves {4 * growth:.2g}, or "
+                "match_fraction=False"
             )
 
     @cached_property
@@ -81,36 +103,88 @@ class Inclusions:
         dim = len(self.lattice)
         shortest = min(self.mesh_size, float(self._on_surface.min()), max(2 * self.half_gap, self._shortest))
         sizes = _gmsh.Sizes.tabulate(self.lattice, self.edge_lengths, shortest)
-        pieces, curve = self._regions(model, sizes) if self.by_triangles else (self.divide(model), None)
+        pieces = self._mesh_fitted(model, sizes)
+        if self.match_fraction:
+            self._match(model, pieces)
+        return _gmsh.check_quality(model, dim)
+
+    def families(self, scale: float = 1.0) -> list[Bodies]:
+        """The inclusions with their layers, if there are any, and the inclusions, scaled."""
+        bodies = self.bodies.scaled(scale)
+        return [bodies.grown(self.interface), bodies] if self.interface else [bodies]
+
+    def _mesh_fitted(self, model: Any, sizes: _gmsh.Sizes) -> list[list[int]]:
+        """Mesh the cell, with bodies of such a size that the mesh has the volumes wanted; its pieces in each phase.
+
+        Chords take the same share at nearly equal sizes, so a few corrections do. In 3D the triangles of the surfaces
+        say the volumes before there are tetrahedra.
+        """
+        scale = 1.0
+        for left in reversed(range(CORRECTIONS + 1)):
+            families, surfaces, pieces = self.families(scale), list[Surface](), list[list[int]]()
+            if self.by_triangles:
+                surfaces = [surface for bodies in families for surface in triangulate(bodies, sizes.at)]
+            else:
+                pieces = self._mesh(model, families, surfaces, sizes)
+            better = self._corrected(scale, model, surfaces, pieces)
+            if not left or abs(better / scale - 1) < FITS:
+                break
+            scale = better
+            if pieces:
+                _gmsh.empty(model)
+        return pieces or self._mesh(model, families, surfaces, sizes)
+
+    def _mesh(
+        self, model: Any, families: Sequence[Bodies], surfaces: Sequence[Surface], sizes: _gmsh.Sizes
+    ) -> list[list[int]]:
+        """Draw and mesh the cell; the tags of its pieces in each phase."""
+        curve = None
+        if self.by_triangles:
+            pieces, curve = self._regions(model, families, surfaces, sizes)
+        else:
+            pieces = self.divide(model, families)
         names = [self.phases[0], *([INTERFACE] if self.interface else []), *([] if self.void else [self.phases[1]])]
-        _gmsh.name_phases(model, dim, dict(zip(names, pieces, strict=True)))
+        _gmsh.name_phases(model, len(self.lattice), dict(zip(names, pieces, strict=True)))
         if curve is None:
             _gmsh.set_periodic(model, self.lattice)
         _gmsh.generate(model, sizes, self.order)
         if curve is not None and self.order == 2:
             curve()
-        if self.match_fraction:
-            self._match(model, pieces)
-        return _gmsh.check_quality(model, dim)
+        return pieces
 
-    def divide(self, model: Any) -> list[list[int]]:
+    def _corrected(
+        self, scale: float, model: Any, surfaces: Sequence[Surface], pieces: Sequence[Sequence[int]]
+    ) -> float:
+        """Factor on the bodies for the volume wanted, if there is one, from a mesh of them, or of their surfaces."""
+        if self.wanted is None:
+            return scale
+        n, dim = 2 if self.interface else 1, len(self.lattice)
+        if self.by_triangles:
+            meshed = sum(surface.volume for surface in surfaces[-len(self.bodies.centres) :])
+        else:
+            outside = sum(_gmsh.volume(model, dim, piece) for piece in pieces[:n])
+            meshed = abs(float(np.linalg.det(self.lattice))) - outside
+        return min(scale * float(self.wanted / meshed) ** (1 / dim), self.most)
+
+    def divide(self, model: Any, families: Sequence[Bodies] | None = None) -> list[list[int]]:
         """Draw the pieces of the cell: matrix, interface if there is one, inclusions unless void."""
-        layers = [self.bodies.grown(self.interface), self.bodies] if self.interface else [self.bodies]
-        families = [
-            [piece for k in range(len(body.centres)) for piece in self._wrapped(model, body, k)] for body in layers
+        wrapped = [
+            [piece for k in range(len(body.centres)) for piece in self._wrapped(model, body, k)]
+            for body in families or self.families()
         ]
         cell = _gmsh.add_parallelogram(model, self.lattice)
-        return _gmsh.split(model, len(self.lattice), cell, families, self.void)
+        return _gmsh.split(model, len(self.lattice), cell, wrapped, self.void)
 
     @property
     def by_triangles(self) -> bool:
         """Whether the surfaces are triangulated before Gmsh sees them, not drawn with its geometry kernel."""
         return len(self.lattice) == 3 and not self.match_fraction
 
-    def _regions(self, model: Any, sizes: _gmsh.Sizes) -> tuple[list[list[int]], Callable[[], None]]:
+    def _regions(
+        self, model: Any, families: Sequence[Bodies], surfaces: Sequence[Surface], sizes: _gmsh.Sizes
+    ) -> tuple[list[list[int]], Callable[[], None]]:
         """The volumes of each phase, bounded by triangles, and what curves these."""
-        families = [self.bodies.grown(self.interface), self.bodies] if self.interface else [self.bodies]
-        volumes, curve = _shells.draw(model, families, sizes)
+        volumes, curve = _shells.draw(model, families, surfaces, sizes)
         if self.void:
             model.geo.remove([(3, tag) for tag in volumes.pop()])
             model.geo.synchronize()

@@ -7,6 +7,7 @@ is a quantile of its values at the centres of the voxels.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from math import ceil, pi
 
@@ -177,7 +178,8 @@ def plain_weave(
     inside = _below(np.minimum(warp, weft), volume_fraction)
     labels = np.where(inside, np.where(warp <= weft, 1, 2), 0)
     spacing = (size / across, size / across, size * height / n)
-    return voxels(labels, dict(zip(phases, range(3), strict=True)), spacing=spacing, comm=comm)
+    cell = voxels(labels, dict(zip(phases, range(3), strict=True)), spacing=spacing, comm=comm)
+    return replace(cell, fibres={phases[1]: (1.0, 0.0, 0.0), phases[2]: (0.0, 1.0, 0.0)})
 
 
 def checkerboard(

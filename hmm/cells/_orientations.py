@@ -18,6 +18,9 @@ NAMED = {
 }
 """Second-order orientation tensor of each named distribution: aligned with x, planar in the xy plane."""
 
+ACROSS = (0.0, 0.0, 1.0)
+"""Direction of fibres across the plane: those of plane cells, and of what these are extruded to."""
+
 
 def orientation_tensor(directions: ArrayLike) -> NDArray[np.float64]:
     """Second-order orientation tensor of unit vectors, the mean of p (x) p (Advani and Tucker 1987).

@@ -66,7 +66,7 @@ def pack[B: Bodies](
         centres = _relax(tight, rng.random((n, dim)), inside)
         if _largest_overlap(wanted.at(centres)) <= 0:
             return bodies.at(centres)
-        best = max(best, _free_scale(wanted.at(centres)))
+        best = max(best, free_scale(wanted.at(centres)))
     raise InputError(
         f"{name} = {value:.4g} is more than {n} {what} with gap = {gap:.3g} (of the cell) could be packed "
         f"to, {value * best**dim:.3g} was reached: take a smaller {name} or gap, or another number or seed"
@@ -153,9 +153,9 @@ def _largest_overlap(bodies: Bodies) -> float:
     return float(_contacts(bodies)[2].max(initial=0.0))
 
 
-def _free_scale(bodies: Bodies) -> float:
-    """Largest factor on the size of each body at which nothing overlaps."""
-    low, high = 0.0, 1.0
+def free_scale(bodies: Bodies, high: float = 1.0) -> float:
+    """Largest factor on the size of each body, up to `high`, at which nothing overlaps."""
+    low = 0.0
     for _ in range(20):
         middle = 0.5 * (low + high)
         low, high = (middle, high) if _largest_overlap(bodies.scaled(middle)) <= 0 else (low, middle)

@@ -27,7 +27,7 @@ from hmm.cells._packing import free_places, neighbours, pack
 from hmm.cells._random import lognormal
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError, collectively
-from hmm.laws import Anisotropic, Law
+from hmm.laws import Anisotropic, Law, ThermoElastic
 
 PACKED = {2: 0.6, 3: 0.5}
 """Fraction of the discs or spheres whose centres and radii make a Laguerre tessellation."""
@@ -85,10 +85,12 @@ class Polycrystal:
             raise InputError("the law of the crystal is turned already: give it without a rotation")
         return dict.fromkeys(self.cell.phases, self.turned(law))
 
-    def turned(self, law: Law) -> Law:
+    def turned[L: Law](self, law: L) -> L:
         """A law in the axes of each grain, if it has axes and does not say where these are."""
         if isinstance(law, Anisotropic) and law.rotation is None:
             return replace(law, rotation=self.rotation)
+        if isinstance(law, ThermoElastic) and isinstance(law.elastic, Anisotropic):
+            return replace(law, elastic=self.turned(law.elastic))
         return law
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from math import log, pi, sqrt
+from typing import Any
 
 from mpi4py import MPI
 
@@ -17,6 +21,7 @@ from hmm.cells._arrays import extrude
 from hmm.cells._bodies import Bodies, Ellipsoids, Rods
 from hmm.cells._checks import (
     check_choice,
+    check_interface,
     check_number,
     check_order,
     check_range,
@@ -27,10 +32,13 @@ from hmm.cells._checks import (
     real_array,
 )
 from hmm.cells._inclusions import Inclusions
-from hmm.cells._orientations import frames, random_directions
-from hmm.cells._packing import pack, placements
+from hmm.cells._orientations import ACROSS, frames, random_directions, wanted_tensor
+from hmm.cells._packing import free_scale, pack, placements
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError, collectively
+
+MISSED = 5e-3
+"""Relative error of the fraction of the inclusions in a mesh that is worth a warning."""
 
 type Orientation = str | Sequence[Sequence[float]] | NDArray[np.float64]
 
@@ -50,6 +58,7 @@ def random_fibres(
     void: bool = False,
     interface: float = 0.0,
     order: int = 1,
+    match_fraction: bool = True,
     comm: MPI.Comm = MPI.COMM_SELF,
 ) -> Cell:
     """A square of round fibres at random places, in the plane across them or extruded along them.
@@ -57,8 +66,8 @@ def random_fibres(
     Parameters
     ----------
     volume_fraction
-        Fraction of the fibres (of the holes, if `void`), as drawn; the mesh has chords instead of circles. Beyond 0.8
-        discs of one size crystallize, and no random packing exists.
+        Fraction of the fibres (of the holes, if `void`). Beyond 0.8 discs of one size crystallize, and no random
+        packing exists.
     number
         Fibres in the cell.
     radii
@@ -85,6 +94,9 @@ def random_fibres(
         Thickness of a layer around each, the phase ``"interface"``, in the unit of `size`; 0 for none.
     order
         Geometry degree of the triangles: 1 (straight) or 2 (curved); only 1 if extruded.
+    match_fraction
+        Draw the fibres a little larger, so that the mesh, with its chords instead of circles, has the wanted fraction;
+        else the nodes lie on the true circles. A warning says what was reached if the gaps leave too little room.
     comm
         Communicator of the cell's mesh; rank 0 packs and meshes.
 
@@ -96,7 +108,7 @@ def random_fibres(
         If Gmsh fails.
     """
     sizes = _sizes(2, volume_fraction, number, radii, spread, size, pi)
-    options = _Options(gap, mesh_size, size, seed, phases, void, interface, order)
+    options = _Options(gap, mesh_size, size, seed, phases, void, interface, order, match_fraction)
     if thickness is not None:
         check_range("thickness", thickness, 0.0, float("inf"), "give a positive height")
     if thickness is not None and order != 1:
@@ -104,6 +116,7 @@ def random_fibres(
     with collectively(comm):
         across = comm if thickness is None else MPI.COMM_SELF
         plane = options.mesh(lambda _: Rods.balls(np.zeros((len(sizes), 2)), sizes), 2, "fibres", across)
+        plane = replace(plane, fibres={phases[1]: ACROSS})
     return plane if thickness is None else extrude(plane, thickness, mesh_size=mesh_size, comm=comm)
 
 
@@ -121,6 +134,7 @@ def random_spheres(
     void: bool = False,
     interface: float = 0.0,
     order: int = 1,
+    match_fraction: bool = True,
     comm: MPI.Comm = MPI.COMM_SELF,
 ) -> Cell:
     """A cube of spheres at random places.
@@ -129,7 +143,7 @@ def random_spheres(
     `random_fibres`.
     """
     sizes = _sizes(3, volume_fraction, number, radii, spread, size, 4 / 3 * pi)
-    options = _Options(gap, mesh_size, size, seed, phases, void, interface, order)
+    options = _Options(gap, mesh_size, size, seed, phases, void, interface, order, match_fraction)
     return options.mesh(lambda _: Rods.balls(np.zeros((len(sizes), 3)), sizes), 3, "spheres", comm)
 
 
@@ -150,6 +164,7 @@ def random_ellipsoids(
     void: bool = False,
     interface: float = 0.0,
     order: int = 1,
+    match_fraction: bool = True,
     comm: MPI.Comm = MPI.COMM_SELF,
 ) -> Cell:
     """Ellipsoids in a cube (ellipses in a square) at random places, their first axes with a wanted distribution.
@@ -182,7 +197,11 @@ def random_ellipsoids(
         axes = random_directions(len(sizes), orientation, dim, rng)
         return Ellipsoids(np.zeros_like(axes), sizes[:, None] * shape, frames(axes, rng))
 
-    return _Options(gap, mesh_size, size, seed, phases, void, interface, order).mesh(make, dim, "ellipsoids", comm)
+    cell = _Options(gap, mesh_size, size, seed, phases, void, interface, order, match_fraction).mesh(
+        make, dim, "ellipsoids", comm
+    )
+    is_long = np.ndim(aspect) == 0 and shape[0] > shape[1]
+    return replace(cell, fibres={phases[1]: _in_space(orientation, dim)}) if is_long else cell
 
 
 def short_fibres(
@@ -202,6 +221,7 @@ def short_fibres(
     void: bool = False,
     interface: float = 0.0,
     order: int = 1,
+    match_fraction: bool = True,
     comm: MPI.Comm = MPI.COMM_SELF,
 ) -> Cell:
     """Short fibres with round ends (sphero-cylinders) in a cube, or stadiums in a square.
@@ -229,7 +249,15 @@ def short_fibres(
         axes = random_directions(len(sizes), orientation, dim, rng)
         return Rods(np.zeros_like(axes), sizes, (aspect - 1) * sizes, axes)
 
-    return _Options(gap, mesh_size, size, seed, phases, void, interface, order).mesh(make, dim, "short fibres", comm)
+    cell = _Options(gap, mesh_size, size, seed, phases, void, interface, order, match_fraction).mesh(
+        make, dim, "short fibres", comm
+    )
+    return replace(cell, fibres={phases[1]: _in_space(orientation, dim)})
+
+
+def _in_space(orientation: Orientation, dim: int) -> NDArray[np.float64]:
+    """The orientation tensor in space, shape (3, 3), of directions in the plane or in space."""
+    return np.pad(wanted_tensor(orientation, dim), (0, 3 - dim))
 
 
 def lognormal(number: int, spread: float) -> NDArray[np.float64]:
@@ -266,6 +294,13 @@ def _sizes(
     return relative * factor
 
 
+def _area(bodies: Bodies) -> float:
+    """Of the surfaces of bodies, at least: that of balls of their volumes (of their circles, in the plane)."""
+    dim = bodies.centres.shape[1]
+    unit = {2: pi, 3: 4 / 3 * pi}[dim]
+    return float((dim * unit ** (1 / dim) * bodies.volumes ** (1 - 1 / dim)).sum())
+
+
 def _shape(aspect: float | Sequence[float], dim: int) -> NDArray[np.float64]:
     """Semi-axes of an ellipsoid with the volume of the unit ball."""
     axes = real_array("aspect", aspect, f"give a positive number, or {dim} of them")
@@ -287,6 +322,7 @@ class _Options:
     void: bool
     interface: float
     order: int
+    match_fraction: bool
 
     def __post_init__(self) -> None:
         check_sizes(self.mesh_size, self.size)
@@ -306,12 +342,57 @@ class _Options:
         def draw(model: object) -> None:
             rng = np.random.default_rng(self.seed)
             bodies = make(rng)
+            check_interface(self.interface, self.size, dim, _area(bodies))
             free = 0.05 * float(bodies.reach.mean()) if self.gap is None else self.gap / self.size
-            packed = pack(bodies, free + 2 * layer, rng, what)
+            packed = self._pack(bodies, free + 2 * layer, rng, what)
+            fit: dict[str, Any] = self._fit(bodies, packed, free) if self.match_fraction else {}
             drawings = [
-                Inclusions(np.eye(dim), packed.at(x), longest, self.phases, self.void, layer, self.order)
+                Inclusions(np.eye(dim), packed.at(x), longest, self.phases, self.void, layer, self.order, **fit)
                 for x in placements(packed.grown(layer))
             ]
             _gmsh.draw_best(model, [drawing.draw for drawing in drawings])
+            if self.match_fraction:
+                self._check_fraction(model, bodies)
 
         return _gmsh.build(draw, comm, np.eye(dim), self.size)
+
+    def _pack(self, bodies: Bodies, gap: float, rng: np.random.Generator, what: str) -> Bodies:
+        """The bodies as large as chords will make them, at random places; as they are if there is no room for that."""
+        chords = self._chords(bodies)
+        if chords > 1:
+            with suppress(InputError):
+                return pack(bodies.scaled(chords), gap, deepcopy(rng), what)
+        return pack(bodies, gap, rng, what)
+
+    def _chords(self, bodies: Bodies) -> float:
+        """Factor on the radii, at most, by which the mesh has the volumes of bodies: it cuts them at chords.
+
+        A chord of length h takes h^2 / (12 r^2) of the radius of a circle; the triangles of a sphere, h^2 / (8 r^2).
+        """
+        if not self.match_fraction or self.order == 2:
+            return 1.0
+        radii = 2 * bodies.fineness
+        edges = np.minimum(bodies.fineness, self.mesh_size / self.size)
+        if self.interface:
+            edges = np.minimum(edges, 4 * self.interface / self.size)
+        return 1 + float(((edges / radii) ** 2).max()) / {2: 12, 3: 8}[bodies.centres.shape[1]]
+
+    def _fit(self, bodies: Bodies, packed: Bodies, free: float) -> dict[str, Any]:
+        """Volume the mesh should have, and what bodies may grow by for that: half of each gap has to be left."""
+        if self.order == 2 and bodies.centres.shape[1] == 3:
+            return {}  # curved triangles miss nearly nothing
+        reach = packed.grown(self.interface / self.size + free / 4)
+        return {"wanted": float(bodies.volumes.sum()), "most": free_scale(reach, 1.2)}
+
+    def _check_fraction(self, model: object, bodies: Bodies) -> None:
+        """Warn if the mesh has another fraction of the inclusions than was asked for."""
+        meshed = _gmsh.phase_volumes(model, bodies.centres.shape[1])
+        found = meshed.get(self.phases[1], 1 - sum(meshed.values()))
+        wanted = float(bodies.volumes.sum())
+        if abs(found / wanted - 1) > MISSED:
+            warnings.warn(
+                f"the mesh has the fraction {found:.4g} of the phase {self.phases[1]!r} instead of {wanted:.4g}, as "
+                "the gaps leave no room for what chords cut off: take a smaller mesh_size or a larger gap"
+                + (", or order=2" if self.order == 1 else ""),
+                stacklevel=2,
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import pi, sqrt
 
 from mpi4py import MPI
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 
 from hmm.cells import _gmsh
 from hmm.cells._bodies import Rods
-from hmm.cells._checks import check_choice, check_range, check_sizes
+from hmm.cells._checks import check_choice, check_interface, check_range, check_sizes
 from hmm.cells._inclusions import Inclusions
+from hmm.cells._orientations import ACROSS
 from hmm.cells._packing import images
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
@@ -99,7 +101,8 @@ def fibre(
     bodies = Rods.balls(centre[None], np.array([unit_radius]))
     layer = _unit_interface(interface, size, unit_radius, lattice, centre[None])
     drawing = Inclusions(lattice, bodies, mesh_size / size, phases, void, layer, order, match_fraction)
-    return _gmsh.build(lambda model: _gmsh.draw_best(model, [drawing.draw]), comm, lattice, size)
+    cell = _gmsh.build(lambda model: _gmsh.draw_best(model, [drawing.draw]), comm, lattice, size)
+    return replace(cell, fibres={phases[1]: ACROSS})
 
 
 def sphere(
@@ -219,4 +222,6 @@ def _unit_interface(
     free = _touching(lattice, centres) - radius
     if interface != 0:
         check_range("interface", interface, 0.0, free * size, "the layers touch, give 0 or a smaller thickness")
+        n, dim = centres.shape
+        check_interface(interface, size, dim, n * dim * _ball(dim) * radius ** (dim - 1))
     return interface / size

@@ -22,11 +22,13 @@ from scipy.spatial import cKDTree
 from hmm.cells import _gmsh
 from hmm.cells._bodies import Array, Bodies
 from hmm.cells._packing import images
-from hmm.cells._surfaces import Indices, Surface, on_rays, section_middle, triangulate
+from hmm.cells._surfaces import Indices, Surface, on_rays, section_middle
 from hmm.foundation.errors import HMMError
 
 
-def draw(model: Any, families: Sequence[Bodies], sizes: _gmsh.Sizes) -> tuple[list[list[int]], Callable[[], None]]:
+def draw(
+    model: Any, families: Sequence[Bodies], surfaces: Sequence[Surface], sizes: _gmsh.Sizes
+) -> tuple[list[list[int]], Callable[[], None]]:
     """Draw the regions of the unit cube in the current model, bounded by triangles.
 
     Parameters
@@ -35,6 +37,8 @@ def draw(model: Any, families: Sequence[Bodies], sizes: _gmsh.Sizes) -> tuple[li
         The current Gmsh model, empty.
     families
         Bodies with centres in the cell, each family inside the one before, body by body.
+    surfaces
+        Of all bodies of all families, triangulated.
     sizes
         Wanted edge lengths.
 
@@ -50,7 +54,6 @@ def draw(model: Any, families: Sequence[Bodies], sizes: _gmsh.Sizes) -> tuple[li
     HMMError
         If surfaces intersect at this edge length.
     """
-    surfaces = [surface for bodies in families for surface in triangulate(bodies, sizes.at)]
     soup = Soup.of(surfaces, *_faces(model, surfaces, sizes))
     tags = soup.add_surfaces(model)
     return soup.add_volumes(model, families, tags), lambda: soup.curve(model, families, tags)

@@ -53,6 +53,11 @@ class Surface:
     segments: Indices
     axes: Indices
 
+    @property
+    def volume(self) -> float:
+        """What the triangles enclose."""
+        return float(np.linalg.det(self.points[self.triangles] - self.points[0]).sum()) / 6
+
 
 @dataclass
 class Curves:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from dolfinx import fem
 from dolfinx.mesh import Mesh, MeshTags, entities_to_geometry, exterior_facet_indices
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.cells.gmsh_session import distribute, gmsh_errors, session
+from hmm.cells.elements import check_mesh
 from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.forms import compile_form
 
@@ -46,11 +46,15 @@ class Cell:
         which may be missing (voids), else None.
     open_faces
         Whether the solid may end at a face of the cell where the opposite one is void: such points stay free.
+    fibres
+        For each phase of fibres their direction, shape (3,), or the mean of p (x) p over their directions p, shape
+        (3, 3), which it is kept as. Laws with an axis are warned of if it lies elsewhere.
 
     Raises
     ------
     InputError
-        If a phase has no cells, a cell has no phase, or the lattice does not fit the mesh.
+        If a phase has no cells, two phases have one tag, a cell has no phase, no volume or is turned inside out, two
+        overlap, a node is not finite, or the lattice does not fit the mesh.
     """
 
     mesh: Mesh
@@ -60,11 +64,22 @@ class Cell:
     origin: NDArray[np.float64] | None = None
     grid: tuple[int, ...] | None = None
     open_faces: bool = False
+    fibres: Mapping[str, ArrayLike] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         dim = self.mesh.geometry.dim
+        if self.mesh.topology.dim != dim:
+            raise InputError(
+                f"the mesh has elements of dimension {self.mesh.topology.dim} in {dim}D: give a solid cell"
+            )
+        with collectively(self.mesh.comm):
+            self._check_elements()
         lattice = np.array(self.lattice, dtype=float)
-        if lattice.shape != (dim, dim) or abs(np.linalg.det(lattice)) < 1e-14 * np.abs(lattice).max() ** dim:
+        if (
+            not np.isfinite(lattice).all()
+            or lattice.shape != (dim, dim)
+            or abs(np.linalg.det(lattice)) < 1e-14 * np.abs(lattice).max() ** dim
+        ):
             raise InputError(
                 f"lattice {lattice.tolist()} is not {dim} independent vectors of a {dim}D cell: "
                 f"give one row of {dim} numbers per lattice vector"
@@ -75,6 +90,8 @@ class Cell:
         object.__setattr__(self, "origin", low if self.origin is None else np.array(self.origin, dtype=float))
         self._check_phases()
         self._check_extent(x)
+        fibres = {phase: _orientation(phase, given) for phase, given in self.fibres.items() if phase in self.phases}
+        object.__setattr__(self, "fibres", fibres)
 
     @classmethod
     def box(cls, mesh: Mesh, phase_tags: MeshTags, phases: Mapping[str, int]) -> Cell:
@@ -100,24 +117,25 @@ class Cell:
         comm
             Communicator of the cell's mesh.
         dim
-            Geometric dimension; by default 2 if all nodes lie in the plane z = 0, else 3.
+            Geometric dimension, if it is to be checked: that of the elements.
 
         Raises
         ------
         InputError
-            If there is no such file or it names no phases.
+            If there is no such file, it names no phases, or is no mesh (see `hmm.images.mesh_cell`).
+
+        Notes
+        -----
+        The sections of the file are read without Gmsh, to which a file may be a script that runs commands.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise InputError(f"there is no mesh file {path}: give the path of a Gmsh .msh file")
-        data = distribute(lambda model: _merge(model, path), comm, dim or _dimension(path, comm))
-        top = data.mesh.topology.dim
-        phases = {name: group.tag for name, group in data.physical_groups.items() if group.dim == top}
-        if data.cell_tags is None or not phases:
-            raise InputError(f"{path} names no phases: add a physical group of dimension {top} for each phase")
-        if lattice is None:
-            return cls.box(data.mesh, data.cell_tags, phases)
-        return cls(data.mesh, data.cell_tags, phases, np.asarray(lattice, dtype=float))
+        from hmm.images.meshes import msh_cell
+
+        cell = msh_cell(path, lattice, comm)
+        if dim is not None and dim != cell.dim:
+            raise InputError(
+                f"dim = {dim!r} is not the dimension of {path}: its elements have the dimension {cell.dim}"
+            )
+        return cell
 
     @classmethod
     def from_image(
@@ -146,7 +164,7 @@ class Cell:
         lattice: ArrayLike | None = None,
         comm: MPI.Comm = MPI.COMM_SELF,
     ) -> Cell:
-        """A cell from a mesh file of any format that meshio reads (.vtu, .inp, .xdmf, .msh, ...).
+        """A cell from a mesh file: Gmsh (.msh), Abaqus (.inp), or a format of meshio such as .vtu or .xdmf.
 
         See `hmm.images.mesh_cell`.
         """
@@ -226,8 +244,28 @@ class Cell:
         self.mesh.comm.Allreduce(values, result, op)
         return result
 
+    def _check_elements(self) -> None:
+        """Raise an `InputError` if a cell of this rank would be integrated wrongly; a grid is right by construction."""
+        geometry = self.mesh.geometry
+        if self.grid is None:
+            kind, degree = self.mesh.topology.cell_name(), geometry.cmaps[0].degree
+            nodes = np.asarray(geometry.dofmaps[0], dtype=np.int64)
+            if len(nodes):
+                check_mesh("the mesh", geometry.x[:, : geometry.dim], nodes, kind, degree)
+
     def _check_phases(self) -> None:
         index_map = self.mesh.topology.index_map(self.mesh.topology.dim)
+        if self.phase_tags.dim != self.mesh.topology.dim:
+            raise InputError(
+                f"phase_tags are of dimension {self.phase_tags.dim}, and the cells of the mesh of "
+                f"{self.mesh.topology.dim}: give cell tags"
+            )
+        for name, tag in self.phases.items():
+            if same := [other for other, number in self.phases.items() if number == tag and other != name]:
+                raise InputError(
+                    f"phases {name!r} and {same[0]!r} have the same tag {tag}, so that its cells would count twice: "
+                    "give each tag one name"
+                )
         owned = self.phase_tags.values[self.phase_tags.indices < index_map.size_local]
         present = set().union(*self.comm.allgather(set(np.unique(owned).tolist())))
         for name, tag in self.phases.items():
@@ -254,22 +292,13 @@ class Cell:
             )
 
 
-def _merge(model: Any, path: Path) -> None:
-    """Read a mesh file into the current Gmsh model."""
-    import gmsh
-
-    gmsh.merge(str(path))
-    if not model.getPhysicalGroups(model.getDimension()):
-        raise InputError(f"{path} names no phases: add a physical group of dimension {model.getDimension()} for each")
-
-
-def _dimension(path: Path, comm: MPI.Comm) -> int:
-    """2 if all nodes of a mesh file lie in z = 0, else 3; collective."""
-    with collectively(comm), gmsh_errors():
-        dim = 0
-        if comm.rank == 0:
-            with session("hmm probe") as model:
-                _merge(model, path)
-                z = model.mesh.getNodes()[1][2::3]
-                dim = 2 if np.all(np.abs(z) < 1e-12) else 3
-    return int(comm.bcast(dim))
+def _orientation(phase: str, given: ArrayLike) -> NDArray[np.float64]:
+    """The orientation tensor, shape (3, 3) and of trace 1, of the fibres of a phase from it or from a direction."""
+    a = np.asarray(given, dtype=float)
+    a = np.outer(a, a) if a.shape == (3,) else a
+    if a.shape != (3, 3) or not 0 < np.trace(a) < np.inf:
+        raise InputError(
+            f"fibres of phase {phase!r} = {np.asarray(given).tolist()}: give a direction, shape (3,), or an "
+            "orientation tensor, shape (3, 3)"
+        )
+    return np.asarray(a / np.trace(a))

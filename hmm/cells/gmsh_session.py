@@ -12,6 +12,7 @@ from mpi4py import MPI
 from dolfinx import io
 
 from hmm.foundation.errors import EnvironmentMismatch, HMMError, collectively
+from hmm.foundation.signals import restore_handlers
 
 OPTIONS = {
     "General.Terminal": 0,
@@ -50,6 +51,7 @@ def session(name: str) -> Iterator[Any]:
             stack.callback(gmsh.model.setCurrent, gmsh.model.getCurrent())
         else:
             gmsh.initialize(readConfigFiles=False, interruptible=False)
+            restore_handlers()
             stack.callback(gmsh.finalize)
         for option, value in OPTIONS.items():
             stack.callback(gmsh.option.setNumber, option, gmsh.option.getNumber(option))

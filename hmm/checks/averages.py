@@ -33,14 +33,17 @@ def hill_mandel_defect(problem: RVE | MixedControl, response: Response) -> float
         ``R_w[w] + R_E[E]`` over |Y|. Collective on the cell's communicator.
     """
     rve, response = rve_of(problem), response.whole
+    loaded = rve.system.loaded
     macro = float(np.concatenate([e.function.x.array for e in rve.inputs]) @ response.vector)
     if rve.law:
-        fields = {e.name: e.local(rve.w) for e in rve.inputs} | {name: of(rve.w) for name, of in rve.micro.items()}
+        fields = {e.name: e.local(rve.w) for e in rve.inputs} | {
+            name: of(rve.w) for name, of in rve.problem.micro.items()
+        }
         work = {
             phase: sum(ufl.inner(rve.local_response(phase, f), tensors.embed(fields[f])) for f in law.fields)
             for phase, law in rve.law.items()
         }
         micro = sum(rve.average(value, phase) for phase, value in work.items())
     else:
-        micro = macro + float(rve.reduced.sum(rve.residual() @ response.state.z)) / rve.cell.volume
+        micro = macro + float(loaded.reduced.sum(loaded.residual() @ response.state.z)) / rve.cell.volume
     return abs(micro - macro) / (abs(macro) or 1.0)

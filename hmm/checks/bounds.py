@@ -19,9 +19,9 @@ class Interval:
     lower: float
     upper: float
 
-    def contains(self, value: float, rtol: float = 1e-9) -> bool:
-        """Whether `value` lies between the bounds, up to `rtol` of the upper one."""
-        slack = rtol * abs(self.upper)
+    def contains(self, value: float, rtol: float = 1e-9, atol: float = 0.0) -> bool:
+        """Whether `value` lies between the bounds, up to `rtol` of the upper one and `atol`, the error of `value`."""
+        slack = rtol * abs(self.upper) + atol
         return self.lower - slack <= value <= self.upper + slack
 
 

@@ -98,7 +98,10 @@ def scale_separation(
         If `cell_size` is not positive.
     """
     if cell_size is None:
-        cell_size = max(float(np.linalg.norm(model.cell.lattice, axis=1).max()) for model in hom.models.values())
+        cells = [model.cell for model in hom.models.values() if isinstance(model, RVE | MixedControl)]
+        if not cells:
+            raise InputError("the micro models have no cells: give the cell_size of what they stand for")
+        cell_size = max(float(np.linalg.norm(cell.lattice, axis=1).max()) for cell in cells)
     if not 0 < cell_size < float("inf"):
         raise InputError(f"cell_size = {cell_size} must be positive and finite")
     E, gradient = _strain_and_gradient(hom)

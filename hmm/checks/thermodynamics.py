@@ -81,8 +81,7 @@ def dissipation(
     _check_laws(rve)
     probes = {phase: _Probe(rve, phase, law) for phase, law in rve.law.items()}
     state = problem.initial_state()
-    problem.load_history(state.history)
-    problem.load(state.z, problem.reference)
+    problem.load(state, problem.reference)
     before = {phase: probe.read() for phase, probe in probes.items()}
     rows: dict[str, list[Floats]] = {phase: [] for phase in probes}
     answers: list[Response] = []
@@ -131,7 +130,7 @@ class _Probe:
         answered = responses(law, at)
         self._mesh = rve.cell.mesh
         self._cells = np.intersect1d(rve.cell.phase_tags.find(rve.cell.phases[phase]), owned_cells(self._mesh))
-        self._points = quadrature_points(self._mesh, rve.quadrature_degree)
+        self._points = quadrature_points(self._mesh, rve.problem.quadrature_degree)
         self._fields = self._compile([c for name in law.fields for c in _components(at.fields[name])])
         self._responses = self._compile([c for name in law.fields for c in _components(answered[name])])
         self._energy = self._compile([_energy(law, at)])
@@ -145,7 +144,7 @@ class _Probe:
 
     def _eval(self, expression: fem.Expression) -> Floats:
         values = expression.eval(self._mesh, self._cells.astype(np.int32))
-        return values.reshape(self._cells.size * len(self._points), -1).copy()
+        return values.reshape(self._cells.size * len(self._points), values.shape[-1]).copy()
 
 
 def _components(tensor: ufl.core.expr.Expr) -> list[ufl.core.expr.Expr]:

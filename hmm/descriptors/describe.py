@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from hmm.descriptors.measures import (
     Labelled,
@@ -94,7 +95,7 @@ class Description:
             table.add_column(title, justify="left" if title == "phase" else "right")
         for name, phase in self.phases.items():
             table.add_row(
-                name,
+                Text(name),
                 f"{phase.fraction:.4f}",
                 str(phase.n_pieces),
                 " ".join(axis for axis, yes in zip("xyz", phase.percolates, strict=False) if yes) or "no",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hmm.foundation.errors import writing
+from hmm.foundation.files import require_writable
 from hmm.plotting.plot import INK, PHASE_COLOURS, require_package
-from hmm.runs.output import require_writable
 
 if TYPE_CHECKING:
     from hmm.descriptors.describe import Description
@@ -31,7 +32,8 @@ def draw(description: Description, path: Path) -> Path:
     _draw_correlations(figure.add_subplot(grid[0, 1]), description)
     _draw_orientation(figure.add_subplot(grid[0, 2]), description)
     _draw_chords(figure, [grid[1, 1], grid[1, 2]], description)
-    figure.savefig(path, dpi=130)
+    with writing(path):
+        figure.savefig(path, dpi=130)
     return path
 
 
@@ -45,7 +47,7 @@ def _draw_image(figure: Any, place: Any, description: Description) -> None:
     for k, label in enumerate(description.labels_of_phases.values()):
         number[labels == label] = k % len(PHASE_COLOURS)
     patches = [
-        Patch(color=PHASE_COLOURS[k % len(PHASE_COLOURS)], label=f"{name}  {100 * phase.fraction:.1f} %")
+        Patch(color=PHASE_COLOURS[k % len(PHASE_COLOURS)], label=f"{_literal(name)}  {100 * phase.fraction:.1f} %")
         for k, (name, phase) in enumerate(description.phases.items())
     ]
     if labels.ndim == 2:
@@ -80,7 +82,7 @@ def _show(axes: Any, number: Any, x: str, y: str) -> None:
 def _draw_correlations(axes: Any, description: Description) -> None:
     for colour, (name, phase) in zip(_colours(description), description.phases.items(), strict=True):
         r, S2 = phase.correlation
-        axes.plot(r, S2, color=colour, linewidth=2.0, label=name)
+        axes.plot(r, S2, color=colour, linewidth=2.0, label=_literal(name))
         axes.axhline(phase.fraction**2, color=colour, linewidth=1.0, linestyle=":")
     _finish(axes, "two-point correlation", "distance in voxels", r"$S_2$")
     axes.set_xlim(left=0)
@@ -133,3 +135,8 @@ def _finish(axes: Any, title: str, xlabel: str, ylabel: str) -> None:
     axes.set_ylabel(ylabel)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
+
+
+def _literal(name: str) -> str:
+    """A name that Matplotlib draws as it is, not as a formula; a leading underscore would hide it from the legend."""
+    return (" " * name.startswith("_")) + name.replace("$", r"\$")

@@ -8,10 +8,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from hmm.micro.local_fields import LocalFields
 from hmm.micro.response import PointState
 from hmm.micro.rve import RVE
+from hmm.micro.views import local_fields
 from hmm.models.components import factors, find_component
-from hmm.runs.output import LocalFields, local_fields
 
 SMALL = 1e-6
 """Size of the load case with which the fields of a cell that is not linear are differentiated."""
@@ -36,10 +37,9 @@ class Solved:
     def sensitivity(self) -> NDArray[np.float64]:
         """Moves of the unknowns per unit of macroscopic input, shape (m, n_unknowns) (collective)."""
         rve = self.rve
-        rve.load_history(self.state.history)
-        rve.load(self.state.z, rve.reference)
-        rve.linearize()
-        return rve.condense().sensitivity
+        rve.load(self.state, rve.reference)
+        rve.system.linearize()
+        return rve.system.condense().sensitivity
 
     def fields(self, component: str) -> LocalFields:
         """Local fields per unit of a macroscopic component such as ``"11"`` (collective); see `EffectiveProperties`.
@@ -47,7 +47,7 @@ class Solved:
         A cell that is not linear is differentiated: at a load of `SMALL`, less the fields without load.
         """
         rve = self.rve
-        step = 1.0 if rve.is_linear else SMALL
+        step = 1.0 if rve.forms.is_linear else SMALL
         unit = np.zeros(rve.n_inputs)
         pair = {component, component[::-1]} if rve.inputs[0].name == "deformation_gradient" else {component}
         for label in pair:
@@ -55,7 +55,7 @@ class Solved:
             unit[k] = step * factors(rve.inputs)[k]
         moved = PointState(self.state.z + unit @ self.sensitivity, self.state.history)
         fields = local_fields(rve, moved, rve.reference + unit)
-        if not rve.is_linear:
+        if not rve.forms.is_linear:
             _differentiate(fields, local_fields(rve, self.state, rve.reference), step)
         return fields
 

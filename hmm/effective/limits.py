@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,26 +28,46 @@ class Limits:
         Intervals by name: ``"bulk modulus"`` (in 2D of plane strain) and ``"shear modulus"``, or ``"conductivity"``;
         empty if a phase is not isotropic. They are for isotropic (bulk modulus, conductivity: cubic) materials.
     report
-        Which of them were applied to the tensor, and which it violates.
+        Which of them were applied to the tensor, and which it violates by more than the discretization error.
+    error
+        Estimate of the discretization error of the tensor, shape (m, m); None if it was not needed or could not be had.
+    remark
+        How large it is and where it comes from, or why it is not known; empty if it was not needed.
     """
 
     reuss: Floats
     voigt: Floats
     hashin_shtrikman: Mapping[str, Interval]
     report: BoundsReport
+    error: Floats | None = None
+    remark: str = ""
 
     @classmethod
     def of(
-        cls, tensor: Floats, fractions: Mapping[str, float], phases: Mapping[str, Floats], quantity: str, periodic: bool
+        cls,
+        tensor: Floats,
+        fractions: Mapping[str, float],
+        phases: Mapping[str, Floats],
+        quantity: str,
+        periodic: bool,
+        estimate: Callable[[], tuple[Floats | None, str]] | None = None,
     ) -> Limits:
-        """The bounds on a tensor from each phase's tangent; Hashin and Shtrikman's are applied to periodic cells."""
+        """The bounds on a tensor from each phase's tangent; Hashin and Shtrikman's are applied to periodic cells.
+
+        Where one seems to be violated, `estimate` is asked for `error` and `remark`.
+        """
         f, tangents = list(fractions.values()), np.array([phases[name] for name in fractions])
-        report = respects_bounds(tensor, fractions, phases, quantity=quantity)
-        if not periodic:
-            applied = tuple(name for name in report.applied if "Hashin" not in name)
-            report = BoundsReport(applied, tuple(said for said in report.violations if "Hashin" not in said))
+
+        def judged(error: Floats | None) -> BoundsReport:
+            report = respects_bounds(tensor, fractions, phases, quantity=quantity, error=error)
+            return report if periodic else _of_any_cell(report)
+
+        report, error, remark = judged(None), None, ""
+        if not report and estimate is not None:
+            error, remark = estimate()
+            report = judged(error)
         known = hashin_shtrikman_intervals(f, tangents, quantity)
-        return cls(bounds.reuss(f, tangents), bounds.voigt(f, tangents), known, report)
+        return cls(bounds.reuss(f, tangents), bounds.voigt(f, tangents), known, report, error, remark)
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as lists, numbers and strings."""
@@ -57,11 +77,21 @@ class Limits:
             "hashin_shtrikman": {name: [i.lower, i.upper] for name, i in self.hashin_shtrikman.items()},
             "applied": list(self.report.applied),
             "violations": list(self.report.violations),
+            "allowed": list(self.report.allowed),
+            "error": None if self.error is None else self.error.tolist(),
+            "remark": self.remark,
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Limits:
         """The inverse of `as_dict`."""
         known = {name: Interval(*ends) for name, ends in data["hashin_shtrikman"].items()}
-        report = BoundsReport(tuple(data["applied"]), tuple(data["violations"]))
-        return cls(np.array(data["reuss"]), np.array(data["voigt"]), known, report)
+        report = BoundsReport(tuple(data["applied"]), tuple(data["violations"]), tuple(data.get("allowed", ())))
+        error = None if data.get("error") is None else np.array(data["error"])
+        return cls(np.array(data["reuss"]), np.array(data["voigt"]), known, report, error, str(data.get("remark", "")))
+
+
+def _of_any_cell(report: BoundsReport) -> BoundsReport:
+    """What is left for a cell that is not periodic."""
+    kept = (report.applied, report.violations, report.allowed)
+    return BoundsReport(*(tuple(said for said in sentences if "Hashin" not in said) for sentences in kept))

@@ -11,10 +11,11 @@ from dolfinx import fem
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.cells.cell import Cell
-from hmm.foundation import tensors
+from hmm.effective.naming import require_known
 from hmm.foundation.errors import InputError
 from hmm.laws import Fourier, Law, Stokes, ThermoElastic
 from hmm.laws.base import value_of
+from hmm.micro.advice import mandel_stiffness
 from hmm.micro.inputs import (
     MacroInput,
     fluctuation,
@@ -91,12 +92,7 @@ def _elasticity(cell: Cell, laws: Mapping[str, Any], degree: int, out_of_plane: 
 
 def _stiffness(rve: RVE, tangent: Floats) -> Floats:
     """The Mandel stiffness: of a deformation gradient at F = I, where only its symmetric part strains."""
-    packing = rve.inputs[0].packing
-    if packing.symmetric:
-        return tangent
-    mandel = tensors.packing_of({4: 3, 5: 4, 9: 6}[packing.size])
-    strains = np.array([packing.to_vector(unit) for unit in mandel.to_tensor(np.eye(mandel.size))]).T
-    return strains.T @ tangent @ strains
+    return mandel_stiffness(rve.inputs[0].packing, tangent)
 
 
 # -- thermo-elasticity -----------------------------------------------------------------------------------------------
@@ -108,25 +104,32 @@ def _thermoelasticity(cell: Cell, laws: Mapping[str, Any], degree: int, out_of_p
         raise InputError(
             f"the law of phase {other[0]!r} is {laws[other[0]]!r}: thermoelasticity needs hmm.laws.ThermoElastic"
         )
+    silent = [phase for phase, law in laws.items() if law.conductivity is None]
+    if 0 < len(silent) < len(laws):
+        raise InputError(
+            f"the law of phase {silent[0]!r} has no conductivity, and others have one: give it for all phases, or for "
+            "none if only the expansion is wanted"
+        )
     T0 = {phase: value_of(law.reference_temperature) for phase, law in laws.items()}
     if len(set(T0.values())) > 1:
         raise InputError(f"the reference temperatures {T0} of the phases differ: give one for all")
-    inputs = [
-        macro_strain(cell, component=0, out_of_plane=out_of_plane and cell.dim == 2),
-        macro_temperature(cell, reference=next(iter(T0.values()))),
-        macro_gradient(cell, component=1),
-    ]
-    return Problem(fluctuation(cell, (degree, degree)), inputs, laws)
+    conducts, out_of_plane = not silent, out_of_plane and cell.dim == 2
+    T = macro_temperature(cell, reference=next(iter(T0.values())))
+    if not conducts:
+        return Problem(fluctuation(cell, degree), [macro_strain(cell, out_of_plane=out_of_plane), T], laws)
+    strain = macro_strain(cell, component=0, out_of_plane=out_of_plane)
+    return Problem(fluctuation(cell, (degree, degree)), [strain, T, macro_gradient(cell, component=1)], laws)
 
 
 def _thermal_properties(rve: RVE, tangent: Floats) -> dict[str, Any]:
     m, T0 = rve.inputs[0].size, float(rve.inputs[1].reference[0])
-    return {
-        "tensor": tangent[:m, :m],
-        "thermal_stress": -tangent[:m, m],
-        "conductivity": tangent[m + 1 :, m + 1 :],
-        "heat_capacity": T0 * float(tangent[m, m]),
-    }
+    laws: Any = rve.law.values()
+    found: dict[str, Any] = {"tensor": tangent[:m, :m], "thermal_stress": -tangent[:m, m]}
+    if len(rve.inputs) == 3:
+        found["conductivity"] = tangent[m + 1 :, m + 1 :]
+    if all(value_of(law.heat_capacity) for law in laws):
+        found["heat_capacity"] = T0 * float(tangent[m, m])
+    return found
 
 
 # -- conduction and flow ---------------------------------------------------------------------------------------------
@@ -189,6 +192,5 @@ PHYSICS: dict[str, Physics] = {
 
 def physics_of(name: str) -> Physics:
     """The physics of a name; an `InputError` lists them all."""
-    if name not in PHYSICS:
-        raise InputError(f"physics = {name!r} is unknown: choose one of {', '.join(map(repr, PHYSICS))}")
+    require_known("physics", name, PHYSICS)
     return PHYSICS[name]

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.effective.constants import shear_moduli
-from hmm.foundation.errors import InputError
+from hmm.foundation.errors import InputError, writing
+from hmm.foundation.files import require_writable
 from hmm.plotting.plot import COLOURS, INK, _horizontal_bar, _look, _plotter, _save, require_package
-from hmm.runs.output import require_writable
 
 if TYPE_CHECKING:
     from hmm.effective.properties import EffectiveProperties
@@ -19,10 +19,15 @@ if TYPE_CHECKING:
 YOUNG, SHEAR = "#1f4e79", "#e07b39"
 
 
+def can_be_drawn(found: EffectiveProperties) -> bool:
+    """Whether there is a value in every direction."""
+    return bool(np.isfinite(found.extremes.highest) and found.extremes.highest > 0)
+
+
 def draw(found: EffectiveProperties, path: Path) -> Path:
     """A surface in 3D, a polar diagram in 2D."""
     require_writable(path.parent)
-    if not np.isfinite(found.extremes.highest) or found.extremes.highest <= 0:
+    if not can_be_drawn(found):
         raise InputError(f"the {found.quantity} has no value in some direction: it cannot be drawn over all of them")
     return (_draw_plane if found.dim == 2 else _draw_space)(found, path)
 
@@ -37,7 +42,8 @@ def _draw_plane(found: EffectiveProperties, path: Path) -> Path:
     FigureCanvasAgg(figure)
     _draw_curves(figure.add_subplot(projection="polar"), found)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=11)
-    figure.savefig(path, dpi=140)
+    with writing(path):
+        figure.savefig(path, dpi=140)
     return path
 
 

@@ -25,8 +25,10 @@ from hmm.effective.physics import physics_of
 from hmm.effective.symmetry import TOLERANCE, Symmetry, symmetry_of_matrix, symmetry_of_stiffness
 from hmm.effective.table import as_html, table
 from hmm.foundation import tensors
+from hmm.foundation.console import Paper
 from hmm.foundation.errors import InputError
-from hmm.runs.output import LocalFields
+from hmm.foundation.files import write_whole
+from hmm.micro.local_fields import LocalFields
 
 Floats = NDArray[np.float64]
 
@@ -263,7 +265,7 @@ class EffectiveProperties:
     def print(self) -> None:
         """Print tables on rank 0."""
         if self.comm.rank == 0:
-            Console().print(table(self))
+            Paper().print(table(self))
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as numbers, strings, lists and dictionaries; what is not finite is None."""
@@ -277,10 +279,10 @@ class EffectiveProperties:
         return data | {"limits": None if self.limits is None else _plain(self.limits.as_dict())}
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """All of it as JSON text, also written to `path` if given; not collective."""
+        """All of it as JSON text, also written to `path` if given, whole or not at all; not collective."""
         text = json.dumps(self.to_dict(), indent=2, allow_nan=False)
         if path is not None:
-            Path(path).write_text(text + "\n")
+            write_whole(Path(path), text + "\n")
         return text
 
     @classmethod

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from hmm.effective.limits import Limits
     from hmm.effective.properties import EffectiveProperties
 
 Rows = list[tuple[str, str]]
@@ -103,10 +104,16 @@ def bounds_rows(found: EffectiveProperties) -> Rows:
             words += f"; isotropic mixtures have {number(known[name].lower)} to {number(known[name].upper)}"
         rows.append((f"mean {name}", words))
     if found.limits is not None:
-        report = found.limits.report
-        said = "; ".join(report.violations) if report.violations else f"respected: {', '.join(report.applied)}"
-        rows.append(("bounds", said))
+        rows.append(("bounds", _verdict(found.limits)))
     return rows
+
+
+def _verdict(limits: Limits) -> str:
+    """Which bounds are respected or violated, and the discretization error where that matters."""
+    report = limits.report
+    within = "respected within the discretization error" if report.allowed else "respected"
+    said = [*report.violations] or [f"{within}: {', '.join(report.applied)}", *report.allowed]
+    return "; ".join([*said, *[limits.remark] * bool(limits.remark)])
 
 
 def table(found: EffectiveProperties) -> Group:
@@ -120,7 +127,7 @@ def table(found: EffectiveProperties) -> Group:
     summary.add_column(style="dim", no_wrap=True)
     summary.add_column()
     for row in facts(found):
-        summary.add_row(*row)
+        summary.add_row(*map(Text, row))  # names are no markup
     if found.how.get("mesh quality"):
         summary.add_row("mesh quality", found.how["mesh quality"])
     return Group(*parts, summary)
@@ -174,5 +181,5 @@ def _grid(grid: Grid) -> Table:
     for k, title in enumerate(titles):
         made.add_column(title, justify="left" if k == 0 else "right", style="bold" if k == 0 else None)
     for row in rows:
-        made.add_row(*row)
+        made.add_row(*map(Text, row))
     return made

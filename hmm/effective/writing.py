@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +11,10 @@ import ufl
 
 import hmm
 from hmm.effective import table
+from hmm.effective.picture import can_be_drawn
 from hmm.effective.table import Grid
-from hmm.foundation.errors import InputError, collectively
-from hmm.runs.output import require_writable
+from hmm.foundation.errors import collectively, writing
+from hmm.foundation.files import require_writable, write_whole
 
 if TYPE_CHECKING:
     from hmm.cells.cell import Cell
@@ -31,7 +31,7 @@ def write_report(
     notes: Sequence[str] = (),
     further: Mapping[str, Path] | None = None,
 ) -> Path:
-    """Write ``report.md``, ``properties.json`` and pictures (collective on the cell's communicator).
+    """Write ``properties.json``, then pictures and ``report.md`` (collective on the cell's communicator).
 
     Parameters
     ----------
@@ -47,19 +47,26 @@ def write_report(
         Further pictures in the directory, by title.
     """
     cell = None if found.solved is None else found.solved.rve.cell
-    with collectively(found.comm):
-        if found.comm.rank == 0:
-            require_writable(directory)
+    write_properties(found, directory)
     described = _described(cell)
     drawn = {}
     if plots and cell is not None and described is None:
         drawn["The cell"] = hmm.plotting.plot_cell(directory / "cell.png", cell)
     with collectively(found.comm):
         if found.comm.rank == 0:
-            found.to_json(directory / PROPERTIES)
-            pictures = drawn | (_pictures(found, described, directory) if plots else {}) | dict(further or {})
-            (directory / REPORT).write_text("\n".join(_lines(found, described, pictures, notes)) + "\n")
+            with writing(directory):
+                pictures = drawn | (_pictures(found, described, directory) if plots else {}) | dict(further or {})
+            write_whole(directory / REPORT, "\n".join(_lines(found, described, pictures, notes)) + "\n")
     return directory / REPORT
+
+
+def write_properties(found: EffectiveProperties, directory: Path) -> Path:
+    """Write ``properties.json`` whole into a directory, made if need be (collective on the cell's communicator)."""
+    with collectively(found.comm):
+        if found.comm.rank == 0:
+            require_writable(directory)
+            found.to_json(directory / PROPERTIES)
+    return directory / PROPERTIES
 
 
 def _described(cell: Cell | None) -> Description | None:
@@ -75,7 +82,7 @@ def _pictures(found: EffectiveProperties, described: Description | None, directo
     if described is not None:
         drawn["The cell and its descriptors"] = described.plot(directory / "descriptors.png")
     name = "Young's modulus" if found.is_stiffness else found.quantity.capitalize()
-    with suppress(InputError):  # no value in some direction: the tables say so
+    if can_be_drawn(found):  # else the tables say so
         drawn[f"{name} over the directions"] = found.plot(directory / "directions.png")
     return drawn
 
@@ -156,4 +163,10 @@ def _descriptor_grid(described: Description) -> Grid:
 def _markdown(grid: Grid) -> list[str]:
     titles, rows = grid
     rule = [":---", *["---:" if len(titles) > 2 else ":---"] * (len(titles) - 1)]
+    rows = [[_one_cell(text) for text in row] for row in rows]
     return ["| " + " | ".join(row) + " |" for row in (titles, rule, *rows)]
+
+
+def _one_cell(text: str) -> str:
+    """A text that stays in its cell of a table: names may hold bars and line ends."""
+    return " ".join(text.split()).replace("|", "\\|")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,16 +14,19 @@ import ufl
 from dolfinx import fem
 from dolfinx.mesh import Mesh
 from numpy.typing import NDArray
+from ufl.algorithms import expand_derivatives, expand_indices
 
 from hmm.fe2.orientation import Orientation
-from hmm.fe2.quadrature_points import Field, MacroPoints
+from hmm.fe2.quadrature_points import Field, MacroPoints, sufficient_degree
 from hmm.fe2.variation import Rows, Variation, everywhere
 from hmm.foundation.blocks import Blocks
 from hmm.foundation.errors import ConvergenceError, InputError, collectively
-from hmm.foundation.forms import compile_expression, quadrature_space, quadrature_weights
+from hmm.foundation.forms import compile_expression, quadrature_space, quadrature_weights, warn_of_few_points
+from hmm.foundation.options import choice, instance, quadrature_degree
+from hmm.models.components import NO_SHEAR_13
 from hmm.models.failures import MicroFailure
 from hmm.models.points import Input, Points
-from hmm.models.protocol import Distributed, MicroModel, Observable, Rated, Replayable
+from hmm.models.protocol import Destructible, Distributed, MicroModel, Observable, Rated, Replayable
 from hmm.models.statistics import Counters
 from hmm.parallel.batches import Batches
 from hmm.parallel.ensemble import Ensemble
@@ -48,7 +52,9 @@ class Homogenizer:
     strain
         The macroscopic input as UFL of the macro field, such as ``sym(grad(u))``; a sequence if the RVE has several.
     degree
-        Degree of the macro quadrature rule.
+        Degree of the macro quadrature rule. By default what the macro element needs (`hmm.fe2.quadrature_points.sufficient_degree`):
+        ``2 (k - 1)`` on triangles and tetrahedra of degree k, more if they are curved, and k + 1 points a direction on
+        quadrilaterals and hexahedra. A warning says when a rule has fewer points than that.
     algorithm
         ``"monolithic"`` (default) or ``"nested"``; see `hmm.micro.algorithms`.
     ensemble
@@ -91,21 +97,22 @@ class Homogenizer:
         self,
         model: MicroModel | Variation,
         strain: ufl.core.expr.Expr | Sequence[ufl.core.expr.Expr],
-        degree: int = 2,
+        degree: int | None = None,
         algorithm: str = "monolithic",
         ensemble: str = "auto",
         dumps: str | Path | None = "hmm-failures",
         *,
         orientation: Field | None = None,
     ) -> None:
-        if algorithm not in ALGORITHMS:
-            raise InputError(f"algorithm {algorithm!r} is unknown: choose one of {', '.join(map(repr, ALGORITHMS))}")
+        choice("algorithm", algorithm, ALGORITHMS)
+        if dumps is not None:
+            instance("dumps", dumps, (str, Path), "give the path of a directory, or None")
         variation = model if isinstance(model, Variation) else everywhere(model)
         self.models = variation.models
         self.model = model = next(iter(self.models.values()))
         self._blocks = Blocks({e.name: e.size for e in model.inputs})
         self._dt: float | None = None
-        self.algorithm, self.degree = algorithm, degree
+        self.algorithm = algorithm
         strains = (strain,) if isinstance(strain, ufl.core.expr.Expr) else tuple(strain)
         _check_shapes(model.inputs, strains)
         self.strains = tuple(
@@ -113,6 +120,9 @@ class Homogenizer:
         )
         self.mesh = _mesh_of(self.strains)
         self.comm: MPI.Comm = self.mesh.comm
+        enough = sufficient_degree(self.mesh, self.strains)
+        self.degree = degree = enough if degree is None else quadrature_degree("degree", degree)
+        warn_of_few_points(self.mesh, "degree", degree, enough)
         self.macro_points = MacroPoints(self.mesh, degree)
         self.cells, self.points, self.keys = self.macro_points.cells, self.macro_points.rule, self.macro_points.keys
         self.rows = Rows.of(variation, self.macro_points)
@@ -202,6 +212,15 @@ class Homogenizer:
         """Packed macroscopic inputs of the present macro field, shape (n_points, m)."""
         return self._strain.eval(self.mesh, self.cells).reshape(self.n_points, self._blocks.size)
 
+    def check_ready(self) -> None:
+        """Raise `InputError` if a model cannot be asked: destroyed, or it needs the duration of the step."""
+        for model in self.models.values():
+            if isinstance(model, Destructible):
+                model.check_usable()
+        timed = any(isinstance(m, Rated) and m.has_rates for m in self.models.values())
+        if timed and not self.time_step:
+            raise InputError("a law depends on time, and the step has no duration: give duration=, or set time_step")
+
     def evaluate(self, algorithm: str | None = None) -> bool:
         """Answer the present macro field at every point (collective).
 
@@ -215,7 +234,7 @@ class Homogenizer:
         bool
             Whether every point of every rank answered; if not, `failures` says where and why, on all ranks alike.
         """
-        self._require_time_step()
+        self.check_ready()
         E = self.ensemble.to_workers(self._row_inputs())
         failed, seconds = self.batches.ask(E, self.time_step, algorithm or self.algorithm, self.count)
         self.ensemble.seconds += seconds
@@ -311,7 +330,9 @@ class Homogenizer:
     def cell_average(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Mean over the points of each owned macro cell, shape (n_cells, k), of values of shape (n_points, k)."""
         weights = quadrature_weights(self.mesh, self.degree, self.cells)
-        array = values.reshape(*weights.shape, -1)
+        if values.ndim == 0 or values.shape[0] != self.n_points:
+            raise InputError(f"values of shape {values.shape}: give one row for each of the {self.n_points} points")
+        array = values.reshape(*weights.shape, math.prod(values.shape[1:]))  # -1 fails without cells
         return (weights[..., None] * array).sum(axis=1) / weights.sum(axis=1)[:, None]
 
     def _row_inputs(self) -> NDArray[np.float64]:
@@ -319,11 +340,6 @@ class Homogenizer:
         E = self.macro_inputs()
         E = E if self.rows.is_plain else E[self.rows.point]
         return E if self.orientation is None else self.orientation.to_cells(E, self.rows.point)
-
-    def _require_time_step(self) -> None:
-        timed = any(isinstance(m, Rated) and m.has_rates for m in self.models.values())
-        if timed and not self.time_step:
-            raise InputError("a law depends on time, and the step has no duration: give duration=, or set time_step")
 
     def _function(self, shape: tuple[int, ...], name: str) -> fem.Function:
         return fem.Function(quadrature_space(self.mesh, self.degree, shape), name=name.replace(" ", "_"))
@@ -386,11 +402,20 @@ def _check_shapes(inputs: tuple[Input, ...], strains: tuple[ufl.core.expr.Expr, 
             f"the micro model has {len(inputs)} macro inputs and got {len(strains)} expressions: give one for each"
         )
     for e, strain in zip(inputs, strains, strict=True):
+        instance(f"the macro {e.name}", strain, ufl.core.expr.Expr, "write it in UFL, as sym(grad(u))")
         if strain.ufl_shape != e.packing.shape:
             raise InputError(
                 f"the macro {e.name} has shape {strain.ufl_shape}, but the micro model's has {e.packing.shape}: "
                 "macro and micro dimension must agree"
             )
+        lost = [f"{i + 1}{j + 1}" for i, j in e.dropped if not _vanishes(strain[i, j])]
+        if lost:
+            raise InputError(f"the macro {e.name} has the components {', '.join(lost)}, which {NO_SHEAR_13}")
+
+
+def _vanishes(scalar: ufl.core.expr.Expr) -> bool:
+    """Whether UFL knows that a component is zero."""
+    return isinstance(expand_indices(expand_derivatives(scalar)), ufl.constantvalue.Zero)
 
 
 def _mesh_of(strains: Sequence[ufl.core.expr.Expr]) -> Mesh:

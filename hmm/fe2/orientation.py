@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hmm.fe2.quadrature_points import Field, MacroPoints
 from hmm.foundation.errors import InputError, collectively
-from hmm.micro.inputs import MacroInput
+from hmm.models.points import Input
 
 Floats = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ class Orientation:
         On all ranks, if a direction vanishes, a matrix is no rotation, or the inputs lack what they become when turned.
     """
 
-    def __init__(self, points: MacroPoints, orientation: Field, inputs: Sequence[MacroInput]) -> None:
+    def __init__(self, points: MacroPoints, orientation: Field, inputs: Sequence[Input]) -> None:
         dim = points.mesh.geometry.dim
         shapes: list[tuple[int, ...]] = [(dim,), (dim, dim)]
         with collectively(points.comm):
@@ -94,7 +94,7 @@ def _turned_to(a: Floats) -> Floats:
     return R
 
 
-def _packed(R: Floats, inputs: Sequence[MacroInput]) -> Floats:
+def _packed(R: Floats, inputs: Sequence[Input]) -> Floats:
     """The rotations of all packed inputs, shape (n, m, m)."""
     m, start = sum(e.size for e in inputs), 0
     Q = np.zeros((len(R), m, m))

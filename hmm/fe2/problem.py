@@ -6,7 +6,7 @@ import logging
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from mpi4py import MPI
 
@@ -14,13 +14,16 @@ import numpy as np
 import ufl
 from dolfinx import fem
 from dolfinx.fem import petsc
+from dolfinx.mesh import MeshTags
 from numpy.typing import ArrayLike, NDArray
 from petsc4py import PETSc
 from ufl.algorithms import expand_derivatives
 
 from hmm.fe2.homogenizer import Homogenizer
+from hmm.fe2.reactions import over_facets
 from hmm.foundation.errors import ConvergenceError, InputError
 from hmm.foundation.forms import compile_form
+from hmm.foundation.options import Destroyed, dictionary, instance, positive
 from hmm.micro.inputs import fields_of
 from hmm.micro.solvers.assembled import check_packages, options_in_force
 from hmm.models.statistics import Counters
@@ -114,6 +117,10 @@ class MacroProblem:
         petsc_options: Mapping[str, object] | None = None,
         rtol: float = 1e-8,
     ) -> None:
+        _check_arguments(F, u, hom, bcs)
+        petsc_options = dictionary("petsc_options", petsc_options, "PETSc options by name")
+        instance("petsc_options_prefix", petsc_options_prefix, str, "give text, such as 'macro_'")
+        positive("rtol", rtol, below=1.0)
         if not any(r in F.coefficients() for r in hom.responses):
             raise InputError("the macro form F does not contain hom.stress: without it no RVE is ever asked")
         self.form, self.u, self.hom, self.bcs, self.rtol = F, u, hom, list(bcs), rtol
@@ -136,7 +143,7 @@ class MacroProblem:
         self.solver.setJacobian(_weakly(self._jacobian), self._A)
         self.solver.setConvergenceTest(_weakly(self._converged))
         self.solver.setOptionsPrefix(petsc_options_prefix)
-        self._options = {**DEFAULT_OPTIONS, **(petsc_options or {})}
+        self._options = DEFAULT_OPTIONS | petsc_options
         check_packages(petsc_options_prefix, self._options)
         with options_in_force(petsc_options_prefix, self._options):
             self.solver.setFromOptions()
@@ -154,6 +161,9 @@ class MacroProblem:
         ConvergenceError
             If it does not converge; `u` and all RVEs are then as they were before the call, on every rank.
         """
+        if isinstance(self.solver, Destroyed):
+            raise InputError("this macro problem was destroyed and cannot be solved any more: make a new one")
+        self.hom.check_ready()
         before = self.hom.count.copy()
         for failed, (algorithm, elastic) in enumerate(self.attempts()):
             if failed == 1:
@@ -192,6 +202,9 @@ class MacroProblem:
     def reaction(self, bc: fem.DirichletBC) -> float | NDArray[np.float64]:
         """Total force on the dofs of a Dirichlet condition at the last solution (collective).
 
+        A dof that also belongs to another condition, at a corner where two supports meet, counts in full for both;
+        `reaction_over` tells them apart.
+
         Returns
         -------
         float or ndarray
@@ -199,6 +212,7 @@ class MacroProblem:
             times length^(d-1). Positive along the axis means that the support pulls along it. For a condition on a
             temperature or another scalar of a mixed space, what is supplied there.
         """
+        check_condition(self.u, bc)
         dofs, n_owned = bc.dof_indices()
         dofs = dofs[:n_owned]
         component, size = self._component[dofs], int(self._component.max(initial=0)) + 1
@@ -210,6 +224,33 @@ class MacroProblem:
         if touched.sum() == 1:
             return float(total[touched][0])
         return total if len(self._fields) == 1 else total[touched]
+
+    def reaction_over(self, tags: MeshTags, tag: int) -> float | NDArray[np.float64]:
+        """Total force on the facets of a tag at the last solution (collective).
+
+        Nodal forces on the facets, without what other held facets contribute to the nodes that both share: there the
+        traction is the response, extended from the points by polynomials of degree k - 1, times the normal. Without
+        supports that meet this is `reaction`. A residual is taken that has ``inner(hom.stress, grad(v)) * hom.dx``.
+
+        Parameters
+        ----------
+        tags
+            Tags of facets of the macro mesh, all on its boundary.
+        tag
+            The tag.
+
+        Returns
+        -------
+        float or ndarray
+            Shape (d,) for a vector field, a number for a scalar one; unit and sign as those of `reaction`.
+
+        Raises
+        ------
+        InputError
+            If no facet has the tag, the tags are of another mesh or of cells, or `u` has several fields.
+        """
+        total = over_facets(self, tags, tag)
+        return total if total.size > 1 else float(total[0])
 
     def accepted_fields(self) -> dict[str, fem.Function]:
         """Copies of `u` and of the nodal forces at the last accepted solve, ghosts up to date (collective)."""
@@ -362,9 +403,30 @@ class MacroProblem:
         return Counters(**{k: self.hom.comm.allreduce(v) for k, v in vars(count).items()})
 
     def destroy(self) -> None:
-        """Free the PETSc objects (collective); the problem cannot be used afterwards."""
+        """Free the PETSc objects (collective); the problem cannot be solved afterwards."""
+        if isinstance(self.solver, Destroyed):
+            return
         for thing in (self.solver, self._A, self._b, self._x):
             thing.destroy()
+        gone: Any = Destroyed("this macro problem")
+        self.solver = self._A = self._b = self._x = gone
+
+
+def _check_arguments(F: object, u: object, hom: object, bcs: object) -> None:
+    """Raise `InputError` for what is of the wrong kind, or for a condition of another space."""
+    instance("F", F, ufl.Form, "write the residual in UFL")
+    instance("u", u, fem.Function, "give the macro unknown")
+    instance("hom", hom, Homogenizer, "make it with hmm.Homogenizer(rve, strain)")
+    instance("bcs", bcs, Sequence, "give a list of dolfinx.fem.dirichletbc(...)")
+    for bc in cast(Sequence[object], bcs):
+        check_condition(cast(fem.Function, u), bc)
+
+
+def check_condition(u: fem.Function, bc: object) -> None:
+    """Raise `InputError` unless a Dirichlet condition is one on the space of `u`, or on a part of it."""
+    instance("condition", bc, fem.DirichletBC, "make it with dolfinx.fem.dirichletbc")
+    if not u.function_space._cpp_object.contains(cast(fem.DirichletBC, bc).function_space):
+        raise InputError("a Dirichlet condition is of another function space than u: make it on u.function_space")
 
 
 def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mpi4py import MPI
@@ -11,9 +11,12 @@ import numpy as np
 import ufl
 from dolfinx.mesh import Mesh
 from numpy.typing import ArrayLike, NDArray
+from ufl.algorithms import expand_derivatives, extract_coefficients
+from ufl.classes import Grad
+from ufl.corealg.traversal import unique_pre_traversal
 
 from hmm.foundation.errors import InputError
-from hmm.foundation.forms import compile_expression, owned_cells, quadrature_points
+from hmm.foundation.forms import compile_expression, highest_degree, owned_cells, quadrature_points, stiffness_degree
 
 type Field = float | ArrayLike | Callable[[NDArray[np.float64]], ArrayLike] | ufl.core.expr.Expr
 """A field over the macro mesh: a constant, a function of the coordinates (shape (3, n), as DOLFINx gives them) whose
@@ -119,6 +122,31 @@ class MacroPoints:
                 "the last axis"
             )
         return np.moveaxis(array, -1, 0) if array.ndim else np.full(self.n, float(array))
+
+
+def sufficient_degree(mesh: Mesh, strains: Sequence[ufl.core.expr.Expr]) -> int:
+    """Degree of the quadrature rule with which the macro elements have no deformation free of stress.
+
+    It integrates the linear stiffness: see `hmm.foundation.forms.stiffness_degree`. What counts is the highest degree of the
+    Functions that the strains differentiate, and of the mesh's geometry. With it a method of degree k keeps its order,
+    also if the form has terms of lower derivatives (Ciarlet 1978, theorem 4.1.6). Where nothing is differentiated the
+    matrix is a mass matrix, with polynomials of degree 2k.
+
+    Parameters
+    ----------
+    mesh
+        The macro mesh.
+    strains
+        The macroscopic inputs as UFL.
+    """
+    expanded = [expand_derivatives(strain) for strain in strains]
+    nodes = [node for strain in expanded for node in unique_pre_traversal(strain)]
+    moved = {f for node in nodes if isinstance(node, Grad) for f in extract_coefficients(node)}
+    used = moved or {f for strain in expanded for f in extract_coefficients(strain)}
+    k = max(highest_degree(f.function_space) for f in used)
+    if any(f.ufl_element().has_custom_quadrature for f in used):  # values at the points of a rule of that degree
+        return k
+    return stiffness_degree(mesh, k if moved else k + 1)
 
 
 def _array(given: Any, name: str) -> NDArray[np.float64]:

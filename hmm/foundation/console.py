@@ -8,12 +8,39 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 from mpi4py import MPI
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
+
+from hmm.foundation.errors import flush_output, silence_output
+
+
+class Paper(Console):
+    """A console that goes on when nobody reads any more what it prints (``| head``): results are in files."""
+
+    def on_broken_pipe(self) -> None:
+        """Do not leave the program, as rich would."""
+        silence_output(BrokenPipeError())
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Print, if anybody reads it."""
+        with lasting():
+            super().print(*args, **kwargs)
+
+
+@contextmanager
+def lasting() -> Iterator[None]:
+    """Print in the body, and go on without when standard output takes no more."""
+    try:
+        yield
+    except OSError as error:
+        silence_output(error)
+    flush_output()
 
 
 @contextmanager
@@ -57,8 +84,8 @@ def print_table(comm: MPI.Comm, title: str, columns: Sequence[str], rows: Sequen
     for column in columns:
         table.add_column(column, justify="right")
     for row in rows:
-        table.add_row(*(f"{v:.5g}" if isinstance(v, float) else str(v) for v in row))
-    Console().print(table)
+        table.add_row(*(Text(f"{v:.5g}" if isinstance(v, float) else str(v)) for v in row))
+    Paper().print(table)
 
 
 def live_table(comm: MPI.Comm, columns: Sequence[str]) -> Callable[..., None]:
@@ -89,7 +116,8 @@ def live_table(comm: MPI.Comm, columns: Sequence[str]) -> Callable[..., None]:
 def say(comm: MPI.Comm, text: str = "") -> None:
     """Print on rank 0 of `comm`, at once."""
     if comm.rank == 0:
-        print(text, flush=True)
+        with lasting():
+            print(text, flush=True)
 
 
 def demo_parser(description: str, name: str, quick: str) -> ArgumentParser:

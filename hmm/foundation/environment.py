@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType, TracebackType
 
 from mpi4py import MPI  # must come before any compiled FEniCSx module
 
@@ -52,10 +55,50 @@ def _load_stack() -> None:
             f"hmm needs DOLFINx {SUPPORTED} and found none: install it with pip install 'fenicsx-hmm[wheels]', "
             f"conda install -c conda-forge fenics-dolfinx={SUPPORTED}, Spack, or use the Docker image"
         )
-    import dolfinx
-    from petsc4py import PETSc
+    from hmm.foundation.signals import restore_handlers
 
+    with _petsc_option("-no_signal_handler"):  # it would print a page at each signal, from the moment it starts
+        import dolfinx
+        from petsc4py import PETSc
+
+    restore_handlers()
     check_stack(dolfinx.__version__, PETSc.ScalarType)
+    with _hidden("numba"):
+        import dolfinx.fem.petsc
+
+
+@contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    """Make a package look as if it were not installed while the body runs.
+
+    Where `dolfinx.fem.petsc` finds numba, it loads PETSc's library with all its symbols global, through llvmlite. The
+    HDF5 in that library then answers calls meant for the ones of h5py and netCDF4, whose files fail with "Not a
+    datatype". hmm needs nothing of numba; whoever does imports it before or after.
+    """
+    absent = object()
+    before: ModuleType | object | None = sys.modules.get(name, absent)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if before is absent:
+            del sys.modules[name]
+        else:
+            sys.modules[name] = before  # type: ignore[assignment]
+
+
+@contextmanager
+def _petsc_option(option: str) -> Iterator[None]:
+    """Let PETSc start in the body as if the environment asked for an option."""
+    before = os.environ.get("PETSC_OPTIONS")
+    os.environ["PETSC_OPTIONS"] = f"{before or ''} {option}"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PETSC_OPTIONS"]
+        else:
+            os.environ["PETSC_OPTIONS"] = before
 
 
 def check_stack(version: str, scalar: type) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,15 @@ import basix
 import basix.ufl
 import numpy as np
 import ufl
-from dolfinx import fem
+from dolfinx import fem, jit
 from dolfinx.fem import petsc
 from dolfinx.mesh import Mesh
+from ffcx.naming import compute_signature
 from numpy.typing import NDArray
 from petsc4py import PETSc
 
 from hmm.foundation.errors import EnvironmentMismatch
+from hmm.foundation.turns import turn
 
 _LOG = logging.getLogger("hmm")
 
@@ -30,7 +33,10 @@ PATIENCE = 60
 """Seconds until a rank that waits for another one's compilation looks whether that one is still alive."""
 
 STALE = 600
-"""Age in seconds at which a source file whose compilation has not ended is taken as left by a run that was killed."""
+"""Age in seconds at which a source file of another program is taken as left by one that was killed while it compiled.
+
+Where files can be locked, those of `hmm` itself are known at once: see `hmm.foundation.turns`.
+"""
 
 _compiled: list[str] = []
 
@@ -51,7 +57,7 @@ def compile_form(form: ufl.Form | ufl.ZeroBaseForm) -> fem.Form:
     if isinstance(form, ufl.ZeroBaseForm):  # nothing to compile
         return fem.form(form)  # type: ignore[arg-type]  # DOLFINx takes a zero form too
     (domain,) = form.subdomain_data()
-    compiled = _jit(domain.ufl_cargo().comm, lambda options: fem.form(form, jit_options=options))
+    compiled = _jit(domain.ufl_cargo().comm, form, lambda options: fem.form(form, jit_options=options))
     _note(compiled.code)
     return compiled
 
@@ -59,7 +65,11 @@ def compile_form(form: ufl.Form | ufl.ZeroBaseForm) -> fem.Form:
 def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float64]) -> fem.Expression:
     """Compile a UFL expression for evaluation at reference `points`, shape (n, tdim); as `compile_form`."""
     domain: Any = ufl.domain.extract_domains(expression)[0]
-    compiled = _jit(domain.ufl_cargo().comm, lambda options: fem.Expression(expression, points, jit_options=options))
+    compiled = _jit(
+        domain.ufl_cargo().comm,
+        (expression, points),
+        lambda options: fem.Expression(expression, points, jit_options=options),
+    )
     _note(compiled.code)
     return compiled
 
@@ -72,18 +82,36 @@ def _note(code: Any) -> None:
             _compiled.extend(re.findall(r"extern ufcx_\w+ (\w+);", declaration))
 
 
-def _jit[T](comm: MPI.Comm, compile_with: Callable[[dict[str, Any]], T]) -> T:
+def _jit[T](comm: MPI.Comm, what: Any, compile_with: Callable[[dict[str, Any]], T]) -> T:
     """Compile as FFCx does, who waits for a source file that another process has begun; but not for a dead one."""
+    with _turn(comm, what) as abandoned:
+        return _compiled_or_loaded(comm, compile_with, abandoned)
+
+
+@contextmanager
+def _turn(comm: MPI.Comm, what: Any) -> Iterator[bool]:
+    """Let one process at a time compile a form or expression; whether the last one was killed while it did."""
+    if comm.rank > 0:  # the first rank compiles, and the others wait for it
+        yield False
+        return
+    with turn(Path(jit.get_options()["cache_dir"]), compute_signature([what], "turn")) as abandoned:
+        yield abandoned
+
+
+def _compiled_or_loaded[T](comm: MPI.Comm, compile_with: Callable[[dict[str, Any]], T], abandoned: bool) -> T:
     for attempt in range(2 * STALE // PATIENCE):
         try:
-            return compile_with({"timeout": PATIENCE})
+            return compile_with({"timeout": 1 if abandoned else PATIENCE})
         except (TimeoutError, RuntimeError) as error:  # on every rank of `comm`; only the first knows why
             why = comm.bcast(str(error))
             begun = re.search(r"remove (.*\.c)\)", why)
             if begun is None:
                 raise
             source = Path(begun[1])
-            if comm.rank == 0 and not _clear_stale(source) and attempt == 0:
+            if abandoned:
+                os.replace(source, source.with_suffix(".c.failed"))
+                abandoned = False
+            elif comm.rank == 0 and not _clear_stale(source) and attempt == 0:
                 _LOG.warning("another process seems to be compiling %s; if none is, remove this file", source)
     raise EnvironmentMismatch(f"waited {2 * STALE} s for another process to compile {source}: remove this file")
 
@@ -188,11 +216,49 @@ def default_quadrature_degree(space: fem.FunctionSpace) -> int:
 
     ``2 (k - 1)`` on simplices and ``2 k + 1`` (full Gauss) on quadrilaterals and hexahedra, and more on curved cells.
     """
-    k = space.element.basix_element.degree if not space.num_sub_spaces else _highest_degree(space)
-    mesh = space.mesh
-    simplex = mesh.basix_cell() in (basix.CellType.interval, basix.CellType.triangle, basix.CellType.tetrahedron)
-    curved = 2 * (mesh.geometry.cmaps[0].degree - 1) if simplex else 0
-    return max(2 * (k - 1), 1) + curved if simplex else 2 * k + 1
+    return stiffness_degree(space.mesh, highest_degree(space))
+
+
+def stiffness_degree(mesh: Mesh, k: int) -> int:
+    """Degree that integrates the linear stiffness of fields of degree `k`, as `default_quadrature_degree`."""
+    curved = mesh.geometry.cmaps[0].degree - 1
+    return max(2 * (k - 1), 1) + 2 * curved if is_simplex(mesh) else 2 * k + 1
+
+
+def warn_of_few_points(mesh: Mesh, option: str, degree: int, enough: int) -> None:
+    """Warn, once, if a quadrature rule has fewer points than that of a degree that is `enough`.
+
+    Parameters
+    ----------
+    mesh
+        The mesh.
+    option
+        What the degree is called where the user gives it.
+    degree, enough
+        The degree given, and the one of `stiffness_degree`.
+    """
+    n, needed = (len(quadrature_points(mesh, d)) for d in (degree, enough))
+    if n < needed and mesh.comm.rank == 0 and MPI.COMM_WORLD.rank == 0:  # of cells each rank may have its own
+        _LOG.warning(
+            "%s = %d gives %d quadrature point%s a cell of the mesh, and its elements need %d: they may deform without "
+            "resistance (hourglass modes) or be inaccurate; leave it out, or give %d",
+            option,
+            degree,
+            n,
+            "s" * (n > 1),
+            needed,
+            enough,
+        )
+
+
+def is_simplex(mesh: Mesh) -> bool:
+    """Whether the cells of a mesh are intervals, triangles or tetrahedra."""
+    return mesh.basix_cell() in (basix.CellType.interval, basix.CellType.triangle, basix.CellType.tetrahedron)
+
+
+def highest_degree(space: fem.FunctionSpace) -> int:
+    """The polynomial degree of a space, the highest of its fields if it has several."""
+    return int(space.ufl_element().embedded_superdegree)
 
 
 def owned_cells(mesh: Mesh) -> NDArray[np.int32]:
@@ -213,5 +279,10 @@ def depends_on(form: ufl.Form, functions: list[fem.Function]) -> bool:
     return any(f in present for f in functions)
 
 
-def _highest_degree(space: fem.FunctionSpace) -> int:
-    return int(space.ufl_element().embedded_superdegree)
+def form_of(expressions: Sequence[ufl.core.expr.Expr]) -> ufl.Form:
+    """A form that has the signature, the Constants and the coefficients of expressions; not to be compiled."""
+    domains = [d for e in expressions for d in ufl.domain.extract_domains(e)]
+    if not domains:
+        return ufl.Form([])
+    forms = [ufl.inner(e, e) * ufl.dx(number, domain=domains[0]) for number, e in enumerate(expressions)]
+    return sum(forms[1:], forms[0])

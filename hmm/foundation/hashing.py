@@ -29,3 +29,12 @@ def digest(*arrays: NDArray[np.generic]) -> str:
         found.update(str((array.shape, array.dtype.str)).encode())
         found.update(np.ascontiguousarray(array))
     return found.hexdigest()[:16]
+
+
+GRID = 2.0**32
+"""Coordinates are compared as whole numbers of this part of the largest one."""
+
+
+def short(signature: str) -> str:
+    """Sixteen characters that tell long texts apart."""
+    return hashlib.sha256(signature.encode()).hexdigest()[:16]

@@ -49,6 +49,14 @@ class Packing:
         """Index labels such as ``("11", "22", "12")``, as used in tables and errors."""
         return tuple("".join(str(i + 1) for i in index) for index in self.indices)
 
+    @property
+    def dropped(self) -> tuple[tuple[int, ...], ...]:
+        """Shear entries between the plane and axis 3 that a ``(3, 3)`` tensor may have, but not the vector."""
+        if self.shape != (3, 3) or (2, 2) not in self.indices:
+            return ()
+        kept = {*self.indices, *(index[::-1] for index in self.indices if self.symmetric)}
+        return tuple((i, j) for i, j in np.ndindex(3, 3) if (i, j) not in kept and (i == 2) != (j == 2))
+
     def restrict(self, components: Sequence[int]) -> Packing:
         """The packing of some `components` only, of tensors just large enough to have them.
 

@@ -14,10 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from hmm.cells._checks import check_memory
 from hmm.cells._voxels import porous_voxels, voxel_edges, voxels
 from hmm.cells.cell import Cell
-from hmm.cells.pieces import connected_pieces
+from hmm.effective.naming import require_known
 from hmm.foundation.errors import InputError, collectively
 from hmm.images.contours import smooth_cell
 from hmm.images.labels import Claim, Labels, check_smallest, crop, downsample, fill, mirror, segment
+from hmm.images.percolation import PHYSICS, supported
 from hmm.images.readers import Image, read_image
 
 FEW = 10
@@ -45,6 +46,7 @@ def image_cell(
     mesh: str = "voxels",
     mesh_size: float = 2.0,
     periodic: bool = True,
+    physics: str = "elasticity",
     comm: MPI.Comm = MPI.COMM_SELF,
 ) -> Cell:
     """A cell from a segmented or grey image.
@@ -72,7 +74,7 @@ def image_cell(
     void
         Names of phases that are empty: they are not meshed, and |Y| counts them.
     remove_floating
-        Also leave out solid that is not connected to the largest piece.
+        Also leave out solid that is not connected to the largest piece; the logger ``hmm`` says how much that is.
     mesh
         ``"voxels"``: a quadrilateral or hexahedron for each voxel. ``"smooth"`` (2D): triangles along smoothed
         interfaces; the area of each piece of a phase is kept.
@@ -82,6 +84,11 @@ def image_cell(
         Whether the image goes on periodically: pieces are then connected across its faces, and opposite faces of a
         smooth mesh match. Where the image does not fit its neighbour there is an interface along the seam; with False
         there is none, and the smooth mesh serves the constraints ``"dirichlet"`` and ``"minimal"`` only.
+    physics
+        What the cell is for, as in `hmm.homogenize`: what is not void must hang together as that needs. A solid
+        (``"elasticity"``, ``"thermoelasticity"``) is one piece that cannot turn, what conducts (``"conduction"``) one
+        that leads through the cell. Of a fluid (``"flow"``; the solid is then `void`) each piece that leads through
+        the cell is kept; fluid that leads nowhere carries no flow and is left out, and the logger says how much.
     comm
         Communicator of the cell's mesh.
 
@@ -94,7 +101,8 @@ def image_cell(
     Raises
     ------
     InputError
-        If the image cannot be read, does not fit the phases, has solid that floats, or is too large for the memory.
+        If the image cannot be read, does not fit the phases, has solid that floats or fluid that leads nowhere, or is
+        too large for the memory.
 
     Notes
     -----
@@ -105,12 +113,15 @@ def image_cell(
     empty = [void] if isinstance(void, str) else list(void)
     with collectively(comm):
         _check_choices(names, empty, mesh)
+        require_known("physics", physics, PHYSICS)
         given = read_image(image, dataset) if isinstance(image, str | Path) else Image(np.asarray(image))
         labels, edges = _prepared(given, phases, spacing, crop, downsample, (fill, periodic), mirror)
         _warn_of_few(labels, names)
         solid = ~np.isin(labels, [names.index(name) for name in empty])
         if empty:
-            solid = _supported(solid, remove_floating, periodic)
+            solid, remarks = supported(solid, physics, remove_floating, periodic)
+            for remark in remarks if comm.rank == 0 else []:
+                logging.getLogger("hmm").warning("%s", remark)
         if mesh == "smooth":
             _check_smooth(labels, mesh_size)
         voids = BYTES_PER_VOID[labels.ndim] * (1 / solid.mean() - 1)
@@ -173,30 +184,3 @@ def _warn_of_few(labels: Labels, names: Sequence[str]) -> None:
             raise InputError(f"phase {name!r} has no voxels left after crop, downsample and fill: take less of them")
         if count < FEW:
             logging.getLogger("hmm").warning("phase %r has only %d of %d voxels", name, count, labels.size)
-
-
-def _supported(solid: NDArray[np.bool_], remove: bool, periodic: bool) -> NDArray[np.bool_]:
-    """The solid without loose pieces, which are an error unless they are to be removed."""
-    numbers, pieces = connected_pieces(solid, periodic)
-    loose = pieces[1:]
-    if loose and not remove:
-        shown = "; ".join(str(piece) for piece in loose[:5]) + ("; ..." if len(loose) > 5 else "")
-        raise InputError(
-            f"{len(loose)} pieces of the solid float, with no face in common with the largest one: {shown}. "
-            "Take remove_floating=True, or fill= to give small pieces to the void around them"
-        )
-    main = pieces[0]
-    if periodic and main.rank < solid.ndim - 1:
-        raise InputError(
-            f"the solid floats: its largest piece, {main}, percolates along {_axes(main.axes)} and can turn freely; "
-            "give an image in which it is connected across the cell"
-        )
-    if len(main.axes) < solid.ndim:
-        logging.getLogger("hmm").warning(
-            "the solid percolates along %s only: the cell has no stiffness in other directions", _axes(main.axes)
-        )
-    return numbers == 1
-
-
-def _axes(axes: Sequence[int]) -> str:
-    return " and ".join("xyz"[axis] for axis in axes) or "no axis"

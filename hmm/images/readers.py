@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+import logging
+import math
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hmm.cells._checks import available_memory
 from hmm.foundation.errors import EnvironmentMismatch, HMMError, InputError
+from hmm.foundation.files import check_plain_hdf5, regular_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,23 +60,36 @@ def read_image(path: str | Path, dataset: str | None = None) -> Image:
     Raises
     ------
     InputError
-        If there is no such file or array, the format is unknown, or the file cannot be read.
+        If there is no such file or array, the format is unknown, the file cannot be read, is larger than the memory, or
+        would read other files.
     EnvironmentMismatch
         If the package that reads the format is not installed.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"there is no image file {path}: give the path of one of {', '.join(READERS)}")
+    path = regular_file(path, "image file", f"give the path of one of {', '.join(READERS)}")
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path} has a suffix no reader knows: give one of {', '.join(READERS)}, or a NumPy array")
     try:
-        return reader(path, dataset)
+        image = reader(path, dataset)
     except HMMError:
         raise
     except Exception as error:  # readers raise all kinds
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path} cannot be read as {path.suffix} ({reason}): is the file complete?") from error
+    _check_size(path, image.values.shape, image.values.dtype)
+    return image
+
+
+def _check_size(path: Path, shape: Sequence[int], dtype: Any) -> None:
+    """Raise an `InputError` if an array has no numbers, or more than fit into the memory that is free."""
+    if np.dtype(dtype).kind not in "biuf":
+        raise InputError(f"{path} holds values of type {dtype}: give labels or grey values, integers or reals")
+    size, free = math.prod(int(n) for n in shape) * np.dtype(dtype).itemsize, available_memory()
+    if size > free:
+        raise InputError(
+            f"{path} holds {' x '.join(str(n) for n in shape)} values, {size / 1e9:.3g} GB, and {free / 1e9:.3g} GB of "
+            "memory are free: crop it in another program"
+        )
 
 
 def require(package: str, what: str) -> Any:
@@ -82,20 +102,40 @@ def require(package: str, what: str) -> Any:
 
 
 def _npy(path: Path, dataset: str | None) -> Image:
+    with path.open("rb") as file:
+        _check_npy(path, file, path.stat().st_size)
     return Image(np.load(path, allow_pickle=False))
 
 
 def _npz(path: Path, dataset: str | None) -> Image:
-    with np.load(path, allow_pickle=False) as archive:
-        return Image(archive[_one_of(path, archive.files, dataset)])
+    with np.load(path, allow_pickle=False) as archive, zipfile.ZipFile(path) as members:
+        name = _one_of(path, archive.files, dataset)
+        member = name if name in members.namelist() else f"{name}.npy"
+        with members.open(member) as file:
+            _check_npy(path, file, members.getinfo(member).file_size)
+        return Image(archive[name])
+
+
+def _check_npy(path: Path, file: IO[bytes], size: int) -> None:
+    """Raise an `InputError` unless the header of an array of NumPy fits what follows it, and the memory."""
+    version = np.lib.format.read_magic(file)
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    if read is None:
+        raise InputError(f"{path} has an array of NumPy's format {version}: give labels or grey values")
+    shape, _, dtype = read(file)
+    _check_size(path, shape, dtype)
+    if math.prod(shape) * dtype.itemsize > size - file.tell():
+        raise InputError(f"{path} says it has {' x '.join(map(str, shape))} values and has less: is the file complete?")
 
 
 def _hdf5(path: Path, dataset: str | None) -> Image:
     h5py = require("h5py", f"reading {path.name}")
+    check_plain_hdf5(path, "image file")
     with h5py.File(path, "r") as file:
         names: list[str] = []
         file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
         array = file[_one_of(path, names, dataset.strip("/") if dataset else None)]
+        _check_size(path, array.shape or (), array.dtype)
         order = array.attrs.get("permute_order", "xyz")
         order = order.decode() if isinstance(order, bytes) else str(order)
         values = np.asarray(array[()])
@@ -104,6 +144,7 @@ def _hdf5(path: Path, dataset: str | None) -> Image:
 
 def _vti(path: Path, dataset: str | None) -> Image:
     pv = require("pyvista", f"reading {path.name}")
+    _check_extent(path)
     grid = pv.read(path)
     points, cells = grid.point_data.keys(), grid.cell_data.keys()
     name = _one_of(path, [*cells, *points], dataset)
@@ -116,9 +157,31 @@ def _vti(path: Path, dataset: str | None) -> Image:
     return Image(values[..., 0] if flat else values, tuple(float(h) for h in grid.spacing[: 2 if flat else 3]))
 
 
+def _check_extent(path: Path) -> None:
+    """Raise an `InputError` if the head of a VTK image says it has more points than fit into the memory."""
+    with path.open("rb") as file:
+        head = file.read(100_000).decode("utf-8", errors="replace")
+    for extent in re.findall(r"Extent\s*=\s*[\"']([^\"']*)[\"']", head):
+        try:
+            bounds = [int(word) for word in extent.split()]
+        except ValueError:
+            bounds = []
+        if len(bounds) != 6:
+            raise InputError(f"{path} has the extent {extent[:80]!r}: give six integers")
+        _check_size(path, [max(b - a + 1, 0) for a, b in zip(bounds[::2], bounds[1::2], strict=True)], np.int8)
+
+
 def _tif(path: Path, dataset: str | None) -> Image:
     tifffile = require("tifffile", f"reading {path.name}")
-    with tifffile.TiffFile(path) as file:
+    # These variants of the format spread an image over several files.
+    with _silent("tifffile"), tifffile.TiffFile(path, is_ome=False, is_mmstack=False, is_ndtiff=False) as file:
+        _check_size(path, file.series[0].shape, file.series[0].dtype)
+        if same := sum(series.shape == file.series[0].shape for series in file.series[1:]):
+            raise InputError(f"{path} holds {same + 1} images of one shape apart: save them as one stack")
+        strips = math.prod(file.series[0].keyframe.chunked)
+        for k, page in enumerate(file.series[0].pages):  # what is missing would be read as zeros
+            if page is None or len(page.dataoffsets) < strips or 0 in page.databytecounts:
+                raise InputError(f"{path} lacks pixels on page {k}: is the file complete?")
         values = np.asarray(file.asarray())
         has_colours = file.pages[0].samplesperpixel >= 3
     if has_colours:
@@ -126,8 +189,22 @@ def _tif(path: Path, dataset: str | None) -> Image:
     return Image(_upright(values) if values.ndim == 2 else values.T)
 
 
+@contextmanager
+def _silent(logger: str) -> Iterator[None]:
+    """Keep a package from logging what it then raises."""
+    log = logging.getLogger(logger)
+    before = log.disabled
+    log.disabled = True
+    try:
+        yield
+    finally:
+        log.disabled = before
+
+
 def _picture(path: Path, dataset: str | None) -> Image:
-    with require("PIL.Image", f"reading {path.name}").open(path) as picture:
+    # Without `formats` any file would be opened as what it is, and PostScript by a program of its own.
+    with require("PIL.Image", f"reading {path.name}").open(path, formats=("PNG", "BMP")) as picture:
+        _check_size(path, (*picture.size, len(picture.getbands())), np.int32)
         values = np.asarray(picture)
     return Image(_upright(values if values.ndim == 2 else _grey(path, values)))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +15,8 @@ from mpi4py import MPI
 from hmm import cells, images
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
-from hmm.jobs.values import arguments, check_keys, choose, convert, listed, parameters_of
+from hmm.foundation.files import regular_file
+from hmm.jobs.values import arguments, check_keys, check_name, choose, convert, listed, named, parameters_of, shown
 
 SOURCES = ("image", "mesh", "generator")
 
@@ -44,7 +47,7 @@ def generators() -> dict[str, Callable[..., Any]]:
     return {name: functions[name] for name in wanted}
 
 
-def read_cell(table: Any, where: str, folder: Path) -> CellSource:
+def read_cell(table: Any, where: str, folder: Path, physics: str = "elasticity") -> CellSource:
     """The source that a table [cell] describes.
 
     Parameters
@@ -55,14 +58,17 @@ def read_cell(table: Any, where: str, folder: Path) -> CellSource:
         How errors name it.
     folder
         What paths are relative to.
+    physics
+        For which an image has to hang together, see `hmm.images.image_cell`.
     """
     if not isinstance(table, Mapping):
         raise InputError(f"{where} is missing: say where the cell comes from with one of {listed(SOURCES)}")
     given = [name for name in SOURCES if name in table]
     if len(given) != 1:
         raise InputError(_which(table, given, where))
-    read = {"image": _read_image, "mesh": _read_mesh, "generator": _read_generator}[given[0]]
-    return read(dict(table), where, folder)
+    if given[0] == "image":
+        return _read_image(dict(table), where, folder, physics)
+    return {"mesh": _read_mesh, "generator": _read_generator}[given[0]](dict(table), where, folder)
 
 
 def _which(table: Mapping[str, Any], given: list[str], where: str) -> str:
@@ -75,8 +81,8 @@ def _which(table: Mapping[str, Any], given: list[str], where: str) -> str:
     return f"{where} has none of {listed(SOURCES)}: give one of them"
 
 
-def _read_image(table: dict[str, Any], where: str, folder: Path) -> CellSource:
-    parameters = parameters_of(images.image_cell)
+def _read_image(table: dict[str, Any], where: str, folder: Path, physics: str) -> CellSource:
+    parameters = {name: p for name, p in parameters_of(images.image_cell).items() if name != "physics"}
     known = [{"mesh": "elements"}.get(name, name) for name in parameters]
     check_keys(table, known, where)
     path = _file(table.pop("image"), f"{where}: image", folder)
@@ -90,7 +96,8 @@ def _read_image(table: dict[str, Any], where: str, folder: Path) -> CellSource:
         key = f"{where}: {'elements' if name == 'mesh' else name}"
         options[name] = convert(value, parameters[name].annotation, key)
     return CellSource(
-        f"image {path.name}{_options(table)}", lambda comm: images.image_cell(path, claims, comm=comm, **options)
+        f"image {path.name}{_options(table)}",
+        lambda comm: images.image_cell(path, claims, physics=physics, comm=comm, **options),
     )
 
 
@@ -98,21 +105,29 @@ def _claims(table: Any, where: str) -> Claims:
     """What each phase is in an image: a label, a list of labels, or grey values {low = , high = }."""
     remedy = "give a label, a list of labels or {low = ..., high = ...}, grey values low <= v < high"
     if not isinstance(table, Mapping) or not table:
-        raise InputError(f"{where} = {table!r} is no table: write phases = {{name = ...}}, and for each {remedy[5:]}")
+        raise InputError(
+            f"{where} = {shown(table)} is no table: write phases = {{name = ...}}, and for each {remedy[5:]}"
+        )
     claims: Claims = {}
     for name, claim in table.items():
+        check_name(name, where)
+        key = f"{where}: {named(name)}"
         if isinstance(claim, Mapping):
             if set(claim) != {"low", "high"}:
-                raise InputError(f"{where}: {name} = {dict(claim)} is not understood: {remedy}")
-            low, high = (convert(claim[end], float, f"{where}: {name}: {end}") for end in ("low", "high"))
-            claims[name] = (low, high)
+                raise InputError(f"{key} = {shown(dict(claim))} is not understood: {remedy}")
+            claims[name] = (_end(claim["low"], f"{key}: low"), _end(claim["high"], f"{key}: high"))
         elif isinstance(claim, list):
-            claims[name] = [convert(label, int, f"{where}: {name}") for label in claim]
+            claims[name] = [convert(label, int, key) for label in claim]
         elif isinstance(claim, int) and not isinstance(claim, bool):
-            claims[name] = claim
+            claims[name] = convert(claim, int, key)
         else:
-            raise InputError(f"{where}: {name} = {claim!r} is not understood: {remedy}")
+            raise InputError(f"{key} = {shown(claim)} is not understood: {remedy}")
     return claims
+
+
+def _end(value: Any, key: str) -> float:
+    """An end of an interval of grey values, which may be open: ``inf`` and ``-inf`` are numbers of TOML."""
+    return value if isinstance(value, float) and math.isinf(value) else float(convert(value, float, key))
 
 
 def _read_mesh(table: dict[str, Any], where: str, folder: Path) -> CellSource:
@@ -157,13 +172,16 @@ def _extruded(words: str, make: Callable[[MPI.Comm], Cell | cells.Polycrystal], 
 def _file(path: Any, key: str, folder: Path) -> Path:
     """A file relative to the job file."""
     if not isinstance(path, str):
-        raise InputError(f"{key} = {path!r} is not understood: give a path in quotes")
+        raise InputError(f"{key} = {shown(path)} is not understood: give a path in quotes")
     file = folder / path
-    if not file.is_file():
-        raise InputError(f"{key} = {path!r}: there is no such file; paths are relative to the job file")
-    return file
+    if not os.path.exists(file):  # the method of Path raises for a name that is too long
+        raise InputError(f"{key} = {shown(path)}: there is no such file; paths are relative to the job file")
+    try:
+        return regular_file(file, "file", "give one that can be read")
+    except InputError as error:
+        raise InputError(f"{key} = {shown(path)}: {error}") from None
 
 
 def _options(table: Mapping[str, Any]) -> str:
     """Parameters in words."""
-    return "".join(f", {name} = {value}" for name, value in table.items())
+    return "".join(f", {name} = {shown(value)}" for name, value in table.items())

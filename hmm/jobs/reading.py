@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +13,24 @@ from hmm.cells.cell import Cell
 from hmm.effective.homogenize import REST
 from hmm.effective.naming import nearest
 from hmm.effective.physics import PHYSICS
-from hmm.foundation.errors import InputError
+from hmm.foundation.errors import InputError, collectively
+from hmm.foundation.files import read_toml
 from hmm.jobs.cells import CellSource, read_cell
-from hmm.jobs.values import check_keys, choose, convert, listed, make_law
+from hmm.jobs.values import LARGEST_INTEGER, check_keys, check_name, choose, convert, listed, make_law, named, shown
 from hmm.micro.constraints import CONSTRAINTS
 from hmm.micro.solvers.choose import SOLVERS
 
 OPTIONS = {"degree": int, "out_of_plane": bool, "dt": float, "solver": str, "quadrature_degree": int}
 """What is passed on to `hmm.homogenize`, and its types."""
 
+RANGES = {"degree": (-LARGEST_INTEGER, 8), "quadrature_degree": (0, 30)}
+"""What integers may be; beyond, forms take hours to compile. That a degree is 1 at least is for each physics to say."""
+
 KEYS = ("cell", "phases", "physics", "constraint", *OPTIONS, "spread", "output")
+
+
+DEEPEST_TABLE = 20
+"""Levels of tables and lists in a job file."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +95,13 @@ class Job:
         for name in self.laws:
             if name != REST and name not in cell.phases:
                 raise InputError(
-                    f"{self.path}: [phases.{name}] is no phase of the cell{nearest(name, cell.phases)}: "
+                    f"{self.path}: [phases.{named(name)}] is no phase of the cell{nearest(name, cell.phases)}: "
                     f"these are {listed(cell.phases)}"
                 )
         missing = [name for name in cell.phases if name not in self.laws]
         if missing and REST not in self.laws:
             raise InputError(
-                f"{self.path}: phase {missing[0]!r} of the cell has no law: add [phases.{missing[0]}], "
+                f"{self.path}: phase {missing[0]!r} of the cell has no law: add [phases.{named(missing[0])}], "
                 'or [phases."*"] for all that are not named'
             )
 
@@ -119,11 +126,14 @@ def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF) -> Job:
     check_keys(table, KEYS, str(path))
     physics = choose(table.get("physics", "elasticity"), PHYSICS, f"{path}: physics")
     options = {name: convert(table[name], kind, f"{path}: {name}") for name, kind in OPTIONS.items() if name in table}
+    for name, (low, high) in RANGES.items():
+        if not low <= options.get(name, low) <= high:
+            raise InputError(f"{path}: {name} = {options[name]} is out of range: give {max(low, 1)} to {high}")
     if "solver" in options:
         choose(options["solver"], SOLVERS, f"{path}: solver")
     return Job(
         path,
-        read_cell(table.get("cell"), f"{path}: [cell]", path.parent),
+        read_cell(table.get("cell"), f"{path}: [cell]", path.parent, physics),
         _laws(table.get("phases"), f"{path}: ", PHYSICS[physics].law),
         physics,
         choose(table.get("constraint", "periodic"), CONSTRAINTS, f"{path}: constraint"),
@@ -134,31 +144,37 @@ def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF) -> Job:
 
 
 def _parsed(path: Path, comm: MPI.Comm) -> dict[str, Any]:
-    text, problem = "", ""
-    if comm.rank == 0:
-        try:
-            text = path.read_text(encoding="utf-8")
-            tomllib.loads(text)
-        except OSError as error:
-            problem = f"cannot read the job file {path} ({error.strerror}): 'hmm homogenize --example' prints one"
-        except ValueError as error:  # of TOML or of the encoding
-            problem = f"{path} is not valid TOML: {error}"
-    text, problem = comm.bcast((text, problem))
-    if problem:
-        raise InputError(problem)
-    return tomllib.loads(text)
+    """The table of the file, read on rank 0."""
+    table: dict[str, Any] = {}
+    with collectively(comm):
+        if comm.rank == 0:
+            table = read_toml(path, "job file", "'hmm homogenize --example' prints one")
+            if _is_deeper(table, DEEPEST_TABLE):  # dotted keys nest without end, and cannot be sent to other ranks
+                raise InputError(f"{path} is nested too deeply: no job has more than {DEEPEST_TABLE} levels")
+    return dict(comm.bcast(table))
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether tables and lists are nested in each other more than so many times."""
+    layer = [value]
+    for _ in range(levels):
+        inner = (entry.values() if isinstance(entry, dict) else entry for entry in layer)
+        layer = [entry for entries in inner for entry in entries if isinstance(entry, dict | list)]
+    return bool(layer)
 
 
 def _laws(table: Any, where: str, default: str) -> dict[str, Any]:
     """The law of each phase."""
     if not isinstance(table, Mapping) or not table:
         raise InputError(f"{where}[phases.NAME] is missing: add one for each phase, with its law and parameters")
-    return {name: make_law(of_phase, f"{where}[phases.{name}]", default) for name, of_phase in table.items()}
+    for name in table:
+        check_name(name, f"{where}[phases]")
+    return {name: make_law(of_phase, f"{where}[phases.{named(name)}]", default) for name, of_phase in table.items()}
 
 
 def _output(table: Any, where: str) -> Output:
     if not isinstance(table, Mapping):
-        raise InputError(f"{where} = {table!r} is no table: write directory = ..., report = ... beneath it")
+        raise InputError(f"{where} = {shown(table)} is no table: write directory = ..., report = ... beneath it")
     kinds = {"directory": str, "report": bool, "plot": bool, "fields": tuple[str, ...]}
     check_keys(table, kinds, where)
     return Output(**{name: convert(value, kinds[name], f"{where}: {name}") for name, value in table.items()})

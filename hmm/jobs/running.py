@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +12,19 @@ from mpi4py import MPI
 from hmm.cells import Polycrystal
 from hmm.effective.homogenize import homogenize
 from hmm.effective.properties import EffectiveProperties
-from hmm.effective.writing import PROPERTIES, write_report
+from hmm.effective.writing import PROPERTIES, REPORT, write_properties, write_report
 from hmm.foundation.console import say
-from hmm.foundation.errors import InputError, collectively
+from hmm.foundation.errors import HMMError, InputError, collectively
+from hmm.foundation.files import require_writable
+from hmm.foundation.locking import sole
 from hmm.jobs.reading import Job
 from hmm.micro.inputs import MacroInput
+from hmm.micro.local_fields import write_fields
 from hmm.models.components import find_component
 from hmm.plotting import plot
-from hmm.runs.output import require_writable, write_fields
+
+LONGEST_WORDS = 1500
+"""Characters of an error that are shown; a value of the job may be in it."""
 
 
 def run_job(
@@ -52,29 +58,61 @@ def run_job(
     with collectively(comm):
         if comm.rank == 0:
             require_writable(where)
+            _require_places(where)
             if job.output.plot and job.output.report:
                 plot.check_available()
     found = None
-    with collectively(comm):  # nobody is done before all is written
+    with sole(where, "output directory", comm), collectively(comm):  # nobody is done before all is written
         if job.spread or comm.rank == 0:
             found = _run(job, where, comm if job.spread else MPI.COMM_SELF)
+    _require_results(job, where / PROPERTIES, comm)
     return found
 
 
+def _require_results(job: Job, results: Path, comm: MPI.Comm) -> None:
+    """Nothing is done before the results are there (collective)."""
+    with collectively(comm):
+        if comm.rank == 0 and not results.is_file():
+            raise HMMError(f"{job.path}: {results} is not there at the end: leave its directory alone while it runs")
+
+
+@contextmanager
+def _in_job(where: str) -> Iterator[None]:
+    """Say in one line where in the job an error comes from, also one of a library that the job's values lead to."""
+    try:
+        yield
+    except InputError as error:
+        words = str(error)
+        words = words if len(words) <= LONGEST_WORDS else f"{words[:LONGEST_WORDS]} ..."
+        raise InputError(f"{where}: {words}") from None
+    except HMMError:
+        raise
+    except Exception as error:
+        words = " ".join(str(error).split())[:300]
+        raise HMMError(
+            f"{where}: {type(error).__name__} ({words}): check the values and sizes; if they are right, report it as a "
+            "fault of hmm"
+        ) from error
+
+
+def _require_places(where: Path) -> None:
+    """Refuse directories that bear the name of a result."""
+    for path in (where / PROPERTIES, where / REPORT):
+        if path.is_dir():
+            raise InputError(f"cannot write {path}, which is a directory: remove it, or give another output directory")
+
+
 def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
-    try:
+    with _in_job(f"{job.path}: [cell]"):
         made = job.source.make(comm)
-    except InputError as error:
-        raise InputError(f"{job.path}: [cell]: {error}") from None
     job.check_phases(made.cell if isinstance(made, Polycrystal) else made)
-    try:
+    with _in_job(str(job.path)):
         found = homogenize(made, job.laws, job.constraint, job.physics, **job.options)
-    except InputError as error:
-        raise InputError(f"{job.path}: {error}") from None
     if found.solved is not None:
         _check_fields(job, found.solved.rve.inputs)
     found.print()
     written = _write(job, found, where)
+    _require_written(comm, written)
     say(comm, "\n".join(["", "Written:", *(f"  {path}" for path in written)]))
     if comm.size == 1 or found.solved is None:
         return found
@@ -90,8 +128,17 @@ def _check_fields(job: Job, inputs: Sequence[MacroInput]) -> None:
             raise InputError(f"{job.path}: [output]: fields: {error}") from None
 
 
+def _require_written(comm: MPI.Comm, paths: Sequence[Path]) -> None:
+    """Raise `HMMError` if what a job is to leave is not there: it must not end as if all were well."""
+    with collectively(comm):
+        missing = [path for path in paths if not path.exists()] if comm.rank == 0 else []
+        if missing:
+            raise HMMError(f"{missing[0]} was not written, or was removed: run the job again")
+
+
 def _write(job: Job, found: EffectiveProperties, where: Path) -> list[Path]:
-    """Fields, then the report, or just the numbers."""
+    """The numbers first, which took longest; then fields, pictures and the report."""
+    numbers = write_properties(found, where)
     written, pictures = [], {}
     draws = job.output.plot and job.output.report and found.comm.size == 1
     for component in job.output.fields:
@@ -110,7 +157,5 @@ def _write(job: Job, found: EffectiveProperties, where: Path) -> list[Path]:
             )
     if job.output.report:
         notes = [f"The job {job.path.name}: {job.source.words}."]
-        return [write_report(found, where, job.output.plot, notes, pictures), where / PROPERTIES, *written]
-    if found.comm.rank == 0:
-        found.to_json(where / PROPERTIES)
-    return [where / PROPERTIES, *written]
+        return [write_report(found, where, job.output.plot, notes, pictures), numbers, *written]
+    return [numbers, *written]

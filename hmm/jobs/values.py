@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import reprlib
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,18 @@ from numpy.typing import ArrayLike, NDArray
 from hmm import laws
 from hmm.effective.naming import nearest
 from hmm.foundation.errors import InputError
+from hmm.laws.elastic import LinearElasticity
+
+SMALLEST, LARGEST, LARGEST_INTEGER = 1e-60, 1e60, 2**31 - 1
+"""Sizes of numbers, but zero, and of integers that a job can have: products of a few of them are still numbers."""
+
+_RANGE = f"give zero or a number from {SMALLEST:g} to {LARGEST:g} in size; take other units if need be"
+
+LONGEST_NAME = 80
+"""Characters of the name of a phase."""
+
+DEEPEST = 8
+"""Lists within lists that an array can have."""
 
 WORDS = {float: "a number", int: "an integer", bool: "true or false", str: "a text in quotes", Path: "a path in quotes"}
 
@@ -26,7 +39,8 @@ class Unfit(Exception):
 def choose(value: Any, choices: Collection[str], key: str) -> str:
     """One of several names, or an error that lists them."""
     if not isinstance(value, str) or value not in choices:
-        raise InputError(f"{key} = {value!r} is unknown{nearest(str(value), choices)}: choose one of {listed(choices)}")
+        meant = nearest(str(value)[:200], choices)
+        raise InputError(f"{key} = {shown(value)} is unknown{meant}: choose one of {listed(choices)}")
     return str(value)
 
 
@@ -34,7 +48,9 @@ def check_keys(table: Mapping[str, Any], known: Collection[str], where: str) -> 
     """Refuse keys that are not known, with the nearest one that is."""
     for key in table:
         if key not in known:
-            raise InputError(f"{where} has an unknown key {key!r}{nearest(key, known)}: the keys are {listed(known)}")
+            raise InputError(
+                f"{where} has an unknown key {shown(key)}{nearest(key[:200], known)}: the keys are {listed(known)}"
+            )
 
 
 def listed(names: Collection[str]) -> str:
@@ -70,7 +86,7 @@ def convert(value: Any, hint: Any, key: str) -> Any:
     try:
         return _fit(value, hint, key)
     except Unfit:
-        raise InputError(f"{key} = {_shown(value)} is not understood: give {_words(hint)}") from None
+        raise InputError(f"{key} = {shown(value)} is not understood: give {_words(hint)}") from None
 
 
 def make_law(table: Any, where: str, default: str | None = None, kind: Any = None) -> Any:
@@ -88,7 +104,7 @@ def make_law(table: Any, where: str, default: str | None = None, kind: Any = Non
         For a part of a law the class or protocol it must be.
     """
     if not isinstance(table, Mapping):
-        raise InputError(f"{where} = {_shown(table)} is no table: write its parameters as name = value")
+        raise InputError(f"{where} = {shown(table)} is no table: write its parameters as name = value")
     names = _parts(kind) if kind is not None else LAWS
     name = table.get("law", default or (next(iter(names)) if len(names) == 1 else None))
     if name is None:
@@ -119,7 +135,7 @@ def _fit(value: Any, hint: Any, key: str) -> Any:
     if origin is Mapping:
         if not isinstance(value, Mapping):
             raise Unfit
-        return {name: _fit(entry, inner[1], key) for name, entry in value.items()}
+        return {name: _fit(entry, inner[1], f"{key}: {named(name)}") for name, entry in value.items()}
     return _fit_plain(value, hint, key)
 
 
@@ -127,8 +143,10 @@ def _fit_plain(value: Any, hint: Any, key: str) -> Any:
     if hint is Any:
         return value
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        return float(_in_range(value, key))
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > LARGEST_INTEGER:
+            raise InputError(f"{key} = {shown(value)} is out of range: give an integer up to {LARGEST_INTEGER}")
         return value
     if hint in (bool, str) and isinstance(value, hint):
         return value
@@ -158,20 +176,20 @@ def _fit_tuple(value: Any, inner: Sequence[Any], key: str) -> tuple[Any, ...]:
 
 def _array(value: Any, key: str) -> Any:
     """Numbers that make an array."""
-    numbers = _numbers(value)
+    numbers = _numbers(value, key)
     try:
         np.asarray(numbers, dtype=float)
     except ValueError:
-        raise InputError(f"{key} = {_shown(value)} is ragged: give lists of equal length") from None
+        raise InputError(f"{key} = {shown(value)} is ragged: give lists of equal length") from None
     return numbers
 
 
-def _numbers(value: Any) -> Any:
+def _numbers(value: Any, key: str, depth: int = 0) -> Any:
     """A number, or numbers in nested lists."""
-    if isinstance(value, list):
-        return [_numbers(entry) for entry in value]
+    if isinstance(value, list) and depth < DEEPEST:
+        return [_numbers(entry, key, depth + 1) for entry in value]
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return value
+        return _in_range(value, key)
     raise Unfit
 
 
@@ -196,6 +214,8 @@ def _words(hint: Any) -> str:
 
 def _parts(kind: Any) -> dict[str, Any]:
     """Parts of laws that are of a kind; empty if it is none."""
+    if kind is LinearElasticity:
+        return {name: law for name, law in LAWS.items() if name.split(".")[0] in ("Elastic", "Anisotropic")}
     if not isinstance(kind, type) or kind.__module__ != "hmm.laws.hardening":
         return {}
     return {name: part for name, part in PARTS.items() if issubclass(part, kind) and _answers_alike(part, kind)}
@@ -208,8 +228,39 @@ def _answers_alike(part: Any, kind: Any) -> bool:
     return asked[0] == asked[1]
 
 
-def _shown(value: Any) -> str:
-    return {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+class _Brief(reprlib.Repr):
+    """Values in short, and integers that are too long for `repr`."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        return repr(x) if x.bit_length() < 128 else f"an integer of about {round(x.bit_length() * 0.30103)} digits"
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it, in one line of moderate length."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    brief = _Brief(maxlevel=4, maxlist=8, maxdict=8, maxstring=80, maxlong=40, maxother=80)
+    return " ".join(brief.repr(value).split())
+
+
+def named(key: str) -> str:
+    """A key as an error shows it: as it is if it is a bare key of TOML, else in quotes."""
+    return key if key.isidentifier() and len(key) <= 80 else shown(key)
+
+
+def check_name(name: str, where: str) -> None:
+    """Refuse a name of a phase that no table and no picture can show."""
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise InputError(
+            f"{where}: {shown(name)} is no name of a phase: give one to {LONGEST_NAME} characters in one line"
+        )
+
+
+def _in_range(value: float, key: str) -> float:
+    """The number, unless it is so large, so small or so little of a number that what follows from it is none."""
+    if value != 0 and not SMALLEST <= abs(value) <= LARGEST:  # no conversion: there may be no such float
+        raise InputError(f"{key} = {shown(value)} is out of range: {_RANGE}")
+    return value
 
 
 _CLASSES = {name: getattr(laws, name) for name in laws.__all__ if dataclasses.is_dataclass(getattr(laws, name))}
@@ -217,6 +268,7 @@ _WAYS = ("cubic", "transversely_isotropic", "orthotropic", "from_voigt")
 LAWS: dict[str, Callable[..., Any]] = {
     **{name: law for name, law in _CLASSES.items() if hasattr(law, "fields")},
     **{f"Anisotropic.{way}": getattr(laws.Anisotropic, way) for way in _WAYS},
+    "ThermoElastic.transversely_isotropic": laws.ThermoElastic.transversely_isotropic,
 }
 """The laws a phase can have, and further ways to make one, by name."""
 PARTS = {name: law for name, law in _CLASSES.items() if law.__module__ == "hmm.laws.hardening"}

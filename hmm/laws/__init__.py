@@ -2,6 +2,7 @@
 
 from hmm.laws.anisotropic import Anisotropic
 from hmm.laws.base import ImplicitLaw, Law, Local, State
+from hmm.laws.damage import Damage
 from hmm.laws.elastic import Elastic
 from hmm.laws.fluid import Stokes
 from hmm.laws.granular import DruckerPrager
@@ -16,6 +17,7 @@ __all__ = [
     "J2",
     "Anisotropic",
     "ArmstrongFrederick",
+    "Damage",
     "DruckerPrager",
     "Elastic",
     "Fourier",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 import ufl
 from numpy.typing import ArrayLike
+from scipy.spatial.transform import Rotation as Rotations
 
 from hmm.foundation import tensors
 from hmm.foundation.errors import InputError
@@ -16,6 +18,7 @@ from hmm.laws.base import require_positive
 from hmm.laws.elastic import LinearElasticity
 
 type Rotation = ufl.core.expr.Expr | Sequence[Sequence[float]] | None
+type Axis = int | Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,10 @@ class Anisotropic(LinearElasticity):
     rotation
         Its columns are the axes of the material in the frame of the cell: numbers, shape (3, 3), or UFL such as a
         Function that differs from grain to grain (see `hmm.cells.Polycrystal.laws`); those of the cell by default.
+
+    Notes
+    -----
+    The axis of `transversely_isotropic` lies along axis 3 of the cell, as do the fibres of plane and extruded cells.
 
     See Also
     --------
@@ -86,9 +93,19 @@ class Anisotropic(LinearElasticity):
 
     @classmethod
     def transversely_isotropic(
-        cls, E1: float, E2: float, nu12: float, nu23: float, G12: float, rotation: Rotation = None
+        cls,
+        E1: float,
+        E2: float,
+        nu12: float,
+        nu23: float,
+        G12: float,
+        rotation: Rotation = None,
+        axis: Axis = 3,
     ) -> Self:
-        """The same in all directions across the first axis, such as a carbon fibre or a hexagonal crystal.
+        """The same in all directions across one axis, such as a carbon fibre or a hexagonal crystal.
+
+        In the names of the constants, as data sheets have them, 1 is the axis of the material, wherever it lies; in
+        the cell it lies along `axis`.
 
         Parameters
         ----------
@@ -99,10 +116,15 @@ class Anisotropic(LinearElasticity):
         G12
             Shear modulus along the axis, in the unit of stress. Across it is ``E2 / (2 (1 + nu23))``.
         rotation
-            As above.
+            As above; it turns the axis too.
+        axis
+            Where the axis lies: 1, 2 or 3, or a direction of any length, shape (3,). By default 3, along the fibres
+            of plane fibre cells (across the plane) and of what `hmm.cells.extrude` makes of them.
         """
         require_positive("Anisotropic", E2=E2, **{"1 + nu23": 1 + nu23})
-        return cls.orthotropic((E1, E2, E2), (nu12, nu12, nu23), (G12, G12, E2 / (2 * (1 + nu23))), rotation)
+        along = unit_vector("Anisotropic", axis)
+        own = cls.orthotropic((E1, E2, E2), (nu12, nu12, nu23), (G12, G12, E2 / (2 * (1 + nu23))))
+        return cls(_turned(np.array(own.stiffness), _frame(along)), rotation)
 
     @classmethod
     def orthotropic(
@@ -112,7 +134,7 @@ class Anisotropic(LinearElasticity):
         shear: Sequence[float],
         rotation: Rotation = None,
     ) -> Self:
-        """Three planes of symmetry, such as wood.
+        """Three planes of symmetry, such as wood; the axes 1, 2 and 3 are those of the cell.
 
         Parameters
         ----------
@@ -142,6 +164,22 @@ class Anisotropic(LinearElasticity):
             )
         return cls(np.linalg.inv(S), rotation)
 
+    @property
+    def own_axis(self) -> np.ndarray | None:
+        """Axis of transverse isotropy in the axes of the material, a unit vector, shape (3,); None without one."""
+        return _axis_of(np.array(self.stiffness))
+
+    @property
+    def axis(self) -> np.ndarray | None:
+        """Axis of transverse isotropy in the frame of the cell, a unit vector, shape (3,).
+
+        None of other materials, and if the rotation is a field.
+        """
+        own = self.own_axis
+        if own is None or isinstance(self.rotation, ufl.core.expr.Expr):
+            return None
+        return own if self.rotation is None else np.array(self.rotation) @ own
+
     def stress(self, strain: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         """Cauchy stress, shape (3, 3), of an elastic strain."""
         packing = tensors.symmetric(3)
@@ -149,6 +187,51 @@ class Anisotropic(LinearElasticity):
         own = strain if R is None else R.T * strain * R
         stress = packing.unpack(ufl.dot(ufl.as_matrix(self.stiffness), packing.pack(own)))
         return stress if R is None else R * stress * R.T
+
+
+def unit_vector(law: str, axis: Axis) -> np.ndarray:
+    """The unit vector, shape (3,), of an axis that is given by its number or as a direction of any length."""
+    if isinstance(axis, int) and not isinstance(axis, bool) and axis in (1, 2, 3):
+        return np.eye(3)[axis - 1]
+    with suppress(TypeError, ValueError):
+        direction = np.asarray(axis, dtype=float)
+        length = float(np.linalg.norm(direction))
+        if direction.shape == (3,) and 0 < length < np.inf:
+            return direction / length
+    raise InputError(f"{law}: axis = {axis!r} is no axis: give 1, 2 or 3, or a direction of three numbers")
+
+
+def _frame(first: np.ndarray) -> np.ndarray:
+    """A rotation, shape (3, 3), whose first column is a given unit vector; cyclic for the axes themselves."""
+    k = int(np.argmax(np.abs(first)))
+    second = np.cross(np.eye(3)[(k + 2) % 3], first)
+    second /= np.linalg.norm(second)
+    return np.column_stack([first, second, np.cross(first, second)])
+
+
+def _turned(stiffness: np.ndarray, R: np.ndarray) -> np.ndarray:
+    """A Mandel stiffness in a frame in which the columns of R are its axes."""
+    Q = tensors.symmetric(3).rotation(R)
+    return Q @ stiffness @ Q.T
+
+
+def _axis_of(stiffness: np.ndarray) -> np.ndarray | None:
+    """The only axis about which any rotation leaves a Mandel stiffness as it is; None if there is none or many.
+
+    It is the direction of the eigenvalue that stands alone of ``C_ijkk`` or of ``C_ikjk`` (Cowin and Mehrabadi, *Q. J.
+    Mech. Appl. Math.* 40 (1987) 451).
+    """
+    C = tensors.symmetric(3).to_fourth_order(stiffness)
+    for pair in (np.einsum("ijkk", C), np.einsum("ikjk", C)):
+        values, vectors = np.linalg.eigh(pair)
+        gaps = np.diff(values) / np.abs(values).max()
+        if gaps.max() < 1e-6:
+            continue
+        axis = vectors[:, 2 if gaps[1] > gaps[0] else 0]
+        about = Rotations.from_rotvec(axis).as_matrix()  # by one radian: no symmetry of a crystal
+        if np.abs(_turned(stiffness, about) - stiffness).max() < 1e-6 * np.abs(stiffness).max():
+            return np.asarray(axis * np.sign(axis[np.argmax(np.abs(axis))]))
+    return None
 
 
 def _matrix(values: object, shape: tuple[int, int], name: str) -> np.ndarray:

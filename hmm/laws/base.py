@@ -172,6 +172,13 @@ def require_not_negative(law: str, **values: Parameter) -> None:
             raise InputError(f"{law}: {name} = {value} must be zero or more, and finite")
 
 
+def require_finite(law: str, **values: Parameter) -> None:
+    """Raise `InputError` unless each of the named parameters is a finite number."""
+    for name, value in _numbers(values):
+        if not -float("inf") < value < float("inf"):
+            raise InputError(f"{law}: {name} = {value} must be a finite number")
+
+
 def require_between(law: str, low: float, high: float, **values: Parameter) -> None:
     """Raise `InputError` unless each of the named parameters is in the closed interval from `low` to `high`."""
     for name, value in _numbers(values):

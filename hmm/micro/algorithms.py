@@ -48,6 +48,7 @@ def initial_point(problem: Linearizable, z: Floats, history: Floats) -> InitialP
     problem.residual()
     problem.linearize()
     condensed = problem.condense()
+    problem.verify()
     values = {"z": z, "history": history, "sensitivity": condensed.sensitivity}
     return InitialPoint(values, problem.response(), condensed.tangent)
 

@@ -150,9 +150,7 @@ def dense(forms: Sequence[Sequence[PackedForm]]) -> NDArray[np.float64]:
     return np.block([[form.dense() for form in row] for row in forms])
 
 
-def _parameters(
-    forms: Sequence[ufl.Form], variables: Sequence[fem.Function]
-) -> list[fem.Constant | fem.Function]:
+def _parameters(forms: Sequence[ufl.Form], variables: Sequence[fem.Function]) -> list[fem.Constant | fem.Function]:
     """Constants and coefficients of `forms` other than the `variables` of the problem."""
     constants = dict.fromkeys(c for form in forms for c in form.constants())
     coefficients = dict.fromkeys(f for form in forms for f in form.coefficients() if f not in variables)

@@ -28,6 +28,7 @@ from scipy.spatial import cKDTree
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
 from hmm.foundation.forms import compile_form
+from hmm.foundation.options import choice
 from hmm.micro.inputs import Field, fields_of
 
 
@@ -121,8 +122,7 @@ def constrain(
         For an unknown name, if the mesh has no matching faces for ``periodic``, or if `held` has some but not all
         components of a point of a space that is not mixed.
     """
-    if name not in CONSTRAINTS:
-        raise InputError(f"constraint {name!r} is unknown: choose one of {', '.join(map(repr, CONSTRAINTS))}")
+    choice("constraint", name, CONSTRAINTS)
     fields = fields_of(space)
     driven = range(len(fields)) if driven is None else driven
     pinned = driven if pinned is None else pinned

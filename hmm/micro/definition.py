@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm.cells.cell import Cell
 from hmm.foundation.blocks import Blocks
-from hmm.foundation.errors import InputError
-from hmm.foundation.forms import default_quadrature_degree
+from hmm.foundation.errors import InputError, collectively
+from hmm.foundation.forms import default_quadrature_degree, warn_of_few_points
 from hmm.foundation.options import choice, dictionary, instance
 from hmm.foundation.options import quadrature_degree as check_degree
 from hmm.laws.base import Law
@@ -131,16 +131,16 @@ def define(
     if law is not None:
         _check_phases(cell, laws)
         _check_fields(cell, w, inputs, laws, fields)
-    degree = default_quadrature_degree(w.function_space)
+    degree = enough = default_quadrature_degree(w.function_space)
     if quadrature_degree is not None:
         degree = check_degree("quadrature_degree", quadrature_degree)
-    dofs = _checked_dofs(fixed, w.function_space)
+        warn_of_few_points(cell.mesh, "quadrature_degree", degree, enough)
+    with collectively(cell.comm):
+        dofs = _checked_dofs(fixed, w.function_space)
     return CellProblem(cell, w, inputs, laws, energy, fields, constraint, dofs, degree, dt)
 
 
-def _check_kinds(
-    cell: Cell, w: object, inputs: tuple[object, ...], energy: object, dt: object
-) -> None:
+def _check_kinds(cell: Cell, w: object, inputs: tuple[object, ...], energy: object, dt: object) -> None:
     """Raise `InputError` for what is of the wrong kind, before anything is made of it."""
     instance("w", w, fem.Function, "make it with hmm.fluctuation(cell)")
     for e in inputs:

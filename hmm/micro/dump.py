@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import platform
+import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -19,11 +21,40 @@ from numpy.typing import NDArray
 
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
+from hmm.foundation.files import regular_file
+from hmm.laws import written
 from hmm.micro.algorithms import step_start
+from hmm.micro.definition import CellProblem
+from hmm.micro.protocols import NewtonOptions
+from hmm.micro.solvers.choose import SolverChoice
 from hmm.models.failures import MicroFailure
 from hmm.models.points import Points
 
-FORMAT = 2
+FORMAT = 3
+
+LARGEST = 8 << 30
+"""Bytes of a dump, unpacked, that are read at most."""
+
+ARRAYS = {
+    "z": (1, "f"),
+    "E": (1, "f"),
+    "history": (1, "f"),
+    "guess": (1, "f"),
+    "connectivity": (1, "i"),
+    "nodes": (2, "i"),
+    "x": (2, "f"),
+    "tagged": (1, "i"),
+    "tags": (1, "i"),
+    "lattice": (2, "f"),
+    "origin": (1, "f"),
+    "grid": (1, "i"),
+    "open_faces": (0, "b"),
+}
+"""Dimension and kind of the arrays of a dump."""
+
+OPTION = re.compile(r"(?!.*(python|view|monitor|file|dll))[a-z0-9_]+")
+WORD = re.compile(r"[A-Za-z0-9_.+-]*")
+"""PETSc options that can neither run code nor write or read files."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +70,9 @@ class Dump:
     arrays
         The mesh of the cell and its tags; the committed state (``z``, ``E``, ``history``) and the first ``guess``.
     settings
-        Options of the RVE and versions, by name.
+        Options of the RVE, its laws as text if they are of `hmm.laws`, and versions, by name.
     law
-        Shape (n,), bytes: the pickled laws and PETSc options, empty if they could not be pickled.
+        Shape (n,), bytes: the pickled laws and PETSc options where they cannot be written as text; else empty.
     """
 
     path: Path
@@ -51,15 +82,24 @@ class Dump:
     law: NDArray[np.uint8]
 
 
-def write_dump(directory: Path, rve: Any, control: str, points: Points, p: int, failure: MicroFailure) -> Path:
+def write_dump(
+    directory: Path,
+    problem: CellProblem,
+    solver: SolverChoice,
+    newton_options: NewtonOptions,
+    control: str,
+    points: Points,
+    p: int,
+    failure: MicroFailure,
+) -> Path:
     """Write the failed point of this rank to a new file in a directory; not collective.
 
     Parameters
     ----------
     directory
         Made if need be.
-    rve
-        The RVE.
+    problem, solver, newton_options
+        What the RVE was made of.
     control
         What is given and what is free, if it is controlled.
     points
@@ -76,10 +116,10 @@ def write_dump(directory: Path, rve: Any, control: str, points: Points, p: int, 
     """
     E = np.array(failure.E)
     start = step_start(points, p)
-    arrays: dict[str, Any] = {"z": start.z, "E": start.E, "history": start.history, **_cell_arrays(rve.cell)}
+    arrays: dict[str, Any] = {"z": start.z, "E": start.E, "history": start.history, **_cell_arrays(problem.cell)}
     arrays["guess"] = points.trial.variables["z"][p] + (E - points.trial.E[p]) @ points.guides["sensitivity"][p]
-    settings = {**_settings(rve, control), "scale": start.scale, "failure": asdict(failure)}
-    arrays |= {"settings": np.array(json.dumps(settings)), "law": _pickled_law(rve)}
+    settings = {**_settings(problem, solver, newton_options, control), "scale": start.scale, "failure": asdict(failure)}
+    arrays |= {"settings": np.array(json.dumps(settings)), "law": _pickled_law(problem, solver)}
     directory.mkdir(parents=True, exist_ok=True)
     for number in count(1):
         path = directory / f"rve-{number:04d}.npz"
@@ -98,44 +138,86 @@ def read_dump(path: str | Path) -> Dump:
     Raises
     ------
     InputError
-        If the file is not a dump of this version.
+        If the file is not a dump of this version, or is damaged.
     """
-    path = Path(path)
+    path = regular_file(path, "dump", "give the .npz file that an error message named")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        arrays = _unpacked(path)
         settings = json.loads(str(arrays.pop("settings")))
+        if settings["format"] != FORMAT:
+            raise InputError(f"{path} has dump format {settings['format']}, and this hmm reads {FORMAT}")
         law = arrays.pop("law")
-    except (OSError, ValueError, KeyError, AttributeError, EOFError) as error:
-        raise InputError(f"{path} cannot be read as a dump of a failed RVE ({type(error).__name__}: {error})") from None
-    if settings.get("format") != FORMAT:
-        raise InputError(f"{path} has dump format {settings.get('format')}, and this hmm reads {FORMAT}")
-    failure = settings.pop("failure")
-    place = {key: tuple(failure[key]) for key in ("x", "E")}
-    return Dump(path, MicroFailure(**{**failure, **place}), arrays, settings, law)
+        _check_arrays(arrays)
+        failure = settings.pop("failure")
+        place = {key: tuple(map(float, failure[key])) for key in ("x", "E")}
+        return Dump(path, MicroFailure(**{**failure, **place}), arrays, settings, law)
+    except InputError:
+        raise
+    except Exception as error:  # zipfile, zlib, NumPy and json each have their own for what is damaged
+        raise not_a_dump(path, error) from None
 
 
-def _settings(rve: Any, control: str) -> dict[str, Any]:
+def not_a_dump(path: Path, error: Exception) -> InputError:
+    """What to say of a file in which something is not as `write_dump` writes it."""
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return InputError(
+        f"{path} cannot be read as a dump of a failed RVE ({reason}): it is damaged or something else; run again to "
+        "make another"
+    )
+
+
+def _unpacked(path: Path) -> dict[str, NDArray[Any]]:
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > LARGEST:
+        raise InputError(f"{path} unpacks to {size / 1e9:.3g} GB, and dumps of up to {LARGEST / 1e9:.3g} GB are read")
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise `ValueError` or `KeyError` unless the arrays are those of a dump, and numbers in them point into them."""
+    for name, (ndim, kind) in ARRAYS.items():
+        array = arrays[name]
+        if array.ndim != ndim or array.dtype.kind != kind:
+            raise ValueError(f"{name} has the shape {array.shape} and the type {array.dtype}")
+    n_cells = len(arrays["nodes"])
+    bounds = {"nodes": len(arrays["x"]), "connectivity": len(arrays["x"]), "tagged": n_cells}
+    for name, bound in bounds.items():
+        if arrays[name].size and not 0 <= arrays[name].min() <= arrays[name].max() < bound:
+            raise ValueError(f"{name} has numbers that are not in [0, {bound})")
+    if not n_cells or arrays["connectivity"].size % n_cells or len(arrays["tags"]) != len(arrays["tagged"]):
+        raise ValueError(f"connectivity and tags do not fit {n_cells} cells")
+    if not all(np.isfinite(arrays[name]).all() for name in ("x", "lattice", "origin")):
+        raise ValueError("coordinates are not finite")
+
+
+def _settings(
+    problem: CellProblem, solver: SolverChoice, newton_options: NewtonOptions, control: str
+) -> dict[str, Any]:
     """What of an RVE is text and numbers."""
-    element, mesh = rve.w.function_space.ufl_element(), rve.cell.mesh
+    element, mesh = problem.w.function_space.ufl_element(), problem.cell.mesh
     family = getattr(element, "family_name", type(element).__name__)
-    law_missing = "" if rve.law else "it was made from energy=, and UFL cannot be written down"
-    law_missing = law_missing or _special(rve)
+    law_missing = "" if problem.law else "it was made from energy=, and UFL cannot be written down"
+    law_missing = law_missing or _special(problem)
     law_missing = f"it was driven by an hmm.MixedControl, {control}" if control else law_missing
+    as_text = _laws_as_text(problem, solver)
     return {
         "format": FORMAT,
         "cell_type": to_string(mesh.topology.cell_type),
         "geometry_degree": mesh.geometry.cmaps[0].degree,
-        "dim": rve.cell.dim,
-        "phases": dict(rve.cell.phases),
-        "w": {"family": family, "degree": element.embedded_superdegree, "shape": rve.w.ufl_shape},
-        "inputs": [e.name for e in rve.inputs],
-        "law_missing": law_missing or _unpicklable(rve),
-        "constraint": rve.constraint,
-        "solver": rve.solver_choice,
-        "quadrature_degree": rve.quadrature_degree,
-        "newton_options": asdict(rve.newton_options),
-        "time_step": rve.time_step,
+        "dim": problem.cell.dim,
+        "phases": dict(problem.cell.phases),
+        "w": {"family": family, "degree": element.embedded_superdegree, "shape": problem.w.ufl_shape},
+        "inputs": [e.name for e in problem.inputs],
+        "law_missing": law_missing or ("" if as_text else _unpicklable(problem, solver)),
+        "laws": as_text,
+        "own": sorted({f"{type(law).__module__}.{type(law).__qualname__}" for law in problem.law.values()}),
+        "constraint": problem.constraint,
+        "solver": solver.name,
+        "quadrature_degree": problem.quadrature_degree,
+        "newton_options": asdict(newton_options),
+        "time_step": float(problem.dt.value),
         "versions": {
             "Python": platform.python_version(),
             "hmm": metadata.version("fenicsx-hmm"),
@@ -145,28 +227,45 @@ def _settings(rve: Any, control: str) -> dict[str, Any]:
     }
 
 
-def _special(rve: Any) -> str:
+def _special(problem: CellProblem) -> str:
     """What of the fields of an RVE is given by functions and dofs, which are not written down; or nothing."""
     parts = {
-        "several fields": rve.is_mixed,
-        "micro fields": bool(rve.micro),
-        "held dofs": bool(rve.held.size),
-        "an out-of-plane component": any(e.packing.shape[:1] > (rve.cell.dim,) for e in rve.inputs),
+        "several fields": problem.is_mixed,
+        "micro fields": bool(problem.micro),
+        "held dofs": bool(problem.fixed.size),
+        "an out-of-plane component": any(e.packing.shape[:1] > (problem.cell.dim,) for e in problem.inputs),
     }
     named = ", ".join(name for name, present in parts.items() if present)
     return f"it has {named}" if named else ""
 
 
-def _pickled_law(rve: Any) -> NDArray[np.uint8]:
-    if not rve.law or _unpicklable(rve):
+def _laws_as_text(problem: CellProblem, solver: SolverChoice) -> dict[str, Any] | None:
+    """Laws by phase, and PETSc options, if they can be written as text that is safe to read."""
+    options = dict(solver.options)
+    if not problem.law or not all(is_harmless(name, value) for name, value in options.items()):
+        return None
+    try:
+        return {"law": {phase: written.as_text(law) for phase, law in problem.law.items()}, "petsc_options": options}
+    except TypeError:
+        return None
+
+
+def is_harmless(name: object, value: object) -> bool:
+    """Whether a PETSc option can neither run code (``pc_python_type``) nor write files (``ksp_view``)."""
+    plain = value is None or isinstance(value, bool | int | float) or (isinstance(value, str) and WORD.fullmatch(value))
+    return isinstance(name, str) and bool(OPTION.fullmatch(name)) and bool(plain)
+
+
+def _pickled_law(problem: CellProblem, solver: SolverChoice) -> NDArray[np.uint8]:
+    if not problem.law or _laws_as_text(problem, solver) or _unpicklable(problem, solver):
         return np.zeros(0, np.uint8)
-    return np.frombuffer(pickle.dumps((rve.law, rve.petsc_options)), np.uint8)
+    return np.frombuffer(pickle.dumps((problem.law, dict(solver.options))), np.uint8)
 
 
-def _unpicklable(rve: Any) -> str:
+def _unpicklable(problem: CellProblem, solver: SolverChoice) -> str:
     """Why the laws cannot be written down, or nothing."""
     try:
-        pickle.dumps((rve.law, rve.petsc_options))
+        pickle.dumps((problem.law, dict(solver.options)))
     except Exception as error:
         return f"its laws cannot be pickled: {error}"
     return ""

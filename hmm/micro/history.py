@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import ufl
 from dolfinx import fem
 from numpy.typing import NDArray
 
@@ -34,6 +35,11 @@ class History:
         Its law; must have internal variables.
     degree
         Quadrature degree.
+
+    Attributes
+    ----------
+    new
+        The packed variables at the end of the step, as UFL, once `compile_update` has made it.
     """
 
     def __init__(self, cell: Cell, tag: int, law: Law, degree: int) -> None:
@@ -48,6 +54,7 @@ class History:
         self._slots = (points[:, None] * self.n_variables + np.arange(self.n_variables)).ravel()
         weights = quadrature_weights(cell.mesh, degree, self.cells).ravel()
         self._shares = weights / cell.comm.allreduce(weights.sum())
+        self.new: ufl.core.expr.Expr | None = None
         self._update: fem.Expression | None = None
 
     @property
@@ -66,8 +73,8 @@ class History:
 
     def compile_update(self, at: Local) -> None:
         """Compile the law's update for the local fields."""
-        new = tensors.pack_all(self.packings, self.law.update(at))
-        self._update = compile_expression(new, self._points)
+        self.new = tensors.pack_all(self.packings, self.law.update(at))
+        self._update = compile_expression(self.new, self._points)
 
     def updated(self) -> NDArray[np.float64]:
         """The state row, shape (size,), at the end of the step that is loaded in the cell."""

@@ -19,6 +19,7 @@ from hmm.cells.connectivity import pieces
 from hmm.foundation import tensors
 from hmm.foundation.errors import InputError
 from hmm.foundation.forms import real_space
+from hmm.foundation.options import LARGEST_DEGREE, choice, instance, integer, numbers
 from hmm.foundation.tensors import Packing
 from hmm.models.points import Input
 
@@ -57,7 +58,8 @@ def fluctuation(
     --------
     >>> w = hmm.fluctuation(cell, degree=(2, 1))  # Taylor-Hood: velocity and pressure  # doctest: +SKIP
     """
-    if isinstance(degree, int):
+    _check_cell(cell)
+    if not isinstance(degree, Sequence) or isinstance(degree, str):
         space = fem.functionspace(cell.mesh, _element(cell, degree, (cell.dim,) if shape is None else shape, family))
         return fem.Function(space, name="w")
     shapes = [(cell.dim,), *[()] * (len(degree) - 1)] if shape is None else list(shape)
@@ -73,10 +75,8 @@ def fluctuation(
 
 def _element(cell: Cell, degree: int, shape: object, family: object) -> basix.ufl._ElementBase:
     lowest = {"Lagrange": 1, "DG": 0}
-    if family not in lowest:
-        raise InputError(f"family {family!r} of the fluctuation field is unknown: choose one of 'Lagrange', 'DG'")
-    if degree < lowest[str(family)]:
-        raise InputError(f"degree {degree} of the fluctuation field must be at least {lowest[str(family)]}")
+    choice("family {} of the fluctuation field", family, lowest)
+    integer("degree {} of the fluctuation field", degree, lowest[str(family)], LARGEST_DEGREE)
     if not isinstance(shape, tuple):
         raise InputError(f"shape {shape!r} of a fluctuation field is no shape: give () for a scalar, (d,) for a vector")
     return basix.ufl.element(str(family), cell.mesh.basix_cell(), degree, shape=shape)
@@ -199,6 +199,11 @@ class MacroInput(Input):
         """The macroscopic input as a UFL tensor."""
         return self.packing.unpack(self.function)
 
+    @property
+    def dropped(self) -> tuple[tuple[int, ...], ...]:
+        """Entries of a tensor of its shape that a 2D cell cannot have: shear between the plane and axis 3."""
+        return self.packing.dropped if self.function.function_space.mesh.geometry.dim == 2 else ()
+
     def of(self, w: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         """The field of `w` it acts on."""
         return w if self.component is None else component(self.component)(w)
@@ -239,6 +244,7 @@ def macro_strain(cell: Cell, component: int | None = None, *, out_of_plane: bool
         Give a 2D cell the component 33 as well (generalised plane strain): `E` and the stress then have the shape
         (3, 3), packed as (11, 22, 33, sqrt2*12). Without it E33 is zero (plane strain).
     """
+    _check_cell(cell)
     packing = tensors.plane(cell.dim) if out_of_plane else tensors.symmetric(cell.dim)
     strain = _macro_input(cell, packing, lambda u: ufl.sym(ufl.grad(u)), "strain", "stress", component)
     return _generalised(strain) if out_of_plane else strain
@@ -257,6 +263,7 @@ def macro_deformation_gradient(cell: Cell, component: int | None = None, *, out_
         Give a 2D cell the component 33 as well: `F` and `P` then have the shape (3, 3), packed as (11, 12, 21, 22, 33).
         Without it F33 is one (plane strain).
     """
+    _check_cell(cell)
     packing = tensors.plane_general(cell.dim) if out_of_plane else tensors.general(cell.dim, cell.dim)
     name, response = "deformation_gradient", "first Piola-Kirchhoff stress"
     F = _macro_input(cell, packing, ufl.grad, name, response, component)
@@ -274,6 +281,7 @@ def macro_gradient(cell: Cell, component: int | None = None) -> MacroInput:
     component
         Which field of the fluctuation is the scalar, if there are several.
     """
+    _check_cell(cell)
     return _macro_input(cell, tensors.general(cell.dim), ufl.grad, "gradient", "flux", component)
 
 
@@ -285,6 +293,8 @@ def macro_temperature(cell: Cell, reference: float = 0.0) -> MacroInput:
     A cell is small, so its temperature varies little within it; the variation along a macroscopic gradient is a
     further input, `macro_gradient`.
     """
+    _check_cell(cell)
+    numbers("reference", reference)
     T = _macro_input(cell, tensors.general(), None, "temperature", "entropy")
     T.reference[:] = T.function.x.array[:] = reference
     return T
@@ -310,6 +320,7 @@ def macro_pressure_gradient(cell: Cell, velocity: int = 0, pressure: int = 1) ->
         If the fluid is enclosed: no part of it leads through the repeated cell. Where it is closed in some lattice
         directions only, a warning says so, and the permeability is zero there.
     """
+    _check_cell(cell)
     _check_percolation(cell)
     G = _macro_input(cell, tensors.general(cell.dim), ufl.grad, "pressure_gradient", "minus mean velocity", pressure)
     u = component(velocity)
@@ -332,6 +343,10 @@ def _check_percolation(cell: Cell) -> None:
         )
 
 
+def _check_cell(cell: object) -> None:
+    instance("cell", cell, Cell, "make one with hmm.Cell or hmm.cells")
+
+
 def _macro_input(
     cell: Cell,
     packing: Packing,
@@ -340,6 +355,8 @@ def _macro_input(
     response: str,
     component: int | None = None,
 ) -> MacroInput:
+    if component is not None:
+        integer("component", component, 0)
     function = fem.Function(real_space(cell.mesh, packing.size), name=name)
     return MacroInput(name, response, packing, np.zeros(packing.size), function, operator, component=component)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from mpi4py import MPI
 
@@ -11,7 +11,7 @@ import ufl
 from dolfinx import fem
 from numpy.typing import NDArray
 
-from hmm.foundation.forms import compile_expression, compile_form, owned_cells
+from hmm.foundation.forms import PackedForm, compile_expression, compile_form, owned_cells
 from hmm.foundation.options import choice
 from hmm.micro.cell_forms import CellForms, dense
 from hmm.micro.constraints import Constraint
@@ -43,6 +43,8 @@ class LoadedCell:
         Shape (n_local,); forces of the fluctuation at the last residual, before the constraint adds them.
     weights
         Shape (n_local,); what residuals are multiplied with in norms, or None for 1.
+    watcher
+        Called with each new history, shape (n_history,), while the point is loaded; or None.
     """
 
     def __init__(self, forms: CellForms, constraint: Constraint) -> None:
@@ -50,10 +52,12 @@ class LoadedCell:
         self.comm = self.problem.cell.comm
         self.reduced = ReducedSystem(self.comm, constraint)
         self.weights: Floats | None = None
+        self.watcher: Callable[[Floats], None] | None = None
         n_local = self.reduced.size_fluctuation + constraint.multipliers.size
         self._local, self._local_residual = np.zeros(n_local), np.zeros(n_local)
         self.nodal_forces = np.zeros(self.reduced.size_fluctuation)
         self._residual = np.zeros(self.n_unknowns)
+        self._phase_forms: dict[str, list[list[PackedForm]]] = {}
         self._affine = self._affine_fields() if self.problem.law else None
 
     @property
@@ -129,7 +133,10 @@ class LoadedCell:
 
     def updated_history(self) -> Floats:
         """Internal variables at the end of the loaded step, shape (n_history,)."""
-        return self.forms.history_blocks.join({k: h.updated() for k, h in self.forms.histories.items()})
+        history = self.forms.history_blocks.join({k: h.updated() for k, h in self.forms.histories.items()})
+        if self.watcher is not None:
+            self.watcher(history)
+        return history
 
     def why_not_a_number(self) -> str:
         """Why the residual at the loaded point is not a number, for errors (collective)."""
@@ -152,16 +159,22 @@ class LoadedCell:
 
     def phase_tangents(self, phases: Iterable[str]) -> dict[str, Floats]:
         """Packed tangent of some phases' own laws at the loaded point, shape (m, m), averaged over each (collective)."""
-        cell = self.problem.cell
-        owned = owned_cells(cell.mesh)
-        nowhere = dict.fromkeys(cell.phases.values(), np.zeros(0, dtype=np.int32))
-        tangents = {}
+        cell, tangents = self.problem.cell, {}
         for phase in phases:
-            tag = cell.phases[phase]
-            cells = np.intersect1d(cell.phase_tags.find(tag), owned).astype(np.int32)
-            total = self.reduced.sum(dense(self.forms.D_over(nowhere | {tag: cells})))
+            forms = self._phase_forms.get(phase) or self._D_of_phase(phase)
+            if phase in self.forms.histories:
+                self._phase_forms[phase] = forms  # it will be asked for again
+            total = self.reduced.sum(dense(forms))
             tangents[phase] = total / (cell.volume_fractions[phase] * cell.volume)
         return tangents
+
+    def _D_of_phase(self, phase: str) -> list[list[PackedForm]]:
+        """The blocks of ``D`` over one phase only."""
+        cell = self.problem.cell
+        tag = cell.phases[phase]
+        nowhere = dict.fromkeys(cell.phases.values(), np.zeros(0, dtype=np.int32))
+        cells = np.intersect1d(cell.phase_tags.find(tag), owned_cells(cell.mesh)).astype(np.int32)
+        return self.forms.D_over(nowhere | {tag: cells})
 
     def _affine_fields(self) -> Floats | None:
         """Dofs of the affine field of each unit macro input, shape (m, n_local); None if the space has none."""

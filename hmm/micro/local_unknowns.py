@@ -48,6 +48,8 @@ class LocalProblem:
 
     Attributes
     ----------
+    expressions
+        The packed residual and first guess, as UFL.
     n_failed
         Points whose equations were not solved when the cell was last loaded. Their unknowns are NaN, and so is every
         residual and response of the cell.
@@ -67,7 +69,9 @@ class LocalProblem:
         J = ufl.diff(r, variable)
         entries = [r[i] for i in range(n)] + [J[i, j] for i in range(n) for j in range(n)]
         self._equations = compile_expression(ufl.as_vector(entries), points)
-        self._guess = compile_expression(tensors.pack_all(self.packings, law.guess(at)), points)
+        guess = tensors.pack_all(self.packings, law.guess(at))
+        self._guess = compile_expression(guess, points)
+        self.expressions = r, guess
         r = tensors.pack_all(self.packings, law.residual(at.solving(tensors.unpack_all(self.packings, self.x))))
         step = [sum(self.inverse[n * i + j] * r[j] for j in range(n)) for i in range(n)]
         self.at = at.solving(tensors.unpack_all(self.packings, ufl.as_vector([self.x[i] - step[i] for i in range(n)])))
@@ -134,12 +138,12 @@ class LocalProblem:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Residual, shape (n_cells, n_points, n), and Jacobian, shape (n_cells, n_points, n, n), in some cells."""
         self.x.x.array.reshape(-1, self.n)[self._slots[cells]] = x
-        values = self._equations.eval(self.mesh, self.cells[cells]).reshape(*x.shape[:2], -1)
+        values = self._equations.eval(self.mesh, self.cells[cells]).reshape(*x.shape[:2], self.n + self.n**2)
         return values[..., : self.n].copy(), values[..., self.n :].reshape(*x.shape, self.n).copy()
 
     def _store(self, x: NDArray[np.float64], inverse: NDArray[np.float64]) -> None:
         self.x.x.array.reshape(-1, self.n)[self._slots] = x
-        self.inverse.x.array.reshape(-1, self.n**2)[self._slots] = inverse.reshape(*x.shape[:2], -1)
+        self.inverse.x.array.reshape(-1, self.n**2)[self._slots] = inverse.reshape(*x.shape[:2], self.n**2)
 
 
 def local_problem(cell: Cell, tag: int, law: object, degree: int, at: Local) -> LocalProblem | None:

@@ -10,6 +10,17 @@ from numpy.typing import NDArray
 from hmm.foundation.errors import ConvergenceError, Failure
 from hmm.micro.protocols import Linearizable, NewtonOptions
 
+EPS = float(np.finfo(float).eps)
+
+OVERSHOOT = 10.0
+"""How many times the forces of a converged cell those met on the way may be, for its residual to be measured by them.
+
+In a stiff inclusion the forces of a first guess are those of the stiff phase, whatever the cell's are.
+"""
+
+DOUBTFUL = 1e-7
+"""Residual, as a fraction of the forces, beyond which the cell's accuracy is looked at."""
+
 
 @dataclass(frozen=True)
 class NewtonResult:
@@ -23,12 +34,15 @@ class NewtonResult:
         Residual norm at each iterate.
     failure
         Why it did not converge, or None.
+    is_doubtful
+        Whether rounding alone may have left more in the residual than `DOUBTFUL` of the forces in the cell.
     """
 
     iterations: int
     residuals: int
     norms: tuple[float, ...]
     failure: Failure | None = None
+    is_doubtful: bool = False
 
     @property
     def converged(self) -> bool:
@@ -62,16 +76,22 @@ def newton(
     rve.load(z, E)
     residual = rve.residual()
     norms = [rve.norm(residual)]
-    scale = max(scale, norms[0])
+    known, scale = scale, max(scale, norms[0])
     residuals = 1
     n = options.max_iterations
     for iteration in range(n + 1):
         if not np.isfinite(norms[-1]):
             return NewtonResult(iteration, residuals, tuple(norms), Failure(rve.why_not_a_number()))
-        scale = max(scale, rve.force_scale())
-        tolerance = max(options.rtol * scale, rve.roundoff(E))
-        if norms[-1] <= tolerance:
-            return NewtonResult(iteration, residuals, tuple(norms))
+        forces = max(known, rve.force_scale())
+        scale = max(scale, forces)
+        rounding = max(rve.roundoff(E), 10 * EPS * scale)
+        enough = max(options.rtol * scale, rounding)
+        tolerance = max(options.rtol * min(scale, OVERSHOOT * forces), rounding)
+        polishing = norms[-1] <= enough
+        stagnates = len(norms) > 1 and norms[-1] > 0.5 * norms[-2]
+        if norms[-1] <= tolerance or (polishing and (stagnates or iteration == n)):
+            doubtful = max(norms[-1], rounding) > DOUBTFUL * forces
+            return NewtonResult(iteration, residuals, tuple(norms), is_doubtful=doubtful)
         if iteration == n:
             break
         try:
@@ -79,7 +99,12 @@ def newton(
             d = rve.correction(residual, _forcing(norms, tolerance))
         except ConvergenceError as error:
             return NewtonResult(iteration, residuals, tuple(norms), Failure(str(error)))
-        norm, tries = _step(rve, z, E, d, norms[-1], options.max_halvings)
+        before = z.copy() if polishing else z
+        norm, tries = _step(rve, z, E, d, norms[-1], 0 if polishing else options.max_halvings)
+        if polishing and not norm < norms[-1]:  # as good as it gets
+            z[:] = before
+            rve.load(z, E)
+            norm, tries = rve.norm(rve.residual()), tries + 1
         norms.append(norm)
         residuals += tries
     reason = f"micro residual {norms[-1]:.3g} after {n} iterations, tolerance {tolerance:.3g}"

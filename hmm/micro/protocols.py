@@ -10,6 +10,7 @@ from mpi4py import MPI
 import numpy as np
 from numpy.typing import NDArray
 
+from hmm.foundation.options import integer, positive
 from hmm.micro.response import Condensed
 
 
@@ -20,8 +21,9 @@ class NewtonOptions:
     Attributes
     ----------
     rtol
-        The residual may be this fraction of the largest nodal forces met, taken before opposite faces cancel (see
-        `hmm.RVE.force_scale`).
+        The residual may be this fraction of the largest nodal forces met, taken before opposite faces cancel. If those
+        are more than ten times the forces that are left in the end, it is lowered to this fraction of ten times the
+        latter as far as rounding allows.
     max_iterations
         Most Newton iterations.
     max_halvings
@@ -37,6 +39,12 @@ class NewtonOptions:
     max_halvings: int = 8
     max_cuts: int = 6
 
+    def __post_init__(self) -> None:
+        positive("rtol of NewtonOptions", self.rtol, below=1.0)
+        integer("max_iterations of NewtonOptions", self.max_iterations, 1)
+        integer("max_halvings of NewtonOptions", self.max_halvings, 0)
+        integer("max_cuts of NewtonOptions", self.max_cuts, 0)
+
 
 @runtime_checkable
 class Linearizable(Protocol):
@@ -47,7 +55,11 @@ class Linearizable(Protocol):
     """
 
     newton_options: NewtonOptions
-    n_factorizations: int
+
+    @property
+    def n_factorizations(self) -> int:
+        """Factorizations so far."""
+        ...
 
     @property
     def comm(self) -> MPI.Comm:
@@ -100,6 +112,14 @@ class Linearizable(Protocol):
 
     def why_not_a_number(self) -> str:
         """Why the residual at the loaded point is not a number (collective on the cell's ranks)."""
+        ...
+
+    def why_unstable(self) -> str:
+        """What a failed solve may come from at the loaded point, to be added to its reason; or nothing (collective)."""
+        ...
+
+    def verify(self) -> None:
+        """Warn or raise `ConvergenceError` if the last condensed tangent is not as exact as it must be (collective)."""
         ...
 
     def force_scale(self) -> float:

@@ -279,14 +279,24 @@ class _Path:
                 size = size if in_a_row else 2 * size
 
     def failure(self) -> Failure | None:
-        """What the first attempt met, and how far the others went."""
+        """What the first attempt met, how far the others went, and whether the cell has lost its stability."""
         first, others = self.attempts[0].failure, self.attempts[1:]
         if not others:
-            return first
+            return Failure(f"{first}{self._explanation()}")
         smallest = min(a.end - a.start for a in others)
-        return Failure(
-            f"{first}; substeps down to {smallest:.3g} of the step failed too, with an elastic first guess also"
-        )
+        tried = f"{first}; substeps down to {smallest:.3g} of the step failed too, with an elastic first guess also"
+        return Failure(tried + self._explanation())
+
+    def _explanation(self) -> str:
+        """What the last attempt may have failed of, at its last iterate."""
+        last = self.attempts[-1]
+        try:
+            self.rve.load_history(last.history)
+            self.rve.load(last.z, last.E)
+            return self.rve.why_unstable()
+        except Exception as error:
+            failure_of(self.rve, error)
+            return ""
 
     def _sensitivity(self, strategy: str) -> NDArray[np.float64]:
         """Sensitivity for the first guess of the first substep: the committed state's, or the undeformed cell's."""

@@ -31,9 +31,13 @@ class ReducedSystem:
     weights
         Shape (size_owned,); what residuals are multiplied with in their norm, or None for 1. Fields of different units
         need them.
+    scales
+        Shape (size_owned,); powers of two with which rows and columns of the tangent are multiplied before it is
+        factorized, or None for 1. Of several fields, MUMPS takes pivots for zeros in some units and not in others.
     """
 
     weights: NDArray[np.float64] | None = None
+    scales: NDArray[np.float64] | None = None
 
     def __init__(self, comm: MPI.Comm, constraint: Constraint) -> None:
         self.comm = comm
@@ -91,12 +95,25 @@ class ReducedSystem:
 
     def weigh(self, of_dofs: NDArray[np.float64]) -> None:
         """Set the `weights` from those of the local fluctuation dofs; images have the same. Multipliers have 1."""
+        self.weights = self._averaged(of_dofs, 1.0)
+
+    def scale(self, of_dofs: NDArray[np.float64]) -> None:
+        """Set the `scales` from those of the local fluctuation dofs; multipliers get what makes their rows near 1."""
+        rows = self.constraint.multipliers
+        largest = np.abs(rows.matrix * of_dofs[rows.dofs]).max(initial=0.0) if rows.size else 0.0
+        largest = self.comm.allreduce(float(largest), MPI.MAX)
+        scales = self._averaged(of_dofs, 1 / largest if largest else 1.0)
+        self.scales = np.exp2(np.rint(np.log2(scales)))
+
+    def _averaged(self, of_dofs: NDArray[np.float64], of_multipliers: float) -> NDArray[np.float64]:
+        """Reduced vector of a value of the local fluctuation dofs, the same for all images, and one for multipliers."""
         local, count = np.ones(self._n_local), np.zeros(self.size_owned)
         self.gather(local, count)
         local[: self.size_fluctuation] = of_dofs
-        weights = np.zeros(self.size_owned)
-        self.gather(local, weights)
-        self.weights = weights / count
+        local[self.size_fluctuation :] = of_multipliers
+        total = np.zeros(self.size_owned)
+        self.gather(local, total)
+        return total / count
 
     def sum[T: (float, NDArray[np.float64])](self, value: T) -> T:
         """Sum over the ranks of the cell."""

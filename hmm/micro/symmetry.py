@@ -31,7 +31,7 @@ def _moduli_are_symmetric(loaded: LoadedCell) -> bool:
     z, history = np.zeros(loaded.n_unknowns), np.zeros(loaded.n_history)
     loaded.load_history(history)
     for scale, duration in zip(scales, durations, strict=False):
-        problem.dt.value = duration
+        problem.dt.value[...] = duration
         loaded.load(z, problem.reference + scale * rng.normal(size=problem.n_inputs))
         D = loaded.reduced.sum(dense(few))
         if np.isfinite(D).all():  # a cell turned inside out says nothing
@@ -41,7 +41,7 @@ def _moduli_are_symmetric(loaded: LoadedCell) -> bool:
             else:
                 for of_phase in forms.histories.values():
                     of_phase.advance_first()
-    problem.dt.value = dt
+    problem.dt.value[...] = dt
     loaded.load_history(history)
     return bool(answers) and all(answers)
 
@@ -52,9 +52,7 @@ def _D_of_few_elements(loaded: LoadedCell) -> list[list[PackedForm]]:
     if any(isinstance(parameter, fem.Function) for parameter in forms.parameters):
         return forms.D
     owned = owned_cells(cell.mesh)
-    first = {
-        tag: np.intersect1d(cell.phase_tags.find(tag), owned)[:1].astype(np.int32) for tag in cell.phases.values()
-    }
+    first = {tag: np.intersect1d(cell.phase_tags.find(tag), owned)[:1].astype(np.int32) for tag in cell.phases.values()}
     return forms.D_over(first)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from mpi4py import MPI
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from hmm.cells.connectivity import pieces
 from hmm.foundation.environment import require_communicators
 from hmm.foundation.errors import ConvergenceError
-from hmm.foundation.options import Destroyed
 from hmm.foundation.forms import PackedForm
+from hmm.foundation.options import Destroyed
+from hmm.micro.accuracy import Tangents
 from hmm.micro.cell_forms import CellForms, dense
 from hmm.micro.columns import assembled_columns
 from hmm.micro.constraints import constrain
@@ -22,7 +24,8 @@ from hmm.micro.inputs import fields_of
 from hmm.micro.loaded_cell import LoadedCell
 from hmm.micro.protocols import NewtonOptions
 from hmm.micro.response import Condensed
-from hmm.micro.solvers.choose import SolverChoice, create_solver, fallback_solver
+from hmm.micro.solvers.choose import SolverChoice, can_fall_back, create_solver, fallback_solver
+from hmm.micro.stability import explain
 from hmm.micro.symmetry import is_symmetric
 
 Floats = NDArray[np.float64]
@@ -62,8 +65,12 @@ class CellSystem:
         self._rhs, self._solution = reduced.create_dense(m + 1), reduced.create_dense(m + 1)
         self.is_symmetric = is_symmetric(self.loaded)
         self.solver = create_solver(self.loaded, self.is_symmetric, solver)
+        self._tangents = Tangents(self.problem, reduced, self.is_symmetric)
         self._factorized_for: list[bytes] | None = None
         self._condensed: Condensed | None = None
+        self._tangent = self._mean_moduli = np.zeros(0)
+        self._errors: Floats | None = None
+        self._has_warned = False
         self.n_factorizations = 0
         self.is_destroyed = False
 
@@ -122,6 +129,10 @@ class CellSystem:
     def why_not_a_number(self) -> str:
         """Why the residual at the loaded point is not a number (collective)."""
         return self.loaded.why_not_a_number()
+
+    def why_unstable(self) -> str:
+        """What a failed solve may come from at the loaded point, to be added to its reason; or nothing (collective)."""
+        return explain(self.loaded)
 
     def force_scale(self) -> float:
         """Forces with which the last residual is compared."""
@@ -185,22 +196,59 @@ class CellSystem:
         """
         if self.forms.is_linear and self._condensed is not None and residual is None:
             return self._condensed
-        m, volume = self.n_inputs, self.problem.cell.volume
+        m, volume, reduced = self.n_inputs, self.problem.cell.volume, self.loaded.reduced
         L = self._columns(self.forms.L)
         M = L if self.is_symmetric else self._columns(self.forms.M)
         rhs = self._rhs.getDenseArray()
         rhs[:, :m] = L
         rhs[:, m] = 0.0 if residual is None else residual
-        self._ask(lambda: self.solver.solve_columns(self._rhs, self._solution))
+        D = reduced.sum(dense(self.forms.D))
+        self._errors = self._ask(lambda: self._solve_columns(rhs, M, D.diagonal()))
         columns = self._solution.getDenseArray()
-        blocks = self.loaded.reduced.sum(np.hstack([M.T @ columns, dense(self.forms.D)]))
-        tangent = (blocks[:, m + 1 :] - blocks[:, :m]) / volume
+        blocks = reduced.sum(M.T @ columns)
+        self._mean_moduli = D.diagonal() / volume
+        self._tangent = tangent = (D - blocks[:, :m]) / volume
         correction = columns[:, m].copy() if residual is not None else None
         drop = blocks[:, m] / volume if residual is not None else None
         condensed = Condensed(tangent, -columns[:, :m].T.copy(), correction, drop)
         if self.forms.is_linear and residual is None:
             self._condensed = condensed
         return condensed
+
+    def verify(self) -> None:
+        """Warn, once, or raise if the last condensed tangent is not as exact as it must be (collective).
+
+        Raises
+        ------
+        ConvergenceError
+            If a component is wrong by more than `hmm.micro.accuracy.REFUSED` of itself.
+        """
+        eps = float(np.finfo(float).eps)
+        errors = self._remaining_errors() / self.problem.cell.volume + 4 * eps * np.abs(self._mean_moduli)
+        said = self._tangents.complaint(self._tangent, errors, 16 * eps * np.abs(self._mean_moduli))
+        if said is not None and not self._has_warned and self.comm.rank == 0:
+            logging.getLogger("hmm").warning("%s", said)
+        self._has_warned |= said is not None
+
+    def _remaining_errors(self) -> Floats:
+        """What the solver has left in the diagonal of the last ``M^T K^-1 L``, shape (m,)."""
+        if self._errors is None:
+            m = self.n_inputs
+            L, columns = self._rhs.getDenseArray()[:, :m], self._solution.getDenseArray()[:, :m]
+            residual = L - np.column_stack([self.solver.apply(column) for column in columns.T])
+            self._errors = np.abs(self.loaded.reduced.sum((columns * residual).sum(axis=0)))
+        return self._errors
+
+    def _solve_columns(self, rhs: Floats, M: Floats, D: Floats) -> Floats | None:
+        """Solve for the columns of the right-hand sides; what an iterative solver leaves, or None."""
+        if not self.solver.is_iterative:
+            self.solver.solve_columns(self._rhs, self._solution)
+            return None
+        m, columns = self.n_inputs, self._solution.getDenseArray()
+        replaceable = can_fall_back(self.loaded, self._choice, self.solver)
+        columns[:, :m], errors = self._tangents.solve_refined(self.solver, rhs[:, :m], M, D, replaceable)
+        columns[:, m] = self.solver.solve(rhs[:, m].copy())
+        return errors
 
     def destroy(self) -> None:
         """Free the PETSc objects (collective on the cell's ranks); the system cannot be used afterwards."""
@@ -222,12 +270,11 @@ class CellSystem:
         try:
             return ask()
         except ConvergenceError as error:
-            direct = fallback_solver(self.loaded, self.is_symmetric, self._choice, self.solver, error)
-            if direct is None:
+            if not can_fall_back(self.loaded, self._choice, self.solver):
                 raise
             self.solver.destroy()
-            self.solver = direct
-            direct.update()
+            self.solver = fallback_solver(self.loaded, self.is_symmetric, error)
+            self.solver.update()
             return ask()
 
 

@@ -9,7 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm.foundation.blocks import Blocks
 from hmm.foundation.errors import InputError
+from hmm.foundation.options import instance, numbers
 from hmm.models.points import Input
+
+NO_SHEAR_13 = (
+    "a 2D cell does not have, with out_of_plane=True neither (that adds 33): make the cell 3D with hmm.cells.extrude"
+)
+"""Why out-of-plane shear is refused, and what to do."""
 
 
 def component_names(inputs: Sequence[Input]) -> list[str]:
@@ -28,6 +34,7 @@ def find_component(inputs: Sequence[Input], label: str) -> int:
     InputError
         If there is none, or several of that label.
     """
+    instance("component", label, str, f"the components are {', '.join(component_names(inputs))}")
     wanted, found, k = label.strip(), [], 0
     for e in inputs:
         for own in e.packing.labels:
@@ -64,18 +71,27 @@ def pack_inputs(inputs: Sequence[Input], E: ArrayLike | Mapping[str, float]) -> 
     if isinstance(E, Mapping):
         vector = np.concatenate([np.zeros(0), *(e.reference for e in inputs)])
         k = find_components(inputs, E)
-        vector[k] = np.array(list(E.values()), dtype=float) * factors(inputs)[k]
+        vector[k] = numbers("values {} of the macroscopic input", list(E.values())) * factors(inputs)[k]
         return vector
-    array = np.asarray(E, dtype=float)
+    array = numbers("the macroscopic input", E)
     if array.shape == (size,):
-        return array.copy()
+        return array
     if len(inputs) == 1 and array.shape == inputs[0].packing.shape:
+        _check_entries(inputs[0], array)
         return inputs[0].packing.to_vector(array)
     name, shape = (inputs[0].name, inputs[0].packing.shape) if inputs else ("input", ())
     raise InputError(
         f"the macroscopic {name} has shape {array.shape}: give a tensor of shape {shape} "
         f"or its packed components, shape ({size},)"
     )
+
+
+def _check_entries(e: Input, tensor: NDArray[np.float64]) -> None:
+    """Raise `InputError` if packing would drop entries of a tensor that are not zero, or half of a shear."""
+    if lost := [f"{i + 1}{j + 1}" for i, j in e.dropped if tensor[i, j]]:
+        raise InputError(f"the macroscopic {e.name} has {' and '.join(lost)}, which {NO_SHEAR_13}")
+    if e.packing.symmetric and np.abs(tensor - tensor.T).max() > 1e-9 * np.abs(tensor).max():
+        raise InputError(f"the macroscopic {e.name} {tensor.tolist()} is not symmetric: give its symmetric part")
 
 
 def factors(inputs: Sequence[Input]) -> NDArray[np.float64]:

@@ -64,7 +64,9 @@ class Components:
         for k, value in zip(find_components(inputs, response), response.values(), strict=True):
             if k not in self.free:
                 free = ", ".join(self.names[i] for i in self.free) or "none"
-                raise InputError(f"the response {self.names[k]} is not prescribed in this MixedControl, which has: {free}")
+                raise InputError(
+                    f"the response {self.names[k]} is not prescribed in this MixedControl, which has: {free}"
+                )
             if not np.isfinite(value):
                 raise InputError(f"the response {self.names[k]} = {value} must be a finite number")
             packed[self.free == k] = value * factors(inputs)[k]
@@ -149,7 +151,9 @@ class ControlledModel:
             self._ask(inner, points.E[rows], free, points)
             lacking = inner.trial.response[:, f] - self.prescribed
             size = np.abs(inner.trial.response).max(axis=1, initial=0.0)
-            met = np.abs(lacking).max(axis=1, initial=0.0) <= self.rtol * np.maximum(size, np.abs(self.prescribed).max(initial=0.0))
+            met = np.abs(lacking).max(axis=1, initial=0.0) <= self.rtol * np.maximum(
+                size, np.abs(self.prescribed).max(initial=0.0)
+            )
             failed = np.isin(np.arange(rows.size), list(inner.failures))
             open_rows = np.flatnonzero(~met & ~failed)
             if not open_rows.size:
@@ -231,5 +235,7 @@ class ControlledModel:
         weakest = np.linalg.svd(A, compute_uv=False)
         if A.size and (weakest[:, -1] <= SINGULAR * np.maximum(weakest[:, 0], 1e-300)).any():
             free = ", ".join(self.components.names[k] for k in self.components.free)
-            raise InputError(f"the model has no stiffness against a free component ({free}): prescribe the input instead")
+            raise InputError(
+                f"the model has no stiffness against a free component ({free}): prescribe the input instead"
+            )
         return A

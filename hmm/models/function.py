@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from mpi4py import MPI
 
@@ -91,7 +91,7 @@ class FunctionModel:
         parameters: Sequence[Any] = (),
         name: str | None = None,
     ) -> None:
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.name: str = name or str(getattr(function, "__name__", type(function).__name__))
         if not callable(function):
             raise InputError(f"FunctionModel: {function!r} is no function: give one of (E, old, dt)")
         if tangent not in TANGENTS:
@@ -242,7 +242,7 @@ def initial_values(model: str, variables: Mapping[str, int | ArrayLike]) -> dict
     for name, given in variables.items():
         is_size = isinstance(given, int | np.integer) and not isinstance(given, bool)
         try:
-            value = np.zeros(int(given)) if is_size else np.array(given, dtype=float)  # type: ignore[call-overload]
+            value = np.zeros(cast(int, given)) if is_size else np.array(given, dtype=float)
         except (TypeError, ValueError):
             raise InputError(
                 f"model {model}: variable {name!r} = {given!r} must be a number of floats or initial values"

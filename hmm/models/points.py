@@ -66,6 +66,11 @@ class Input:
         """Number of components m."""
         return self.packing.size
 
+    @property
+    def dropped(self) -> tuple[tuple[int, ...], ...]:
+        """Entries of a tensor of its shape that are refused unless they are zero; none by default."""
+        return ()
+
 
 @dataclass(frozen=True, eq=False)
 class InitialPoint:
@@ -171,6 +176,7 @@ class Points:
                 f"a micro model has a variable {bad[0]!r}: give it another name than {', '.join(RESERVED)}"
             )
         assert start.response is not None and start.tangent is not None
+        initial_response = start.response
         self.variables, self.start = dict(variables), start
         reference = np.concatenate([np.zeros(0), *(e.reference for e in inputs)])
 
@@ -182,7 +188,7 @@ class Points:
             }
 
         def snapshot(roles: tuple[Role, ...]) -> Snapshot:
-            return Snapshot(np.tile(reference, (n, 1)), np.tile(start.response, (n, 1)), rows(roles))
+            return Snapshot(np.tile(reference, (n, 1)), np.tile(initial_response, (n, 1)), rows(roles))
 
         self.committed, self.trial = snapshot(("state", "deferred")), snapshot(("state",))
         self.guides = rows(("guide",))
@@ -212,7 +218,7 @@ class Points:
     def nbytes_per_point(self) -> int:
         """Memory of one row, in bytes."""
         both = (self.committed, self.trial)
-        arrays = [a for s in both for a in (s.E, s.response, *s.variables.values())]
+        arrays: list[NDArray[Any]] = [a for s in both for a in (s.E, s.response, *s.variables.values())]
         arrays += [*self.guides.values(), self.tangent, self.tangent_source, self.converged, self.seconds]
         return sum(a.nbytes for a in arrays) // max(self.n, 1)
 
@@ -255,7 +261,7 @@ class Points:
 
     def persistent(self) -> dict[str, NDArray[Any]]:
         """All that a run between two steps needs to go on, by name; the arrays themselves, first axis the rows."""
-        own = {"E": self.committed.E, "response": self.committed.response}
+        own: dict[str, NDArray[Any]] = {"E": self.committed.E, "response": self.committed.response}
         own |= {"tangent": self.tangent, "tangent_source": self.tangent_source}
         return {**own, **self.committed.variables, **self.guides}
 

@@ -192,7 +192,7 @@ class ProcessModel:
         parts = [rows for rows in np.array_split(points.asked, self.n_workers) if rows.size]
         before = self.restarts
         with ThreadPoolExecutor(len(parts)) as threads:
-            outcomes = list(threads.map(lambda job: self._ask(*job, points), enumerate(parts)))
+            outcomes = list(threads.map(lambda job: self._ask(job[0], job[1], points), enumerate(parts)))
         points.count.restarts += self.restarts - before
         points.count.evaluations += points.asked.size
         for rows, outcome in zip(parts, outcomes, strict=True):
@@ -254,7 +254,9 @@ class ProcessModel:
                 self._pool[k].stop()
                 self._pool[k] = self._started()
                 self.restarts += 1
-                logging.getLogger("hmm").warning("%s; it was started again, its %d points are asked again", why, len(rows))
+                logging.getLogger("hmm").warning(
+                    "%s; it was started again, its %d points are asked again", why, len(rows)
+                )
         return f"{why}, {self.retries + 1} times in a row"
 
     def _take(self, points: Points, rows: NDArray[np.intp], arrays: framing.Arrays) -> None:

@@ -133,6 +133,15 @@ class Recoverable(Protocol):
 
 
 @runtime_checkable
+class Destructible(Protocol):
+    """A model that holds resources which can be freed."""
+
+    def check_usable(self) -> None:
+        """Raise `InputError` if they were."""
+        ...
+
+
+@runtime_checkable
 class Viewable(Protocol):
     """A model with fields inside a point."""
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.foundation.errors import InputError
+from hmm.foundation.options import choice
 from hmm.parallel.routes import Movable, Route
 
 POLICIES = ("auto", "owner", "balanced", "grouped")
@@ -143,8 +144,7 @@ class Ensemble:
     """
 
     def __init__(self, comm: MPI.Comm, n_points: int, group: MPI.Comm, policy: str = "auto") -> None:
-        if policy not in POLICIES:
-            raise InputError(f"ensemble {policy!r} is unknown: choose one of {', '.join(map(repr, POLICIES))}")
+        choice("ensemble", policy, POLICIES)
         if policy in ("owner", "balanced") and group.size > 1:
             raise InputError(
                 f"ensemble {policy!r} needs an RVE a rank, but its cell lives on {group.size} ranks: make the cell on "

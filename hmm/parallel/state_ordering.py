@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.models.protocol import Distributed, MicroModel
+
+
+def as_rows(array: NDArray[Any]) -> NDArray[Any]:
+    """An array of shape (n, ...) as (n, k), also for no rows, where ``reshape(n, -1)`` fails."""
+    return array.reshape(len(array), math.prod(array.shape[1:]))
 
 
 class RowLayout:
@@ -30,9 +36,8 @@ class RowLayout:
     """
 
     def __init__(self, model: MicroModel) -> None:
-        distributed = isinstance(model, Distributed)
-        self.comm: MPI.Comm = model.comm if distributed else MPI.COMM_SELF
-        self.positions = dict(model.positions()) if distributed else {}
+        self.comm: MPI.Comm = model.comm if isinstance(model, Distributed) else MPI.COMM_SELF
+        self.positions = dict(model.positions()) if isinstance(model, Distributed) else {}
         self.sizes = {name: int(self.comm.allreduce(p.size)) for name, p in self.positions.items()}
 
     def whole(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:

@@ -19,10 +19,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm.cells.cell import Cell
 from hmm.fe2.homogenizer import Homogenizer
-from hmm.foundation.errors import EnvironmentMismatch, InputError, collectively
+from hmm.fe2.worst_point import WorstPoint, point_fields
+from hmm.foundation.errors import EnvironmentMismatch, InputError, collectively, writing
+from hmm.foundation.files import require_writable
 from hmm.foundation.forms import owned_cells
+from hmm.micro.local_fields import LocalFields
+from hmm.micro.mixed_control import MixedControl, rve_of
 from hmm.micro.recovery import Attempt
-from hmm.runs.output import LocalFields, WorstPoint, point_fields, require_writable
+from hmm.micro.rve import RVE
 
 COLOURS = "viridis"
 PHASE_COLOURS = ("#c9d6e2", "#e07b39", "#6a994e", "#8e6c8a", "#d9b44a", "#5b7c99")
@@ -172,8 +176,10 @@ def plot_fe2(
         if hom.ensemble.group.size > 1:
             raise InputError(f"an RVE on {hom.ensemble.group.size} ranks cannot be drawn: write it with hmm.write_rve")
         if comm.rank == where.rank:
-            cell = hom.batches.member(where.point).model.cell
-            inside = _drawing_of_rve(cell, point_fields(hom, where.point), variable)
+            model = hom.batches.member(where.point).model
+            if not isinstance(model, RVE | MixedControl):
+                raise InputError(f"the micro model {type(model).__name__} has no cell to draw")
+            inside = _drawing_of_rve(rve_of(model).cell, point_fields(hom, where.point), variable)
     means = hom.cell_average(np.asarray(values, dtype=float)).ravel()
     parts = comm.gather(Drawing.of(u, {label: means})) or []
     inside = comm.bcast(inside, root=where.rank)
@@ -316,7 +322,8 @@ def plot_curve(
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)
             axes.margins(0.03, 0.06)
-            figure.savefig(path, dpi=150)
+            with writing(path):
+                figure.savefig(path, dpi=150)
     return path
 
 
@@ -361,7 +368,8 @@ def plot_attempts(path: str | Path, attempts: Sequence[Attempt], picture: Path |
         right.imshow(importlib.import_module("matplotlib.image").imread(picture))
         right.set_axis_off()
         right.set_title("last iterate", fontsize=12)
-    figure.savefig(path, dpi=150)
+    with writing(path):
+        figure.savefig(path, dpi=150)
     return path
 
 
@@ -633,7 +641,8 @@ def _look(plotter: Any, dim: int, margin: float, up: float = 0.0) -> None:
 
 def _save(plotter: Any, path: Path) -> Path:
     try:
-        plotter.screenshot(str(path))
+        with writing(path):
+            plotter.screenshot(str(path))
     finally:
         plotter.close()
     return path

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hmm.fe2.homogenizer import Homogenizer
 from hmm.fe2.problem import MacroProblem
 from hmm.foundation.errors import InputError, collectively
+from hmm.parallel.state_ordering import as_rows
 from hmm.runs import storage
 from hmm.runs.fingerprint import difference, fingerprint
 
@@ -164,7 +165,7 @@ def _dofs(field: fem.Function) -> NDArray[np.int64]:
     space = field.function_space
     size = space.dofmap.bs
     blocks = np.asarray(space.dofmap.list, dtype=np.int64)
-    return (blocks[:, :, None] * size + np.arange(size)).reshape(len(blocks), -1)
+    return as_rows(blocks[:, :, None] * size + np.arange(size))
 
 
 def _by_cell(field: fem.Function) -> NDArray[np.float64]:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from typing import Any
 
 from mpi4py import MPI
 
 import numpy as np
 import ufl
 from dolfinx import fem
+from dolfinx.mesh import Mesh, compute_midpoints
 from numpy.typing import NDArray
 
-from hmm.cells.cell import Cell
 from hmm.fe2.homogenizer import Homogenizer
 from hmm.fe2.problem import MacroProblem
 from hmm.foundation.errors import InputError, collectively
-from hmm.foundation.hashing import digest, splitmix, uniform
-from hmm.micro.mixed_control import rve_of
-from hmm.micro.rve import RVE
+from hmm.foundation.forms import compile_form, form_of
+from hmm.foundation.hashing import GRID, short, splitmix, uniform
+from hmm.models.protocol import Fingerprinted, Parametrized
+from hmm.parallel.state_ordering import as_rows
 
-GRID = 2.0**32
-"""Coordinates are compared as whole numbers of this part of the largest one."""
+DIRECTION = np.array([13.7, 19.3, 29.9])
+"""Places along which no two of a mesh are likely to have the same cosine."""
 
 
 def fingerprint(problem: MacroProblem) -> dict[str, str]:
@@ -38,8 +37,8 @@ def fingerprint(problem: MacroProblem) -> dict[str, str]:
     cell: dict[str, str] = {}
     for name, model in hom.models.items():
         of_kind = f" of RVE {name!r}" if name else ""
-        rve = rve_of(model)
-        own = _of_rve(rve) | {"control of the unit cell": getattr(model, "control", "")}
+        own = {"micro model": type(model).__name__, "macro inputs": ", ".join(e.name for e in model.inputs)}
+        own |= model.fingerprint() if isinstance(model, Fingerprinted) else {}
         cell |= {f"{what}{of_kind}": value for what, value in own.items()}
     first = hom.comm.bcast(cell)
     with collectively(hom.comm):
@@ -51,10 +50,39 @@ def fingerprint(problem: MacroProblem) -> dict[str, str]:
         "macro mesh": f"{hom.comm.allreduce(hom.n_points)} points, hash {_of_points(hom):016x}",
         "macro quadrature degree": str(hom.degree),
         "macro field": str(problem.u.function_space.ufl_element()),
-        "macro form": _short(problem.form.signature()),
+        "macro form": short(problem.form.signature()),
+        "macro input": short(form_of(hom.strains).signature()),
+        **_of_conditions(problem),
+        **_of_tags(problem),
         **_of_variation(hom),
         **cell,
     }
+
+
+def constants_of(problem: MacroProblem) -> list[fem.Constant]:
+    """The Constants in the macro form, in the macro inputs and in the micro models, each once."""
+    own = [c for form in (problem.form, form_of(problem.hom.strains)) for c in form.constants()]
+    for model in problem.hom.models.values():
+        own += [p for p in model.parameters if isinstance(p, fem.Constant)] if isinstance(model, Parametrized) else []
+    return list(dict.fromkeys(own))
+
+
+def present_values(problem: MacroProblem) -> dict[str, str]:
+    """What a run may change of a problem beside its Constants: checksums by name (collective).
+
+    They are of the Functions in the macro form and the macro inputs, and of the values of Dirichlet conditions.
+    """
+    hom, found = problem.hom, {}
+    own = [problem.u, *hom.responses, *(t for row in hom.tangents for t in row)]
+    coefficients = [*problem.form.coefficients(), *form_of(hom.strains).coefficients()]
+    functions = [f for f in dict.fromkeys(coefficients) if f not in own]
+    for number, function in enumerate(functions, 1):
+        found[f"Function {number} of the macro form"] = f"checksum {_of_function(function)}"
+    for number, bc in enumerate(problem.bcs, 1):
+        values = fem.Function(problem.u.function_space)
+        bc.set(values.x.array)
+        found[f"values of Dirichlet condition {number}"] = f"checksum {_of_function(values)}"
+    return found
 
 
 def difference(a: Mapping[str, str], b: Mapping[str, str]) -> str:
@@ -78,74 +106,85 @@ def _of_variation(hom: Homogenizer) -> dict[str, str]:
     """Where each RVE is and how it is turned, if there is a choice (collective)."""
     found = {}
     if len(hom.models) > 1:
-        found["choice of RVEs"] = (
-            f"{', '.join(hom.models)}, checksum {_checksum(hom, hom.rows.shares(len(hom.models)))}"
-        )
+        shares = _checksum(hom.comm, hom.keys, hom.rows.shares(len(hom.models)))
+        found["choice of RVEs"] = f"{', '.join(hom.models)}, checksum {shares}"
     if hom.orientation is not None:
-        found["orientation of RVEs"] = f"checksum {_checksum(hom, hom.orientation.R.reshape(hom.n_points, -1))}"
+        turns = _checksum(hom.comm, hom.keys, as_rows(hom.orientation.R))
+        found["orientation of RVEs"] = f"checksum {turns}"
     return found
 
 
-def _checksum(hom: Homogenizer, values: NDArray[np.float64]) -> str:
-    """Sum of values at the points, shape (n_points, k), with weights in (-1, 1) that depend on key and column.
+def _checksum(comm: MPI.Comm, keys: NDArray[np.integer], values: NDArray[np.float64]) -> str:
+    """Sum of values, shape (n, k), with weights in (-1, 1) that depend on key and column (collective).
 
     Unlike a hash it is not upset by the last bit, in which functions of arrays differ with the length of the array.
     """
-    weights = [2 * uniform(hom.keys, column) - 1 for column in range(values.shape[1])]
-    return f"{hom.comm.allreduce(float(np.sum(np.transpose(weights) * values))):.8g}"
+    weights = np.reshape([2 * uniform(keys, column) - 1 for column in range(values.shape[1])], values.shape[::-1])
+    return f"{comm.allreduce(float(np.sum(weights.T * values))):.8g}"
 
 
-def _of_rve(rve: RVE) -> dict[str, str]:
-    cell, space = rve.cell, rve.w.function_space
-    n_cells, mesh_hash = _of_mesh(cell)
-    laws = {f"law of {phase!r}": described(law) for phase, law in rve.law.items()}
-    oriented = space.ufl_element().embedded_superdegree > 2  # the order of dofs on an edge depends on the numbering
-    numbering = digest(space.dofmap.list, rve.reduced.constraint.blocks) if oriented else "of the mesh's input"
-    functions = [p.x.array for p in rve.parameters if isinstance(p, fem.Function)]
-    return {
-        "unit cell": f"{n_cells} cells, hash {mesh_hash}",
-        "unit cell's lattice": str(cell.lattice.round(12).tolist()),
-        "unit cell's phases": str(dict(cell.phases)),
-        "constraint": rve.reduced.constraint.name,
-        "held dofs": digest(rve.held),
-        "fluctuation field": str(space.ufl_element()),
-        "numbering of the fluctuation": numbering,
-        "quadrature degree of the unit cell": str(rve.quadrature_degree),
-        **laws,
-        "form of the microproblem": _short("".join(form.signature() for form in rve.forms)),
-        "coefficients of the unit cell": digest(*functions),
-    }
+def _of_conditions(problem: MacroProblem) -> dict[str, str]:
+    """Which dofs each Dirichlet condition holds; their values may change in the run (collective)."""
+    found = {}
+    for number, bc in enumerate(problem.bcs, 1):
+        dofs, n_owned = bc.dof_indices()
+        mask = fem.Function(problem.u.function_space)
+        mask.x.array[dofs] = 1.0
+        count = problem.hom.comm.allreduce(int(n_owned))
+        found[f"support of Dirichlet condition {number}"] = f"{count} dofs, checksum {_of_function(mask)}"
+    return found
 
 
-def _of_mesh(cell: Cell) -> tuple[int, str]:
-    """Number of cells, and a hash of their nodes and tags in the order of the mesh's input (collective)."""
-    mesh = cell.mesh
+def _of_function(function: fem.Function) -> str:
+    """A checksum of the dofs of a Function (collective)."""
+    space = function.function_space
+    mesh, size = space.mesh, space.dofmap.bs
+    if space.element.needs_dof_transformations:  # the dofs' signs depend on the numbering, its norm does not
+        square = fem.assemble_scalar(compile_form(ufl.inner(function, function) * ufl.dx))
+        return f"{mesh.comm.allreduce(square):.8g}"
+    function.x.scatter_forward()
     n = mesh.topology.index_map(mesh.topology.dim).size_local
-    x = mesh.geometry.x
-    size = cell.comm.allreduce(float(np.abs(x).max(initial=0.0)), op=MPI.MAX) or 1.0
-    nodes = np.rint(x[np.asarray(mesh.geometry.dofmaps[0])[:n]] / size * GRID).astype(np.int64)
-    tags = np.zeros(n, dtype=np.int64)
-    owned = cell.phase_tags.indices < n
-    tags[cell.phase_tags.indices[owned]] = cell.phase_tags.values[owned]
-    original = np.asarray(mesh.topology.original_cell_index)[:n]
-    parts = [np.concatenate(p) for p in zip(*cell.comm.allgather((original, nodes, tags)), strict=True)]
-    order = np.argsort(parts[0])
-    return order.size, digest(parts[1][order], parts[2][order])
+    blocks = np.asarray(space.dofmap.list)[:n]
+    values = function.x.array.reshape(-1, size)[blocks].reshape(n, blocks.shape[1] * size)
+    return _checksum(mesh.comm, np.asarray(mesh.topology.original_cell_index)[:n], values)
 
 
-def described(law: object) -> str:
-    """A law in words that are the same in each run."""
-    if isinstance(law, fem.Constant):
-        return "Constant"  # its value may change in the run, and is checked where the run begins
-    if is_dataclass(law):
-        parts = (f"{f.name}={described(getattr(law, f.name))}" for f in fields(law))
-        return f"{type(law).__name__}({', '.join(parts)})"
-    if isinstance(law, tuple | list):
-        return f"({', '.join(map(described, law))})"
-    if isinstance(law, ufl.core.expr.Expr):
-        return "UFL"  # it is part of the form
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(law))
+def _of_tags(problem: MacroProblem) -> dict[str, str]:
+    """Where the integrals of the macro form are that are not over the whole mesh (collective)."""
+    mesh, found = problem.hom.mesh, {}
+    for integral in problem.form.integrals():
+        kind, data, ids = integral.integral_type(), integral.subdomain_data(), integral.subdomain_id()
+        for tag in ids if isinstance(ids, tuple) else (ids,):
+            if data is not None and tag != "everywhere":
+                where = _midpoints(mesh, kind, data, tag)
+                found[f"place of {kind.replace('_', ' ')}s of tag {tag}"] = _of_places(mesh, where)
+    return found
 
 
-def _short(signature: str) -> str:
-    return hashlib.sha256(signature.encode()).hexdigest()[:16]
+def _midpoints(mesh: Mesh, kind: str, data: Any, tag: int | str) -> NDArray[np.float64]:
+    """Midpoints, shape (n, 3), of what is tagged and each rank's own; of all tagged for ``"otherwise"``.
+
+    The data of a measure are tags, or pairs of a tag and what is integrated over: cells, or cells and local facets.
+    """
+    tdim = mesh.topology.dim
+    if hasattr(data, "find"):
+        found = np.asarray(data.indices if isinstance(tag, str) else data.find(tag), dtype=np.int32)
+        mesh.topology.create_connectivity(data.dim, tdim)
+        return compute_midpoints(mesh, data.dim, found[found < mesh.topology.index_map(data.dim).size_local])
+    parts = [np.ravel(part) for number, part in data if isinstance(tag, str) or number == tag]
+    listed = np.concatenate([np.zeros(0, np.int32), *parts]).astype(np.int32)
+    if kind == "cell":
+        return compute_midpoints(mesh, tdim, listed)
+    cells, facets = listed.reshape(-1, 4 if kind == "interior_facet" else 2)[:, :2].T
+    mesh.topology.create_connectivity(tdim, tdim - 1)
+    mesh.topology.create_connectivity(tdim - 1, tdim)
+    of_cells = mesh.topology.connectivity(tdim, tdim - 1)
+    numbers = [of_cells.links(c)[f] for c, f in zip(cells, facets, strict=True)]
+    return compute_midpoints(mesh, tdim - 1, np.array(numbers, dtype=np.int32))
+
+
+def _of_places(mesh: Mesh, x: NDArray[np.float64]) -> str:
+    """Number and checksum of points, shape (n, 3), each on one rank (collective)."""
+    size = mesh.comm.allreduce(float(np.abs(mesh.geometry.x).max(initial=0.0)), op=MPI.MAX) or 1.0
+    checksum = mesh.comm.allreduce(float(np.cos(x / size @ DIRECTION).sum()))
+    return f"{mesh.comm.allreduce(len(x))} places, checksum {checksum:.8g}"

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from hmm.fe2.problem import MacroProblem, StepStats
 from hmm.foundation.console import progress, say
 from hmm.foundation.errors import ConvergenceError, InputError
-from hmm.runs.signals import Watch
+from hmm.foundation.options import instance, integer, numbers, positive
+from hmm.foundation.signals import Watch
 from hmm.runs.stages import Run, Stage, run_of, values_of_constants
 
 
@@ -104,19 +105,37 @@ def steps(
         Names the step, the worst point and its macro input. What was accepted before is kept, also in the checkpoint;
         `u` and `load` are as of then.
     InputError
-        If the checkpoint does not fit, is damaged or cannot be written.
+        If the checkpoint does not fit, is damaged, cannot be written or is in use by another run.
     SystemExit
-        With code 0, on all ranks, when the checkpoint is written after SIGTERM, SIGUSR1 (on any rank; heeded only with
-        `checkpoint`) or before `max_wall_time`. Context managers and ``finally`` clauses around the loop do their work.
+        On all ranks, when the checkpoint is written after a signal to any rank (SIGTERM, SIGINT, SIGHUP, SIGXCPU or
+        SIGUSR1; noted only with `checkpoint`) or before `max_wall_time`. The code is 130 after SIGINT (Ctrl-C) and else
+        0. Context managers and ``finally`` clauses around the loop do their work.
     """
-    stage = _stage(problem, load, target, n, duration)
+    instance("problem", problem, MacroProblem, "make it with hmm.MacroProblem")
+    instance("load", load, fem.Constant, "take a dolfinx.fem.Constant that is in the forms or the boundary values")
     _check(n, max_cutbacks, every, max_wall_time, checkpoint)
+    stage = _stage(problem, load, target, n, duration)
     run = None if checkpoint is None else run_of(problem, checkpoint)
+    with nullcontext() if run is None else run.alone():
+        yield from _loop(problem, load, stage, label, 2.0**-max_cutbacks, run, every, max_wall_time)
+
+
+def _loop(
+    problem: MacroProblem,
+    load: fem.Constant,
+    stage: Stage,
+    label: str,
+    smallest: float,
+    run: Run | None,
+    every: int,
+    max_wall_time: float | None,
+) -> Iterator[Step]:
+    """The steps of a stage that are left."""
     if run is not None:
         stage = run.begin(stage, load)
     watch = Watch(problem.hom.comm, max_wall_time)
-    with watch.listening() if run else nullcontext(), progress(problem.hom.comm, label, n, stage.step) as advance:
-        stepper = _Stepper(problem, load, stage, 2.0**-max_cutbacks, run, watch)
+    with watch.listening() if run else nullcontext(), progress(problem.hom.comm, label, stage.n, stage.step) as advance:
+        stepper = _Stepper(problem, load, stage, smallest, run, watch)
         while not stage.complete:
             step = stepper.step()
             advance()
@@ -222,31 +241,29 @@ class _Stepper:
             f"stopping: {reason}; {stage.step} of {stage.n} steps{part} are in {self.run.path}: run the same command "
             "again to continue",
         )
-        raise SystemExit(0)
+        raise SystemExit(self.watch.code)
 
 
 def _stage(problem: MacroProblem, load: fem.Constant, target: ArrayLike, n: int, duration: float | None) -> Stage:
-    start, end = np.array(load.value, dtype=float), np.asarray(target, dtype=float)
+    start, end = np.array(load.value, dtype=float), numbers("the target of the load", target)
     if start.shape != end.shape:
         raise InputError(f"the load has shape {start.shape} and its target {end.shape}: they must agree")
     if not np.isfinite(end).all():
         raise InputError(f"the target of the load is {end.tolist()}: give finite numbers")
-    if duration is not None and not 0.0 < duration < np.inf:
-        raise InputError(f"duration = {duration} of the load steps must be positive and finite")
+    if duration is not None:
+        duration = positive("duration = {} of the load steps", duration)
     return Stage(start.tolist(), end.tolist(), int(n), duration, values_of_constants(problem))
 
 
 def _check(n: int, max_cutbacks: int, every: int, max_wall_time: float | None, checkpoint: str | Path | None) -> None:
-    if n < 1:
-        raise InputError(f"n = {n} load steps: give at least one")
-    if not 0 <= max_cutbacks <= 50:
-        raise InputError(f"max_cutbacks = {max_cutbacks}: give 0 (never halve a step) to 50")
-    if every < 1:
-        raise InputError(f"every = {every} steps between two checkpoints: give at least one")
+    integer("n = {} load steps", n, 1)
+    integer("max_cutbacks", max_cutbacks, 0, 50)
+    integer("every = {} steps between two checkpoints", every, 1)
+    if checkpoint is not None:
+        instance("checkpoint", checkpoint, (str, Path), "give the path of an HDF5 file")
     if max_wall_time is None:
         return
-    if not max_wall_time > 0:
-        raise InputError(f"max_wall_time = {max_wall_time} must be a positive number of seconds")
+    positive("max_wall_time = {} seconds", max_wall_time)
     if checkpoint is None:
         raise InputError(f"max_wall_time = {max_wall_time} needs a file to continue from: give checkpoint=...")
 

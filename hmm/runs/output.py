@@ -2,163 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from mpi4py import MPI
 
 import numpy as np
-import ufl
-from dolfinx import fem, has_adios2
-from dolfinx import io as dolfinx_io
-from dolfinx.mesh import Mesh
-from numpy.typing import ArrayLike, NDArray
+from dolfinx import fem
+from numpy.typing import NDArray
 
 from hmm.fe2.homogenizer import Homogenizer
-from hmm.foundation.errors import EnvironmentMismatch, InputError, collectively
-from hmm.foundation.forms import compile_expression, owned_cells, quadrature_points, quadrature_weights
-from hmm.micro.inputs import fields_of
-from hmm.micro.mixed_control import MixedControl, rve_of
-from hmm.micro.response import PointState
-from hmm.micro.rve import RVE
+from hmm.fe2.worst_point import WorstPoint, point_fields
+from hmm.foundation.errors import collectively
+from hmm.foundation.files import require_writable
+from hmm.foundation.locking import Lock, acquire
+from hmm.foundation.vtx import VTXFile
+from hmm.micro.local_fields import bp_path, cellwise, write_fields
 from hmm.models.protocol import Observable
-
-
-@dataclass(frozen=True)
-class WorstPoint:
-    """The macro point where a value is largest.
-
-    Attributes
-    ----------
-    rank, point
-        The rank that works on it (the first of its group) and its number there; where a point has several RVEs, that of
-        the one with the largest share.
-    x
-        Macro coordinates, in the unit of the macro mesh.
-    value
-        The value, in its own unit.
-    """
-
-    rank: int
-    point: int
-    x: tuple[float, ...]
-    value: float
-
-
-def worst_point(hom: Homogenizer, values: ArrayLike) -> WorstPoint:
-    """Find the point with the largest value among all ranks (collective).
-
-    Values equal to nine digits count as equal; the point with the smallest coordinates is then taken, so that the
-    choice does not depend on the number of ranks.
-
-    Parameters
-    ----------
-    hom
-        The homogenizer.
-    values
-        Shape (n_points,) or (n_points, 1); one number for each point of this rank. NaN is never the largest.
-
-    Raises
-    ------
-    InputError
-        If there is not one number for each point.
-    """
-    array = np.asarray(values, dtype=float)
-    with collectively(hom.comm):
-        if array.shape not in ((hom.n_points,), (hom.n_points, 1)):
-            raise InputError(f"values have shape {array.shape}: give one number for each of {hom.n_points} points")
-    array = np.where(np.isnan(array), -np.inf, array).ravel()
-    largest = hom.comm.allreduce(float(array.max(initial=-np.inf)), op=MPI.MAX)
-    candidates = np.flatnonzero(array >= largest - 1e-9 * abs(largest))
-    x = hom.coordinates()
-    mine = [(tuple(x[p].round(9).tolist()), hom.comm.rank, hom.rows.main(p)) for p in candidates]
-    where, owner, index = min(found for part in hom.comm.allgather(mine) for found in part)
-    rank, point = hom.ensemble.locate(owner, index)
-    return WorstPoint(rank, point, where, largest)
-
-
-@dataclass(frozen=True, eq=False)
-class LocalFields:
-    """The fields inside one RVE, ready to be written or drawn.
-
-    Attributes
-    ----------
-    displacement
-        The total field ``E x + w``, in the unknown's own Lagrange space; of several fields the one that the first macro
-        input acts on.
-    cellwise
-        Averages over each cell of the mesh by name, on DG0 spaces: ``phase`` (its tag); for RVEs with laws ``stress``,
-        shape (3, 3), ``von_mises``, and each scalar internal variable (0 in phases without it); the local fields of
-        further macro inputs and of `RVE.micro`, such as ``gradient`` or ``velocity``.
-    phases
-        Names of the phases that have each cellwise field.
-    """
-
-    displacement: fem.Function
-    cellwise: dict[str, fem.Function]
-    phases: dict[str, tuple[str, ...]]
-
-    @property
-    def mesh(self) -> Mesh:
-        """The mesh of the unit cell."""
-        return self.displacement.function_space.mesh
-
-
-def local_fields(rve: RVE | MixedControl, state: PointState, E: ArrayLike) -> LocalFields:
-    """The fields of one RVE at the end of a step.
-
-    Parameters
-    ----------
-    rve
-        The microproblem; it is left loaded with this point.
-    state
-        State at the end of the step, as in `hmm.Response.state`.
-    E
-        The macroscopic input: its tensor or the packed vector, shape (m,).
-
-    Returns
-    -------
-    LocalFields
-        New Functions.
-
-    Notes
-    -----
-    The stress is evaluated with the internal variables of the end of the step, where a rate-independent law has
-    nothing left to return.
-    """
-    rve.load_history(state.history)
-    rve.load(state.z, rve.pack(E))
-    return _fields_of(rve_of(rve), state)
-
-
-def _fields_of(rve: RVE, state: PointState) -> LocalFields:
-    """The fields of the loaded point."""
-    space = fem.functionspace(rve.cell.mesh, ("DG", 0))
-    phase = fem.Function(space, name="phase")
-    phase.x.array[rve.cell.phase_tags.indices] = rve.cell.phase_tags.values
-    cellwise = {"phase": phase}
-    if rve.law and rve.inputs[0].local_3d(rve.w).ufl_shape == (3, 3):
-        cellwise |= _stress_fields(rve)
-    cellwise |= _further_fields(rve)
-    phases = {name: tuple(rve.cell.phases) for name in cellwise}
-    for name, values in _internal_variables(rve, state).items():
-        cellwise[name] = fem.Function(space, name=name)
-        cellwise[name].x.array[: values.size] = values
-        phases[name] = tuple(phase for phase, v in _scalar_variables(rve) if v == name)
-    return LocalFields(_total_field(rve), cellwise, phases)
-
-
-def point_fields(hom: Homogenizer, point: int) -> LocalFields:
-    """The fields inside the RVE of a point this rank works on, at the last accepted step (collective in its group)."""
-    model, points, p = hom.batches.member(point)
-    if not isinstance(model, RVE | MixedControl):
-        raise InputError(f"{type(model).__name__} has no local fields to look at")
-    state = PointState(points.committed.variables["z"][p], points.committed.variables["history"][p])
-    return local_fields(model, state, points.committed.E[p])
 
 
 def write_rve(path: str | Path, hom: Homogenizer, where: WorstPoint) -> Path:
@@ -183,76 +40,10 @@ def write_rve(path: str | Path, hom: Homogenizer, where: WorstPoint) -> Path:
     InputError
         On all ranks, if the path cannot be written to.
     """
-    path = _bp(path)
+    path = bp_path(path)
     with collectively(hom.comm):
         if hom.ensemble.leader == where.rank:
             write_fields(path, point_fields(hom, where.point))
-    return path
-
-
-def write_fields(path: str | Path, fields: LocalFields) -> Path:
-    """Write the fields inside one RVE as an ADIOS2 directory for ParaView (collective on the cell's communicator).
-
-    Parameters
-    ----------
-    path
-        The ``.bp`` directory.
-    fields
-        From `local_fields` or `hmm.EffectiveProperties.fields`.
-
-    Returns
-    -------
-    pathlib.Path
-        What was written.
-
-    Raises
-    ------
-    InputError
-        If the path cannot be written to.
-    """
-    path = _bp(path)
-    with collectively(fields.mesh.comm):
-        if fields.mesh.comm.rank == 0:
-            require_writable(path.parent)
-    with _vtx(fields.mesh.comm, path, [fields.displacement, *fields.cellwise.values()]) as writer:
-        writer.write(0.0)
-    return path
-
-
-def _bp(path: str | Path) -> Path:
-    """The path with the suffix ``.bp``."""
-    path = Path(path)
-    return path if path.suffix == ".bp" else path.with_name(path.name + ".bp")
-
-
-def write_csv(path: str | Path, comm: MPI.Comm, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
-    """Write a table as comma-separated values from rank 0 (collective).
-
-    Parameters
-    ----------
-    path
-        The file; its directory is made if need be.
-    comm
-        The communicator.
-    columns
-        Titles, with units.
-    rows
-        One sequence of values for each row; numbers are written with all their digits.
-
-    Raises
-    ------
-    InputError
-        On all ranks, if the path cannot be written to.
-    """
-    path = Path(path)
-    with collectively(comm):
-        if comm.rank == 0:
-            require_writable(path.parent)
-            try:
-                with path.open("w", newline="") as file:
-                    csv.writer(file).writerows([columns, *rows])
-            except OSError as error:
-                raise InputError(f"cannot write {path} ({error.strerror}): give another file") from None
     return path
 
 
@@ -283,7 +74,8 @@ class Output:
     Raises
     ------
     InputError
-        On all ranks, if the directory cannot be written to or `u` is not in a Lagrange space.
+        On all ranks, if the directory cannot be written to, another run or another `Output` that is not closed writes
+        there, or `u` is not in a Lagrange space.
 
     Examples
     --------
@@ -295,9 +87,11 @@ class Output:
     def __init__(self, directory: str | Path, hom: Homogenizer, u: fem.Function) -> None:
         self.hom, self.u = hom, u
         self.path = Path(directory) / "macro.bp"
+        self._lock: Lock | None = None
         with collectively(hom.comm):
             if hom.comm.rank == 0:
                 require_writable(self.path.parent)
+                self._lock = acquire(self.path.parent, "output directory")
         self._observables = [
             name
             for model in hom.models.values()
@@ -305,15 +99,21 @@ class Output:
             for name, size in model.observables.items()
             if size == 1
         ]
-        self.cellwise = {r.name: _cellwise(hom.mesh, r.ufl_shape, r.name) for r in hom.responses}
-        self.cellwise |= {name: _cellwise(hom.mesh, (), name) for name in self._observables}
+        self.cellwise = {r.name: cellwise(hom.mesh, r.ufl_shape, r.name) for r in hom.responses}
+        self.cellwise |= {name: cellwise(hom.mesh, (), name) for name in self._observables}
         for name, values in _microstructure(hom).items():
-            self.cellwise[name] = _cellwise(hom.mesh, values.shape[1:], name)
+            self.cellwise[name] = cellwise(hom.mesh, values.shape[1:], name)
             self._set(name, values)
-        self._writer = _vtx(hom.comm, self.path, [u, *self.cellwise.values()])
+        self._writer = VTXFile(hom.comm, self.path, [u, *self.cellwise.values()])
 
     def write(self, time: float) -> None:
-        """Add the present fields as a time step (collective)."""
+        """Add the present fields as a time step (collective).
+
+        Raises
+        ------
+        InputError
+            On all ranks, if there is no room for it; the steps before stay readable.
+        """
         hom = self.hom
         for response in hom.responses:
             points = response.function_space.dofmap.list[hom.cells].ravel()
@@ -326,6 +126,8 @@ class Output:
     def close(self) -> None:
         """Close the file (collective); what was written stays readable."""
         self._writer.close()
+        if self._lock is not None:
+            self._lock.release()
 
     def __enter__(self) -> Output:
         return self
@@ -344,105 +146,3 @@ def _microstructure(hom: Homogenizer) -> dict[str, NDArray[np.float64]]:
     shares = hom.rows.shares(len(hom.models))
     found = {f"share_{name}": shares[:, k] for k, name in enumerate(hom.models)} if len(hom.models) > 1 else {}
     return found | ({"first_axis": hom.orientation.R[:, :, 0]} if hom.orientation is not None else {})
-
-
-def _cellwise(mesh: Mesh, shape: tuple[int, ...], name: str) -> fem.Function:
-    return fem.Function(fem.functionspace(mesh, ("DG", 0, shape) if shape else ("DG", 0)), name=name)
-
-
-def _vtx(comm: MPI.Comm, path: Path, functions: list[fem.Function]) -> Any:
-    """A writer of one Lagrange field and any number of DG0 fields; BP4 is what all ParaView versions read."""
-    if not has_adios2:
-        raise EnvironmentMismatch(f"cannot write {path}: this DOLFINx is built without ADIOS2; install one that has it")
-    try:
-        return dolfinx_io.VTXWriter(comm, path, functions, engine="BP4")
-    except RuntimeError as error:
-        element = functions[0].function_space.ufl_element()
-        raise InputError(
-            f"cannot write {functions[0].name!r} of {element} to {path} ({error}): give a field in a Lagrange space"
-        ) from None
-
-
-def require_writable(directory: Path) -> None:
-    """Make the directory, and raise `InputError` if nothing can be written there."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise InputError(f"cannot write to {directory} ({error.strerror}): give a directory you may write to") from None
-
-
-def _scalar_variables(rve: RVE | MixedControl) -> list[tuple[str, str]]:
-    """Phase and name of each scalar internal variable."""
-    return [(phase, v) for phase, h in rve.histories.items() for v, packed in h.packings.items() if packed.shape == ()]
-
-
-def _total_field(rve: RVE) -> fem.Function:
-    """The field of the macroscopic input plus `w` at the loaded state; `w` alone where their shapes differ."""
-    macro = rve.inputs[0]
-    own = fields_of(rve.w.function_space)[macro.component or 0]
-    w, space = own.of(rve.w), own.space
-    total = w
-    if macro.operator is not None and len(macro.packing.shape) == 1 + len(w.ufl_shape):
-        x = ufl.SpatialCoordinate(rve.cell.mesh) - ufl.as_vector(np.asarray(rve.cell.origin).tolist())
-        reference = macro.packing.unpack(ufl.as_vector(macro.reference.tolist()))
-        total = macro.affine(macro.tensor - reference, x) + w
-    field = fem.Function(space, name="displacement" if w.ufl_shape else rve.w.name)
-    field.interpolate(compile_expression(total, space.element.interpolation_points))
-    return field
-
-
-def _further_fields(rve: RVE) -> dict[str, fem.Function]:
-    """Cell averages of the local fields but the first macro input's, at the loaded state."""
-    mesh, degree = rve.cell.mesh, rve.quadrature_degree
-    cells, points = owned_cells(mesh), quadrature_points(mesh, degree)
-    local = {e.name: e.local(rve.w) for e in rve.inputs[1:]}
-    local |= {name: operator(rve.w) for name, operator in rve.micro.items()}
-    fields = {}
-    for name, expression in local.items():
-        values = compile_expression(expression, points).eval(mesh, cells).reshape(cells.size, len(points), -1)
-        fields[name] = _cellwise(mesh, expression.ufl_shape, name)
-        fields[name].x.array[: cells.size * values.shape[2]] = _mean_over_cells(mesh, degree, cells, values).ravel()
-    return fields
-
-
-def _stress_fields(rve: RVE) -> dict[str, fem.Function]:
-    """Cell averages of the local stress and of its von Mises equivalent at the loaded state."""
-    mesh, degree = rve.cell.mesh, rve.quadrature_degree
-    stress, von_mises = _cellwise(mesh, (3, 3), "stress"), _cellwise(mesh, (), "von_mises")
-    points = quadrature_points(mesh, degree)
-    for phase, tag in rve.cell.phases.items():
-        cells = np.intersect1d(rve.cell.phase_tags.find(tag), owned_cells(mesh)).astype(np.int32)
-        sigma = rve.local_response(phase)
-        s = ufl.dev(sigma)
-        values = ufl.as_vector([*(sigma[i, j] for i in range(3) for j in range(3)), ufl.sqrt(1.5 * ufl.inner(s, s))])
-        at_points = compile_expression(values, points).eval(mesh, cells)
-        means = _mean_over_cells(mesh, degree, cells, at_points.reshape(cells.size, -1, 10))
-        stress.x.array.reshape(-1, 9)[cells] = means[:, :9]
-        von_mises.x.array[cells] = means[:, 9]
-    return {"stress": stress, "von_mises": von_mises}
-
-
-def _internal_variables(rve: RVE, state: PointState) -> dict[str, NDArray[np.float64]]:
-    """Cell averages, shape (n_owned_cells,), of each scalar internal variable; 0 in phases without it."""
-    mesh = rve.cell.mesh
-    fields: dict[str, NDArray[np.float64]] = {}
-    start = 0
-    for history in rve.histories.values():
-        row = state.history[start : start + history.size]
-        start += history.size
-        for name, packing in history.packings.items():
-            if packing.shape == ():
-                values = history.view(row, name).reshape(history.cells.size, -1, 1)
-                means = _mean_over_cells(mesh, rve.quadrature_degree, history.cells, values)
-                fields.setdefault(name, np.zeros(owned_cells(mesh).size))[history.cells] = means[:, 0]
-    return fields
-
-
-def _mean_over_cells(
-    mesh: Mesh, degree: int, cells: NDArray[np.int32], values: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Mean over each cell, shape (n_cells, k), of values at its quadrature points, shape (n_cells, n, k)."""
-    weights = quadrature_weights(mesh, degree, cells)
-    return (weights[..., None] * values).sum(axis=1) / weights.sum(axis=1)[:, None]

@@ -22,16 +22,18 @@ from dolfinx.mesh import CellType, Mesh, create_geometry, meshtags, to_string, t
 from numpy.typing import NDArray
 
 from hmm.cells.cell import Cell
-from hmm.foundation.errors import InputError
+from hmm.foundation.errors import HMMError, InputError
+from hmm.laws import written
 from hmm.micro import inputs as fields
-from hmm.micro.dump import Dump, read_dump
+from hmm.micro.dump import Dump, is_harmless, not_a_dump, read_dump
+from hmm.micro.local_fields import LocalFields
 from hmm.micro.mixed_control import MixedControl, rve_of
 from hmm.micro.protocols import NewtonOptions
 from hmm.micro.recovery import Attempt, StepStart, solve_step
 from hmm.micro.response import PointState
 from hmm.micro.rve import RVE
+from hmm.micro.views import local_fields
 from hmm.plotting import plot
-from hmm.runs.output import LocalFields, local_fields
 
 MACRO_INPUTS = {
     "strain": fields.macro_strain,
@@ -95,7 +97,7 @@ class Replay:
         return "\n".join([*rows, "converged" if self.converged else "no solution"])
 
 
-def replay(path: str | Path, rve: RVE | MixedControl | None = None) -> Replay:
+def replay(path: str | Path, rve: RVE | MixedControl | None = None, *, trust: bool = False) -> Replay:
     """Solve a point that failed once more, alone, by the same ladder.
 
     Parameters
@@ -105,24 +107,22 @@ def replay(path: str | Path, rve: RVE | MixedControl | None = None) -> Replay:
     rve
         The microproblem, needed if it was made from ``energy=`` (UFL cannot be written down) or from laws that cannot
         be pickled. By default it is made again from the dump.
+    trust
+        Whether the dump may run code, as it does where it holds laws of your own: they are pickled. Those of `hmm.laws`
+        are text and need no trust. Only for dumps that you made yourself.
 
     Returns
     -------
     Replay
         How it went; print it, or see `Replay.plot`.
 
-    Warnings
-    --------
-    Laws are pickled, and reading a pickle runs code: replay only dumps you made yourself, or pass `rve`, in which case
-    nothing is unpickled.
-
     Raises
     ------
     InputError
-        If the file is no dump, if `rve` is needed, or if it does not fit.
+        If the file is no dump or is damaged, if `rve` or `trust` is needed, or if `rve` does not fit.
     """
     dump = read_dump(path)
-    rve = rve or _rebuilt(dump)
+    rve = rve or _rebuilt(dump, trust)
     start, E, guess = dump.arrays, np.array(dump.failure.E), dump.arrays["guess"]
     expected = (start["z"].size, start["history"].size, E.size)
     if expected != (rve.n_unknowns, rve.n_history, rve.n_inputs):
@@ -130,14 +130,29 @@ def replay(path: str | Path, rve: RVE | MixedControl | None = None) -> Replay:
             f"{path} has {expected[0]} unknowns, {expected[1]} internal variables and {expected[2]} macro components, "
             f"rve has {rve.n_unknowns}, {rve.n_history} and {rve.n_inputs}: give the RVE of the run that failed"
         )
-    rve.time_step = dump.settings["time_step"]
+    if (start["E"].size, guess.size) != (rve.n_inputs, rve.n_unknowns):
+        raise not_a_dump(dump.path, ValueError(f"E and guess have {start['E'].size} and {guess.size} numbers"))
+    try:
+        rve.time_step, scale = float(dump.settings["time_step"]), float(dump.settings["scale"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise not_a_dump(dump.path, error) from None
     elastic = rve.initial().values["sensitivity"]
-    origin = StepStart(start["z"], start["E"], start["history"], dump.settings["scale"], elastic)
-    answer = solve_step(rve, origin, E, guess)
+    origin = StepStart(start["z"], start["E"], start["history"], scale, elastic)
+    answer = solve_step(rve.system, origin, E, guess)
     return Replay(dump, rve, answer.solved is not None, answer.attempts)
 
 
-def _rebuilt(dump: Dump) -> RVE:
+def _rebuilt(dump: Dump, trust: bool) -> RVE:
+    """The RVE of a dump, made by `_made` of what is in it."""
+    try:
+        return _made(dump, trust)
+    except HMMError:
+        raise
+    except Exception as error:  # settings that do not fit each other: whatever the constructors stumble over
+        raise not_a_dump(dump.path, error) from None
+
+
+def _made(dump: Dump, trust: bool) -> RVE:
     """The RVE of a dump, through the public constructors."""
     s = dump.settings
     why = s["law_missing"]
@@ -147,7 +162,7 @@ def _rebuilt(dump: Dump) -> RVE:
         why = f"the fluctuation is in {s['w']['family']}"
     if why:
         raise InputError(f"the RVE of {dump.path} cannot be made again ({why}): give it, hmm.replay(path, rve=rve)")
-    law, petsc_options = pickle.loads(dump.law.tobytes())
+    law, petsc_options = _laws(dump, trust)
     cell = _cell(dump)
     return RVE(
         cell,
@@ -160,6 +175,31 @@ def _rebuilt(dump: Dump) -> RVE:
         solver=s["solver"],
         petsc_options=petsc_options,
     )
+
+
+def _laws(dump: Dump, trust: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Laws by phase and PETSc options: from text, or unpickled if that is allowed."""
+    if text := dump.settings["laws"]:
+        options = dict(text["petsc_options"])
+        if bad := [f"{k} {v}" for k, v in options.items() if not is_harmless(k, v)]:
+            raise InputError(
+                f"{dump.path} has the PETSc option {bad[0][:80]!r}, which hmm writes into no dump: give rve"
+            )
+        return {phase: written.from_text(law) for phase, law in text["law"].items()}, options
+    if not trust:
+        raise InputError(
+            f"{dump.path} holds the pickled laws or options of {', '.join(dump.settings['own'])[:200]}, and reading a "
+            "pickle runs code: if you made this file yourself, say so (hmm replay --trust, or trust=True); or give the "
+            "RVE, hmm.replay(path, rve=rve)"
+        )
+    try:
+        law, options = pickle.loads(dump.law.tobytes())
+    except (AttributeError, ImportError) as error:
+        raise InputError(
+            f"the laws of {dump.path} are of code that is not found here ({error}): put it where Python finds it, or "
+            "give the RVE, hmm.replay(path, rve=rve)"
+        ) from None
+    return law, options
 
 
 def _cell(dump: Dump) -> Cell:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,11 @@ from numpy.typing import NDArray
 from hmm.fe2.problem import MacroProblem
 from hmm.foundation.console import say
 from hmm.foundation.errors import InputError, collectively
-from hmm.models.protocol import Parametrized
+from hmm.foundation.files import require_writable
+from hmm.foundation.hdf5 import require_h5py
+from hmm.foundation.locking import sole
 from hmm.runs import checkpoint
-from hmm.runs.output import require_writable
-from hmm.runs.storage import require_h5py
+from hmm.runs.fingerprint import constants_of, present_values
 
 
 @dataclass
@@ -45,6 +48,10 @@ class Stage:
         Increments of this size that succeeded one after another.
     present
         Values of the problem's Constants now.
+    values
+        What Functions and Dirichlet conditions were before the first step (see `hmm.runs.fingerprint.present_values`).
+    reached
+        What they are now.
     """
 
     start: Any
@@ -57,6 +64,8 @@ class Stage:
     increment: float = 1.0
     successes: int = 0
     present: list[Any] = field(default_factory=list)
+    values: dict[str, str] = field(default_factory=dict)
+    reached: dict[str, str] = field(default_factory=dict)
 
     def load(self, fraction: float | None = None) -> NDArray[np.float64]:
         """The load when a `fraction` of the present step is done; by default, what is done."""
@@ -95,6 +104,7 @@ class Run:
         self._changed = False
         self._ahead = True  # whether the file may hold more than this process has done
         self._identity: Mapping[str, str] = {}
+        self._values: Mapping[str, str] = {}  # those of the problem when it was last put into a state of the file
 
     @property
     def problem(self) -> MacroProblem:
@@ -102,6 +112,23 @@ class Run:
         problem = self._problem()
         assert problem is not None
         return problem
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the file while the body runs, so that no other run writes it (collective).
+
+        Raises
+        ------
+        InputError
+            On all ranks, if the file cannot be written or another run holds it.
+        """
+        comm = self.problem.hom.comm
+        with collectively(comm):
+            require_h5py()
+            if comm.rank == 0:
+                require_writable(self.path.parent)
+        with sole(self.path, "checkpoint file", comm):
+            yield
 
     def begin(self, stage: Stage, load: fem.Constant) -> Stage:
         """Enter a stage; if the file has been there, put everything into the state it holds (collective).
@@ -112,20 +139,19 @@ class Run:
             The stage, as far as it has come.
         """
         comm = self.problem.hom.comm
-        with collectively(comm):
-            require_h5py()
-            if comm.rank == 0:
-                require_writable(self.path.parent)
-        self._identity = checkpoint.identify(self.problem)
+        self._identity = self._identity or checkpoint.identify(self.problem)
+        stage.values = present_values(self.problem)
         index = len(self.stages)
         recorded = self._recorded() if self._ahead else []
         if index < len(recorded):
             self._require_same(recorded[index], stage)
             stage = recorded[index]
             checkpoint.load(self.path, self.problem, self._identity)
-            for constant, value in zip(_constants(self.problem), stage.present, strict=True):
+            for constant, value in zip(constants_of(self.problem), stage.present, strict=True):
                 constant.value = value
             load.value = stage.load()
+            self._values = present_values(self.problem)
+            self._warn_of_changes(stage)
             say(comm, self._welcome(stage, last=index == len(recorded) - 1))
         self._ahead = index < len(recorded) - 1
         self.stages.append(stage)
@@ -140,6 +166,7 @@ class Run:
         if not self._changed:
             return
         self.stages[-1].present = values_of_constants(self.problem)
+        self.stages[-1].reached = present_values(self.problem)
         note = {"stages": [asdict(stage) for stage in self.stages]}
         checkpoint.save(self.path, self.problem, note, self._identity)
         self._changed = False
@@ -164,6 +191,22 @@ class Run:
             raise InputError(
                 f"{which} began with the Constants {recorded.constants}, and this call with {asked.constants}: {remedy}"
             )
+        for name in {**recorded.values, **asked.values}:
+            wanted, found = recorded.values.get(name, "not there"), asked.values.get(name, "not there")
+            now = self._values.get(name), recorded.reached.get(name)  # a loop that is skipped may have changed it
+            if found not in (wanted, *now):
+                raise InputError(f"{which} began with the {name} of {wanted}, and this call with {found}: {remedy}")
+
+    def _warn_of_changes(self, stage: Stage) -> None:
+        """Say what the loop did to the problem that a checkpoint does not bring back, if steps are left."""
+        changed = [name for name, value in stage.reached.items() if self._values.get(name) != value]
+        if changed and not stage.complete and self.problem.hom.comm.rank == 0:
+            logging.getLogger("hmm").warning(
+                "%s: the loop had changed the %s, which no checkpoint brings back: the next step has what is there "
+                "now, unless you set it, before the call, to what it was in the end",
+                self.path,
+                " and the ".join(changed),
+            )
 
     def _welcome(self, stage: Stage, last: bool) -> str:
         if stage.complete or not last:
@@ -183,11 +226,5 @@ def run_of(problem: MacroProblem, path: str | Path) -> Run:
 
 
 def values_of_constants(problem: MacroProblem) -> list[Any]:
-    """Values of the Constants in the macro form and in the RVEs, as numbers or nested lists."""
-    return [np.asarray(constant.value).tolist() for constant in _constants(problem)]
-
-
-def _constants(problem: MacroProblem) -> list[fem.Constant]:
-    models = [m for m in problem.hom.models.values() if isinstance(m, Parametrized)]
-    parameters = (parameter for model in models for parameter in model.parameters)
-    return [p for p in dict.fromkeys([*problem.form.constants(), *parameters]) if isinstance(p, fem.Constant)]
+    """Values of the Constants in the macro form, the macro inputs and the models, as numbers or nested lists."""
+    return [np.asarray(constant.value).tolist() for constant in constants_of(problem)]

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from io import BufferedIOBase
 from itertools import pairwise
@@ -23,9 +23,12 @@ from mpi4py import MPI
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.foundation.errors import EnvironmentMismatch, InputError, collectively
+from hmm.foundation.errors import InputError, collectively
+from hmm.foundation.files import regular_file
+from hmm.foundation.hdf5 import foreign, own_dataset, require_h5py
+from hmm.foundation.locking import holds, sole
 
-FORMAT = 1
+FORMAT = 2
 TITLE = b"hmm checkpoint"
 SEAL = 512
 """Bytes of the text before the HDF5 data."""
@@ -74,18 +77,28 @@ class _Blocks:
 def write(path: Path, comm: MPI.Comm, note: Mapping[str, object], tables: list[Table]) -> None:
     """Write a file in place of the old one, which stays whole until that moment (collective).
 
-    Rank 0 writes; the others send it their rows in blocks of bounded size.
+    Rank 0 writes; the others send it their rows in blocks of bounded size. A symbolic link stays one: what it points to
+    is written.
 
     Raises
     ------
     InputError
-        On all ranks, if the file cannot be written; nothing is left of it and the old one is untouched.
+        On all ranks, if the file cannot be written, or another run is at it; nothing is left of it and the old one is
+        untouched.
     """
-    part = path.with_name(path.name + ".part")
+    path = Path(comm.bcast(os.path.realpath(path) if comm.rank == 0 else None))
     plan = _plan(comm, tables)
     with collectively(comm):
         if comm.rank == 0:
+            _require_place(path)
             _require_space(path, sum(blocks.rows * blocks.table.row_bytes for blocks in plan))
+    held = comm.bcast(holds(path))
+    with nullcontext() if held else sole(path, "checkpoint file", comm):
+        _write(path, comm, note, plan)
+
+
+def _write(path: Path, comm: MPI.Comm, note: Mapping[str, object], plan: list[_Blocks]) -> None:
+    part = path.with_name(path.name + ".part")
     with _discarded_on_failure(comm, part), collectively(comm):
         if comm.rank == 0:
             _receive_all(path, part, comm, note, plan)
@@ -113,7 +126,7 @@ def read_note(path: Path, comm: MPI.Comm) -> dict[str, Any]:
         if comm.rank == 0:
             _require_whole(path)
             with _opened(path) as file:
-                note = json.loads(bytes(file["note"][()]))
+                note = _note_of(path, file)
     return dict(comm.bcast(note))
 
 
@@ -135,31 +148,23 @@ def read(path: Path, name: str, keys: NDArray[np.int64], like: Arrays) -> Iterat
     ------
     rows, values
         Positions in `keys`, and the arrays of these rows.
+
+    Raises
+    ------
+    InputError
+        If the table is not as `write` writes it (see `hmm.foundation.hdf5.own_dataset`).
     """
     order = np.argsort(keys)
     step = max(1, BLOCK // max(_row_bytes(like), 1))
     with _opened(path) as file:
+        if not keys.size:
+            return
+        data = {k: own_dataset(path, file, f"{name}/{k}", a) for k, a in like.items()}
+        if any(len(rows) <= keys.max() for rows in data.values()):
+            raise foreign(path, name)
         for start in range(0, order.size, step):
             rows = order[start : start + step]
-            yield rows, {k: _rows(file[f"{name}/{k}"], keys[rows], a.dtype) for k, a in like.items()}
-
-
-def require_h5py() -> Any:
-    """The package h5py.
-
-    Raises
-    ------
-    EnvironmentMismatch
-        If it is not installed.
-    """
-    try:
-        import h5py
-    except ImportError as error:
-        raise EnvironmentMismatch(
-            f"checkpoints need h5py, which cannot be imported ({error}): install it with pip install h5py, or "
-            "conda install -c conda-forge h5py"
-        ) from None
-    return h5py
+            yield rows, {k: _rows(data[k], keys[rows], a.dtype) for k, a in like.items()}
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
@@ -294,6 +299,12 @@ def _size(comm: MPI.Comm, table: Table) -> int:
     return int(rows)
 
 
+def _require_place(path: Path) -> None:
+    """Raise `InputError` if there is something at the path that is no file."""
+    if path.exists():
+        regular_file(path, "checkpoint file", "give the path of a file")
+
+
 def _require_space(path: Path, size: int) -> None:
     with _one_line(path):
         free = shutil.disk_usage(path.parent).free
@@ -361,6 +372,7 @@ def _one_line(path: Path) -> Iterator[None]:
 
 def _require_whole(path: Path) -> None:
     """Raise `InputError` unless the file is what was once written."""
+    regular_file(path, "checkpoint file", "give another file")
     try:
         with open(path, "rb") as file:
             head = file.read(SEAL)
@@ -395,6 +407,17 @@ def _opened(path: Path) -> Iterator[Any]:
         ) from None
     with file:
         yield file
+
+
+def _note_of(path: Path, file: Any) -> dict[str, Any]:
+    """What is in a file beside the tables."""
+    try:
+        note = json.loads(bytes(own_dataset(path, file, "note", np.zeros(0, np.uint8))[()]))
+    except (ValueError, RecursionError):
+        note = None
+    if not isinstance(note, dict) or not note.keys() >= {"identity", "versions", "scale", "note"}:
+        raise foreign(path, "note")
+    return note
 
 
 def _rows(data: Any, keys: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:

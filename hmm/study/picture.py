@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hmm.foundation.errors import writing
+from hmm.foundation.files import require_writable
 from hmm.plotting.plot import INK, require_package
-from hmm.runs.output import require_writable
 
 if TYPE_CHECKING:
     from hmm.study.result import RepresentativeSize
@@ -29,7 +30,8 @@ def draw(result: RepresentativeSize, path: Path) -> Path:
     _draw_means(means, result)
     _draw_variances(variances, result)
     _draw_errors(errors, result)
-    figure.savefig(path, dpi=130)
+    with writing(path):
+        figure.savefig(path, dpi=130)
     return path
 
 

@@ -110,7 +110,7 @@ class YieldOnset:
 
     def _onset(self, rve: RVE, phase: str) -> float:
         """Multiple of the loaded state at which the part `volume` of the phase has reached its yield stress."""
-        cell, degree = rve.cell, rve.quadrature_degree
+        cell, degree = rve.cell, rve.problem.quadrature_degree
         cells = cell.phase_tags.find(cell.phases[phase])
         sigma = compile_expression(rve.local_response(phase), quadrature_points(cell.mesh, degree))
         s = sigma.eval(cell.mesh, cells).reshape(-1, 3, 3)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.special import digamma, polygamma, stdtrit
 
 from hmm.foundation.console import print_table, say
-from hmm.foundation.errors import InputError, collectively
-from hmm.runs.output import require_writable
+from hmm.foundation.errors import InputError, collectively, writing
+from hmm.foundation.files import require_writable
 
 CONFIDENCE = 0.95
 
@@ -240,7 +240,8 @@ class RepresentativeSize:
         with collectively(self.comm):
             if self.comm.rank == 0:
                 require_writable(Path(path).parent)
-                Path(path).write_text(json.dumps(self._as_json(), indent=1) + "\n")
+                with writing(path):
+                    Path(path).write_text(json.dumps(self._as_json(), indent=1) + "\n")
         return Path(path)
 
     def _as_json(self) -> dict[str, Any]:

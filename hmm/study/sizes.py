@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 
 from hmm.cells import Polycrystal, voxels
 from hmm.cells.cell import Cell
+from hmm.foundation.described import described
 from hmm.foundation.errors import InputError, collectively
-from hmm.runs.fingerprint import described
 from hmm.study import properties
 from hmm.study.properties import Property
 from hmm.study.result import RepresentativeSize, Sample
@@ -91,17 +92,18 @@ def representative_size(
     heading = _heading(ask, property, phases, seed)
     tasks = _tasks(counts, constraints, seed)
     journal = Journal(Path(resume), heading, comm) if resume is not None else None
-    done = _merged(journal.read() if journal else [])
-    todo = _missing(tasks, done)
     names = phases or ({name: k for k, name in enumerate(laws)} if laws else None)
 
     def work(task: Record) -> Record:
         return _solve(task, make_cell(task["size"], task["seed"]), ask, names)
 
-    found = run(comm, todo, work, journal, "cells", len(tasks) - len(todo))
-    done = _merged([*done.values(), *found])
-    if journal:
-        journal.close(list(done.values()))
+    with journal.alone() if journal else nullcontext():
+        done = _merged(journal.read() if journal else [])
+        todo = _missing(tasks, done)
+        found = run(comm, todo, work, journal, "cells", len(tasks) - len(todo))
+        done = _merged([*done.values(), *found])
+        if journal:
+            journal.close(list(done.values()))
     records = [done[_key(task)] for task in tasks]
     return _result(records, counts, constraints, ask, point_variance, comm)
 

@@ -13,6 +13,8 @@ from mpi4py import MPI
 
 from hmm.foundation.console import progress
 from hmm.foundation.errors import HMMError, InputError, collectively
+from hmm.foundation.files import regular_file, require_writable
+from hmm.foundation.locking import sole
 
 Record = dict[str, Any]
 """The result of a task, as JSON has it."""
@@ -107,6 +109,21 @@ class Journal:
         self.path, self.heading, self.comm = path, dict(heading), comm
         self._own = path.with_name(f"{path.name}.rank{comm.rank}")
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the file while the body runs (collective).
+
+        Raises
+        ------
+        InputError
+            On all ranks, if another study holds it or nothing can be written there.
+        """
+        with collectively(self.comm):
+            if self.comm.rank == 0:
+                require_writable(self.path.parent)
+        with sole(self.path, "study file", self.comm):
+            yield
+
     def read(self) -> list[Record]:
         """Merge what earlier runs left, and return it on all ranks (collective).
 
@@ -168,7 +185,7 @@ class Journal:
             raise InputError(f"{self.path} cannot be written: {error.strerror}") from None
 
     def _read(self, path: Path, may_end_early: bool = False) -> list[Record]:
-        lines = path.read_text().split("\n")
+        lines = regular_file(path, "study file", "give another one").read_text().split("\n")
         if may_end_early:
             lines = lines[:-1]  # a line without its end was being written when the run was killed
         try:

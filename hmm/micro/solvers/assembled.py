@@ -49,6 +49,7 @@ def iterative_options(symmetric: bool) -> dict[str, object]:
         "ksp_max_it": 2000,
         "pc_type": "gamg",
         "pc_gamg_threshold": 0.02,
+        "pc_gamg_esteig_ksp_max_it": 30,  # ten, the default, miss the largest eigenvalue at contrasts of 1e3 or 1e-3
         "mg_levels_ksp_type": "chebyshev",
         "mg_levels_pc_type": "jacobi",
     }
@@ -68,6 +69,17 @@ def is_direct(options: Mapping[str, object]) -> bool:
 
 class MicroSolver(Protocol):
     """What an RVE asks of its linear solver."""
+
+    is_iterative: bool
+
+    @property
+    def rtol(self) -> float:
+        """Relative residual to which an iterative solver solves."""
+        ...
+
+    def apply(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        """K u in double precision, shape (n_owned,), with the tangent of the last `update`; a new array."""
+        ...
 
     @property
     def norm(self) -> float:
@@ -125,14 +137,28 @@ class AssembledSolver:
         one_triangle = symmetric and is_direct(options) and reduced.comm.size == 1
         self.matrix = reduced.create_matrix(symmetric=one_triangle)
         self.matrix.setOption(PETSc.Mat.Option.SYMMETRIC, symmetric)
+        self.is_iterative = PETSc.Options().getString(PREFIX + "ksp_type", str(options.get("ksp_type"))) != "preonly"
         self._options = dict(options)
         self._keep_first = keep_first
+        self._scales: NDArray[np.float64] | None = None
         self._begin()
 
     @property
     def norm(self) -> float:
         """Frobenius norm of the tangent."""
         return float(self.matrix.norm())
+
+    @property
+    def rtol(self) -> float:
+        """Relative residual to which an iterative solver solves."""
+        return float(self.ksp.rtol)
+
+    def apply(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        """K u, shape (n_owned,); a new array."""
+        scales = 1.0 if self._scales is None else self._scales
+        self._rhs.array_w[:] = u / scales
+        self.matrix.mult(self._rhs, self._solution)
+        return self._solution.array_r / scales
 
     def set_near_nullspace(self, vectors: Sequence[PETSc.Vec]) -> None:
         """Give the modes that multigrid must represent, such as rigid motions; they need not be orthonormal."""
@@ -147,6 +173,12 @@ class AssembledSolver:
     def update(self) -> None:
         """Assemble the tangent at the loaded point and factorize it, or set up its preconditioner."""
         self._reduced.assemble(self.matrix, *self._form.packed())
+        self._scales = self._reduced.scales
+        if self._scales is not None:
+            scales = self.matrix.createVecRight()
+            scales.array_w[:] = self._scales
+            self.matrix.diagonalScale(scales, scales)
+            scales.destroy()
         self.factorize()
 
     def factorize(self) -> None:
@@ -213,14 +245,15 @@ class AssembledSolver:
         ConvergenceError
             If an iterative solver does not converge.
         """
-        self._rhs.array_w[:] = rhs
+        scales = 1.0 if self._scales is None else self._scales
+        self._rhs.array_w[:] = rhs * scales
         default = self.ksp.rtol
         if rtol is not None:
             self.ksp.setTolerances(rtol=max(rtol, default))
         self.ksp.solve(self._rhs, self._solution)
         self.ksp.setTolerances(rtol=default)
         self._check()
-        return self._solution.array_r.copy()
+        return self._solution.array_r * scales
 
     def _check(self) -> None:
         if self.ksp.getConvergedReason() < 0:
@@ -232,12 +265,25 @@ class AssembledSolver:
     def solve_columns(self, rhs: PETSc.Mat, solution: PETSc.Mat) -> None:
         """Solve for all columns of the dense matrix `rhs`, into the dense matrix `solution`; at once if direct."""
         if self.ksp.getType() == PETSc.KSP.Type.PREONLY:
-            self.ksp.matSolve(rhs, solution)
+            with self._scaled(rhs):
+                self.ksp.matSolve(rhs, solution)
             self._check()
+            if self._scales is not None:
+                solution.getDenseArray()[:] *= self._scales[:, None]
             return
         columns, out = rhs.getDenseArray(), solution.getDenseArray()
         for k in range(columns.shape[1]):  # matSolve reports on the last column only
             out[:, k] = self.solve(columns[:, k])
+
+    @contextmanager
+    def _scaled(self, rhs: PETSc.Mat) -> Iterator[None]:
+        """Scale the rows of the dense matrix `rhs` for the time of the block; scales are powers of two, so exactly."""
+        if self._scales is None:
+            yield
+            return
+        rhs.getDenseArray()[:] *= self._scales[:, None]
+        yield
+        rhs.getDenseArray()[:] /= self._scales[:, None]
 
 
 SOLVER_PACKAGES = ("mumps", "superlu_dist", "superlu", "umfpack", "cholmod", "klu", "mkl_pardiso", "strumpack")

@@ -12,14 +12,16 @@ on demand                    reuse: CG preconditioned by the factorization of th
 ===========================  ==============================================================================
 
 Small is what a direct solver does faster: see `DIRECT_LIMIT`. With PETSc options that name a solver, that one is taken.
+Where ``"auto"`` has chosen iterations and they fail, the cell goes on with the direct solver and says so.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import ufl
@@ -30,9 +32,11 @@ from ufl.algorithms import expand_derivatives, extract_coefficients
 from ufl.algorithms.analysis import extract_constants
 
 from hmm.foundation import tensors
-from hmm.foundation.errors import InputError
+from hmm.foundation.errors import ConvergenceError, InputError
 from hmm.foundation.forms import compile_expression, quadrature_points, quadrature_weights
+from hmm.foundation.options import choice
 from hmm.laws.base import responses
+from hmm.micro.loaded_cell import LoadedCell
 from hmm.micro.solvers.assembled import (
     PREFIX,
     AssembledSolver,
@@ -44,8 +48,7 @@ from hmm.micro.solvers.assembled import (
 from hmm.micro.solvers.fft.layout import VoxelGrid, element_matrices
 from hmm.micro.solvers.fft.solver import GridSolver, GridTangent, PhaseTangent, PointTangent
 
-if TYPE_CHECKING:
-    from hmm.micro.rve import RVE
+_LOG = logging.getLogger("hmm")
 
 SOLVERS = ("auto", "direct", "reuse", "iterative")
 
@@ -66,143 +69,189 @@ POROUS_LIMIT = {2: 200_000, 3: 4_000}
 """The same if some voxels are void: two to ten times as many iterations, and a sparser factor."""
 
 
-def create_solver(rve: RVE, solver: str, options: Mapping[str, object] | None) -> MicroSolver:
-    """The micro solver of an RVE.
+FALLBACK_LIMIT = {2: 3_000_000, 3: 300_000}
+"""Unknowns up to which a cell goes on with a direct solver when iterations fail; more would fill a machine."""
+
+
+@dataclass(frozen=True)
+class SolverChoice:
+    """The user's choice of a linear solver.
+
+    Attributes
+    ----------
+    name
+        One of `SOLVERS`.
+    options
+        PETSc options without prefix; if they name a solver (one of `NAMING`) the choice is theirs.
+    """
+
+    name: str = "auto"
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        choice("solver", self.name, SOLVERS)
+
+
+def create_solver(loaded: LoadedCell, symmetric: bool, wanted: SolverChoice) -> MicroSolver:
+    """The linear solver of a cell.
 
     Parameters
     ----------
-    rve
-        The microproblem, its forms compiled.
-    solver
-        ``"direct"``, ``"reuse"``, ``"iterative"`` or ``"auto"``.
-    options
-        PETSc options without prefix; if they name a solver (one of `NAMING`) the choice is theirs.
+    loaded
+        The cell.
+    symmetric
+        Whether its tangent is symmetric.
+    wanted
+        The user's choice.
 
     Raises
     ------
     InputError
-        For an unknown solver, or options that name a missing package.
+        For options that name a missing package, or an iterative solver of an indefinite tangent.
     """
-    if solver not in SOLVERS:
-        raise InputError(f"solver {solver!r} is unknown: choose one of {', '.join(map(repr, SOLVERS))}")
-    options = dict(options or {})
-    chosen = any(key in options or PETSc.Options().hasName(PREFIX + key) for key in NAMING)
-    large = rve.reduced.size_global > _direct_limit(rve)[rve.cell.dim]
-    plain = rve.reduced.constraint.multipliers.size == 0 and not rve.is_mixed
-    if chosen or solver == "direct" or (solver == "auto" and not (large and plain)):
-        return AssembledSolver(
-            rve.reduced, rve.tangent_form, rve.is_symmetric, direct_options(rve.is_symmetric, plain) | options
-        )
+    options, solver, problem = dict(wanted.options), wanted.name, loaded.problem
+    large = loaded.reduced.size_global > _direct_limit(loaded, symmetric)[problem.cell.dim]
+    plain = loaded.reduced.constraint.multipliers.size == 0 and not problem.is_mixed
+    if _is_named(options) or solver == "direct" or (solver == "auto" and not (large and plain)):
+        return _direct_solver(loaded, symmetric, options, plain)
     if not plain:
-        what = "a fluctuation of several fields" if rve.is_mixed else "constraint 'minimal'"
+        what = "a fluctuation of several fields" if problem.is_mixed else "constraint 'minimal'"
         raise InputError(f"{what} makes the tangent indefinite: take solver='direct'")
     if solver == "reuse":
-        return _reusing_solver(rve, options)
-    if _fits_grid(rve):
+        return _reusing_solver(loaded, symmetric, options)
+    if _fits_grid(loaded, symmetric):
         with suppress(InputError):  # coefficients of too many values for a matrix each: multigrid then
-            return _grid_solver(rve, {"ksp_rtol": 1e-8, "ksp_max_it": 2000} | options)
-    assembled = AssembledSolver(
-        rve.reduced, rve.tangent_form, rve.is_symmetric, iterative_options(rve.is_symmetric) | options
-    )
-    assembled.set_near_nullspace(_rigid_motions(rve, assembled.matrix))
+            return _grid_solver(loaded, {"ksp_rtol": 1e-8, "ksp_max_it": 2000} | options)
+    assembled = AssembledSolver(loaded.reduced, loaded.forms.K, symmetric, iterative_options(symmetric) | options)
+    assembled.set_near_nullspace(_rigid_motions(loaded, assembled.matrix))
     return assembled
 
 
-def _direct_limit(rve: RVE) -> dict[int, int]:
-    if not _fits_grid(rve):
+def can_fall_back(loaded: LoadedCell, wanted: SolverChoice, solver: MicroSolver) -> bool:
+    """Whether a cell's solver is iterative by the program's choice, and a direct one affordable."""
+    chosen = wanted.name != "auto" or _is_named(wanted.options)
+    affordable = loaded.reduced.size_global <= FALLBACK_LIMIT[loaded.problem.cell.dim]
+    return solver.is_iterative and not chosen and affordable
+
+
+def fallback_solver(loaded: LoadedCell, symmetric: bool, error: ConvergenceError) -> MicroSolver:
+    """A direct solver in place of an iterative one that has failed, which is said once."""
+    if loaded.comm.rank == 0:
+        why = str(error).split(": ", maxsplit=1)[0]
+        _LOG.warning("%s: this cell goes on with solver='direct'", why)
+    return _direct_solver(loaded, symmetric, {}, well_scaled=True)
+
+
+def _is_named(options: Mapping[str, object]) -> bool:
+    """Whether PETSc options, those of the command line too, name a solver."""
+    return any(key in options or PETSc.Options().hasName(PREFIX + key) for key in NAMING)
+
+
+def _direct_solver(
+    loaded: LoadedCell, symmetric: bool, options: Mapping[str, object], well_scaled: bool
+) -> AssembledSolver:
+    wanted = direct_options(symmetric, well_scaled) | dict(options)
+    return AssembledSolver(loaded.reduced, loaded.forms.K, symmetric, wanted)
+
+
+def _direct_limit(loaded: LoadedCell, symmetric: bool) -> dict[int, int]:
+    if not _fits_grid(loaded, symmetric):
         return DIRECT_LIMIT
-    return GRID_LIMIT if rve.cell.has_whole_grid else POROUS_LIMIT
+    return GRID_LIMIT if loaded.problem.cell.has_whole_grid else POROUS_LIMIT
 
 
-def _reusing_solver(rve: RVE, options: dict[str, object]) -> AssembledSolver:
+def _reusing_solver(loaded: LoadedCell, symmetric: bool, options: dict[str, object]) -> AssembledSolver:
     """CG whose preconditioner is the factorization of the undeformed cell, shared by all points."""
-    wanted = reuse_options(rve.is_symmetric) | options
-    reusing = AssembledSolver(rve.reduced, rve.tangent_form, rve.is_symmetric, wanted, keep_first=True)
-    rve.load_history(np.zeros(rve.n_history))
-    rve.load(np.zeros(rve.n_unknowns), rve.reference)
+    wanted = reuse_options(symmetric) | options
+    reusing = AssembledSolver(loaded.reduced, loaded.forms.K, symmetric, wanted, keep_first=True)
+    loaded.load_undeformed()
     reusing.update()
     return reusing
 
 
-def _fits_grid(rve: RVE) -> bool:
+def _fits_grid(loaded: LoadedCell, symmetric: bool) -> bool:
     """Whether the cell is a periodic grid, voids or not, on which its tangent can be applied and preconditioned."""
-    space = rve.w.function_space
-    corners = 2**rve.cell.dim
-    alike = rve.cell.grid is not None and rve.cell.comm.size == 1 and space.dofmap.list.shape[1] == corners
-    alike = alike and not rve.is_mixed and rve.held.size == 0
-    known = rve.is_linear or (bool(rve.law) and len(rve.inputs) == 1)
-    volume_only = rve.tangent_form.form.integral_types == {fem.IntegralType.cell}
-    return alike and known and volume_only and rve.is_symmetric and rve.reduced.constraint.name == "periodic"
+    problem, forms = loaded.problem, loaded.forms
+    space, cell = problem.w.function_space, problem.cell
+    corners = 2**cell.dim
+    alike = cell.grid is not None and cell.comm.size == 1 and space.dofmap.list.shape[1] == corners
+    alike = alike and not problem.is_mixed and problem.fixed.size == 0
+    known = forms.is_linear or (bool(problem.law) and len(problem.inputs) == 1)
+    volume_only = forms.K.form.integral_types == {fem.IntegralType.cell}
+    return alike and known and volume_only and symmetric and loaded.reduced.constraint.name == "periodic"
 
 
-def _grid_solver(rve: RVE, options: Mapping[str, object]) -> GridSolver:
-    grid = VoxelGrid.from_space(rve.w.function_space, rve.cell.lattice, np.asarray(rve.cell.origin))
-    form = rve.tangent_form.form
-    if rve.is_linear and form.ufcx_form.num_coefficients:
+def _grid_solver(loaded: LoadedCell, options: Mapping[str, object]) -> GridSolver:
+    forms, cell = loaded.forms, loaded.problem.cell
+    grid = VoxelGrid.from_space(loaded.problem.w.function_space, cell.lattice, np.asarray(cell.origin))
+    form = forms.K.form
+    if forms.is_linear and form.ufcx_form.num_coefficients:
         element_matrices(form, grid)
-    tangent: GridTangent = PhaseTangent(grid, rve.tangent_form) if rve.is_linear else _point_tangent(rve, grid)
-    return GridSolver(grid, rve.reduced.constraint.blocks, tangent, options)
+    tangent: GridTangent = PhaseTangent(grid, forms.K) if forms.is_linear else _point_tangent(loaded, grid)
+    return GridSolver(grid, loaded.reduced.constraint.blocks, tangent, options)
 
 
-def _point_tangent(rve: RVE, grid: VoxelGrid) -> PointTangent:
+def _point_tangent(loaded: LoadedCell, grid: VoxelGrid) -> PointTangent:
     """The tangent ``sum of B^T C B`` of laws, moduli C evaluated by UFL at the quadrature points."""
-    mesh, macro = rve.cell.mesh, rve.inputs[0]
+    mesh, macro = loaded.problem.cell.mesh, loaded.problem.inputs[0]
     assert macro.operator is not None
-    points = quadrature_points(mesh, rve.quadrature_degree)
+    points = quadrature_points(mesh, loaded.problem.quadrature_degree)
     one = np.zeros(1, dtype=np.int32)
-    trial = ufl.TrialFunction(rve.w.function_space)
+    trial = ufl.TrialFunction(loaded.problem.w.function_space)
     strain = compile_expression(macro.packing.pack(macro.operator(trial)), points).eval(mesh, one)[0]
     local = (grid.block * np.argsort(grid.corner)[:, None] + np.arange(grid.block)).ravel()
-    moduli = _moduli(rve, grid, points)
-    return PointTangent(grid, moduli, strain[..., local], quadrature_weights(mesh, rve.quadrature_degree, one)[0])
+    moduli = _moduli(loaded, grid, points)
+    return PointTangent(
+        grid, moduli, strain[..., local], quadrature_weights(mesh, loaded.problem.quadrature_degree, one)[0]
+    )
 
 
-def _moduli(rve: RVE, grid: VoxelGrid, points: NDArray[np.float64]) -> Callable[[], NDArray[np.float64]]:
+def _moduli(loaded: LoadedCell, grid: VoxelGrid, points: NDArray[np.float64]) -> Callable[[], NDArray[np.float64]]:
     """A function that returns the lower triangles of the packed moduli of the mesh's cells, in grid order."""
-    m = rve.inputs[0].size
+    m = loaded.problem.inputs[0].size
     values = np.zeros((len(grid.cell), len(points), m * (m + 1) // 2))
     changing = []
-    for phase, tag in rve.cell.phases.items():
-        vector = _phase_moduli(rve, phase)
-        cells = rve.cell.phase_tags.find(tag).astype(np.int32)
+    for phase, tag in loaded.problem.cell.phases.items():
+        vector = _phase_moduli(loaded, phase)
+        cells = loaded.problem.cell.phase_tags.find(tag).astype(np.int32)
         expression = compile_expression(vector, points)
-        values[grid.rank[cells]] = expression.eval(rve.cell.mesh, cells)
+        values[grid.rank[cells]] = expression.eval(loaded.problem.cell.mesh, cells)
         if extract_coefficients(vector) or len(extract_constants(vector)) > 1:  # one is the nothing of `_phase_moduli`
             changing.append((grid.rank[cells], cells, expression))
 
     def collect() -> NDArray[np.float64]:
         for ranks, cells, expression in changing:
-            values[ranks] = expression.eval(rve.cell.mesh, cells)
+            values[ranks] = expression.eval(loaded.problem.cell.mesh, cells)
         return values
 
     return collect
 
 
-def _phase_moduli(rve: RVE, phase: str) -> Any:
+def _phase_moduli(loaded: LoadedCell, phase: str) -> Any:
     """Lower triangle of the moduli ``d response / d field`` of a phase, packed, as a UFL vector."""
-    macro, at = rve.inputs[0], rve.at(phase)
-    y = ufl.variable(macro.packing.pack(rve.local()))
+    macro, at = loaded.problem.inputs[0], loaded.forms.at(phase)
+    y = ufl.variable(macro.packing.pack(loaded.problem.local()))
     local = tensors.embed(macro.packing.unpack(y), macro.out_of_plane)
-    stress = responses(rve.law[phase], replace(at, fields={macro.name: local}))[macro.name]
+    stress = responses(loaded.problem.law[phase], replace(at, fields={macro.name: local}))[macro.name]
     packed = macro.packing.pack(stress)
     C = expand_derivatives(ufl.diff(packed, y))
-    nothing = fem.Constant(rve.cell.mesh, 0.0)  # lets moduli that are plain numbers know their mesh
+    nothing = fem.Constant(loaded.problem.cell.mesh, 0.0)  # lets moduli that are plain numbers know their mesh
     return ufl.as_vector([C[i, j] + nothing for i in range(macro.size) for j in range(i + 1)])
 
 
-def _rigid_motions(rve: RVE, matrix: PETSc.Mat) -> list[PETSc.Vec]:
+def _rigid_motions(loaded: LoadedCell, matrix: PETSc.Mat) -> list[PETSc.Vec]:
     """Translations and rotations of the free dofs; translations only for a scalar field."""
-    space = rve.w.function_space
-    x = space.tabulate_dof_coordinates()[:, : rve.cell.dim]
+    space = loaded.problem.w.function_space
+    x = space.tabulate_dof_coordinates()[:, : loaded.problem.cell.dim]
     block = space.dofmap.index_map_bs
     motions = [np.tile(e, (len(x), 1)) for e in np.eye(block)]
-    if block == rve.cell.dim:
+    if block == loaded.problem.cell.dim:
         for i in range(block):
             for j in range(i):
                 rotation = np.zeros((len(x), block))
                 rotation[:, i], rotation[:, j] = x[:, j], -x[:, i]
                 motions.append(rotation)
-    blocks, vectors = rve.reduced.constraint.blocks, []
+    blocks, vectors = loaded.reduced.constraint.blocks, []
     low, high = matrix.getOwnershipRange()
     rows = blocks[:, None] * block + np.arange(block)
     own = (blocks[:, None] >= 0) & (rows >= low) & (rows < high)

@@ -13,6 +13,9 @@ from hmm.micro.solvers.fft.kernels import VOID, aligned, kernel
 
 Floats = NDArray[np.float64]
 
+CHUNK = 4096
+"""Cells that `TangentOperator.apply_exactly` takes at once, for the memory of their moduli."""
+
 
 class VoxelOperator:
     """Matrix-free K on the periodic grid, one element matrix per phase; context of a PETSc Mat of type python.
@@ -112,6 +115,34 @@ class TangentOperator:
             c("double[]", u),
             c("double[]", y, require_writable=True),
         )
+
+    def apply_exactly(self, u: Floats, tangent: Floats) -> Floats:
+        """K u in grid order, in double precision and without compiled loops.
+
+        Parameters
+        ----------
+        u
+            Shape (n_nodes * block,).
+        tangent
+            C, as `update` takes it.
+        """
+        dim, points = len(self.shape), tangent.shape[1]
+        axes, field = tuple(range(dim)), u.reshape(*self.shape, self.block)
+        corners = [np.roll(field, [-k for k in c], axes) for c in itertools.product((0, 1), repeat=dim)]
+        solid = self._solid > 0
+        nodal = np.stack(corners, axis=-2).reshape(len(solid), -1)[solid]
+        gradient = self._b[:points]
+        local = np.zeros((len(solid), nodal.shape[1]))
+        forces = np.empty_like(nodal)
+        for start in range(0, len(nodal), CHUNK):
+            part = slice(start, start + CHUNK)
+            full = np.empty((*tangent[part].shape[:2], self._n_s, self._n_s))
+            full[:, :, *self._tril] = full[:, :, *self._tril[::-1]] = tangent[part]
+            strain = np.tensordot(nodal[part], gradient, axes=(1, 2))  # cell, point, strain
+            stress = np.matmul(full, strain[..., None])[..., 0]
+            forces[part] = np.tensordot(stress, gradient, axes=((1, 2), (0, 1)))
+        local[solid] = forces
+        return self._at_nodes(local)
 
     def mult(self, _mat: Any, x: Any, y: Any) -> None:
         """Y = K x (PETSc)."""

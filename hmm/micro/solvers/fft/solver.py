@@ -32,6 +32,10 @@ class GridTangent(Protocol):
         """Y = K u, both in grid order."""
         ...
 
+    def apply_exactly(self, u: Floats) -> Floats:
+        """K u in double precision, in grid order."""
+        ...
+
     def precondition(self, pc: CirculantPreconditioner | None) -> CirculantPreconditioner:
         """The preconditioner of the present tangent; `pc` is the last one, to be changed if it serves."""
         ...
@@ -53,6 +57,12 @@ class PhaseTangent:
     def apply(self, u: Floats, y: Floats) -> None:
         """Y = K u, both in grid order."""
         self._operator.apply(u, y)
+
+    def apply_exactly(self, u: Floats) -> Floats:
+        """K u in double precision, in grid order."""
+        y = np.zeros_like(u)
+        self._operator.apply(u, y)
+        return y
 
     def precondition(self, pc: CirculantPreconditioner | None) -> CirculantPreconditioner:
         """The reference midway between the extreme phases, which bounds the condition number."""
@@ -83,13 +93,18 @@ class PointTangent:
 
     def update(self) -> None:
         """Take the moduli at the loaded point."""
-        self._operator.update(self._moduli())
+        self._tangent = self._moduli()
+        self._operator.update(self._tangent)
         self._diagonal = self._operator.diagonal()
         self.norm = float(np.linalg.norm(self._diagonal))
 
     def apply(self, u: Floats, y: Floats) -> None:
         """Y = K u, both in grid order."""
         self._operator.apply(u, y)
+
+    def apply_exactly(self, u: Floats) -> Floats:
+        """K u in double precision, in grid order."""
+        return self._operator.apply_exactly(u, self._tangent)
 
     def precondition(self, pc: CirculantPreconditioner | None) -> CirculantPreconditioner:
         """The mean tangent, scaled by how the diagonal of the present one differs from its own.
@@ -105,6 +120,17 @@ class PointTangent:
         reference = self._operator.diagonal_of(mean)
         pc.scale(np.divide(self._diagonal, reference, out=np.ones_like(reference), where=reference != 0))
         return pc
+
+
+class _Product:
+    """Context of the PETSc Mat; not the solver itself, which the Mat would keep alive and whose `destroy` it calls."""
+
+    def __init__(self, tangent: GridTangent) -> None:
+        self._tangent = tangent
+
+    def mult(self, _mat: PETSc.Mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
+        """Y = K x."""
+        self._tangent.apply(x.getArray(readonly=True), y.getArray())
 
 
 class GridSolver:
@@ -125,6 +151,8 @@ class GridSolver:
         PETSc options of the KSP, without prefix; those of the command line win. Not modified.
     """
 
+    is_iterative = True
+
     def __init__(
         self, grid: VoxelGrid, blocks: NDArray[np.int32], tangent: GridTangent, options: Mapping[str, object]
     ) -> None:
@@ -133,7 +161,7 @@ class GridSolver:
         self._node[blocks[blocks >= 0]] = grid.node[blocks >= 0]
         self._held = int(grid.node[blocks < 0][0])
         size = grid.size * grid.block
-        self.matrix = PETSc.Mat().createPython((size, size), self, comm=PETSc.COMM_SELF)
+        self.matrix = PETSc.Mat().createPython((size, size), _Product(tangent), comm=PETSc.COMM_SELF)
         self.matrix.setUp()
         self._options = dict(options)
         self.iterations = 0
@@ -155,7 +183,7 @@ class GridSolver:
         self.ksp.getPC().setType(PETSc.PC.Type.PYTHON)
         with options_in_force(PREFIX, self._options):
             self.ksp.setFromOptions()
-        self._rtol = self.ksp.rtol
+        self.rtol = self.ksp.rtol
         self._pc: CirculantPreconditioner | None = None
 
     @property
@@ -163,9 +191,11 @@ class GridSolver:
         """Size of the tangent."""
         return self.tangent.norm
 
-    def mult(self, _mat: PETSc.Mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
-        """Y = K x (PETSc)."""
-        self.tangent.apply(x.getArray(readonly=True), y.getArray())
+    def apply(self, u: Floats) -> Floats:
+        """K u in double precision, shape (n_unknowns,); a new array."""
+        field = np.zeros((self.matrix.size[0] // self.block, self.block))
+        field[self._node] = u.reshape(-1, self.block)
+        return self.tangent.apply_exactly(field.ravel()).reshape(-1, self.block)[self._node].ravel()
 
     def update(self) -> None:
         """Take the tangent at the loaded point, and its preconditioner."""
@@ -181,11 +211,13 @@ class GridSolver:
         ConvergenceError
             If the iteration does not converge.
         """
+        if not rhs.any():
+            return np.zeros_like(rhs)
         r = rhs.reshape(-1, self.block)
         b = self._b.getArray().reshape(-1, self.block)
         b[self._node] = r
         b[self._held] = -r.sum(axis=0)
-        self.ksp.setTolerances(rtol=max(rtol or 0.0, self._rtol))
+        self.ksp.setTolerances(rtol=max(rtol or 0.0, self.rtol))
         self.ksp.solve(self._b, self._x)
         self.iterations += self.ksp.getIterationNumber()
         if self.ksp.getConvergedReason() < 0:
@@ -200,4 +232,4 @@ class GridSolver:
         """Solve for all columns of the dense matrix `rhs`, into the dense matrix `solution`."""
         columns, out = rhs.getDenseArray(), solution.getDenseArray()
         for k in range(columns.shape[1]):
-            out[:, k] = self.solve(np.ascontiguousarray(columns[:, k])) if columns[:, k].any() else 0.0
+            out[:, k] = self.solve(np.ascontiguousarray(columns[:, k]))

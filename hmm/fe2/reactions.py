@@ -1,0 +1,121 @@
+"""Forces at the supports of a macro problem."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import basix.ufl
+import numpy as np
+import ufl
+from dolfinx import fem
+from dolfinx.mesh import MeshTags, exterior_facet_indices
+from numpy.typing import NDArray
+
+from hmm.fe2.homogenizer import Homogenizer
+from hmm.foundation.errors import InputError
+from hmm.foundation.forms import compile_form, highest_degree
+from hmm.foundation.options import instance, integer
+from hmm.micro.inputs import is_mixed
+
+if TYPE_CHECKING:
+    from hmm.fe2.problem import MacroProblem
+
+
+def over_facets(problem: MacroProblem, tags: MeshTags, tag: int) -> NDArray[np.float64]:
+    """Force on the facets of a tag, by component of `u`; see `hmm.MacroProblem.reaction_over` (collective)."""
+    facets = _facets(problem, tags, tag)
+    V = problem.u.function_space
+    blocks = fem.locate_dofs_topological(V, V.mesh.topology.dim - 1, facets)
+    size = V.dofmap.index_map_bs
+    own = blocks[blocks < V.dofmap.index_map.size_local]
+    forces = problem.forces.x.array.reshape(-1, size)[own].sum(axis=0)
+    return np.asarray(problem.hom.comm.allreduce(forces - _of_others(problem, facets, blocks)))
+
+
+def _facets(problem: MacroProblem, tags: MeshTags, tag: int) -> NDArray[np.int32]:
+    """The facets of a tag that this rank knows."""
+    instance("tags", tags, MeshTags, "tag the facets with dolfinx.mesh.meshtags")
+    integer("tag", tag, -(2**31), 2**31 - 1)
+    mesh, hom = problem.hom.mesh, problem.hom
+    if tags.dim != mesh.topology.dim - 1 or tags.topology is not mesh.topology._cpp_object:
+        raise InputError(
+            f"tags are of entities of dimension {tags.dim}, or of another mesh: tag the macro mesh's facets"
+        )
+    if is_mixed(problem.u.function_space) or len(hom.responses) > 1:
+        raise InputError("u has several fields, or the RVE several responses: ask reaction(condition)")
+    facets = np.asarray(tags.find(tag), dtype=np.int32)
+    if not hom.comm.allreduce(facets.size):
+        raise InputError(f"no facet has the tag {tag}: the tags are {_known(problem, tags)}")
+    return facets
+
+
+def _known(problem: MacroProblem, tags: MeshTags) -> str:
+    everyones = problem.hom.comm.allgather(np.unique(tags.values).tolist())
+    return ", ".join(str(value) for value in sorted(set().union(*everyones))) or "none at all"
+
+
+def _of_others(problem: MacroProblem, facets: NDArray[np.int32], blocks: NDArray[np.int32]) -> NDArray[np.float64]:
+    """This rank's share of what other held facets contribute to the nodal forces of `blocks`, by component."""
+    V = problem.u.function_space
+    mesh, size = V.mesh, V.dofmap.index_map_bs
+    others, held = _held_facets(problem, facets, blocks)
+    one, result = fem.Function(V), np.zeros(size)
+    traction = _traction(problem.hom, size)
+    for i in range(size):
+        one.x.array[:] = 0.0
+        one.x.array[blocks * size + i] = 1.0
+        entities = fem.compute_integration_domains(fem.IntegralType.exterior_facet, mesh.topology, others[held[:, i]])
+        ds = ufl.Measure("ds", mesh, subdomain_data=[(1, entities.ravel())])
+        result[i] = fem.assemble_scalar(compile_form(ufl.inner(traction, one) * ds(1)))
+    return result
+
+
+def _held_facets(
+    problem: MacroProblem, facets: NDArray[np.int32], blocks: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Exterior facets beside `facets`, with dofs in `blocks`, and which components are held on the whole of each."""
+    V, topology = problem.u.function_space, problem.hom.mesh.topology
+    dim, size = topology.dim, V.dofmap.index_map_bs
+    topology.create_connectivity(dim - 1, dim)
+    topology.create_connectivity(dim, dim - 1)
+    to_cells, to_facets = topology.connectivity(dim - 1, dim), topology.connectivity(dim, dim - 1)
+    fixed = np.zeros((problem.u.x.array.size // size, size), dtype=bool)
+    for bc in problem.bcs:
+        fixed.ravel()[bc.dof_indices()[0]] = True
+    shared = np.isin(np.arange(len(fixed)), blocks)
+    others, held = [], []
+    for facet in np.setdiff1d(exterior_facet_indices(topology), facets):
+        cell = to_cells.links(facet)[0]
+        place = int(np.flatnonzero(to_facets.links(cell) == facet)[0])
+        dofs = V.dofmap.cell_dofs(cell)[V.dofmap.dof_layout.entity_closure_dofs(dim - 1, place)]
+        if shared[dofs].any():
+            others.append(facet)
+            held.append(fixed[dofs].all(axis=0))
+    return np.array(others, dtype=np.int32), np.array(held, dtype=bool).reshape(-1, size)
+
+
+def _traction(hom: Homogenizer, size: int) -> ufl.core.expr.Expr:
+    """The response times the normal, shape (size,) or a scalar as `u` is."""
+    n, dim = ufl.FacetNormal(hom.mesh), hom.mesh.geometry.dim
+    S = _extended(hom)
+    if len(S.ufl_shape) == 1:
+        return ufl.dot(S, n)
+    return ufl.as_vector([sum(S[i, j] * n[j] for j in range(dim)) for i in range(size)])
+
+
+def _extended(hom: Homogenizer) -> fem.Function:
+    """The first response as a polynomial in each cell: that nearest to its values at the points."""
+    response, kind = hom.stress, hom.mesh.basix_cell()
+    values = response.x.array.reshape(-1, response.function_space.dofmap.bs)
+    highest = max(highest_degree(f.function_space) for s in hom.strains for f in ufl.algorithms.extract_coefficients(s))
+    for degree in range(max(highest - 1, 0), -1, -1):
+        element = basix.ufl.element("DG", kind, degree, shape=response.ufl_shape)
+        basis = np.asarray(basix.ufl.element("DG", kind, degree).tabulate(0, hom.points))[0]
+        if np.linalg.matrix_rank(basis) == basis.shape[1]:
+            break
+    S = fem.Function(fem.functionspace(hom.mesh, element))
+    at_points = values[response.function_space.dofmap.list[hom.cells]]
+    fitted = np.einsum("dp,cpk->cdk", np.linalg.pinv(basis), at_points)
+    S.x.array.reshape(-1, values.shape[1])[S.function_space.dofmap.list[hom.cells]] = fitted
+    S.x.scatter_forward()
+    return S

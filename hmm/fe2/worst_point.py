@@ -1,0 +1,82 @@
+"""The macro point where something is largest, and the fields inside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mpi4py import MPI
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hmm.fe2.homogenizer import Homogenizer
+from hmm.foundation.errors import InputError, collectively
+from hmm.micro.local_fields import LocalFields
+from hmm.models.protocol import Viewable
+
+
+@dataclass(frozen=True)
+class WorstPoint:
+    """The macro point where a value is largest.
+
+    Attributes
+    ----------
+    rank, point
+        The rank that works on it (the first of its group) and its number there; where a point has several RVEs, that of
+        the one with the largest share.
+    x
+        Macro coordinates, in the unit of the macro mesh.
+    value
+        The value, in its own unit.
+    """
+
+    rank: int
+    point: int
+    x: tuple[float, ...]
+    value: float
+
+
+def worst_point(hom: Homogenizer, values: ArrayLike) -> WorstPoint:
+    """Find the point with the largest value among all ranks (collective).
+
+    Values equal to nine digits count as equal; the point with the smallest coordinates is then taken, so that the
+    choice does not depend on the number of ranks.
+
+    Parameters
+    ----------
+    hom
+        The homogenizer.
+    values
+        Shape (n_points,) or (n_points, 1); one number for each point of this rank. NaN is never the largest.
+
+    Raises
+    ------
+    InputError
+        If there is not one number for each point.
+    """
+    array = np.asarray(values, dtype=float)
+    with collectively(hom.comm):
+        if array.shape not in ((hom.n_points,), (hom.n_points, 1)):
+            raise InputError(f"values have shape {array.shape}: give one number for each of {hom.n_points} points")
+    array = np.where(np.isnan(array), -np.inf, array).ravel()
+    largest = hom.comm.allreduce(float(array.max(initial=-np.inf)), op=MPI.MAX)
+    candidates = np.flatnonzero(array >= largest - 1e-9 * abs(largest))
+    x = hom.coordinates()
+    mine = [(tuple(x[p].round(9).tolist()), hom.comm.rank, hom.rows.main(p)) for p in candidates]
+    where, owner, index = min(found for part in hom.comm.allgather(mine) for found in part)
+    rank, point = hom.ensemble.locate(owner, index)
+    return WorstPoint(rank, point, where, largest)
+
+
+def point_fields(hom: Homogenizer, point: int) -> LocalFields:
+    """The fields inside a point this rank works on, at the last accepted step (collective in its group).
+
+    Raises
+    ------
+    InputError
+        If its micro model has no fields to look at.
+    """
+    model, points, p = hom.batches.member(point)
+    if not isinstance(model, Viewable):
+        raise InputError(f"the micro model {type(model).__name__} has no fields inside a point to look at")
+    return model.view(points, p)

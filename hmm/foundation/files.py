@@ -1,0 +1,172 @@
+"""Files that a user names: what may be opened, and how much of it is read."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+import tomllib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from hmm.foundation.errors import InputError, writing
+
+KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a named pipe (FIFO)"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+"""What a path can be that is no regular file."""
+
+LARGEST_TOML = 10_000_000
+"""Bytes of a TOML file that are read at most."""
+
+
+def regular_file(path: str | os.PathLike[str], what: str = "file", remedy: str = "give the path of a file") -> Path:
+    """The path of a regular file that can be read; a symbolic link to one will do.
+
+    Opening a FIFO or a device would wait for ever, or read without end. Not collective: call it on the rank that reads,
+    within `hmm.foundation.errors.collectively`.
+
+    Parameters
+    ----------
+    path
+        The path the user gave.
+    what
+        What the file is for, such as ``"image file"``; for the message.
+    remedy
+        What to do instead; for the message.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is a directory, a FIFO, a socket or a device, or may not be read.
+    """
+    try:
+        path = Path(path)
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise InputError(f"there is no {what} {path}: {remedy}") from None
+    except OSError as error:
+        raise InputError(f"the {what} {path} cannot be read ({error.strerror}): {remedy}") from None
+    except (TypeError, ValueError) as error:  # no path at all, or a null byte in it
+        raise InputError(f"the {what} {path!r} is no path ({error}): {remedy}") from None
+    if not stat.S_ISREG(mode):
+        kind = next((name for test, name in KINDS if test(mode)), "no regular file")
+        raise InputError(f"the {what} {path} is {kind}: {remedy}")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"the {what} {path} cannot be read (Permission denied): {remedy}")
+    return path
+
+
+def read_toml(
+    path: str | os.PathLike[str], what: str = "TOML file", remedy: str = "give a TOML file"
+) -> dict[str, Any]:
+    """The table of a TOML file, whose size and depth are bounded.
+
+    Parameters
+    ----------
+    path, what, remedy
+        As for `regular_file`.
+
+    Raises
+    ------
+    InputError
+        If it is no regular file, too large, too deep, or not valid TOML.
+    """
+    path = regular_file(path, what, remedy)
+    try:
+        with path.open("rb") as file:
+            text = file.read(LARGEST_TOML + 1)
+        if len(text) > LARGEST_TOML:
+            raise InputError(f"the {what} {path} has more than {LARGEST_TOML} bytes: {remedy}")
+        return tomllib.loads(text.decode("utf-8-sig"))
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"the {what} {path} cannot be read ({error.strerror}): {remedy}") from None
+    except RecursionError:
+        raise InputError(f"the {what} {path} is nested too deeply: {remedy}") from None
+    except ValueError as error:  # of TOML or of the encoding
+        raise InputError(f"{path} is not valid TOML: {error}") from None
+
+
+def check_plain_hdf5(path: str | os.PathLike[str], what: str = "HDF5 file") -> int:
+    """Refuse an HDF5 file that would make HDF5 read other files; return the bytes its datasets have when unpacked.
+
+    Parameters
+    ----------
+    path
+        A regular file.
+    what
+        What the file is for; for the message.
+
+    Raises
+    ------
+    InputError
+        If there is an external link, a dataset with external storage or a virtual one.
+    """
+    import h5py
+
+    sizes: list[int] = []
+
+    def of_link(name: str, link: object) -> str | None:
+        return None if isinstance(link, h5py.HardLink | h5py.SoftLink) else f"{name!r} is an external link"
+
+    def of_object(name: str, item: object) -> str | None:
+        if not isinstance(item, h5py.Dataset):
+            return None
+        sizes.append(int(item.nbytes))
+        if item.external:
+            return f"the dataset {name!r} has external storage"
+        return f"the dataset {name!r} is virtual" if item.is_virtual else None
+
+    try:
+        with h5py.File(path, "r") as file:  # a visit ends with what its function returns
+            finding = file.visititems_links(of_link) or file.visititems(of_object)
+    except Exception as error:  # h5py raises all kinds for a damaged file
+        reason = " ".join(str(error).split()) or type(error).__name__
+        suffix = Path(path).suffix or "HDF5"
+        raise InputError(f"the {what} {path} cannot be read as {suffix} ({reason}): is the file complete?") from None
+    if finding:
+        raise InputError(f"in the {what} {path}, {finding}, which reads another file: copy the data into one file")
+    return sum(sizes)
+
+
+def write_whole(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file whole or not at all: beside its place, then by renaming; a symbolic link stays one.
+
+    Not collective.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written; what was there before is untouched.
+    """
+    target = Path(os.path.realpath(path))
+    part = target.with_name(target.name + ".part")
+    try:
+        with writing(path), part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        with writing(path):
+            os.replace(part, target)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+def require_writable(directory: Path) -> None:
+    """Make the directory, and raise `InputError` if nothing can be written there."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except (OSError, ValueError) as error:  # the latter for a null byte
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot write to {directory} ({why}): give a directory you may write to") from None

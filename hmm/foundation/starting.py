@@ -1,0 +1,75 @@
+"""Signals while `hmm` and what it needs are imported, which takes seconds; imports nothing heavy itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU)
+"""Signals that ask a program to end."""
+
+LATER = 1.0
+"""Seconds by which other ranks leave the word to the first, when all got the signal."""
+
+
+def guard_start() -> Callable[[], None]:
+    """End with one line, as `hmm.foundation.errors.run` does, at a signal during the imports; returns what puts all back.
+
+    Handlers that somebody has set, signals that are ignored, and interactive sessions are left alone.
+    """
+    interactive = hasattr(sys, "ps1") or "ipykernel" in sys.modules
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    before: dict[int, Any] = {}
+    if not interactive and threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in ENDING if signal.getsignal(number) in usual}
+    for number in before:
+        signal.signal(number, _end)
+
+    def put_back() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if not interactive and sys.excepthook is sys.__excepthook__:
+            sys.excepthook = _hook
+
+    return put_back
+
+
+def _hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """Print what nobody caught; Ctrl-C ends all ranks, as one that leaves alone would be waited for in vain."""
+    comm = _world()
+    if issubclass(kind, KeyboardInterrupt) and comm is not None and comm.size > 1:
+        _end(signal.SIGINT, None)
+    sys.__excepthook__(kind, error, traceback)
+
+
+def _world() -> Any:
+    """All ranks, or None as long as there is no MPI."""
+    return getattr(sys.modules.get("mpi4py.MPI"), "COMM_WORLD", None)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    comm = _world()
+    first = comm is None or comm.rank == 0
+    if not first:
+        time.sleep(LATER)
+    print(f"stopped by {signal.Signals(number).name}", file=sys.stderr, flush=True)
+    abort(comm, 128 + number)
+
+
+def abort(comm: Any, code: int) -> None:
+    """End all ranks at once, without further words."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            continue
+    if comm is not None and comm.size > 1:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI adds lines of its own
+        comm.Abort(code)
+    os._exit(code)

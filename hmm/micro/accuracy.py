@@ -1,0 +1,157 @@
+"""How exactly a cell's condensed tangent is known: verified in double precision, whatever solver was taken.
+
+The tangent ``A = (D - M K^-1 L) / |Y|`` is a difference. Where a stiff phase lies in a soft one, both terms are as
+large as the stiff phase and the difference as small as the soft one: what a solver and rounding leave in it counts by
+the contrast.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmm.foundation.errors import ConvergenceError
+from hmm.micro.definition import CellProblem
+from hmm.micro.reduced_system import ReducedSystem
+from hmm.micro.solvers.assembled import MicroSolver
+from hmm.models.components import component_names
+
+_LOG = logging.getLogger("hmm")
+Floats = NDArray[np.float64]
+
+REQUESTED = 1e-6
+"""Relative error of a component of the tangent beyond which a warning is given."""
+
+REFUSED = 1e-2
+"""Relative error beyond which there is no answer."""
+
+NEGLIGIBLE = 1e-8
+"""Fraction of an input's largest component below which another need not be exact itself, in a cell of one phase.
+
+There it is small because nothing connects opposite faces; in others perhaps because a soft phase lies between.
+"""
+
+STAGE = 1e-2
+"""Relative residual of one stage of `solve_refined`."""
+
+MOST_STAGES = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Tangents:
+    """The condensed tangents of a cell, to be judged.
+
+    Attributes
+    ----------
+    problem
+        The cell problem.
+    reduced
+        Its reduced system.
+    symmetric
+        Whether they must be symmetric.
+    """
+
+    problem: CellProblem
+    reduced: ReducedSystem
+    symmetric: bool
+
+    def sizes(self, diagonal: Floats) -> Floats:
+        """Magnitudes, shape (m,), to which errors of the components of a tangent with this diagonal are compared."""
+        size = np.abs(diagonal)
+        for part in self.problem.blocks.values():
+            floor = NEGLIGIBLE * size[part].max() if len(self.problem.cell.phases) == 1 else 0.0
+            size[part] = np.maximum(size[part], floor)
+        return np.where(size > 0, size, np.inf)  # nothing there, and nothing wrong with it
+
+    def asymmetry(self, A: Floats, size: Floats) -> Floats:
+        """How far each row of a matrix, shape (m,), is from symmetric where it must be, relative to the `size`."""
+        if not self.symmetric:
+            return np.zeros(len(A))
+        return np.asarray((np.abs(A - A.T) / np.sqrt(np.outer(size, size))).max(axis=1))
+
+    def solve_refined(
+        self, solver: MicroSolver, L: Floats, M: Floats, D: Floats, replaceable: bool
+    ) -> tuple[Floats, Floats]:
+        """Columns ``K^-1 L`` by an iterative solver, in stages until the tangent has settled.
+
+        Each stage solves for the residual of the one before, taken in double precision with the exact tangent; so
+        neither the solver's tolerance nor an operator in single precision bounds what can be reached. The first stages
+        together reach the solver's own tolerance.
+
+        Parameters
+        ----------
+        solver
+            The solver.
+        L, M
+            Shape (n_unknowns, m); right-hand sides, and what the solution is multiplied with in the tangent.
+        D
+            Shape (m,); diagonal of ``D``.
+        replaceable
+            Whether a direct solver can take over.
+
+        Returns
+        -------
+        columns
+            Shape (n_unknowns, m).
+        errors
+            Shape (m,); estimates of what the diagonal of ``M^T K^-1 L`` lacks.
+
+        Raises
+        ------
+        ConvergenceError
+            If the solver fails, or leaves more than `REQUESTED` where a direct one can take over.
+        """
+        columns = np.column_stack([solver.solve(column, solver.rtol / STAGE) for column in L.T])
+        last, vain = np.inf, 0
+        for _ in range(MOST_STAGES):
+            residual = L - np.column_stack([solver.apply(column) for column in columns.T])
+            more = np.column_stack([solver.solve(np.ascontiguousarray(column), STAGE) for column in residual.T])
+            columns += more
+            changes, sums = self.reduced.sum(np.array([M.T @ more, M.T @ columns]))
+            size = self.sizes(D - sums.diagonal())
+            worst = max(np.max(np.abs(changes.diagonal()) / size), self.asymmetry(sums, size).max())
+            vain += not worst < 0.5 * last
+            if worst <= REQUESTED or vain > 2:
+                break
+            last = worst
+        if worst > REQUESTED and replaceable:
+            raise ConvergenceError(f"the micro solver leaves a relative error of {worst:.0e} in the tangent")
+        return columns, np.abs(changes.diagonal()) * (STAGE if worst <= REQUESTED else 1.0)
+
+    def complaint(self, A: Floats, errors: Floats, rounding: Floats) -> str | None:
+        """What is to be said of a tangent, shape (m, m), that is not as exact as it must be; or None.
+
+        Parameters
+        ----------
+        A
+            Shape (m, m); the tangent.
+        errors
+            Shape (m,); errors of its diagonal.
+        rounding
+            Shape (m,); what rounding may leave of components that vanish.
+
+        Raises
+        ------
+        ConvergenceError
+            If a component is wrong by more than `REFUSED` of itself.
+        """
+        if not np.isfinite(A).all():
+            return None
+        size = self.sizes(A.diagonal())
+        relative = np.maximum(errors / size, self.asymmetry(A, size))
+        nothing = np.abs(A.diagonal()) <= rounding
+        refused = (relative > REFUSED) & (~nothing | (nothing.all() and len(self.problem.cell.phases) > 1))
+        worst = int(np.argmax(np.where(refused, relative, 0.0) if refused.any() else relative))
+        if relative[worst] <= REQUESTED:
+            return None
+        message = (
+            f"the component {component_names(self.problem.inputs)[worst]} of the cell's tangent has a relative error of "
+            f"about {min(relative[worst], 1.0):.0e}: the phases differ too much for double precision; take a contrast "
+            "of 1e9 or less, or leave a soft phase out as void"
+        )
+        if refused.any():
+            raise ConvergenceError(message)
+        return message

@@ -1,0 +1,158 @@
+"""Tests of a cell along a path: uniaxial, plane stress, any sequence of macroscopic inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hmm.foundation.errors import InputError
+from hmm.foundation.options import instance, numbers
+from hmm.micro.mixed_control import MixedControl
+from hmm.micro.response import ControlledResponse, PointState, Response
+from hmm.micro.rve import RVE
+from hmm.models.components import find_components
+from hmm.models.protocol import MicroModel
+
+
+def plane_stress(rve: RVE) -> MixedControl:
+    """An RVE whose mean out-of-plane stresses vanish; its input is the (2, 2) strain or deformation gradient.
+
+    The cell is 3D, or 2D with ``out_of_plane=True`` (see `hmm.macro_strain`). The stresses vanish on average, as in a
+    plate of many cells through its thickness; within the cell they do not. (A thin sheet without stress across at each
+    point is another problem: its law must be one of plane stress.)
+
+    Raises
+    ------
+    InputError
+        If the first macro input has no component 33.
+    """
+    instance("rve", rve, MicroModel, "make it with hmm.RVE, or another micro model")
+    (packing, several) = rve.inputs[0].packing, len(rve.inputs) > 1
+    prefix = f"{rve.inputs[0].name} " if several else ""
+    out = [i for i in packing.indices if 2 in i]
+    if (2, 2) not in out:
+        raise InputError(
+            f"the macroscopic {rve.inputs[0].name} has no component 33: make it with out_of_plane=True, "
+            "or take a 3D cell"
+        )
+    turns = [] if packing.symmetric else [i for i in out if i[0] > i[1]]
+    response = {prefix + _label(i): 0.0 for i in out if i not in turns}
+    return MixedControl(rve, response, held=[prefix + _label(i) for i in turns])
+
+
+@dataclass(frozen=True)
+class TensionTest:
+    """A test along one component with all other responses zero.
+
+    Attributes
+    ----------
+    strain, stress
+        Shape (n,); the given component (a stretch for a deformation gradient) and its response.
+    responses
+        The whole answer at each level.
+    """
+
+    strain: NDArray[np.float64]
+    stress: NDArray[np.float64]
+    responses: tuple[ControlledResponse, ...]
+
+    @property
+    def moduli(self) -> NDArray[np.float64]:
+        """Consistent tangent moduli, shape (n,): Young's modulus while elastic."""
+        return np.array([r.tangent[0, 0] for r in self.responses])
+
+
+def uniaxial(
+    rve: RVE, component: str, levels: ArrayLike, state: PointState | None = None, dt: float | None = None
+) -> TensionTest:
+    """Pull a cell along one component, all other responses zero, each level from the state of the one before.
+
+    Parameters
+    ----------
+    rve
+        The microproblem. In a 2D cell without a component 33 this is tension in plane strain.
+    component
+        The component that is given, such as ``"11"``, or ``"1"`` of a gradient.
+    levels
+        Shape (n,); its values.
+    state
+        State at the start; the undeformed one by default.
+    dt
+        Duration of each step, for laws with rates.
+
+    Raises
+    ------
+    InputError
+        If there is no such component, or several macro inputs.
+    ConvergenceError
+        If a level does not converge.
+
+    Notes
+    -----
+    With a deformation gradient the components below the diagonal are held at zero, which fixes the rotation.
+    """
+    instance("rve", rve, MicroModel, "make it with hmm.RVE, or another micro model")
+    if len(rve.inputs) > 1:
+        raise InputError("a uniaxial test has one macro input: use hmm.MixedControl, and say what the others do")
+    (driven,) = find_components(rve.inputs, [component])
+    packing = rve.inputs[0].packing
+    is_turn = [not packing.symmetric and len(i) == 2 and i[0] > i[1] for i in packing.indices]
+    others = [k for k in range(packing.size) if k != driven]
+    response = {packing.labels[k]: 0.0 for k in others if not is_turn[k]}
+    test = MixedControl(rve, response, held=[packing.labels[k] for k in others if is_turn[k]])
+    values = np.atleast_1d(numbers("levels", levels))
+    answers = tuple(follow(test, [{component: float(v)} for v in values], state, dt))
+    stress = np.array([a.vector[0] / packing.factors[driven] for a in answers])
+    return TensionTest(values, stress, answers)
+
+
+class Solvable[R: Response](Protocol):
+    """What `follow` needs: `hmm.RVE` and `hmm.MixedControl` have it."""
+
+    def solve(
+        self,
+        E: ArrayLike | Mapping[str, float],
+        state: PointState | None = None,
+        tangent: bool = True,
+        dt: float | None = None,
+    ) -> R:
+        """Solve for a macroscopic input."""
+        ...
+
+
+def follow[R: Response](
+    problem: Solvable[R],
+    path: Iterable[ArrayLike | Mapping[str, float]],
+    state: PointState | None = None,
+    dt: float | None = None,
+) -> Iterator[R]:
+    """Answers along a path, each from the state of the one before.
+
+    Parameters
+    ----------
+    problem
+        An `hmm.RVE` or an `hmm.MixedControl`.
+    path
+        Macroscopic inputs, in any form that its `solve` takes.
+    state
+        State at the start; the undeformed one by default.
+    dt
+        Duration of each step, for laws with rates.
+
+    Yields
+    ------
+    Response
+        The answer at each input.
+    """
+    for E in path:
+        answer = problem.solve(E, state, dt=dt)
+        state = answer.state
+        yield answer
+
+
+def _label(index: tuple[int, ...]) -> str:
+    return "".join(str(i + 1) for i in index)

@@ -1,0 +1,36 @@
+"""Look into an RVE."""
+
+from __future__ import annotations
+
+from numpy.typing import ArrayLike
+
+from hmm.micro.local_fields import LocalFields, loaded_fields
+from hmm.micro.mixed_control import MixedControl, rve_of
+from hmm.micro.response import PointState
+from hmm.micro.rve import RVE
+
+
+def local_fields(rve: RVE | MixedControl, state: PointState, E: ArrayLike) -> LocalFields:
+    """The fields of one RVE at the end of a step.
+
+    Parameters
+    ----------
+    rve
+        The microproblem; it is left loaded with this point.
+    state
+        State at the end of the step, as in `hmm.Response.state`.
+    E
+        The macroscopic input: its tensor or the packed vector, shape (m,).
+
+    Returns
+    -------
+    LocalFields
+        New Functions.
+
+    Notes
+    -----
+    The stress is evaluated with the internal variables of the end of the step, where a rate-independent law has
+    nothing left to return.
+    """
+    rve.load(state, E)
+    return loaded_fields(rve_of(rve).system.loaded, state.history)

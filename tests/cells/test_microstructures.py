@@ -1,0 +1,513 @@
+"""Random and periodic microstructures against geometry, theory and their own inputs."""
+
+from math import pi
+
+from mpi4py import MPI
+
+import numpy as np
+import pytest
+from dolfinx.mesh import compute_midpoints
+from scipy.spatial import Delaunay
+from scipy.spatial.transform import Rotation
+from support.cells_and_rves import closed_forms, strain_rve
+from test_cells import radius_ratios, unmatched
+
+import hmm
+from hmm import InputError, cells
+from hmm.cells import _checks, _gmsh, _random
+from hmm.cells._bodies import Ellipsoids, Rods, overlap_measure
+from hmm.cells._inclusions import Inclusions
+from hmm.cells._orientations import random_directions, wanted_tensor
+from hmm.cells._packing import neighbours, pack
+from hmm.cells._slivers import FACETS, Tetrahedra
+from hmm.cells._surfaces import shapes, triangulate
+
+GENERATORS = {
+    "random fibres": lambda **k: cells.random_fibres(0.5, number=8, mesh_size=0.15, **k),
+    "coated fibres": lambda **k: cells.random_fibres(0.3, number=4, spread=0.2, interface=0.03, mesh_size=0.2, **k),
+    "extruded": lambda **k: cells.random_fibres(0.3, number=4, thickness=0.2, mesh_size=0.2, **k),
+    "spheres": lambda **k: cells.random_spheres(0.15, number=3, mesh_size=0.4, **k),
+    "pores": lambda **k: cells.random_spheres(0.15, number=3, mesh_size=0.4, void=True, **k),
+    "ellipses": lambda **k: cells.random_ellipsoids(0.2, number=5, dim=2, aspect=2, mesh_size=0.2, **k),
+    "stadiums": lambda **k: cells.short_fibres(0.15, number=6, dim=2, aspect=3, mesh_size=0.2, **k),
+    "cracks": lambda **k: cells.cracks(0.05, number=4, mesh_size=0.2, **k),
+    "grains": lambda **k: cells.voronoi(6, dim=2, mesh_size=0.2, **k).cell,
+}
+FRACTIONS = {  # of what is not matrix
+    "random fibres": {"fibre": 0.5},
+    "coated fibres": {"fibre": 0.3},
+    "extruded": {"fibre": 0.3},
+    "spheres": {"inclusion": 0.15},
+    "pores": {},
+    "ellipses": {"inclusion": 0.2},
+    "stadiums": {"fibre": 0.15},
+    "cracks": {},
+    "grains": {},
+}
+VOIDS = {"pores": 0.15}
+
+
+@pytest.fixture(scope="module", params=GENERATORS)
+def named(request):
+    return request.param, GENERATORS[request.param](seed=1)
+
+
+def test_fractions_are_those_wanted(named):
+    name, cell = named
+    for phase, fraction in FRACTIONS[name].items():
+        assert cell.volume_fractions[phase] == pytest.approx(fraction, rel=4e-3)
+    assert sum(cell.volume_fractions.values()) == pytest.approx(1 - VOIDS.get(name, 0.0), rel=1e-3)
+
+
+def test_a_fraction_that_gaps_leave_no_room_for_is_said(monkeypatch):
+    monkeypatch.setattr(_random._Options, "_chords", lambda self, bodies: 1.0)
+    monkeypatch.setattr(_random, "free_scale", lambda *_: 1.0)
+    said = r"fraction 0\.4[78]\d+ of the phase 'fibre' instead of 0\.5, .*smaller mesh_size"
+    with pytest.warns(UserWarning, match=said):
+        cells.random_fibres(0.5, number=5, mesh_size=0.2)
+
+
+def test_packings_leave_room_for_chords():
+    """Edges of r / 2 make discs a percent larger, more than half of a gap of 0.01 r allows."""
+    cell = cells.random_fibres(0.5, number=6, gap=0.002, mesh_size=0.3)
+    assert cell.volume_fractions["fibre"] == pytest.approx(0.5, rel=4e-3)
+
+
+def test_nodes_lie_on_the_circles_if_the_fraction_is_not_matched():
+    matched, drawn = (cells.random_fibres(0.5, number=5, mesh_size=0.2, match_fraction=m) for m in (True, False))
+    assert matched.volume_fractions["fibre"] == pytest.approx(0.5, rel=4e-3)
+    assert 0.47 < drawn.volume_fractions["fibre"] < 0.495
+
+
+def test_opposite_faces_carry_the_same_mesh(named):
+    cell = named[1]
+    assert unmatched(cell, cell.mesh.geometry.x) == 0
+    assert unmatched(cell, compute_midpoints(cell.mesh, cell.dim - 1, cell.boundary_facets())) == 0
+
+
+def test_quality_is_bounded_and_reported(named):
+    name, cell = named
+    ratios, found = radius_ratios(cell), cells.quality(cell)
+    assert found.minimum == pytest.approx(ratios.min(), rel=1e-9)
+    assert found.mean == pytest.approx(ratios.mean(), rel=1e-9)
+    assert found.n_elements == len(ratios)
+    assert found.minimum > 0.05, name
+    middles = compute_midpoints(cell.mesh, cell.dim, cell.phase_tags.indices)[:, : cell.dim]
+    assert middles[ratios.argmin()] == pytest.approx(found.worst_at, abs=1e-9)
+    assert cell.phases[found.worst_phase] == cell.phase_tags.values[ratios.argmin()]
+    assert f"{len(ratios):,} elements" in str(found) and found.worst_phase in str(found)
+
+
+@pytest.mark.parametrize("name", ["coated fibres", "spheres", "grains"])
+def test_a_seed_is_a_cell(name):
+    first, second, other = (GENERATORS[name](seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(first.mesh.geometry.x, second.mesh.geometry.x)
+    assert np.array_equal(first.phase_tags.values, second.phase_tags.values)
+    assert not np.array_equal(first.mesh.geometry.x, other.mesh.geometry.x)
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("name", ["extruded", "grains"])
+def test_a_distributed_cell_is_the_same_cell(name):
+    alone, shared = GENERATORS[name](seed=1), GENERATORS[name](seed=1, comm=MPI.COMM_WORLD)
+    assert shared.volume_fractions == pytest.approx(alone.volume_fractions, rel=0, abs=1e-12)
+    assert cells.quality(shared).n_elements == cells.quality(alone).n_elements
+    assert cells.quality(shared).mean == pytest.approx(cells.quality(alone).mean, rel=1e-12)
+
+
+# -- three dimensions, where a geometry kernel used to fail ----------------------------------------------------------
+
+IN_SPACE = {  # each failed, or kept a sliver, when its surfaces were cut by the kernel
+    "fibres": (lambda: cells.short_fibres(0.1, aspect=5, mesh_size=0.3, seed=4), {"fibre": 0.1}),
+    "coated fibres": (
+        lambda: cells.short_fibres(0.05, aspect=4, number=6, interface=0.02, mesh_size=0.3, seed=3),
+        {"fibre": 0.05},
+    ),
+    "discs": (lambda: cells.random_ellipsoids(0.1, aspect=0.4, number=6, mesh_size=0.3), {"inclusion": 0.1}),
+    "any axes": (
+        lambda: cells.random_ellipsoids(0.15, aspect=(3, 2, 1), number=5, mesh_size=0.3, void=True),
+        {},
+    ),
+    "curved": (lambda: cells.random_spheres(0.2, number=5, mesh_size=0.3, order=2), {"inclusion": 0.2}),
+}
+
+
+@pytest.mark.parametrize("name", IN_SPACE)
+def test_inclusions_in_space_are_meshed_without_slivers(name, recwarn):
+    make, fractions = IN_SPACE[name]
+    cell = make()
+    assert not recwarn.list
+    assert cells.quality(cell).minimum > 0.05
+    assert unmatched(cell, cell.mesh.geometry.x) == 0
+    for phase, fraction in fractions.items():
+        assert cell.volume_fractions[phase] == pytest.approx(fraction, rel=0.003 if name == "curved" else 4e-3)
+    assert sum(cell.volume_fractions.values()) == pytest.approx(0.85 if name == "any axes" else 1.0, abs=0.001)
+
+
+def test_surfaces_are_closed_and_cut_along_the_faces():
+    """A rod through a corner of the cell: V - E + F = 2, no triangle crosses a face, the area is 4 pi r (r + h)."""
+    rod = Rods(np.array([[0.95, 0.06, 0.08]]), np.array([0.1]), np.array([0.2]), np.array([[0.48, 0.6, 0.64]]))
+    surface = triangulate(rod, lambda x: np.full(len(x), 0.02))[0]
+    corners = surface.points[surface.triangles]
+    edges = np.sort(surface.triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    assert len(surface.points) - len(np.unique(edges, axis=0)) + len(corners) == 2
+    assert np.all(np.floor(corners.max(axis=1) - 1e-12) <= np.floor(corners.min(axis=1) + 1e-12))
+    assert np.abs(rod.distances(surface.points)).max() < 1e-12
+    area = 0.5 * np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum()
+    assert area == pytest.approx(4 * pi * 0.1 * 0.3, rel=0.01)
+    assert shapes(corners).min() > 0.4
+
+
+def test_slivers_are_replaced_and_surfaces_kept():
+    grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 5)] * 3), axis=-1).reshape(-1, 3)
+    walls = np.any(np.isin(grid, (0.0, 1.0)), axis=1) | (grid[:, 0] == 0.5)
+    x = grid + 0.04 * np.random.default_rng(1).normal(size=grid.shape) * ~walls[:, None]
+    tets = Delaunay(x).simplices.astype(np.intp)
+    volumes = np.linalg.det(x[tets[:, 1:]] - x[tets[:, :1]])
+    tets[volumes < 0] = tets[volumes < 0][:, [1, 0, 2, 3]]
+    tets = tets[np.abs(volumes) > 1e-12]
+    region = (x[tets].mean(axis=1)[:, 0] > 0.5).astype(np.intp)
+
+    def outside(mesh):
+        """The facets between the regions and of the cube."""
+        facets = np.sort(mesh.tets[:, FACETS], axis=2)
+        found = [np.unique(facets[mesh.region == k].reshape(-1, 3), axis=0, return_counts=True) for k in (0, 1)]
+        return {(k, *facet) for k in (0, 1) for facet in found[k][0][found[k][1] == 1].tolist()}
+
+    mesh = Tetrahedra(x.copy(), tets, region, np.zeros((0, 3), dtype=np.intp))
+    before, walls = mesh.quality(), outside(mesh)
+    mesh.repair(0.2)
+    volume = np.linalg.det(mesh.x[mesh.tets[:, 1:]] - mesh.x[mesh.tets[:, :1]]).sum() / 6
+    assert volume == pytest.approx(1.0, abs=1e-12)
+    assert outside(mesh) == walls
+    assert np.array_equal(mesh.x[: len(x)], x)
+    assert (mesh.quality() < 0.1).sum() < 0.2 * (before < 0.1).sum()
+    assert mesh.quality().min() >= before.min()
+
+
+def test_a_failure_of_gmsh_does_not_spoil_the_next_try():
+    touching = Rods.balls(np.array([[0.4, 0.5, 0.5], [0.6, 0.5, 0.5]]), np.array([0.15, 0.15]))
+    apart = touching.at(np.array([[0.2, 0.5, 0.5], [0.8, 0.5, 0.5]]))
+    tries = [Inclusions(np.eye(3), bodies, 0.3).draw for bodies in (touching, apart)]
+    chosen = []
+    _gmsh.build(lambda model: chosen.append(_gmsh.draw_best(model, tries)), MPI.COMM_SELF, np.eye(3))
+    assert chosen == [1]
+
+
+# -- packings --------------------------------------------------------------------------------------------------------
+
+
+def balls(n, dim, fraction, spread=0.0):
+    radii = np.linspace(1 - spread, 1 + spread, n)
+    unit = {2: pi, 3: 4 / 3 * pi}[dim]
+    return Rods.balls(np.zeros((n, dim)), radii * (fraction / unit / (radii**dim).sum()) ** (1 / dim))
+
+
+@pytest.mark.parametrize(
+    ("bodies", "gap"),
+    [
+        pytest.param(balls(50, 2, 0.6), 0.005, id="discs to 60 %"),
+        pytest.param(balls(40, 3, 0.5), 0.005, id="spheres to 50 %"),
+        pytest.param(balls(40, 3, 0.5, spread=0.5), 0.002, id="spheres of many sizes"),
+        pytest.param(
+            Rods(np.zeros((40, 3)), np.full(40, 0.03), np.full(40, 0.1), random_directions(40, "uniform", 3,
+                 np.random.default_rng(0))), 0.005, id="short fibres"),
+    ],
+)  # fmt: skip
+def test_nothing_overlaps(bodies, gap):
+    packed = pack(bodies, gap, np.random.default_rng(3), "bodies")
+    assert overlap_measure(packed, neighbours(packed.centres.shape[1])) <= -gap
+    assert packed.volumes.sum() == bodies.volumes.sum()
+
+
+def test_ellipsoids_do_not_overlap():
+    rng = np.random.default_rng(5)
+    rotations = Rotation.random(12, rng=rng).as_matrix()
+    packed = pack(Ellipsoids(np.zeros((12, 3)), np.tile([0.2, 0.1, 0.07], (12, 1)), rotations), 0.0, rng, "ellipsoids")
+    # No point on the surface of one is inside another: checked with the definition, not the contact function.
+    sphere = rng.normal(size=(400, 3))
+    sphere /= np.linalg.norm(sphere, axis=1)[:, None]
+    for k in range(12):
+        surface = packed.centres[k] + (sphere * packed.semi_axes[k]) @ packed.rotations[k].T
+        for shift in neighbours(3):
+            local = np.einsum("pnd,ndk->pnk", surface[:, None] + shift - packed.centres, rotations) / packed.semi_axes
+            inside = (local**2).sum(axis=2) < 1 - 1e-9
+            inside[:, k] &= bool(np.any(shift))
+            assert not inside.any()
+
+
+@pytest.mark.parametrize("bodies", [
+    Rods(np.zeros((2, 3)), np.array([0.2, 0.3]), np.array([1.0, 0.5]), np.eye(3)[:2]),
+    Ellipsoids(np.zeros((2, 3)), np.array([[1.0, 0.5, 0.4], [0.7, 0.3, 0.9]]),
+               Rotation.from_euler("xyz", [[0.3, 0.5, 1], [1, 2, 0.1]]).as_matrix()),
+])  # fmt: skip
+def test_gradients_of_overlaps(bodies):
+    i, j, offset, h = np.array([0]), np.array([1]), np.array([[0.3, 0.2, 0.4]]), 1e-6
+    slope = bodies.overlaps(i, j, offset)[1][0]
+    for k, step in enumerate(h * np.eye(3)):
+        difference = bodies.overlaps(i, j, offset + step)[0] - bodies.overlaps(i, j, offset - step)[0]
+        assert difference[0] / (2 * h) == pytest.approx(slope[k], abs=1e-7)
+
+
+def test_ellipsoids_touch_where_they_should():
+    """Two ellipsoids along their common axis: they touch when the distance is the sum of the semi-axes."""
+    pair = Ellipsoids(np.zeros((2, 3)), np.array([[0.3, 0.1, 0.2], [0.5, 0.4, 0.1]]), np.tile(np.eye(3), (2, 1, 1)))
+    i, j = np.array([0, 0, 0]), np.array([1, 1, 1])
+    offset = np.diag([0.3 + 0.5, 0.1 + 0.4, 0.2 + 0.1])
+    assert pair.overlaps(i, j, offset)[0] == pytest.approx(np.zeros(3), abs=1e-10)
+
+
+def test_too_dense_a_packing_says_what_was_reached():
+    with pytest.raises(InputError, match=r"volume_fraction = 0.75 .* 20 spheres .* 0\.[56]\d+ was reached"):
+        cells.random_spheres(0.75, number=20, mesh_size=0.2)
+
+
+# -- orientations ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", ["uniform", "planar", "aligned", [[0.7, 0.1, 0], [0.1, 0.2, 0], [0, 0, 0.1]]])
+@pytest.mark.parametrize("n", [4, 50])
+def test_orientation_tensor_is_met_by_the_sample(orientation, n):
+    p = random_directions(n, orientation, 3, np.random.default_rng(2))
+    assert np.linalg.norm(p, axis=1) == pytest.approx(np.ones(n), abs=1e-12)
+    assert cells.orientation_tensor(p) == pytest.approx(wanted_tensor(orientation, 3), abs=1e-9)
+
+
+# -- polycrystals ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [
+    lambda: cells.voronoi(6, dim=2, mesh_size=0.2),
+    lambda: cells.laguerre(8, dim=2, spread=0.4, mesh_size=0.2, size=2.0),
+    lambda: cells.laguerre(4, mesh_size=0.4, seed=2),
+])  # fmt: skip
+def test_each_element_is_in_its_grain(make):
+    crystal = make()
+    cell = crystal.cell
+    assert list(cell.phases) == [f"grain_{k}" for k in range(len(crystal.seeds))]
+    middles = compute_midpoints(cell.mesh, cell.dim, cell.phase_tags.indices)
+    assert np.array_equal(crystal.grain_of(middles), cell.phase_tags.values - 1)
+    assert sum(cell.volume_fractions.values()) == pytest.approx(1, abs=1e-12)
+    R = crystal.orientations
+    assert R @ R.transpose(0, 2, 1) == pytest.approx(np.tile(np.eye(3), (len(R), 1, 1)), abs=1e-12)
+
+
+def test_volumes_of_two_grains():
+    """Seeds at x = 0 and 0.4 of a unit square: the bisectors are at 0.2 and 0.7, so the second has one half."""
+    crystal = cells.voronoi(2, dim=2, seeds=[[0.0, 0.3], [0.4, 0.3]], mesh_size=0.25)
+    assert crystal.cell.volume_fractions == pytest.approx({"grain_0": 0.5, "grain_1": 0.5}, abs=1e-12)
+
+
+def test_a_texture_may_be_given():
+    texture = Rotation.from_euler("z", [[0.1], [0.2], [0.3]]).as_matrix().reshape(3, 3, 3)
+    given = cells.voronoi(3, dim=2, mesh_size=0.25, texture=texture)
+    called = cells.voronoi(3, dim=2, mesh_size=0.25, texture=lambda n, rng: texture[:n])
+    assert np.array_equal(given.orientations, texture) and np.array_equal(called.orientations, texture)
+
+
+# -- voxels, honeycombs, cracks --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("surface", ["gyroid", "schwarz_p", "diamond"])
+@pytest.mark.parametrize("kind", ["sheet", "solid"])
+def test_minimal_surfaces_meet_the_fraction(surface, kind):
+    cell = cells.tpms(0.4, surface=surface, kind=kind, mesh_size=1 / 20)
+    assert cell.grid == (20, 20, 20)
+    assert cell.volume_fractions["solid"] == pytest.approx(0.4, abs=0.02)
+
+
+@pytest.mark.parametrize("surface", ["gyroid", "schwarz_p", "diamond"])
+def test_minimal_surfaces_without_the_void(surface):
+    """Also where opposite faces differ; the stiffness is that of the same cell full of a very soft matrix."""
+    n = {"gyroid": 8, "schwarz_p": 8, "diamond": 12}[surface]
+    options = {"surface": surface, "mesh_size": 1 / n}
+    alone, filled = cells.tpms(0.5, void=True, **options), cells.tpms(0.5, **options)
+    assert list(alone.phases) == ["solid"] and alone.grid == filled.grid == (n, n, n)
+    assert alone.volume_fractions["solid"] == pytest.approx(filled.volume_fractions["solid"], rel=1e-12)
+    law = {"solid": hmm.laws.Elastic(1.0, 0.3), "matrix": hmm.laws.Elastic(1e-7, 0.0)}
+    C, soft = (
+        strain_rve(cell, {phase: law[phase] for phase in cell.phases}, solver="direct").solve(np.zeros((3, 3))).tangent
+        for cell in (alone, filled)
+    )
+    assert np.abs(C - soft).max() < 1e-5 * np.abs(C).max()
+    assert cubic_error(C) < 1e-9
+
+
+@pytest.mark.parametrize("struts", ["cubic", "bcc", "octet"])
+def test_struts_are_periodic_without_the_void(struts):
+    cell = cells.lattice(0.3, struts=struts, mesh_size=1 / 12, void=True)
+    assert list(cell.phases) == ["strut"]
+    assert cell.volume_fractions["strut"] == pytest.approx(0.3, abs=0.06)
+    assert unmatched(cell, cell.mesh.geometry.x) == 0
+
+
+def test_a_cubic_lattice_of_struts_has_their_volume():
+    """Three square-to-round beams of radius r: 3 pi r^2 - 8 sqrt(2) r^3 is their union (tricylinder)."""
+    cell = cells.lattice(0.3, struts="cubic", mesh_size=1 / 40)
+    r = next(r for r in np.linspace(0, 0.5, 5001) if 3 * pi * r**2 - 8 * 2**0.5 * r**3 >= 0.3)
+    x = compute_midpoints(cell.mesh, 3, cell.phase_tags.indices) - 0.5
+    axial = np.sqrt((x**2).sum(axis=1)[:, None] - x**2).min(axis=1)
+    assert np.mean((axial < r) == (cell.phase_tags.values == 1)) > 0.97
+
+
+def test_weave_is_balanced():
+    fractions = cells.plain_weave(0.45, mesh_size=1 / 16).volume_fractions
+    assert fractions["warp"] == pytest.approx(fractions["weft"], abs=0.01)
+    assert fractions["warp"] + fractions["weft"] == pytest.approx(0.45, abs=0.02)
+
+
+def test_checkerboard():
+    assert cells.checkerboard(dim=3, mesh_size=0.25).volume_fractions == pytest.approx({"white": 0.5, "black": 0.5})
+
+
+@pytest.mark.parametrize("shape", ["hexagonal", "square", "triangular"])
+def test_honeycombs(shape):
+    cell = cells.honeycomb(0.2, shape=shape, mesh_size=0.1, size=2.0)
+    assert cell.volume_fractions == pytest.approx({"wall": 0.2}, abs=1e-12)
+    assert unmatched(cell, cell.mesh.geometry.x) == 0
+
+
+def test_slits_have_two_sides():
+    cell = cells.cracks(0.05, number=4, mesh_size=0.2)
+    x = cell.mesh.geometry.x
+    assert len(np.unique(x.round(9), axis=0)) < len(x)
+    assert cell.volume_fractions["matrix"] == pytest.approx(1, abs=1e-12)
+
+
+def test_extruded_cell_is_periodic():
+    cell = cells.extrude(cells.fibre(0.3, array="hexagonal", mesh_size=0.3), 0.4, mesh_size=0.2)
+    assert cell.volume_fractions == pytest.approx({"matrix": 0.7, "fibre": 0.3}, abs=1e-10)
+    assert cell.volume == pytest.approx(0.4 * 3**0.5 / 2)
+    assert unmatched(cell, compute_midpoints(cell.mesh, 2, cell.boundary_facets())) == 0
+
+
+def test_curved_cells_are_extruded_too():
+    """The volume fractions are those of the plane cell, and neighbours have all nodes of a face in common."""
+    plane = cells.fibre(0.3, array="hexagonal", mesh_size=0.3, order=2)
+    cell = cells.extrude(plane, 0.4, mesh_size=0.2)
+    assert cell.mesh.geometry.cmaps[0].degree == 2
+    assert cell.volume_fractions == pytest.approx(plane.volume_fractions, rel=1e-12)
+    assert len(np.unique(cell.mesh.geometry.x.round(9), axis=0)) == len(cell.mesh.geometry.x)
+    assert len(cell.mesh.geometry.x) == 5 * len(plane.mesh.geometry.x)
+    assert unmatched(cell, cell.mesh.geometry.x) == 0
+
+
+# -- stiffnesses -----------------------------------------------------------------------------------------------------
+
+SOFT, HARD = (1.0, 0.3), (10.0, 0.3)
+
+
+def stiffness(cell, soft, hard):
+    law = {soft: hmm.laws.Elastic(*SOFT), hard: hmm.laws.Elastic(*HARD)}
+    return strain_rve(cell, law).solve(np.zeros(6 if cell.dim == 3 else 3)).tangent
+
+
+def cubic_error(C):
+    """Largest deviation from the nearest cubic stiffness, relative."""
+    cubic = np.zeros((6, 6))
+    cubic[:3, :3] = C[[0, 0, 1], [1, 2, 2]].mean()
+    cubic[range(6), range(6)] = np.r_[np.full(3, np.diag(C)[:3].mean()), np.full(3, np.diag(C)[3:].mean())]
+    return np.abs(C - cubic).max() / np.abs(C).max()
+
+
+@pytest.mark.parametrize("array", ["bcc", "fcc"])
+def test_cubic_arrays_of_spheres_are_cubic(array):
+    assert cubic_error(stiffness(cells.sphere(0.3, array=array, mesh_size=0.3), "matrix", "inclusion")) < 0.01
+
+
+def test_hexagonal_fibres_are_isotropic_across():
+    C = stiffness(cells.fibre(0.5, array="hexagonal", mesh_size=0.05), "matrix", "fibre")
+    # Mandel: C33 = 2 C1212, and isotropy in the plane means 2 C1212 = C1111 - C1122.
+    assert C[2, 2] == pytest.approx(C[0, 0] - C[0, 1], rel=2e-3)
+    assert C[0, 0] == pytest.approx(C[1, 1], rel=2e-3)
+
+
+def test_aligned_cracks_soften_across_only():
+    cell = cells.cracks(0.03, number=4, orientation="aligned", mesh_size=0.1)
+    C = strain_rve(cell, {"matrix": hmm.laws.Elastic(*SOFT)}, degree=2).solve(np.zeros(3)).tangent
+    S, whole = (np.linalg.inv(c) for c in (C, closed_forms.mandel(closed_forms.isotropic(*SOFT)[:2, :2, :2, :2])))
+    # Dilute parallel slits with the normal x: S11 grows by the factor 1 + 2 pi alpha (Kachanov 1992), S22 does not.
+    assert S[0, 0] / whole[0, 0] == pytest.approx(1 + 2 * pi * 0.03, rel=0.05)
+    assert S[1, 1] == pytest.approx(whole[1, 1], rel=1e-3)
+
+
+def test_voxels_of_a_minimal_surface_are_exactly_cubic():
+    cell = cells.tpms(0.4, surface="schwarz_p", kind="solid", mesh_size=1 / 6)
+    assert cubic_error(stiffness(cell, "matrix", "solid")) < 1e-6
+
+
+def test_random_spheres_obey_hashin_shtrikman():
+    cell = cells.random_spheres(0.2, number=4, mesh_size=0.4)
+    f = cell.volume_fractions["inclusion"]
+    C = stiffness(cell, "matrix", "inclusion")
+    bulk = C[:3, :3].mean()
+    (lam1, mu1), (lam2, mu2) = (closed_forms.lame_constants(*m) for m in (SOFT, HARD))
+    k1, k2 = lam1 + 2 / 3 * mu1, lam2 + 2 / 3 * mu2
+    lower = k1 + f / (1 / (k2 - k1) + 3 * (1 - f) / (3 * k1 + 4 * mu1))
+    upper = k2 + (1 - f) / (1 / (k1 - k2) + 3 * f / (3 * k2 + 4 * mu2))
+    assert lower < bulk < upper
+
+
+# -- bad input -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: cells.random_fibres(1.2), ["volume_fraction = 1.2", "(0, 1)"]),
+        (lambda: cells.random_fibres(), ["volume_fraction = None", "radii = None", "exactly one"]),
+        (lambda: cells.random_fibres(0.3, seed=-1), ["seed = -1", "integer"]),
+        (lambda: cells.random_fibres(0.3, number=0), ["number = 0"]),
+        (lambda: cells.random_fibres(0.3, spread=2.0), ["spread = 2"]),
+        (lambda: cells.random_fibres(0.3, gap=-0.1), ["gap = -0.1"]),
+        (lambda: cells.random_fibres(0.3, order=2, thickness=0.1), ["order = 2", "thickness"]),
+        (lambda: cells.random_fibres(0.79, number=1), ["1.03", "larger number"]),
+        (lambda: cells.random_fibres(0.3, phases=("matrix", "interface")), ["interface"]),
+        (lambda: cells.random_ellipsoids(0.1, aspect=0), ["aspect = 0"]),
+        (lambda: cells.random_ellipsoids(0.1, orientation="random"), ["orientation = 'random'", "uniform"]),
+        (lambda: cells.short_fibres(0.1, orientation=np.eye(3)), ["trace 1"]),
+        (lambda: cells.short_fibres(0.1, aspect=0.5), ["aspect = 0.5"]),
+        (lambda: cells.short_fibres(0.1, dim=4), ["dim = 4"]),
+        (lambda: cells.sphere(0.7, array="bcc"), ["volume_fraction = 0.7", "0.680175", "pi sqrt(3)/8"]),
+        (lambda: cells.sphere(0.1, array="hcp"), ["array = 'hcp'", "bcc"]),
+        (lambda: cells.fibre(0.3, interface=0.4), ["interface = 0.4", "touch"]),
+        (lambda: cells.voronoi(0), ["grains = 0"]),
+        (lambda: cells.voronoi(2, texture=np.ones((2, 3, 3))), ["texture", "no rotation"]),
+        (lambda: cells.voronoi(2, seeds=[[0.0]]), ["seeds have shape (1, 1)"]),
+        (lambda: cells.tpms(0.3, surface="cube"), ["surface = 'cube'", "gyroid"]),
+        (lambda: cells.tpms(0.1, mesh_size=1 / 16, void=True), ["volume_fraction = 0.1", "64 pieces", "soft law"]),
+        (lambda: cells.tpms(0.1, surface="schwarz_p", kind="solid", void=True), ["0.1 floats", "larger"]),
+        (lambda: cells.tpms(0.001, mesh_size=1 / 8), ["volume_fraction = 0.001", "mesh_size"]),
+        (lambda: cells.checkerboard(3), ["blocks = 3", "even"]),
+        (lambda: cells.honeycomb(1e-7), ["GB", "mesh_size coarser"]),
+        (lambda: cells.honeycomb(1.0), ["volume_fraction = 1"]),
+        (lambda: cells.cracks(0.9, number=1), ["larger number"]),
+        (lambda: cells.extrude(cells.checkerboard(), 0.1), ["quadrilateral elements", "triangles of order 1 or 2"]),
+        (lambda: cells.plain_weave(phases=("a", "b", "a")), ["three different names"]),
+        (lambda: cells.random_spheres("0.3"), ["volume_fraction = '0.3' is not a number"]),
+        (lambda: cells.random_spheres(0.3, gap="thin"), ["gap = 'thin' is not a number"]),
+        (lambda: cells.random_spheres(0.3, gap=0.5), ["gap = 0.5", "was reached", "smaller volume_fraction or gap"]),
+        (lambda: cells.random_spheres(0.3, spread="wide"), ["spread = 'wide' is not a number"]),
+        (lambda: cells.random_spheres(radii=[]), ["radii = [] are not numbers"]),
+        (lambda: cells.random_spheres(0.1, phases=(1, 2)), ["phases = (1, 2)", "names"]),
+        (lambda: cells.random_ellipsoids(0.1, aspect="flat"), ["aspect = 'flat' are not numbers"]),
+        (lambda: cells.random_ellipsoids(0.1, orientation=[["a"]]), ["orientation = [['a']] are not numbers"]),
+        (lambda: cells.random_fibres(0.3, thickness="1"), ["thickness = '1' is not a number"]),
+        (lambda: cells.voronoi(2, dim=2, seeds=[[0.1, 0.1], [0.1, 1.1]]), ["seeds [0, 1]", "same place"]),
+        (lambda: cells.laminate([0.3, 0.7]), ["[0.3, 0.7] are no layers", "pairs"]),
+        (lambda: cells.fibre(0.1, mesh_size=1e-6), ["GB", "mesh_size coarser"]),
+        (lambda: cells.laminate({"A": 1.0}, dim=3, mesh_size=1e-4), ["GB", "mesh_size coarser"]),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named(call, words):
+    with pytest.raises(InputError) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    assert [word for word in words if word not in str(caught.value)] == []
+
+
+def test_a_mesh_too_large_for_the_memory_is_refused(monkeypatch):
+    monkeypatch.setattr(_checks, "available_memory", lambda: 1e6)
+    for call in (lambda: cells.random_spheres(0.2, mesh_size=0.1), lambda: cells.tpms(0.3, mesh_size=0.05)):
+        with pytest.raises(InputError, match=r"elements needs about .* GB, and .* free: make mesh_size coarser"):
+            call()

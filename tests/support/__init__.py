@@ -1,0 +1,1 @@
+"""What tests share: cells, laws, closed forms and reference values."""
