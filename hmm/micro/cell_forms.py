@@ -33,6 +33,8 @@ class CellForms:
     ----------
     histories, local_problems
         Internal variables, and equations for local unknowns, of each phase that has some.
+    history_blocks
+        Where the internal variables of each phase lie in those of this rank.
     ufl_forms
         ``R_w`` and, for each macroscopic input, ``R_E``, as UFL.
     R_w, R_E, K, L, M, D
@@ -60,6 +62,7 @@ class CellForms:
         pairs = list(zip(problem.inputs, dE, strict=True))
         K = ufl.derivative(R_w, problem.w, dw)
         D = [[ufl.derivative(R, e.function, d) for e, d in pairs] for R in R_E]
+        self.history_blocks = Blocks({phase: history.size for phase, history in self.histories.items()})
         self.ufl_forms = (R_w, *R_E)
         self.variables = self._variables()
         self.is_linear = not any(depends_on(f, list(self.variables)) for f in [K, *(f for row in D for f in row)])
@@ -73,11 +76,6 @@ class CellForms:
         self.D = [
             [PackedForm(f, test, d) for f, d in zip(row, dE, strict=True)] for row, test in zip(D, tests, strict=True)
         ]
-
-    @property
-    def history_blocks(self) -> Blocks:
-        """Where the internal variables of each phase lie in those of this rank."""
-        return Blocks({phase: history.size for phase, history in self.histories.items()})
 
     def at(self, phase: str) -> Local:
         """What the law of a phase is given: local fields, old internal variables, time step and solved unknowns."""

@@ -183,7 +183,7 @@ class Points:
         def rows(roles: tuple[Role, ...]) -> dict[str, Floats]:
             chosen = {name: v for name, v in self.variables.items() if v.role in roles}
             return {
-                name: np.broadcast_to(start.values.get(name, 0.0), (n, *v.shape)).astype(float)
+                name: np.broadcast_to(start.values.get(name, 0.0), (n, *v.shape)).astype(float, order="C")
                 for name, v in chosen.items()
             }
 
@@ -219,7 +219,7 @@ class Points:
         """Memory of one row, in bytes."""
         both = (self.committed, self.trial)
         arrays: list[NDArray[Any]] = [a for s in both for a in (s.E, s.response, *s.variables.values())]
-        arrays += [*self.guides.values(), self.tangent, self.tangent_source, self.converged, self.seconds]
+        arrays += [*self.guides.values(), self.tangent, self.tangent_source, self.converged]
         return sum(a.nbytes for a in arrays) // max(self.n, 1)
 
     def ask(self, E: Floats, dt: float, algorithm: str) -> None:
