@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from argparse import ArgumentParser, Namespace
@@ -147,3 +148,9 @@ def parse_arguments(parser: ArgumentParser, argv: Sequence[str] | None, comm: MP
             stack.enter_context(redirect_stdout(nowhere))
             stack.enter_context(redirect_stderr(nowhere))
         return parser.parse_args(argv)
+
+
+def warn(text: str) -> None:
+    """A warning of the logger ``hmm``, once for all ranks that have the same cell."""
+    if MPI.COMM_WORLD.rank == 0:
+        logging.getLogger("hmm").warning("%s", text)

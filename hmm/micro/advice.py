@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
-from mpi4py import MPI
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hmm.foundation import tensors
+from hmm.foundation.console import warn
 from hmm.micro.definition import CellProblem
 from hmm.micro.loaded_cell import LoadedCell
 
@@ -18,12 +15,6 @@ LOCKING = 0.49
 
 TURNED = 20.0
 """Degrees between a law's axis and the fibres of its phase from which this is warned of."""
-
-
-def warn(text: str) -> None:
-    """A warning of the logger ``hmm``, once for all ranks that have the same cell."""
-    if MPI.COMM_WORLD.rank == 0:
-        logging.getLogger("hmm").warning(text)
 
 
 def warn_of_axes(problem: CellProblem) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from mpi4py import MPI
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.cells.connectivity import pieces
+from hmm.foundation.console import warn
 from hmm.foundation.environment import require_communicators
 from hmm.foundation.errors import ConvergenceError
 from hmm.foundation.forms import PackedForm
@@ -226,8 +226,8 @@ class CellSystem:
         eps = float(np.finfo(float).eps)
         errors = self._remaining_errors() / self.problem.cell.volume + 4 * eps * np.abs(self._mean_moduli)
         said = self._tangents.complaint(self._tangent, errors, 16 * eps * np.abs(self._mean_moduli))
-        if said is not None and not self._has_warned and self.comm.rank == 0:
-            logging.getLogger("hmm").warning("%s", said)
+        if said is not None and not self._has_warned:
+            warn(said)
         self._has_warned |= said is not None
 
     def _remaining_errors(self) -> Floats:

@@ -17,7 +17,6 @@ Where ``"auto"`` has chosen iterations and they fail, the cell goes on with the 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -32,6 +31,7 @@ from ufl.algorithms import expand_derivatives, extract_coefficients
 from ufl.algorithms.analysis import extract_constants
 
 from hmm.foundation import tensors
+from hmm.foundation.console import warn
 from hmm.foundation.errors import ConvergenceError, InputError
 from hmm.foundation.forms import compile_expression, quadrature_points, quadrature_weights
 from hmm.foundation.options import choice
@@ -47,8 +47,6 @@ from hmm.micro.solvers.assembled import (
 )
 from hmm.micro.solvers.fft.layout import VoxelGrid, element_matrices
 from hmm.micro.solvers.fft.solver import GridSolver, GridTangent, PhaseTangent, PointTangent
-
-_LOG = logging.getLogger("hmm")
 
 SOLVERS = ("auto", "direct", "reuse", "iterative")
 
@@ -136,9 +134,8 @@ def can_fall_back(loaded: LoadedCell, wanted: SolverChoice, solver: MicroSolver)
 
 def fallback_solver(loaded: LoadedCell, symmetric: bool, error: ConvergenceError) -> MicroSolver:
     """A direct solver in place of an iterative one that has failed, which is said once."""
-    if loaded.comm.rank == 0:
-        why = str(error).split(": ", maxsplit=1)[0]
-        _LOG.warning("%s: this cell goes on with solver='direct'", why)
+    why = str(error).split(": ", maxsplit=1)[0]
+    warn(f"{why}: this cell goes on with solver='direct'")
     return _direct_solver(loaded, symmetric, {}, well_scaled=True)
 
 
