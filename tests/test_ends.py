@@ -24,6 +24,19 @@ pytestmark = [
 ]
 
 
+_started = []
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left():
+    """End what a failed test has left running: it would wait, at full speed, for ever."""
+    yield
+    while _started:
+        process = _started.pop()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 def _default_signals():
     """A shell lets its background jobs ignore Ctrl-C; what is tested here must not inherit that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -35,7 +48,7 @@ def start(ranks, *arguments, **options):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(launcher)}
     environment["PYTHONPATH"] = os.pathsep.join([str(Path(hmm.__file__).parents[1]), str(PROGRAM.parent)])
     mpirun = [str(Path(sys.executable).with_name("mpirun")), "-n", str(ranks)] if ranks > 1 else []
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [*mpirun, sys.executable, *map(str, arguments)],
         env=environment,
         text=True,
@@ -46,6 +59,8 @@ def start(ranks, *arguments, **options):
         preexec_fn=_default_signals,
         **options,
     )
+    _started.append(process)
+    return process
 
 
 def end_of(process):
