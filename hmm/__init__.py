@@ -4,6 +4,10 @@ from hmm._starting import guard_start
 
 _started = guard_start()
 
+from hmm._unmapping import bound_unmapped  # noqa: E402
+
+bound_unmapped()
+
 from hmm._environment import load_stack  # noqa: E402
 
 load_stack()
