@@ -4,6 +4,10 @@ from hmm.foundation.starting import guard_start
 
 _started = guard_start()
 
+from hmm.foundation.unmapping import bound_unmapped  # noqa: E402
+
+bound_unmapped()
+
 from hmm.foundation.environment import load_stack  # noqa: E402
 
 load_stack()
