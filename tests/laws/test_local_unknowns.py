@@ -4,7 +4,8 @@ from mpi4py import MPI
 
 import numpy as np
 import pytest
-from support.cells_and_rves import follow, references, relative_error, strain_rve
+from support import references
+from support.cells_and_rves import follow, relative_error, strain_rve
 from support.macro_tools import ALGORITHMS, held_square, rve_of
 
 import hmm

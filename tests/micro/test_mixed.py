@@ -4,19 +4,10 @@ from mpi4py import MPI
 
 import numpy as np
 import pytest
-import ufl
-from dolfinx import fem
-from support.cells_and_rves import (
-    CONSTRAINTS,
-    TIGHT,
-    central_differences,
-    closed_forms,
-    conduction_rve,
-    references,
-    relative_error,
-    strain_rve,
-)
+from support import closed_forms, references
+from support.cells_and_rves import CONSTRAINTS, central_differences, conduction_rve, relative_error, strain_rve
 from support.heated import A, B, heated_rve
+from support.pressure import up_energy, up_rve
 
 import hmm
 
@@ -83,28 +74,6 @@ def test_levin(fibre, constraint):
     bulk = mean["matrix"] * k["matrix"] + mean["fibre"] * k["fibre"]
     expected = beta + a * (tangent[:2, :2].sum(axis=1) - 2 * bulk)
     assert -tangent[:2, 3] == pytest.approx(expected, rel=1e-10)
-
-
-def up_energy(cell, w, F, moduli, linear=False):
-    """Neo-Hooke with a pressure: ``mu/2 (F:F - 2 - 2 ln J) + p ln J - p^2 / (2 lam)``; p eliminated, the energy of
-    `support.neo_hookean`. If `linear`, with ``p (J - 1)``."""
-    dx, p = cell.measure(quadrature_degree=4), ufl.split(w)[1]
-    C = F.local(w)
-    J = ufl.det(C)
-    log_J = ufl.ln(J)
-    return sum(
-        (mu / 2 * (ufl.inner(C, C) - 2 - 2 * log_J) + p * (J - 1 if linear else log_J) - p**2 / (2 * lam))
-        * dx(cell.phases[phase])
-        for phase, (mu, lam) in moduli.items()
-    )
-
-
-def up_rve(cell, moduli, degree, family, constraint="periodic"):
-    w = hmm.fluctuation(cell, degree=degree, family=family)
-    F = hmm.macro_deformation_gradient(cell, component=0)
-    constants = {p: [fem.Constant(cell.mesh, float(v)) for v in values] for p, values in moduli.items()}
-    energy = up_energy(cell, w, F, constants)
-    return hmm.RVE(cell, w, F, energy=energy, constraint=constraint, newton_options=TIGHT), constants
 
 
 @pytest.mark.parametrize("case", ["normal 1", "normal 2"])

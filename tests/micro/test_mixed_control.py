@@ -8,7 +8,8 @@ from mpi4py import MPI
 
 import numpy as np
 import pytest
-from support.cells_and_rves import TIGHT, closed_forms, conduction_rve, neo_hookean, relative_error, strain_rve
+from support import closed_forms
+from support.cells_and_rves import TIGHT, conduction_rve, neo_hookean, relative_error, strain_rve
 from support.macro_tools import homogeneous_cell, square_cell
 from support.references import ELASTIC_DISCS_SQUARE, ELASTIC_SPHERES_SC
 

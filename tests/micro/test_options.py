@@ -149,7 +149,7 @@ def test_use_after_destroy(cell):
     refused(loaded.problem.solve, "macro problem was destroyed .*: make a new one")
     assert loaded.problem.reaction(loaded.drive) == reaction
     refused(lambda: rve.solve({"11": 1e-3}), "this RVE was destroyed .*: make a new one")
-    refused(rve.linearize, "this RVE was destroyed")
+    refused(rve.system.linearize, "this RVE was destroyed")
     refused(lambda: free.solve({"11": 1e-3}), "this RVE was destroyed")
     refused(loaded.hom.evaluate, "this RVE was destroyed")
     again = beam(rve_of(cell, LAW))
