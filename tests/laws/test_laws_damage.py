@@ -103,6 +103,6 @@ def test_a_point_of_a_macro_problem_explains_too():
     start = StepStart(
         state.z, rve.pack({"11": 0.001}), state.history, rve.system.force_scale(), np.zeros((3, rve.n_unknowns))
     )
-    answer = solve_step(rve, start, rve.pack({"11": 0.0014}), state.z)
+    answer = solve_step(rve.system, start, rve.pack({"11": 0.0014}), state.z)
     assert answer.solved is None
     assert "a law softens or the cell buckles" in answer.failure.reason
