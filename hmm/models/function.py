@@ -160,7 +160,7 @@ class FunctionModel:
         return {"function of the micro model": self._described, **variables_in_words(self.variables)}
 
     def solve(
-        self, E: ArrayLike | Mapping[str, float], state: Mapping[str, Floats] | None = None, dt: float = 0.0
+        self, E: ArrayLike | Mapping[str, float], state: Mapping[str, Floats] | None = None, dt: float | None = None
     ) -> PointAnswer:
         """Answer one point (see `hmm.models.solve_one`)."""
         return solve_one(self, E, state, dt)
@@ -182,14 +182,14 @@ class FunctionModel:
         """The last tangents, corrected along the last move of the input."""
         rows = points.selection
         tangent = points.tangent[rows].copy()
-        if not tangent.any():
+        if not tangent.any(axis=(1, 2)).all():
             return self._differences(points, E, old)
         self._say(points)
         points.count.differences += len(E)
         dE = E - points.trial.E[rows]
         lacking = response - points.trial.response[rows] - np.einsum("nij,nj->ni", tangent, dE)
         square = np.einsum("nj,nj->n", dE, dE)
-        moved = square > 0
+        moved = (square > 0) & np.isfinite(response).all(axis=1)  # without an answer the last tangent stays
         tangent[moved] += lacking[moved, :, None] * dE[moved, None, :] / square[moved, None, None]
         return tangent
 

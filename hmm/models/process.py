@@ -220,7 +220,7 @@ class ProcessModel:
         return {"command of the micro model": command, **variables_in_words(self.variables)}
 
     def solve(
-        self, E: ArrayLike | Mapping[str, float], state: Mapping[str, Floats] | None = None, dt: float = 0.0
+        self, E: ArrayLike | Mapping[str, float], state: Mapping[str, Floats] | None = None, dt: float | None = None
     ) -> PointAnswer:
         """Answer one point (see `hmm.models.solve_one`)."""
         return solve_one(self, E, state, dt)
