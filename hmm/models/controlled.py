@@ -283,7 +283,7 @@ class ControlledModel:
         return np.abs(lacking).max(axis=1, initial=0.0) <= self.rtol * size
 
     def _take(self, points: Points, rows: NDArray[np.intp], inner: Points, free: Floats) -> None:
-        """Write the model's answer into the rows it belongs to; what the prescribed responses still lack is condensed."""
+        """Write the answer into the rows it belongs to; what the prescribed responses still lack is condensed."""
         c, f = self.components.given, self.components.free
         A, trial = inner.tangent, points.trial
         lacking = inner.trial.response[:, f] - self.prescribed

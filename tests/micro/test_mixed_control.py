@@ -106,8 +106,8 @@ def test_newton_is_quadratic(composite):
     """The bordered Newton method squares its residual near the solution."""
     control = hmm.plane_stress(composite)
     state = control.initial_state()
-    control.load_history(state.history)
-    norms = np.array(newton(control, state.z.copy(), np.array([2e-3, 0, 1e-3]), TIGHT).norms) / E0
+    control.system.load_history(state.history)
+    norms = np.array(newton(control.system, state.z.copy(), np.array([2e-3, 0, 1e-3]), TIGHT).norms) / E0
     assert len(norms) <= 8
     assert norms[-1] < 1e3 * norms[-2] ** 2 or norms[-1] < 1e-13
 

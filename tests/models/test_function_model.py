@@ -11,6 +11,7 @@ from support.function_models import j2_model, radial_return
 from support.macro_tools import J2, beam, difference, homogeneous_cell, rve_of
 
 import hmm
+from hmm.models.asking import answer
 
 STRAIN = hmm.models.strain(2)
 TIP = -0.05
@@ -153,3 +154,41 @@ def test_wrong_options():
         hmm.models.points_of(hmm.FunctionModel(lambda E, o, dt: (E, None, {"E": o["E"]}), STRAIN, {"E": 1}), 1)
     with pytest.raises(hmm.InputError, match="is no micro model"):
         hmm.Homogenizer(linear, ufl.sym(ufl.grad(beam(j2_model()).u)))
+
+
+@pytest.mark.parametrize("tangent", ["given", "broyden"])
+def test_a_dropped_step_leaves_no_trace(tangent):
+    """After an answer that is not a number: the last tangent is still there, and so is what was known."""
+    C = np.diag([2.0, 3.0, 4.0])
+
+    def fragile(E, old, dt):
+        response, C, new = linear(E, old, dt)
+        return np.where(E[:, :1] > 1.0, np.nan, response), C, new
+
+    model = hmm.FunctionModel(fragile, STRAIN, tangent=tangent)
+    points = hmm.models.points_of(model, 2)
+    for E, fails in ((0.1, False), (2.0, True), (0.2, False)):
+        points.ask(np.array([[E, 0.0, 0.0], [0.1, 0.0, 0.0]]), 0.0, "nested")
+        answer(model, points)
+        assert list(points.failures) == [0] * fails
+        if fails:
+            points.revert()
+    assert points.tangent == pytest.approx(np.array([C, C]), rel=1e-8)
+
+
+def test_rows_that_an_exception_left_out_know_nothing():
+    def raises(E, old, dt):
+        if (E[:, 0] > 1.0).any():
+            raise ValueError("too large")
+        return linear(E, old, dt)
+
+    model = hmm.FunctionModel(raises, STRAIN)
+    points = hmm.models.points_of(model, 2)
+    small, large = np.full((2, 3), 0.1), np.array([[0.2, 0.0, 0.0], [2.0, 0.0, 0.0]])
+    for E in (small, large):
+        points.ask(E, 0.0, "nested")
+        answer(model, points)
+    assert points.failures == {0: "ValueError: too large"}
+    assert not points.converged.any() and np.array_equal(points.trial.E, small)
+    points.ask(large, 0.0, "nested")
+    assert points.asked.tolist() == [0, 1]

@@ -98,6 +98,20 @@ def test_failures_are_told(strange_file):
     model.close()
 
 
+def test_the_users_file_sees_its_neighbours_only(tmp_path):
+    """`hmm` has modules with names of the standard library, which must not take their place in a worker."""
+    (tmp_path / "points.py").write_text("factor = 2.0\n")
+    (tmp_path / "law.py").write_text(
+        "import statistics\nimport numpy as np\nimport points\n"
+        "def law(E, old, dt):\n"
+        "    k = statistics.mean([points.factor, points.factor])\n"
+        "    return k * E, np.broadcast_to(k * np.eye(3), (len(E), 3, 3)), {}\n"
+    )
+    model = model_of(tmp_path / "law.py", "law", {})
+    assert model.solve({"11": 1.0}).vector[0] == 2.0
+    model.close()
+
+
 def test_nonsense_is_refused():
     program = "import sys; sys.stdin.buffer.read(4); sys.stdout.write('good morning'); sys.stdout.flush()"
     model = hmm.models.ProcessModel([sys.executable, "-c", program], STRAIN, retries=0)
