@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,14 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 from hmm.foundation.errors import InputError
 from hmm.foundation.options import instance, numbers
 from hmm.micro.mixed_control import MixedControl
-from hmm.micro.response import ControlledResponse, PointState, Response
+from hmm.micro.response import ControlledResponse, PointState
 from hmm.micro.rve import RVE
 from hmm.models.components import find_components
 from hmm.models.protocol import MicroModel
 
 
-def plane_stress(rve: RVE) -> MixedControl:
+def plane_stress(rve: RVE | MicroModel) -> MixedControl:
     """An RVE whose mean out-of-plane stresses vanish; its input is the (2, 2) strain or deformation gradient.
+
+    Of another micro model this makes an `hmm.models.ControlledModel`.
 
     The cell is 3D, or 2D with ``out_of_plane=True`` (see `hmm.macro_strain`). The stresses vanish on average, as in a
     plate of many cells through its thickness; within the cell they do not. (A thin sheet without stress across at each
@@ -53,7 +55,7 @@ class TensionTest:
     strain, stress
         Shape (n,); the given component (a stretch for a deformation gradient) and its response.
     responses
-        The whole answer at each level.
+        The whole answer at each level; of a model that is no RVE an `hmm.models.ControlledAnswer`.
     """
 
     strain: NDArray[np.float64]
@@ -67,14 +69,18 @@ class TensionTest:
 
 
 def uniaxial(
-    rve: RVE, component: str, levels: ArrayLike, state: PointState | None = None, dt: float | None = None
+    rve: RVE | MicroModel,
+    component: str,
+    levels: ArrayLike,
+    state: PointState | Mapping[str, Any] | None = None,
+    dt: float | None = None,
 ) -> TensionTest:
     """Pull a cell along one component, all other responses zero, each level from the state of the one before.
 
     Parameters
     ----------
     rve
-        The microproblem. In a 2D cell without a component 33 this is tension in plane strain.
+        The RVE, or another micro model. In a 2D cell without a component 33 this is tension in plane strain.
     component
         The component that is given, such as ``"11"``, or ``"1"`` of a gradient.
     levels
@@ -110,24 +116,27 @@ def uniaxial(
     return TensionTest(values, stress, answers)
 
 
-class Solvable[R: Response](Protocol):
-    """What `follow` needs: `hmm.RVE` and `hmm.MixedControl` have it."""
+class Answer(Protocol):
+    """What `follow` needs of an answer."""
 
-    def solve(
-        self,
-        E: ArrayLike | Mapping[str, float],
-        state: PointState | None = None,
-        tangent: bool = True,
-        dt: float | None = None,
-    ) -> R:
-        """Solve for a macroscopic input."""
+    @property
+    def state(self) -> Any:
+        """The state at the end of the step."""
         ...
 
 
-def follow[R: Response](
+class Solvable[R: Answer](Protocol):
+    """What `follow` needs: `hmm.RVE`, `hmm.MixedControl`, `hmm.FunctionModel` and the other models have it."""
+
+    def solve(self, E: Any, state: Any = None, *, dt: float | None = None) -> R:
+        """Answer a macroscopic input."""
+        ...
+
+
+def follow[R: Answer](
     problem: Solvable[R],
     path: Iterable[ArrayLike | Mapping[str, float]],
-    state: PointState | None = None,
+    state: PointState | Mapping[str, Any] | None = None,
     dt: float | None = None,
 ) -> Iterator[R]:
     """Answers along a path, each from the state of the one before.
@@ -135,7 +144,7 @@ def follow[R: Response](
     Parameters
     ----------
     problem
-        An `hmm.RVE` or an `hmm.MixedControl`.
+        An `hmm.RVE`, an `hmm.MixedControl`, an `hmm.FunctionModel` or another model with a `solve`.
     path
         Macroscopic inputs, in any form that its `solve` takes.
     state
@@ -145,7 +154,7 @@ def follow[R: Response](
 
     Yields
     ------
-    Response
+    Response or PointAnswer
         The answer at each input.
     """
     for E in path:

@@ -72,7 +72,8 @@ class MixedControl:
         instance("rve", rve, MicroModel, "make it with hmm.RVE, or another micro model")
         return ControlledModel(rve, dictionary("response", response, "values by component"), held)
 
-    def __init__(self, rve: RVE, response: Mapping[str, float], held: Iterable[str] = ()) -> None:
+    def __init__(self, rve: RVE | MicroModel, response: Mapping[str, float], held: Iterable[str] = ()) -> None:
+        assert isinstance(rve, RVE)
         self.rve = rve
         response = dictionary("response", response, "values by component")
         self.components = Components.of(rve.inputs, response, held)

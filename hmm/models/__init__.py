@@ -1,10 +1,11 @@
 """What answers at a macro point: the micro-model protocol, and models that are not finite element cells.
 
-Imports nothing of `hmm` but the foundation. Begin with `protocol`, which says what a micro model is, and `points`, which
-says what it is given; `function` is the shortest complete model.
+Imports nothing of `hmm` but the foundation. Begin with `protocol`, which says what a micro model is, and `points`,
+which says what it is given; `function` is the shortest complete model.
 """
 
 from hmm.models.asking import points_of
+from hmm.models.controlled import ControlledAnswer, ControlledModel
 from hmm.models.function import FunctionModel
 from hmm.models.inputs import deformation_gradient, gradient, scalar, strain
 from hmm.models.points import InitialPoint, Input, Points, Variable
@@ -24,6 +25,8 @@ from hmm.models.single import PointAnswer, solve_one
 from hmm.models.statistics import Counters
 
 __all__ = [
+    "ControlledAnswer",
+    "ControlledModel",
     "Counters",
     "Distributed",
     "Fingerprinted",

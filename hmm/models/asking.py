@@ -28,6 +28,7 @@ def answer(model: MicroModel, points: Points, name: str = "") -> None:
     if not points.asked.size:
         return
     start = thread_time()
+    points.converged[points.asked] = False
     try:
         model.answer(points)
     except Exception as error:
@@ -37,7 +38,8 @@ def answer(model: MicroModel, points: Points, name: str = "") -> None:
     if not points.seconds.any():
         points.seconds[points.asked] = (thread_time() - start) / points.asked.size
     _check_finite(model, points)
-    answered = np.setdiff1d(points.asked, list(points.failures)) if points.failures else points.selection
+    # After a failure, others may not have been answered either.
+    answered = points.asked[points.converged[points.asked]] if points.failures else points.selection
     points.trial.E[answered] = points.E[answered]
 
 

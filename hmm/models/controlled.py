@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.foundation.errors import InputError
 from hmm.models.asking import answer, points_of
-from hmm.models.components import component_names, factors, find_components
+from hmm.models.components import component_names, factors, find_components, split_vector
 from hmm.models.points import Floats, InitialPoint, Input, Points, Variable
-from hmm.models.protocol import MicroModel, Observable, Rated
+from hmm.models.protocol import Fingerprinted, MicroModel, Observable, Parametrized, Rated
 from hmm.models.single import PointAnswer, solve_one
 
 MAX_ITERATIONS = 30
+FREE, RESPONSE, TANGENT = OWN = ("free", "controlled response", "controlled tangent")
+"""What a point remembers beside the model's own variables: free components, and the last answer with all of them."""
+
 SINGULAR = 1e-11
 """Stiffness of a free component, as a fraction of the model's largest, below which there is none."""
 
@@ -88,6 +92,27 @@ def restricted(inputs: Sequence[Input], given: NDArray[np.int_]) -> tuple[Input,
     return tuple(found)
 
 
+@dataclass(frozen=True)
+class ControlledAnswer(PointAnswer):
+    """What a `ControlledModel` answers at one point: `vector`, `tangent` and `parts` of the given components.
+
+    Attributes
+    ----------
+    whole
+        The answer with all components and the model's own tangent.
+    inputs
+        The macroscopic inputs as tensors, those that were found included.
+    """
+
+    whole: PointAnswer
+    inputs: tuple[Floats, ...]
+
+    @property
+    def input(self) -> Floats:
+        """The first macroscopic input as a tensor, such as the strain with the components that were found."""
+        return self.inputs[0]
+
+
 class ControlledModel:
     """A micro model some of whose macroscopic components follow from prescribed responses.
 
@@ -121,54 +146,77 @@ class ControlledModel:
         self.prescribed = np.zeros(self.components.free.size)
         self.prescribe(response)
         self._reference = np.concatenate([e.reference for e in model.inputs])
+        self._start: InitialPoint | None = None
 
     @property
     def variables(self) -> Mapping[str, Variable]:
-        """What a point remembers: the model's variables, and the free components."""
-        return {**self.model.variables, "free": Variable((self.components.free.size,))}
+        """What a point remembers: the model's variables, the free components, and its last answer with all of them."""
+        own, m = self.model.variables, self._reference.size
+        if clash := [name for name in OWN if name in own]:
+            raise InputError(f"a ControlledModel has a variable {clash[0]!r} already: give the model's another name")
+        free, response = Variable((self.components.free.size,)), Variable((m,))
+        return {**own, FREE: free, RESPONSE: response, TANGENT: Variable((m, m), "guide")}
 
     @property
     def has_rates(self) -> bool:
         """Whether the model's answers depend on the duration of the step."""
         return isinstance(self.model, Rated) and self.model.has_rates
 
+    @property
+    def parameters(self) -> Sequence[Any]:
+        """The model's."""
+        return self.model.parameters if isinstance(self.model, Parametrized) else ()
+
+    def fingerprint(self) -> dict[str, str]:
+        """The model's, and which components are free; what is prescribed may change in the run."""
+        own = dict(self.model.fingerprint()) if isinstance(self.model, Fingerprinted) else {}
+        free = ", ".join(self.components.names[k] for k in self.components.free)
+        return {**own, "controlled model": type(self.model).__name__, "free components": free}
+
     def prescribe(self, response: Mapping[str, float]) -> None:
         """Change prescribed responses; components not named keep theirs."""
         self.prescribed = self.components.values(self.model.inputs, response, self.prescribed)
 
     def initial(self) -> InitialPoint:
-        """A point before the first step."""
-        inner = points_of(self.model, 1).start
-        return InitialPoint({**inner.values, "free": self._reference[self.components.free]})
+        """A point before the first step; raises `InputError` if the model has no stiffness against a free component."""
+        start = self._start = points_of(self.model, 1).start
+        assert start.response is not None and start.tangent is not None
+        f = self.components.free
+        if _is_singular(start.tangent[None][:, f][:, :, f]).any():
+            raise InputError(f"{self._no_stiffness()}: prescribe the input instead")
+        own = {FREE: self._reference[f], RESPONSE: start.response, TANGENT: start.tangent}
+        return InitialPoint({**start.values, **own})
 
     def answer(self, points: Points) -> None:
         """Find the free components of the rows asked, and answer (see `hmm.models.MicroModel`)."""
         rows, f = points.asked, self.components.free
         inner = self._inner(points, rows)
-        free = points.trial.variables["free"][rows].copy()
-        open_rows = np.arange(rows.size)
+        free = points.trial.variables[FREE][rows].copy()
+        failures: dict[int, str] = {}
         for _ in range(MAX_ITERATIONS):
-            self._ask(inner, points.E[rows], free, points)
+            inner.ask(self._full(points.E[rows], free), points.dt, "nested")
+            answer(self.model, inner)
+            A = inner.tangent[:, f][:, :, f]
+            failures = inner.failures or dict.fromkeys(np.flatnonzero(_is_singular(A)).tolist(), self._no_stiffness())
             lacking = inner.trial.response[:, f] - self.prescribed
-            size = np.abs(inner.trial.response).max(axis=1, initial=0.0)
-            met = np.abs(lacking).max(axis=1, initial=0.0) <= self.rtol * np.maximum(
-                size, np.abs(self.prescribed).max(initial=0.0)
-            )
-            failed = np.isin(np.arange(rows.size), list(inner.failures))
-            open_rows = np.flatnonzero(~met & ~failed)
-            if not open_rows.size:
+            missed = np.flatnonzero(~self._is_met(lacking, inner.trial.response))
+            if failures or not missed.size:
                 break
-            A = inner.tangent[np.ix_(open_rows, f, f)]
-            free[open_rows] -= np.linalg.solve(self._checked(A), lacking[open_rows, :, None])[..., 0]
-        reasons = dict(inner.failures) | dict.fromkeys(open_rows.tolist(), "the prescribed responses were not met")
-        points.failures |= {int(rows[p]): why for p, why in reasons.items()}
-        self._take(points, rows, inner, free)
+            free[missed] -= np.linalg.solve(A[missed], lacking[missed, :, None])[..., 0]
+        else:
+            failures = dict.fromkeys(missed.tolist(), "the prescribed responses were not met")
+        points.count.add(replace(inner.count, solves=0, skipped=0))
+        if failures:
+            points.failures |= {int(rows[p]): why for p, why in failures.items()}
+        else:
+            self._take(points, rows, inner, free)
 
     def commit(self, points: Points) -> None:
         """Let the model prepare the end of the step."""
-        rows = np.arange(points.n)
-        inner = self._inner(points, rows)
-        inner.trial.E[:] = self._full(points.trial.E, points.trial.variables["free"])
+        inner = self._inner(points, np.arange(points.n))
+        inner.dt = points.dt
+        inner.trial.E[:] = self._full(points.trial.E, points.trial.variables[FREE])
+        inner.trial.response[:] = points.trial.variables[RESPONSE]
         for name, values in inner.trial.variables.items():
             values[:] = points.trial.variables[name]
         self.model.commit(inner)
@@ -185,16 +233,28 @@ class ControlledModel:
         labels = [f"free_{self.components.names[k].replace(' ', '_')}" for k in self.components.free]
         if name in labels:
             k = labels.index(name)
-            tensor = points.committed.variables["free"][:, k : k + 1]
+            tensor = points.committed.variables[FREE][:, k : k + 1]
             return tensor / factors(self.model.inputs)[self.components.free[k]]
         assert isinstance(self.model, Observable)
         return self.model.observe(self._inner(points, np.arange(points.n)), name)
 
     def solve(
-        self, E: ArrayLike | Mapping[str, float] = (), state: Mapping[str, Floats] | None = None, dt: float = 0.0
-    ) -> PointAnswer:
-        """Answer one point (see `hmm.models.solve_one`)."""
-        return solve_one(self, E, state, dt)
+        self,
+        E: ArrayLike | Mapping[str, float] = (),
+        state: Mapping[str, Floats] | None = None,
+        dt: float | None = None,
+        *,
+        response: Mapping[str, float] | None = None,
+    ) -> ControlledAnswer:
+        """Answer one point (see `hmm.models.solve_one`); `response` changes prescribed ones, as by `prescribe`."""
+        if response is not None:
+            self.prescribe(response)
+        given = solve_one(self, E, state, dt)
+        row = {name: values[None] for name, values in given.state.items()}
+        full = self._full(row["E"], row[FREE])[0]
+        vector, inputs = row[RESPONSE][0], self.model.inputs
+        whole = PointAnswer(vector, row[TANGENT][0], given.state, split_vector(inputs, vector))
+        return ControlledAnswer(**vars(given), whole=whole, inputs=split_vector(inputs, full))
 
     def _full(self, given: Floats, free: Floats) -> Floats:
         """Macroscopic inputs with all components, shape (n, m)."""
@@ -204,38 +264,49 @@ class ControlledModel:
 
     def _inner(self, points: Points, rows: NDArray[np.intp]) -> Points:
         """Points of the model itself, in the state of some rows."""
-        inner = points_of(self.model, rows.size)
-        values = {name: array for name, array in inner.persistent().items()}
-        values |= {k: v[rows] for k, v in {**points.committed.variables, **points.guides}.items() if k in values}
-        values["E"] = self._full(points.committed.E[rows], points.committed.variables["free"][rows])
+        if self._start is None:
+            self.initial()
+        assert self._start is not None
+        inner = Points(self.model.inputs, self.model.variables, self._start, rows.size)
+        committed = points.committed.variables
+        values = {name: array.copy() for name, array in inner.persistent().items()}
+        values |= {k: v[rows] for k, v in {**committed, **points.guides}.items() if k in values}
+        values["E"] = self._full(points.committed.E[rows], committed[FREE][rows])
+        values["response"], values["tangent"] = committed[RESPONSE][rows], points.guides[TANGENT][rows]
         inner.restore(values)
+        inner.notes = {k: points.notes[p] for k, p in enumerate(rows.tolist()) if p in points.notes}
         return inner
 
-    def _ask(self, inner: Points, given: Floats, free: Floats, points: Points) -> None:
-        inner.count = points.count
-        inner.ask(self._full(given, free), points.dt, "nested")
-        answer(self.model, inner)
+    def _is_met(self, lacking: Floats, response: Floats) -> NDArray[np.bool_]:
+        """At which rows the prescribed responses are met."""
+        size = np.abs(response).max(axis=1, initial=np.abs(self.prescribed).max(initial=0.0))
+        return np.abs(lacking).max(axis=1, initial=0.0) <= self.rtol * size
 
     def _take(self, points: Points, rows: NDArray[np.intp], inner: Points, free: Floats) -> None:
+        """Write the answer into the rows it belongs to; what the prescribed responses still lack is condensed."""
         c, f = self.components.given, self.components.free
-        A = inner.tangent
-        follow = np.linalg.solve(self._checked(A[:, f][:, :, f]), A[:, f][:, :, c])
-        points.tangent[rows] = A[:, c][:, :, c] - A[:, c][:, :, f] @ follow
-        points.trial.response[rows] = inner.trial.response[:, c]
+        A, trial = inner.tangent, points.trial
+        lacking = inner.trial.response[:, f] - self.prescribed
+        follow = np.linalg.solve(A[:, f][:, :, f], np.concatenate([A[:, f][:, :, c], lacking[:, :, None]], axis=2))
+        drop = A[:, c][:, :, f] @ follow
+        points.tangent[rows] = A[:, c][:, :, c] - drop[:, :, :-1]
+        trial.response[rows] = inner.trial.response[:, c] - drop[:, :, -1]
         for name, values in inner.trial.variables.items():
-            points.trial.variables[name][rows] = values
-        for name, values in inner.guides.items():
+            trial.variables[name][rows] = values
+        trial.variables[FREE][rows], trial.variables[RESPONSE][rows] = free, inner.trial.response
+        for name, values in {**inner.guides, TANGENT: A}.items():
             points.guides[name][rows] = values
-        points.trial.variables["free"][rows] = free
+        points.notes |= {int(rows[k]): note for k, note in inner.notes.items()}
         points.converged[rows] = True
-        points.converged[list(points.failures)] = False
 
-    def _checked(self, A: Floats) -> Floats:
-        """Stiffnesses against the free components; raises `InputError` if there is none."""
-        weakest = np.linalg.svd(A, compute_uv=False)
-        if A.size and (weakest[:, -1] <= SINGULAR * np.maximum(weakest[:, 0], 1e-300)).any():
-            free = ", ".join(self.components.names[k] for k in self.components.free)
-            raise InputError(
-                f"the model has no stiffness against a free component ({free}): prescribe the input instead"
-            )
-        return A
+    def _no_stiffness(self) -> str:
+        free = ", ".join(self.components.names[k] for k in self.components.free)
+        return f"the model has no stiffness against a free component ({free})"
+
+
+def _is_singular(A: Floats) -> NDArray[np.bool_]:
+    """Which of some finite stiffnesses, shape (n, k, k), are singular."""
+    if not A.size:
+        return np.zeros(len(A), dtype=bool)
+    sizes = np.linalg.svd(np.where(np.isfinite(A), A, 0.0), compute_uv=False)
+    return sizes[:, -1] <= SINGULAR * np.maximum(sizes[:, 0], 1e-300)

@@ -46,7 +46,7 @@ def encode(kind: int, arrays: Mapping[str, NDArray[np.float64]]) -> bytes:
     parts = [MAGIC, struct.pack("<II", kind, len(arrays))]
     for name, array in arrays.items():
         text = name.encode("ascii", "replace")[:LONGEST_NAME]
-        values = np.ascontiguousarray(array, dtype="<f8")
+        values = np.asarray(array, dtype="<f8", order="C")
         parts += [struct.pack("<I", len(text)), text, struct.pack(f"<I{values.ndim}Q", values.ndim, *values.shape)]
         parts.append(values.tobytes())
     return b"".join(parts)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hmm.foundation.blocks import Blocks
-from hmm.foundation.errors import ConvergenceError
+from hmm.foundation.errors import ConvergenceError, InputError
+from hmm.foundation.options import instance
 from hmm.models.asking import answer, points_of
-from hmm.models.components import pack_inputs
-from hmm.models.points import Floats
-from hmm.models.protocol import MicroModel
+from hmm.models.components import pack_inputs, split_vector
+from hmm.models.points import Floats, Points
+from hmm.models.protocol import MicroModel, Rated
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def solve_one(
     model: MicroModel,
     E: ArrayLike | Mapping[str, float],
     state: Mapping[str, Floats] | None = None,
-    dt: float = 0.0,
+    dt: float | None = None,
 ) -> PointAnswer:
     """Answer one point of any micro model.
 
@@ -61,25 +61,42 @@ def solve_one(
     state
         State at the start of the step, from an earlier answer; the undeformed one by default.
     dt
-        Duration of the step.
+        Duration of the step, for models with rates.
 
     Raises
     ------
     InputError
-        If the shape or a label of `E` is not the model's.
+        If the shape or a label of `E` is not the model's, the state is of another model, or the duration is missing.
     ConvergenceError
         If the model has no answer.
     """
-    points = points_of(model, 1)
-    if state is not None:
-        points.restore({name: np.asarray(value)[None] for name, value in state.items()})
-    points.ask(pack_inputs(model.inputs, E)[None], dt, "nested")
-    answer(model, points)
-    if points.failures:
-        raise ConvergenceError(f"{type(model).__name__} has no answer: {points.failures[0]}")
+    points = point_at(model, state)
+    answer_one(model, points, pack_inputs(model.inputs, E), dt)
     model.commit(points)
     points.accept()
     vector, tangent = points.committed.response[0].copy(), points.tangent[0].copy()
-    split = Blocks({e.name: e.size for e in model.inputs}).split(vector)
-    parts = tuple(e.packing.to_tensor(split[e.name]) for e in model.inputs)
-    return PointAnswer(vector, tangent, points.values_at(0), parts)
+    return PointAnswer(vector, tangent, points.values_at(0), split_vector(model.inputs, vector))
+
+
+def point_at(model: MicroModel, state: Mapping[str, Floats] | None) -> Points:
+    """One row in a state; raises `InputError` if this is one of another model."""
+    points = points_of(model, 1)
+    if state is None:
+        return points
+    instance("state", state, Mapping, "give the state of an answer")
+    for name, array in points.persistent().items():
+        if name not in state or np.shape(state[name]) != array.shape[1:]:
+            what = f"{name!r} has the shape {np.shape(state[name])}" if name in state else f"it has no {name!r}"
+            raise InputError(f"the state is of another model ({what}): give one of this {type(model).__name__}")
+    points.restore({name: np.asarray(state[name])[None] for name in points.persistent()})
+    return points
+
+
+def answer_one(model: MicroModel, points: Points, E: Floats, dt: float | None) -> None:
+    """Ask one row for a packed macroscopic input, shape (m,); raises `ConvergenceError` if there is no answer."""
+    if isinstance(model, Rated) and model.has_rates and not dt:
+        raise InputError(f"this {type(model).__name__} depends on time, and the step has no duration: give dt=")
+    points.ask(E[None], dt or 0.0, "nested")
+    answer(model, points)
+    if points.failures:
+        raise ConvergenceError(f"{type(model).__name__} has no answer: {points.failures[0]}")

@@ -59,6 +59,10 @@ class Counters:
     def __sub__(self, other: Counters) -> Counters:
         return Counters(**{k: v - getattr(other, k) for k, v in asdict(self).items()})
 
+    def add(self, other: Counters) -> None:
+        """Count what another has counted."""
+        vars(self).update(vars(self + other))
+
     def copy(self) -> Counters:
         """A copy that no longer counts."""
         return Counters(**asdict(self))

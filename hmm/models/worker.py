@@ -6,9 +6,14 @@ of `hmm`, which would start MPI in the worker: the file needs NumPy only.
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    # The modules beside this one are not for the user's file: some have names of the standard library.
+    folder = sys.path.pop(0)
+
 import os
 import runpy
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,8 +21,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parent))
+    sys.path.insert(0, folder)
     import framing  # type: ignore[import-not-found]
+
+    sys.path.pop(0)
 else:
     from hmm.models import framing
 
@@ -62,8 +69,9 @@ def _reply(function: Function, asked: Mapping[str, Any]) -> bytes:
 
 
 def main(argv: list[str]) -> None:
-    """Serve a function of a file; what it prints goes to standard error."""
+    """Serve a function of a file, which may import its neighbours; what it prints goes to standard error."""
     file, name = argv
+    sys.path.insert(0, str(Path(file).resolve().parent))
     output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     serve(runpy.run_path(file)[name], sys.stdin.buffer, output)

@@ -12,7 +12,8 @@ field's: about h^4. Errors of the entries, relative, as the mesh is refined (mea
 
 import numpy as np
 import pytest
-from support.cells_and_rves import conduction_rve, follow, plane_strain_tensor, references, relative_error, strain_rve
+from support import references
+from support.cells_and_rves import conduction_rve, follow, plane_strain_tensor, relative_error, strain_rve
 
 import hmm
 from hmm.foundation import tensors

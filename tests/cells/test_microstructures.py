@@ -9,8 +9,9 @@ import pytest
 from dolfinx.mesh import compute_midpoints
 from scipy.spatial import Delaunay
 from scipy.spatial.transform import Rotation
-from support.cells_and_rves import closed_forms, strain_rve
-from test_cells import radius_ratios, unmatched
+from support import closed_forms
+from support.cells_and_rves import strain_rve
+from support.mesh_quality import radius_ratios, unmatched
 
 import hmm
 from hmm import InputError, cells

@@ -4,7 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from support.cells_and_rves import CONSTRAINTS, closed_forms, strain_rve
+from support import closed_forms
+from support.cells_and_rves import CONSTRAINTS, strain_rve
 
 import hmm
 

@@ -9,7 +9,8 @@ from mpi4py import MPI
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
-from support.cells_and_rves import CONSTRAINTS, closed_forms, relative_error, strain_rve
+from support import closed_forms
+from support.cells_and_rves import CONSTRAINTS, relative_error, strain_rve
 from support.references import PERMEABILITY_SQUARE_DUCT
 
 import hmm

@@ -7,7 +7,8 @@ from mpi4py import MPI
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from support.cells_and_rves import closed_forms, relative_error, strain_rve
+from support import closed_forms
+from support.cells_and_rves import relative_error, strain_rve
 from support.macro_tools import homogeneous_cell
 
 import hmm

@@ -6,7 +6,7 @@ from support.material_point import assert_tangents, homogeneous_cell, point, var
 
 import hmm
 from hmm.laws import Damage, Elastic
-from hmm.micro.recovery import Start
+from hmm.micro.recovery import StepStart, solve_step
 
 CONCRETE = (30e3, 0.2, 3.0, 1e-3)  # MPa
 KAPPA_0 = 1e-4
@@ -100,9 +100,9 @@ def test_mistakes():
 def test_a_point_of_a_macro_problem_explains_too():
     rve = softening(0.0, max_cuts=0)
     state = rve.solve({"11": 0.001}).state
-    start = Start(
+    start = StepStart(
         state.z, rve.pack({"11": 0.001}), state.history, rve.system.force_scale(), np.zeros((3, rve.n_unknowns))
     )
-    answer = solve_step(rve, start, rve.pack({"11": 0.0014}), state.z)
+    answer = solve_step(rve.system, start, rve.pack({"11": 0.0014}), state.z)
     assert answer.solved is None
-    assert "a law softens or the cell buckles" in answer.reason
+    assert "a law softens or the cell buckles" in answer.failure.reason

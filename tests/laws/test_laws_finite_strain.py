@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from support.cells_and_rves import TIGHT, central_differences, references, relative_error
+from support import references
+from support.cells_and_rves import TIGHT, central_differences, relative_error
 from support.material_point import point
 
 import hmm

@@ -8,7 +8,7 @@ import pytest
 from dolfinx import fem
 from support.cells_and_rves import relative_error, strain_rve
 from support.material_point import assert_tangents, homogeneous_cell, point, shear, variable
-from test_micro_newton import assert_quadratic, solve
+from support.newton_norms import assert_quadratic, solve
 
 import hmm
 from hmm.laws import J2, ArmstrongFrederick, DruckerPrager, Elastic, Perzyna, PowerLaw, Voce

@@ -7,7 +7,8 @@ from mpi4py import MPI
 import numpy as np
 import pytest
 from dolfinx import fem, mesh
-from support.cells_and_rves import TIGHT, references, relative_error
+from support import references
+from support.cells_and_rves import TIGHT, relative_error
 
 import hmm
 from hmm.cells.connectivity import pieces

@@ -13,6 +13,7 @@ import pytest
 import ufl
 from dolfinx import fem
 from support.cells_and_rves import conduction_rve, follow, relative_error, strain_rve
+from support.grid_solvers import pair, some_input
 
 import hmm
 from hmm.cells import voxels
@@ -42,19 +43,6 @@ def sphere_cell(n):
     """Voxels of the unit cube are inclusion if their centre is nearer to the middle than 0.3."""
     x = (np.indices((n, n, n)) + 0.5) / n - 0.5
     return voxels((np.sum(x**2, axis=0) < 0.09).astype(int), {"matrix": 0, "fibre": 1})
-
-
-def pair(create, *arguments, **options):
-    """The same RVE with either solver."""
-    rves = [create(*arguments, solver=solver, **options) for solver in ("direct", "iterative")]
-    assert [type(rve.system.solver) for rve in rves] == [AssembledSolver, GridSolver]
-    return rves
-
-
-def some_input(rve):
-    """A macroscopic input of size 1 in which no component is alike."""
-    E = np.arange(1.0, rve.n_inputs + 1)
-    return E / np.linalg.norm(E)
 
 
 def assert_same(direct, iterative, tolerance=1e-8):
@@ -112,13 +100,13 @@ def test_the_preconditioner_of_a_homogeneous_cell_is_its_inverse(name):
     for rve in rves:
         rve.system.linearize()
         solutions.append(rve.system.solver.solve(rhs))
-    assert 1 <= rves[1].solver.iterations <= 2
+    assert 1 <= rves[1].system.solver.iterations <= 2
     assert relative_error(solutions[1], solutions[0]) < 1e-7
-    before = rves[1].solver.iterations
+    before = rves[1].system.solver.iterations
     assert (
         relative_error(rves[1].solve(some_input(rves[1])).tangent, rves[0].solve(some_input(rves[0])).tangent) < 1e-12
     )
-    assert rves[1].solver.iterations - before <= 2 * (rves[1].n_inputs + 1)
+    assert rves[1].system.solver.iterations - before <= 2 * (rves[1].n_inputs + 1)
 
 
 def test_iterations_do_not_depend_on_resolution():
@@ -141,8 +129,8 @@ def test_iterations_do_not_depend_on_resolution():
 
 def test_auto_takes_it_for_large_cells():
     law = {"matrix": Elastic(1.0, 0.3), "fibre": Elastic(10.0, 0.3)}
-    assert isinstance(strain_rve(sphere_cell(32), law).solver, GridSolver)
-    assert isinstance(strain_rve(sphere_cell(4), law).solver, AssembledSolver)
+    assert isinstance(strain_rve(sphere_cell(32), law).system.solver, GridSolver)
+    assert isinstance(strain_rve(sphere_cell(4), law).system.solver, AssembledSolver)
 
 
 @pytest.mark.parametrize("law", [Elastic(1.0, 0.3), J2(1.0, 0.3, 1e-3, 0.1)], ids=["elastic", "plastic"])
@@ -223,7 +211,7 @@ def test_energies(name):
     w, E = hmm.fluctuation(cell), hmm.macro_strain(cell)
     energy, kind = strain_energies(cell, w, E)[name]
     rves = [hmm.RVE(cell, w, E, energy=energy, solver=solver) for solver in ("direct", "iterative")]
-    assert isinstance(rves[1].solver, kind)
+    assert isinstance(rves[1].system.solver, kind)
     assert_same(*(rve.solve(some_input(rve)) for rve in rves))
 
 

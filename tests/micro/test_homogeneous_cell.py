@@ -5,7 +5,8 @@ The law is written once more here, in NumPy (`closed_forms.j2_return`), and foll
 
 import numpy as np
 import pytest
-from support.cells_and_rves import CONSTRAINTS, closed_forms, relative_error, strain_rve
+from support import closed_forms
+from support.cells_and_rves import CONSTRAINTS, relative_error, strain_rve
 
 import hmm
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import ufl
 from dolfinx import fem
-from support.cells_and_rves import TIGHT, follow, neo_hookean, references, relative_error
-from test_mixed import up_energy, up_rve
+from support import references
+from support.cells_and_rves import TIGHT, follow, neo_hookean, relative_error
+from support.pressure import up_energy, up_rve
 
 import hmm
 from hmm.cells import _gmsh

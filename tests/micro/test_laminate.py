@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from support.cells_and_rves import closed_forms, neo_hookean_rve, references, relative_error, strain_rve
+from support import closed_forms, references
+from support.cells_and_rves import neo_hookean_rve, relative_error, strain_rve
 
 import hmm
 from hmm.foundation import tensors

@@ -1,16 +1,13 @@
 """Newton's method on the cell converges quadratically: the assembled tangent is that of the assembled residual."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from support.cells_and_rves import CONSTRAINTS, neo_hookean_rve, strain_rve
+from support.newton_norms import assert_quadratic, solve
 
 import hmm
-from hmm.micro.newton import NewtonOptions, newton
 
 STRAIN = np.array([[3e-3, 1e-3], [1e-3, -1e-3]])
-OPTIONS = NewtonOptions(rtol=1e-11)
 J2 = hmm.laws.J2(70e3, 0.3, yield_stress=100.0, hardening=1000.0)
 FIBRE = hmm.laws.Elastic(400e3, 0.2)
 
@@ -18,25 +15,6 @@ FIBRE = hmm.laws.Elastic(400e3, 0.2)
 @pytest.fixture(scope="module")
 def cell():
     return hmm.cells.fibre(0.3, mesh_size=0.15)
-
-
-def solve(rve, E):
-    """Residual norms of a solve from the virgin state, relative to the nodal forces at its end."""
-    virgin = rve.initial_state()
-    rve.system.load_history(virgin.history)
-    result = newton(rve, virgin.z, rve.pack(E), OPTIONS)
-    assert result.converged
-    assert len(result.norms) == result.iterations + 1
-    return np.array(result.norms) / rve.system.force_scale()
-
-
-def assert_quadratic(norms, constant):
-    """r_{k+1} <= constant * r_k^2 once r_k is below 1e-3, down to round-off; and there are such steps."""
-    steps = [(old, new) for old, new in pairwise(norms) if old < 1e-3]
-    assert steps
-    for old, new in steps:
-        assert new <= constant * old**2 + 1e-13
-    assert norms[-1] < 1e-11
 
 
 @pytest.mark.parametrize("constraint", CONSTRAINTS)

@@ -1,70 +1,22 @@
 """Cells of several fields: displacement and temperature, displacement and pressure."""
 
-from dataclasses import dataclass
-
 from mpi4py import MPI
 
 import numpy as np
 import pytest
-import ufl
-from dolfinx import fem
-from support.cells_and_rves import (
-    CONSTRAINTS,
-    TIGHT,
-    central_differences,
-    closed_forms,
-    conduction_rve,
-    references,
-    relative_error,
-    strain_rve,
-)
+from support import closed_forms, references
+from support.cells_and_rves import CONSTRAINTS, central_differences, conduction_rve, relative_error, strain_rve
+from support.heated import A, B, heated_rve
+from support.pressure import up_energy, up_rve
 
 import hmm
 
 FRACTIONS = {"A": 0.6, "B": 0.4}
 
 
-@dataclass(frozen=True)
-class Heated:
-    """Thermoelasticity, ``1/2 eps:C:eps - beta T tr(eps) - c/2 T^2``, and conduction, ``k/2 g.g``."""
-
-    elastic: hmm.laws.Elastic
-    expansion: float
-    conductivity: float
-    capacity: float = 0.01
-
-    fields = ("strain", "temperature", "gradient")
-
-    @property
-    def beta(self):
-        """Thermal stress per degree."""
-        return 3 * self.elastic.bulk_modulus * self.expansion
-
-    def internal(self, dim):
-        return {}
-
-    def response(self, at):
-        return {
-            "strain": self.elastic.stress(at.strain) - self.beta * at.temperature * ufl.Identity(3),
-            "temperature": -self.beta * ufl.tr(at.strain) - self.capacity * at.temperature,
-            "gradient": self.conductivity * at.gradient,
-        }
-
-    def update(self, at):
-        return {}
-
-
-A = Heated(hmm.laws.Elastic(70e3, 0.33), 23e-6, 200.0)
-B = Heated(hmm.laws.Elastic(400e3, 0.2), 5e-6, 30.0)
 PHASES = [("matrix", A), ("fibre", B)]
 SHEARED = [[1.05, 0.1], [-0.05, 0.948]]  # det 1.0004
 LOAD = np.array([1e-3, -2e-3, 5e-4, 40.0, 3.0, -1.0])
-
-
-def heated_rve(cell, laws, constraint="periodic", degree=(1, 1), **options):
-    w = hmm.fluctuation(cell, degree=degree)
-    inputs = [hmm.macro_strain(cell, component=0), hmm.macro_temperature(cell), hmm.macro_gradient(cell, component=1)]
-    return hmm.RVE(cell, w, inputs, law=laws, constraint=constraint, newton_options=TIGHT, **options)
 
 
 @pytest.fixture(scope="module")
@@ -122,28 +74,6 @@ def test_levin(fibre, constraint):
     bulk = mean["matrix"] * k["matrix"] + mean["fibre"] * k["fibre"]
     expected = beta + a * (tangent[:2, :2].sum(axis=1) - 2 * bulk)
     assert -tangent[:2, 3] == pytest.approx(expected, rel=1e-10)
-
-
-def up_energy(cell, w, F, moduli, linear=False):
-    """Neo-Hooke with a pressure: ``mu/2 (F:F - 2 - 2 ln J) + p ln J - p^2 / (2 lam)``; p eliminated, the energy of
-    `support.neo_hookean`. If `linear`, with ``p (J - 1)``."""
-    dx, p = cell.measure(quadrature_degree=4), ufl.split(w)[1]
-    C = F.local(w)
-    J = ufl.det(C)
-    log_J = ufl.ln(J)
-    return sum(
-        (mu / 2 * (ufl.inner(C, C) - 2 - 2 * log_J) + p * (J - 1 if linear else log_J) - p**2 / (2 * lam))
-        * dx(cell.phases[phase])
-        for phase, (mu, lam) in moduli.items()
-    )
-
-
-def up_rve(cell, moduli, degree, family, constraint="periodic"):
-    w = hmm.fluctuation(cell, degree=degree, family=family)
-    F = hmm.macro_deformation_gradient(cell, component=0)
-    constants = {p: [fem.Constant(cell.mesh, float(v)) for v in values] for p, values in moduli.items()}
-    energy = up_energy(cell, w, F, constants)
-    return hmm.RVE(cell, w, F, energy=energy, constraint=constraint, newton_options=TIGHT), constants
 
 
 @pytest.mark.parametrize("case", ["normal 1", "normal 2"])

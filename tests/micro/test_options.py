@@ -149,7 +149,7 @@ def test_use_after_destroy(cell):
     refused(loaded.problem.solve, "macro problem was destroyed .*: make a new one")
     assert loaded.problem.reaction(loaded.drive) == reaction
     refused(lambda: rve.solve({"11": 1e-3}), "this RVE was destroyed .*: make a new one")
-    refused(rve.linearize, "this RVE was destroyed")
+    refused(rve.system.linearize, "this RVE was destroyed")
     refused(lambda: free.solve({"11": 1e-3}), "this RVE was destroyed")
     refused(loaded.hom.evaluate, "this RVE was destroyed")
     again = beam(rve_of(cell, LAW))
@@ -171,10 +171,10 @@ def test_use_after_destroy(cell):
         (lambda rve: rve.local_response("steel"), "phase 'steel' is unknown: choose one of 'matrix'"),
         (lambda rve: rve.local_response("matrix", "flux"), "response 'flux' is unknown: choose one of 'strain'"),
         (lambda rve: hmm.MixedControl(rve, ["11"]), "response = .* give a dictionary"),
-        (lambda rve: hmm.MixedControl(rve.cell, {"11": 0.0}), "rve = <Cell> is no RVE"),
+        (lambda rve: hmm.MixedControl(rve.cell, {"11": 0.0}), "rve = <Cell> is no MicroModel"),
         (lambda rve: hmm.uniaxial(rve, 11, [1e-3]), "component = 11 is no str"),
         (lambda rve: hmm.uniaxial(rve, "11", "x"), "levels = 'x': give numbers"),
-        (lambda rve: hmm.plane_stress(rve.cell), "rve = <Cell> is no RVE"),
+        (lambda rve: hmm.plane_stress(rve.cell), "rve = <Cell> is no MicroModel"),
         (lambda rve: hmm.macro_strain(rve), "cell = <RVE> is no Cell"),
         (lambda rve: hmm.macro_gradient(rve.cell, 1.5), "component = 1.5"),
         (lambda rve: hmm.fluctuation(rve), "cell = <RVE> is no Cell"),

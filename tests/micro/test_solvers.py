@@ -279,7 +279,7 @@ def test_multigrid_at_any_contrast(spheres, contrast):
     laws = {"matrix": Elastic(1.0, 0.3), "inclusion": Elastic(contrast, 0.2)}
     rve = strain_rve(spheres, laws, "dirichlet", solver="iterative")
     rve.system.linearize()
-    x = rve.system.solver.solve(rve._columns(rve._form_L)[:, 0].copy())
+    x = rve.system.solver.solve(rve.system._columns(rve.forms.L)[:, 0].copy())
     assert np.isfinite(x).all()
     assert types(rve) == ("cg", "gamg")
     assert rve.system.solver.ksp.getIterationNumber() < 60

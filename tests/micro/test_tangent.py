@@ -65,7 +65,7 @@ def test_plastic(j2_rve, path, yielding):
 
 
 def test_unloading_is_elastic_and_loading_is_not(cell, j2_rve):
-    elastic = strain_rve(cell, {"matrix": J2.elastic, "fibre": FIBRE}, j2_rve.reduced.constraint.name)
+    elastic = strain_rve(cell, {"matrix": J2.elastic, "fibre": FIBRE}, j2_rve.system.loaded.reduced.constraint.name)
     stiffness = elastic.solve(STRAIN).tangent
     loading, unloading = follow(j2_rve, [0.6 * STRAIN, 0.55 * STRAIN])
     assert relative_error(unloading.tangent, stiffness) < 1e-12

@@ -68,11 +68,11 @@ def model_of(path, name, variables, **options):
 def test_killed_workers_change_nothing(law_file):
     """The beam with a function here, with the same one in two workers, and with these killed at each step."""
     expected = beam(j2_model())
-    for _ in hmm.steps(expected.problem, expected.load, expected.target, 3):
+    for _ in hmm.steps(expected.problem, expected.load, -0.05, 3):
         pass
     model = model_of(law_file, "law", VARIABLES, workers=2, timeout=60.0)
     body = beam(model)
-    for step in hmm.steps(body.problem, body.load, body.target, 3):
+    for step in hmm.steps(body.problem, body.load, -0.05, 3):
         os.kill(model.pids[step.number % 2], signal.SIGKILL)
     assert difference(expected.u, body.u) < 1e-12
     assert body.hom.comm.allreduce(model.restarts, MPI.MIN) >= 2
@@ -95,6 +95,20 @@ def test_failures_are_told(strange_file):
     model = model_of(strange_file, "narrow", {})
     with pytest.raises(hmm.InputError, match="response has the shape"):
         model.solve({"11": 1e-3})
+    model.close()
+
+
+def test_the_users_file_sees_its_neighbours_only(tmp_path):
+    """`hmm` has modules with names of the standard library, which must not take their place in a worker."""
+    (tmp_path / "points.py").write_text("factor = 2.0\n")
+    (tmp_path / "law.py").write_text(
+        "import statistics\nimport numpy as np\nimport points\n"
+        "def law(E, old, dt):\n"
+        "    k = statistics.mean([points.factor, points.factor])\n"
+        "    return k * E, np.broadcast_to(k * np.eye(3), (len(E), 3, 3)), {}\n"
+    )
+    model = model_of(tmp_path / "law.py", "law", {})
+    assert model.solve({"11": 1.0}).vector[0] == 2.0
     model.close()
 
 
