@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +13,7 @@ from hmm.foundation.errors import InputError
 from hmm.models.asking import answer, points_of
 from hmm.models.components import component_names, factors, find_components
 from hmm.models.points import Floats, InitialPoint, Input, Points, Variable
-from hmm.models.protocol import MicroModel, Observable, Rated
+from hmm.models.protocol import Fingerprinted, MicroModel, Observable, Parametrized, Rated
 from hmm.models.single import PointAnswer, solve_one
 
 MAX_ITERATIONS = 30
@@ -131,6 +132,17 @@ class ControlledModel:
     def has_rates(self) -> bool:
         """Whether the model's answers depend on the duration of the step."""
         return isinstance(self.model, Rated) and self.model.has_rates
+
+    @property
+    def parameters(self) -> Sequence[Any]:
+        """The model's."""
+        return self.model.parameters if isinstance(self.model, Parametrized) else ()
+
+    def fingerprint(self) -> dict[str, str]:
+        """The model's, and which components are free; what is prescribed may change in the run."""
+        own = dict(self.model.fingerprint()) if isinstance(self.model, Fingerprinted) else {}
+        free = ", ".join(self.components.names[k] for k in self.components.free)
+        return {**own, "controlled model": type(self.model).__name__, "free components": free}
 
     def prescribe(self, response: Mapping[str, float]) -> None:
         """Change prescribed responses; components not named keep theirs."""

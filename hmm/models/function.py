@@ -11,6 +11,7 @@ from mpi4py import MPI
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hmm.foundation.described import described
 from hmm.foundation.errors import InputError
 from hmm.models.points import Floats, InitialPoint, Input, Points, Variable
 from hmm.models.single import PointAnswer, solve_one
@@ -105,6 +106,7 @@ class FunctionModel:
         self.variables = {name: Variable(value.shape) for name, value in self._start.items()}
         self._steps = _steps(self.name, scale, precision, sum(e.size for e in self.inputs))
         self._has_said = False
+        self._described = described(function)  # now: what it has captured may change in the run
 
     def initial(self) -> InitialPoint:
         """A point before the first step."""
@@ -152,6 +154,10 @@ class FunctionModel:
     def observe(self, points: Points, name: str) -> Floats:
         """A variable at the committed state of all rows, shape (n, size)."""
         return points.committed.variables[name].reshape(points.n, -1)
+
+    def fingerprint(self) -> dict[str, str]:
+        """The function, as it was when the model was made, and the variables, by the name used in messages."""
+        return {"function of the micro model": self._described, **variables_in_words(self.variables)}
 
     def solve(
         self, E: ArrayLike | Mapping[str, float], state: Mapping[str, Floats] | None = None, dt: float = 0.0
@@ -251,6 +257,11 @@ def initial_values(model: str, variables: Mapping[str, int | ArrayLike]) -> dict
             raise InputError(f"model {model}: the initial value of variable {name!r} is not a finite number")
         values[str(name)] = value
     return values
+
+
+def variables_in_words(variables: Mapping[str, Variable]) -> dict[str, str]:
+    """The variables of a model for its fingerprint."""
+    return {"variables of the micro model": ", ".join(f"{name} {v.shape}" for name, v in variables.items()) or "none"}
 
 
 def checked_array(model: str, what: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:

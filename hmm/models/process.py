@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.foundation.errors import InputError
+from hmm.foundation.hashing import short
 from hmm.models import framing
-from hmm.models.function import checked_array, checked_inputs, initial_values
+from hmm.models.function import checked_array, checked_inputs, initial_values, variables_in_words
 from hmm.models.points import Floats, InitialPoint, Input, Points, Variable
 from hmm.models.single import PointAnswer, solve_one
 
@@ -214,8 +215,9 @@ class ProcessModel:
         return points.committed.variables[name].reshape(points.n, -1)
 
     def fingerprint(self) -> dict[str, str]:
-        """The command, without the folders of its files."""
-        return {"command of the micro model": " ".join(Path(part).name for part in self.command)}
+        """The command, without the folders of its files, what its scripts contain, and the variables."""
+        command = " ".join(_argument_in_words(part) for part in self.command)
+        return {"command of the micro model": command, **variables_in_words(self.variables)}
 
     def solve(
         self, E: ArrayLike | Mapping[str, float], state: Mapping[str, Floats] | None = None, dt: float = 0.0
@@ -271,6 +273,13 @@ class ProcessModel:
         for name in self.variables:
             points.trial.variables[name][rows] = checked[f"new:{name}"]
         points.converged[rows] = True
+
+
+def _argument_in_words(argument: str) -> str:
+    """An argument without the folder of a file; a Python file of the user's with a hash of its content."""
+    path = Path(argument)
+    is_own = path.suffix == ".py" and path.is_file() and path.parent != Path(__file__).parent
+    return path.name + (f" [{short(path.read_text(errors='replace'))}]" if is_own else "")
 
 
 def _stop_all(pool: list[Worker]) -> None:

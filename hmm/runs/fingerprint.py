@@ -59,11 +59,11 @@ def fingerprint(problem: MacroProblem) -> dict[str, str]:
     }
 
 
-def constants_of(problem: MacroProblem) -> list[fem.Constant]:
-    """The Constants in the macro form, in the macro inputs and in the micro models, each once."""
-    own = [c for form in (problem.form, form_of(problem.hom.strains)) for c in form.constants()]
+def constants_of(problem: MacroProblem) -> list[Any]:
+    """The Constants in the macro form and the macro inputs, and the micro models' parameters with a value, each once."""
+    own: list[Any] = [c for form in (problem.form, form_of(problem.hom.strains)) for c in form.constants()]
     for model in problem.hom.models.values():
-        own += [p for p in model.parameters if isinstance(p, fem.Constant)] if isinstance(model, Parametrized) else []
+        own += [p for p in model.parameters if hasattr(p, "value")] if isinstance(model, Parametrized) else []
     return list(dict.fromkeys(own))
 
 

@@ -148,7 +148,7 @@ class Run:
             stage = recorded[index]
             checkpoint.load(self.path, self.problem, self._identity)
             for constant, value in zip(constants_of(self.problem), stage.present, strict=True):
-                constant.value = value
+                constant.value = value if np.ndim(value) == 0 else np.array(value)
             load.value = stage.load()
             self._values = present_values(self.problem)
             self._warn_of_changes(stage)

@@ -105,14 +105,14 @@ def test_nested_newton_is_quadratic(kind):
 def test_a_wrong_tangent_would_be_seen(monkeypatch):
     """The same test must fail for a tangent that is 2 % off."""
     rve = composite(HARD)
-    true = rve.condense
+    true = rve.system.condense
 
     def spoiled(residual=None):
         condensed = true(residual)
         object.__setattr__(condensed, "tangent", 1.02 * condensed.tangent)
         return condensed
 
-    monkeypatch.setattr(rve, "condense", spoiled)
+    monkeypatch.setattr(rve.system, "condense", spoiled)
     body = beam(rve, "nested")
     body.reactions(CYCLE[:3])
     r = [x for x in body.problem.stats[-1].residuals[1:] if x < 0.05]

@@ -7,8 +7,9 @@ from mpi4py import MPI
 import pytest
 from support.macro_tools import J2, STIFF, beam, composite, rve_of, square_cell
 
-from hmm.fe2 import homogenizer
-from hmm.micro.point_states import MicroState
+import hmm
+from hmm.foundation.errors import Failure
+from hmm.micro import algorithms
 
 
 def total(stats, name):
@@ -45,7 +46,7 @@ def test_monolithic_factorizes_a_fraction_of_nested():
 
 def test_a_failed_monolithic_step_falls_back_once_said(monkeypatch, caplog):
     """The monolithic algorithm is made to fail: each step is done nested, counted, and said only the first time."""
-    monkeypatch.setitem(homogenizer.ALGORITHMS, "monolithic", lambda *_: "made to fail")
+    monkeypatch.setitem(algorithms.ALGORITHMS, "monolithic", lambda *_: Failure("made to fail"))
     with caplog.at_level(logging.WARNING, logger="hmm"):
         body = beam(composite())
         reactions = body.reactions([-0.01, -0.02])
@@ -62,7 +63,7 @@ def test_a_failed_monolithic_step_falls_back_once_said(monkeypatch, caplog):
 def test_ten_thousand_points_of_a_thousand_unknowns_fit_in_two_gibibytes():
     """Per point: fields and sensitivities of m = 3 inputs, 8 bytes each, history once: about 80 kB."""
     rve = rve_of(square_cell(20), {"matrix": J2, "inclusion": STIFF})
-    states = MicroState(rve, 3)
+    states = hmm.models.points_of(rve, 3)
     assert 700 < rve.n_unknowns < 1_300
     assert 10_000 * states.nbytes_per_point < 2 * 2**30
     fields = 8 * ((2 + rve.n_inputs) * rve.n_unknowns + rve.n_history)

@@ -29,8 +29,9 @@ HARD = hmm.laws.J2(young=70e3, poisson=0.3, yield_stress=100.0, hardening=10e3)
 
 def snapshot(body):
     """Everything a user may look at, and what the points remember."""
-    s, hom = body.hom.states, body.hom
-    arrays = [body.u.x.array, hom.stress.x.array, s.z, s.E, s.history, s.response]
+    hom = body.hom
+    trial, history = hom.states.trial, hom.states.committed.variables["history"]
+    arrays = [body.u.x.array, hom.stress.x.array, trial.variables["z"], trial.E, history, trial.response]
     return [a.copy() for a in arrays], body.problem.reaction(body.drive)
 
 
@@ -112,7 +113,7 @@ def inject(body, monkeypatch, rank, fault, after=2):
     name, replacement = fault
     if COMM.rank != rank % COMM.size:
         return
-    thing = body.hom.model if name != "factorize" else body.hom.model.solver
+    thing = body.hom.model.system
     original, calls = getattr(thing, name), []
 
     def faulty(*args, **kwargs):
@@ -130,7 +131,7 @@ def singular(original):
     raise ConvergenceError("the micro tangent is singular")
 
 
-FAULTS = {"residual": ("residual", nan_residual), "factorize": ("factorize", singular)}
+FAULTS = {"residual": ("residual", nan_residual), "factorize": ("linearize", singular)}
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import ufl
 from dolfinx import fem, mesh
-from test_mixed import A, B, heated_rve
+from support.heated import A, B, heated_rve
 
 import hmm
 

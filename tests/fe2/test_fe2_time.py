@@ -3,13 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mpi4py import MPI
-
 import numpy as np
 import pytest
 import ufl
-from dolfinx import fem, mesh
-from support.macro_tools import ALGORITHMS, homogeneous_cell, rve_of
+from dolfinx import fem
+from support.macro_tools import ALGORITHMS, held_square, homogeneous_cell, rve_of
 
 import hmm
 
@@ -34,19 +32,6 @@ class Maxwell:
     def update(self, at):
         a = at.dt / self.relaxation_time
         return {"viscous_strain": (at.old["viscous_strain"] + a * ufl.dev(at.strain)) / (1 + a)}
-
-
-def held_square(rve, values, algorithm, domain=None):
-    """A unit square whose whole boundary is held at given displacements; the problem and its Homogenizer."""
-    domain = domain or mesh.create_unit_square(MPI.COMM_WORLD, 2, 2)
-    V = fem.functionspace(domain, ("Lagrange", 1, (2,)))
-    u, v, g = fem.Function(V), ufl.TestFunction(V), fem.Function(V)
-    g.interpolate(values)
-    edge = fem.locate_dofs_geometrical(V, lambda x: np.isclose(x[0] * (1 - x[0]) * x[1] * (1 - x[1]), 0))
-    hom = hmm.Homogenizer(rve, ufl.sym(ufl.grad(u)), degree=1, algorithm=algorithm)
-    F = ufl.inner(hom.stress, ufl.sym(ufl.grad(v))) * hom.dx
-    bcs = [fem.dirichletbc(g, edge)]
-    return hmm.MacroProblem(F, u, hom, bcs=bcs, petsc_options_prefix="held_", rtol=1e-12), hom
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -9,6 +9,7 @@ from dolfinx import fem, mesh
 from dolfinx.fem import petsc
 from scipy.spatial.transform import Rotation
 from support.cells_and_rves import closed_forms
+from support.heated import A, B, heated_rve
 from support.macro_tools import (
     ALGORITHMS,
     J2,
@@ -23,7 +24,6 @@ from support.macro_tools import (
     rve_of,
     square_cell,
 )
-from test_mixed import A, B, heated_rve
 
 import hmm
 from hmm.fe2 import orientation, variation

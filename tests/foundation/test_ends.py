@@ -11,7 +11,7 @@ from pathlib import Path
 from mpi4py import MPI
 
 import pytest
-from test_jobs import FIBRE
+from support.job_files import FIBRE
 
 import hmm
 

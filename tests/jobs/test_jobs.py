@@ -9,6 +9,7 @@ from mpi4py import MPI
 
 import numpy as np
 import pytest
+from support.job_files import FIBRE
 from support.references import PERMEABILITY_CYLINDERS
 
 import hmm
@@ -19,21 +20,6 @@ from hmm.jobs.values import make_law
 
 pytestmark = pytest.mark.mpi
 COMM = MPI.COMM_WORLD
-
-FIBRE = """
-[cell]
-generator = "fibre"
-volume_fraction = 0.3
-mesh_size = 0.3
-
-[phases.matrix]
-young = 3.0
-poisson = 0.35
-
-[phases.fibre]
-young = 70.0
-poisson = 0.2
-"""
 
 CELL = 'generator = "fibre"\nvolume_fraction = 0.3\nmesh_size = 0.3'
 IMAGE = FIBRE.replace(CELL, 'image = "image.npy"\nphases = {matrix = 0, fibre = 1}')

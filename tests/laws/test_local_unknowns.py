@@ -5,8 +5,7 @@ from mpi4py import MPI
 import numpy as np
 import pytest
 from support.cells_and_rves import follow, references, relative_error, strain_rve
-from support.macro_tools import ALGORITHMS, rve_of
-from test_fe2_time import held_square
+from support.macro_tools import ALGORITHMS, held_square, rve_of
 
 import hmm
 from hmm.laws import J2, Elastic, Voce

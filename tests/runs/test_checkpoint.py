@@ -19,8 +19,7 @@ import numpy as np
 import pytest
 import ufl
 from dolfinx import fem, mesh
-from support.macro_tools import J2, Beam, beam, composite, homogeneous_cell, rve_of, square_cell
-from test_fe2_time import held_square
+from support.macro_tools import J2, Beam, beam, composite, held_square, homogeneous_cell, rve_of, square_cell
 
 COMM = MPI.COMM_WORLD
 PROGRAM = Path(__file__).parents[1] / "support" / ("checkpoint_program.py")

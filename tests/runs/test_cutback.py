@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import ufl
 from dolfinx import fem
-from support.macro_tools import beam, composite, homogeneous_cell, neo_hooke_rve, square_cell
-from test_fe2_time import held_square
+from support.macro_tools import beam, composite, held_square, homogeneous_cell, neo_hooke_rve, square_cell
 
 import hmm
 

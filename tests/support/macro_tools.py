@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,7 +123,7 @@ def beam(
     """A cantilever of the RVE's material, at small or finite strain as the RVE's macro input says."""
     V, load, clamp, drive = cantilever(domain or beam_mesh(cells))
     u, v = fem.Function(V), ufl.TestFunction(V)
-    first = next(iter(rve.rves.values())) if isinstance(rve, hmm.variation.Variation) else rve
+    first = next(iter(rve.models.values())) if isinstance(rve, hmm.variation.Variation) else rve
     if first.inputs[0].name == "strain":
         strain, along = ufl.sym(ufl.grad(u)), ufl.sym(ufl.grad(v))
     else:
@@ -134,6 +134,21 @@ def beam(
     F = ufl.inner(hom.stress, along) * hom.dx
     problem = hmm.MacroProblem(F, u, hom, bcs=[clamp, drive], petsc_options_prefix="beam_", rtol=rtol)
     return Beam(u, hom, problem, load, clamp, drive)
+
+
+def held_square(
+    rve: hmm.RVE, values: Callable[[np.ndarray], np.ndarray], algorithm: str, domain: Mesh | None = None
+) -> tuple[hmm.MacroProblem, hmm.Homogenizer]:
+    """A unit square whose whole boundary is held at given displacements; the problem and its Homogenizer."""
+    domain = domain or mesh.create_unit_square(MPI.COMM_WORLD, 2, 2)
+    V = fem.functionspace(domain, ("Lagrange", 1, (2,)))
+    u, v, g = fem.Function(V), ufl.TestFunction(V), fem.Function(V)
+    g.interpolate(values)
+    edge = fem.locate_dofs_geometrical(V, lambda x: np.isclose(x[0] * (1 - x[0]) * x[1] * (1 - x[1]), 0))
+    hom = hmm.Homogenizer(rve, ufl.sym(ufl.grad(u)), degree=1, algorithm=algorithm)
+    F = ufl.inner(hom.stress, ufl.sym(ufl.grad(v))) * hom.dx
+    bcs = [fem.dirichletbc(g, edge)]
+    return hmm.MacroProblem(F, u, hom, bcs=bcs, petsc_options_prefix="held_", rtol=1e-12), hom
 
 
 def norm(comm: MPI.Comm, x: fem.Function) -> float:
