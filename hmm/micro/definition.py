@@ -162,7 +162,7 @@ def _check_names(inputs: tuple[MacroInput, ...], micro: Mapping[str, Operator]) 
         if names.count(name) > 1:
             raise InputError(
                 f"{names.count(name)} macro inputs or micro fields are called {name!r}, and laws tell them by name: "
-                f"give one another, as with dataclasses.replace(E, name='{name}_2')"
+                f"give one another, as with name='{name}_2'"
             )
 
 
