@@ -9,7 +9,8 @@ from mpi4py import MPI
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
-from support.cells_and_rves import closed_forms, references, relative_error
+from support import closed_forms, references
+from support.cells_and_rves import relative_error
 
 import hmm
 from hmm.effective import Limits

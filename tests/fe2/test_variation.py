@@ -8,7 +8,7 @@ import ufl
 from dolfinx import fem, mesh
 from dolfinx.fem import petsc
 from scipy.spatial.transform import Rotation
-from support.cells_and_rves import closed_forms
+from support import closed_forms
 from support.heated import A, B, heated_rve
 from support.macro_tools import (
     ALGORITHMS,

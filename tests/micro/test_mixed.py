@@ -6,16 +6,8 @@ import numpy as np
 import pytest
 import ufl
 from dolfinx import fem
-from support.cells_and_rves import (
-    CONSTRAINTS,
-    TIGHT,
-    central_differences,
-    closed_forms,
-    conduction_rve,
-    references,
-    relative_error,
-    strain_rve,
-)
+from support import closed_forms, references
+from support.cells_and_rves import CONSTRAINTS, TIGHT, central_differences, conduction_rve, relative_error, strain_rve
 from support.heated import A, B, heated_rve
 
 import hmm

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import ufl
 from dolfinx import fem, mesh
-from support.cells_and_rves import macro_tools
+from support import macro_tools
 
 import hmm
 
