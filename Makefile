@@ -1,6 +1,7 @@
 # `make help` lists the targets. Everything is installed into $(VENV); nothing outside this folder is touched.
 VENV ?= .venv
 EXTRAS ?= wheels,plot,images,test
+ALL_EXTRAS := $(EXTRAS),jupyter
 MAIN_DEMO := demos/demo_fe2_beam.py
 CORES := $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || echo 1)
 RANKS ?= $(if $(filter 1,$(CORES)),1,2)
@@ -15,12 +16,18 @@ unexport PYTHONPATH PYTHONHOME
 BIN := $(VENV)/bin
 HEADLESS := MPLBACKEND=Agg PYVISTA_OFF_SCREEN=true
 
-# On two ranks in three sessions: MPICH has 2,048 communicators, and problems that are dropped without `destroy` keep theirs.
-MPI_SESSIONS = $(foreach part,a-h i-l m-z,$(HEADLESS) scripts/mpi-pytest -n 2 tests/test_[$(part)]*.py &&) true
+# A worker for each core, 8 at most; each has neighbouring tests, which share fixtures, until it helps another.
+WORKERS := $(shell n=$(CORES); echo $$((n < 8 ? n : 8)))
+SERIAL = $(HEADLESS) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+# On two ranks: packages that are about ranks as a whole, of the others the tests marked `mpi`. Several sessions: MPICH
+# has 2,048 communicators a process, and problems that are dropped without `destroy` keep theirs.
+ON_RANKS = $(HEADLESS) scripts/mpi-pytest -n 2
+WHOLE := $(addprefix tests/,foundation models fe2 parallel checks study jobs)
+MARKED := $(filter-out $(WHOLE) tests/runs tests/data tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test lint demos-quick bench clean
+.PHONY: help setup demo test test-all lint demos-quick bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -33,14 +40,30 @@ setup: ## make $(VENV) and install everything, when something has changed
 demo: setup ## run the main demo on RANKS ranks
 	$(if $(filter 1,$(RANKS)),,$(BIN)/mpirun -n $(RANKS) )$(BIN)/python $(MAIN_DEMO) $(ARGS)
 
-test: setup ## run the tests serially, then on 2 ranks
+ifneq ($(ARGS),)
+test: setup
 	$(HEADLESS) $(BIN)/python -m pytest $(ARGS)
-	$(if $(ARGS),$(HEADLESS) scripts/mpi-pytest -n 2 $(ARGS),$(MPI_SESSIONS))
+	$(ON_RANKS) $(ARGS)
+else
+test: setup ## run the tests but the slow ones, serially on all cores, then on 2 ranks
+	$(SERIAL) -m 'not slow'
+	$(ON_RANKS) -m 'not slow' $(WHOLE)
+	$(ON_RANKS) -m 'not slow' tests/runs
+	$(ON_RANKS) -m 'mpi and not slow' $(MARKED)
+endif
 
-lint: setup ## ruff check, ruff format --check, mypy
+# After `make test` there is no need to run its tests again: make test-all AFTER=test
+test-all: EXTRAS := $(ALL_EXTRAS)
+test-all: setup ## install every extra and run all tests (AFTER=test: those only that `make test` leaves out)
+	$(if $(AFTER),,$(MAKE) test EXTRAS='$(ALL_EXTRAS)' ARGS=)
+	$(SERIAL) -m slow
+	$(ON_RANKS) -m slow
+
+lint: setup ## ruff check, ruff format --check, mypy, layers of packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 demos-quick: setup ## run every demo with --quick, the main one on 2 ranks too
 	@$(HEADLESS) scripts/run-demos $(MAIN_DEMO)
@@ -50,5 +73,5 @@ bench: setup ## measure side by side (ARGS: names of benchmarks; takes a quarter
 
 clean: ## remove $(VENV) if make made it, and the caches of the tools
 	@if [ -e '$(VENV)/.hmm-environment' ]; then rm -rf '$(VENV)'; fi
-	rm -rf .pytest_cache .mypy_cache .ruff_cache build dist
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
 	find hmm tests demos -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

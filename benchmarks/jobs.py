@@ -102,33 +102,38 @@ def sheared_block(n: int = 8, h: float = 0.15) -> dict:
 
 def rve_step(h: float = 0.075, repeats: int = 200) -> dict:
     """One plastic step of a point, and the floor: DOLFINx assembly, MUMPS and the solves of its factorization alone."""
-    from hmm.micro.algorithms import Counters, monolithic
-    from hmm.micro.point_states import MicroState
-
     rve = fibre_rve(baseline_cell(h))
-    states, count = MicroState(rve, 1), Counters()
-    E = rve.pack(np.array([[0.0, 0.002], [0.002, 0.0]]))
-    monolithic(rve, states, 0, E, count)
+    points = hmm.models.points_of(rve, 1)
+    E = rve.pack(np.array([[0.0, 0.002], [0.002, 0.0]]))[None]
+
+    def answer(E: np.ndarray) -> None:
+        points.ask(E, 0.0, "monolithic")
+        rve.answer(points)
+
+    answer(E)
     steps, floors = [], []
     for k in range(repeats):
         start = time.perf_counter()
-        monolithic(rve, states, 0, E * (1 + 0.01 * (k % 7 + 1)), count)
+        answer(E * (1 + 0.01 * (k % 7 + 1)))
         steps.append(time.perf_counter() - start)
         start = time.perf_counter()
         _floor(rve)
         floors.append(time.perf_counter() - start)
-    assert count.factorizations == repeats + 1
+    assert points.count.factorizations == repeats + 1
     return {"seconds": float(np.median(steps)), "floor": float(np.median(floors)), "unknowns": rve.n_unknowns}
 
 
 def _floor(rve: hmm.RVE) -> None:
     """What one factorization costs at least: the residual, three assemblies, MUMPS, four right-hand sides."""
-    rve._R_w.assemble(rve._local_residual[: rve.system.loaded.reduced.size_fluctuation])
-    rve.system.solver.update()
-    for matrix, form in zip(rve._columns_of, rve._form_L, strict=True):
-        rve.system.loaded.reduced.assemble(matrix, *form.packed())
-    rve._form_D[0][0].dense()
-    rve.system.solver.solve_columns(rve._rhs, rve._solution)
+    from hmm.micro.cell_forms import dense
+    from hmm.micro.columns import assembled_columns
+
+    system, forms, loaded = rve.system, rve.forms, rve.system.loaded
+    forms.R_w.assemble(loaded.nodal_forces)
+    system.solver.update()
+    assembled_columns(loaded.reduced, system._columns_of, forms.L)
+    dense(forms.D)
+    system.solver.solve_columns(system._rhs, system._solution)
 
 
 def voxel_elastic(n: int = 32) -> dict:
@@ -247,9 +252,7 @@ def memory(points: int = 10_000, h: float = 0.075) -> dict:
     rve = hmm.RVE(cell, w, E, law={"matrix": MATRIX, "fibre": FIBRE})
     before = peak_mb()
     start = time.perf_counter()
-    from hmm.micro.point_states import MicroState
-
-    states = MicroState(rve, points)
+    states = hmm.models.points_of(rve, points)
     return {
         "seconds": time.perf_counter() - start,
         "unknowns": rve.n_unknowns,

@@ -60,11 +60,11 @@ def fingerprint(problem: MacroProblem) -> dict[str, str]:
 
 
 def constants_of(problem: MacroProblem) -> list[Any]:
-    """The Constants in the macro form and the macro inputs, and the micro models' parameters with a value, each once."""
+    """The Constants in macro form and macro inputs, and the micro models' parameters with a value, each once."""
     own: list[Any] = [c for form in (problem.form, form_of(problem.hom.strains)) for c in form.constants()]
     for model in problem.hom.models.values():
         own += [p for p in model.parameters if hasattr(p, "value")] if isinstance(model, Parametrized) else []
-    return list(dict.fromkeys(own))
+    return list({id(constant): constant for constant in own}.values())
 
 
 def present_values(problem: MacroProblem) -> dict[str, str]:

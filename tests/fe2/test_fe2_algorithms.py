@@ -183,8 +183,8 @@ def test_micro_work_is_macro_work():
     body, _ = run("j2", "monolithic")
     rve, states = body.hom.model, body.hom.states
     for p in range(0, body.hom.n_points, 7):
-        rve.system.load_history(states.committed.variables["history"][p])
-        rve.load(states.trial.variables["z"][p], states.trial.E[p])
+        state = hmm.PointState(states.trial.variables["z"][p], states.committed.variables["history"][p])
+        rve.load(state, states.trial.E[p])
         rve.system.residual()  # evaluates the loaded point
         power = sum(
             rve.average(ufl.inner(rve.local_response(name), hmm.tensors.embed(rve.local())), name) for name in rve.law

@@ -88,8 +88,8 @@ def test_mean_stresses_out_of_the_plane_vanish(composite):
     hom, p = b.hom, 0
     if not hom.n_points:
         return
-    hom.model.system.load_history(hom.states.committed.variables["history"][p])
-    hom.model.load(hom.states.trial.variables["z"][p], hom.states.trial.E[p])
+    state = hmm.PointState(hom.states.trial.variables["z"][p], hom.states.committed.variables["history"][p])
+    hom.model.load(state, hom.states.trial.E[p])
     parts = [composite.average(composite.local_response(phase)[2, 2], phase) for phase in ("matrix", "inclusion")]
     assert abs(sum(parts)) < 1e-6 * np.abs(hom.states.trial.response[p]).max()
     fields = hmm.point_fields(hom, p)

@@ -133,11 +133,11 @@ def test_a_run_goes_on_with_another_policy(reference, eager, tmp_path, first, th
 
 
 @pytest.mark.mpi
+@pytest.mark.skipif(WORLD.size != 2, reason="compares what two ranks do")
 def test_the_busiest_rank_gets_rid_of_its_plasticity():
     """All plasticity is on one rank: with two, the busiest does 1.6 times less once points have moved."""
     work = {policy: busiest(policy) for policy in ("owner", "balanced")}
-    if WORLD.size == 2:
-        assert work["owner"] >= 1.6 * work["balanced"]
+    assert work["owner"] >= 1.6 * work["balanced"]
 
 
 def busiest(policy):

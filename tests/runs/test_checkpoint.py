@@ -338,6 +338,7 @@ def uninterrupted(tmp_path_factory) -> dict[tuple[int, int], float]:
 
 
 @SERIAL
+@pytest.mark.slow
 @pytest.mark.timeout(0)
 def test_killed_at_random(tmp_path, uninterrupted):
     """Two ranks are killed -9 anywhere; the run goes on alternately on one and three ranks, to the same reactions."""
@@ -373,7 +374,10 @@ def kill(pid: int) -> None:
 
 
 @SERIAL
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 0), ("SIGUSR1", 0), ("SIGXCPU", 0), ("SIGINT", 130)])
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("SIGTERM", 0), ("SIGINT", 130), *(pytest.param(s, 0, marks=pytest.mark.slow) for s in ("SIGUSR1", "SIGXCPU"))],
+)
 def test_signal_ends_the_run_in_order(tmp_path, name, code, uninterrupted):
     """One rank of two gets a signal in the fifth step: the step is done, and the next command goes on."""
     file, table = tmp_path / "run.h5", tmp_path / "table"

@@ -15,7 +15,7 @@ from hmm.runs.fingerprint import fingerprint
 
 COMM = MPI.COMM_WORLD
 STRAIN = hmm.models.strain(2)
-TIP = -0.12
+TIP = -0.06
 
 pytestmark = pytest.mark.mpi
 
@@ -142,7 +142,7 @@ def test_parameters_are_brought_back(path):
     again, k = softened(70e3)
     list(hmm.steps(again.problem, again.load, TIP, 4, checkpoint=path))
     assert k.value == pytest.approx(70e3 / 3) and len(again.problem.stats) == 2
-    with pytest.raises(hmm.InputError, match="Constants|function of the micro model"):
+    with pytest.raises(hmm.InputError, match=r"Constants|function of the micro model"):
         list(hmm.steps(softened(60e3)[0].problem, again.load, TIP, 4, checkpoint=path))
 
 

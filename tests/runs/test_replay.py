@@ -65,7 +65,7 @@ def test_the_message_names_a_dump_that_repeats_the_failure(directory):
     assert f"{again.norms[0][-1]:.3g}" in message, "the residual of the message"
     assert again.dump.failure.reason in message and str(again.dump.failure) in message
     assert again.dump.settings["versions"]["hmm"] == hmm.__version__
-    assert again.rve.system.newton_options == body.hom.model.newton_options
+    assert again.rve.system.newton_options == body.hom.model.system.newton_options
     again.rve.system.newton_options = hmm.NewtonOptions()
     state = hmm.PointState(again.dump.arrays["z"], again.dump.arrays["history"])
     assert np.isfinite(again.rve.solve(np.array(again.dump.failure.E), state).tangent).all(), "with patience it works"

@@ -205,12 +205,12 @@ def test_words_for_what_a_user_writes():
 @pytest.mark.skipif(COMM.size > 1, reason="starts processes of its own")
 def test_words_do_not_depend_on_the_process():
     """Two processes that hash strings differently say what this one says."""
-    folder = str(Path(__file__).parent)
+    folders = [str(Path(hmm.__file__).parents[1]), *map(str, Path(__file__).parents[:2])]
     code = "import hmm, json, test_same_problem as t; print(json.dumps([t.sayings(), t.fingerprint(t.body().problem)]))"
     here = json.loads(json.dumps([sayings(), fingerprint(body().problem)]))
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
-        environment["PYTHONPATH"] = os.pathsep.join([str(Path(hmm.__file__).parents[1]), folder])
+        environment["PYTHONPATH"] = os.pathsep.join(folders)
         done = subprocess.run(
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
         )
