@@ -24,8 +24,9 @@ from hmm.fe2.reactions import over_facets
 from hmm.foundation.errors import ConvergenceError, InputError
 from hmm.foundation.forms import compile_form
 from hmm.foundation.options import Destroyed, dictionary, instance, positive
-from hmm.micro.inputs import fields_of
+from hmm.micro.fluctuation import fields_of
 from hmm.micro.solvers.assembled import check_packages, options_in_force
+from hmm.models.points import reference_of
 from hmm.models.statistics import Counters
 
 DEFAULT_OPTIONS = {
@@ -388,8 +389,7 @@ class MacroProblem:
 
     def _worst_point(self) -> str:
         """The point of largest macro input, for the message of a failed solve (collective)."""
-        reference = np.concatenate([e.reference for e in self.hom.model.inputs])
-        E = self.hom.macro_inputs() - reference
+        E = self.hom.macro_inputs() - reference_of(self.hom.model.inputs)
         size = np.linalg.norm(E, axis=1)
         best = int(np.argmax(size)) if size.size else -1
         x = self.hom.coordinates()

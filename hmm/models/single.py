@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hmm.foundation.blocks import Blocks
 from hmm.foundation.errors import ConvergenceError
 from hmm.models.asking import answer, points_of
-from hmm.models.components import pack_inputs
+from hmm.models.components import pack_inputs, split_vector
 from hmm.models.points import Floats
 from hmm.models.protocol import MicroModel
 
@@ -80,6 +79,4 @@ def solve_one(
     model.commit(points)
     points.accept()
     vector, tangent = points.committed.response[0].copy(), points.tangent[0].copy()
-    split = Blocks({e.name: e.size for e in model.inputs}).split(vector)
-    parts = tuple(e.packing.to_tensor(split[e.name]) for e in model.inputs)
-    return PointAnswer(vector, tangent, points.values_at(0), parts)
+    return PointAnswer(vector, tangent, points.values_at(0), split_vector(model.inputs, vector))
