@@ -235,22 +235,14 @@ def _check_fields(
     micro: Mapping[str, Operator],
 ) -> None:
     """Raise `InputError` unless the laws answer the macro inputs, and `w` has the derivatives that add to them."""
-    fields: dict[str, MacroInput] = {}
-    for e in inputs:
-        first, shape = fields.setdefault(e.field, e), e.local_3d(w).ufl_shape
-        if (wanted := first.local_3d(w).ufl_shape) != shape:
-            raise InputError(
-                f"the macro {e.name} adds a tensor of shape {shape} to the local field {e.field!r}, which has the "
-                f"shape {wanted}: change its contribution"
-            )
-    names = list(fields)
+    names = list(dict.fromkeys(e.field for e in inputs))
     for phase, of_phase in law.items():
         if not set(names) <= set(of_phase.fields) <= {*names, *micro}:
             further = f" and the micro fields {', '.join(micro)}" if micro else ""
             raise InputError(
                 f"the law of phase {phase!r}, {type(of_phase).__name__}, answers {', '.join(of_phase.fields)}, but the "
                 f"macro inputs are {', '.join(names)}{further}: "
-                f"{_way_out(of_phase, fields)}take another law or other inputs, or write energy=..."
+                f"{_way_out(of_phase, inputs)}take another law or other inputs, or write energy=..."
             )
     for macro in inputs:
         if macro.operator is None:
@@ -264,10 +256,23 @@ def _check_fields(
                 f"a macro {macro.name} of shape {macro.packing.shape} needs a fluctuation of shape {needed}, "
                 f"and {what} is {kind}: make it with hmm.fluctuation(cell)"
             )
+    _check_shapes(w, inputs)
 
 
-def _way_out(law: Law, fields: Mapping[str, MacroInput]) -> str:
-    """How to rename a law that answers a field of the kind of an input under another name; empty if it does not."""
-    silent = {e.kind: name for name, e in fields.items() if name not in law.fields and e.kind}
-    found = ", ".join(f"{name}={silent[name]!r}" for name in law.fields if name in silent and name not in fields)
+def _check_shapes(w: fem.Function, inputs: tuple[MacroInput, ...]) -> None:
+    """Raise `InputError` unless inputs on one local field add tensors of one shape."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for e in inputs:
+        shape = e.local_3d(w).ufl_shape
+        if (wanted := shapes.setdefault(e.field, shape)) != shape:
+            raise InputError(
+                f"the macro {e.name} adds a tensor of shape {shape} to the local field {e.field!r}, which has the "
+                f"shape {wanted}: change its contribution"
+            )
+
+
+def _way_out(law: Law, inputs: tuple[MacroInput, ...]) -> str:
+    """How to rename a law that answers fields by the names of their kinds; empty if that is no way out."""
+    silent = {e.kind: e.field for e in inputs if e.kind in law.fields and e.field not in law.fields}
+    found = ", ".join(f"{kind}={field!r}" for kind, field in silent.items() if kind not in {e.field for e in inputs})
     return f"hmm.laws.rename(law, {found}), or " if found else ""
