@@ -24,6 +24,9 @@ from hmm.micro.fluctuation import Operator, is_mixed
 from hmm.micro.inputs import MacroInput
 from hmm.models.points import input_blocks, reference_of
 
+RESULTS = {"phase", "stress", "von_mises"}
+"""Names of what is written beside the local fields (see `hmm.LocalFields`)."""
+
 
 @dataclass(frozen=True, eq=False)
 class CellProblem:
@@ -182,6 +185,10 @@ def _check_names(inputs: tuple[MacroInput, ...], micro: Mapping[str, Operator]) 
     """Raise `InputError` if two inputs, or a local field of inputs and one of the fluctuation, have one name."""
     names = [name for e in inputs for name in (e.name, *e.micro)] + list(micro)
     names += sorted({e.field for e in inputs} - {e.name for e in inputs})
+    if taken := sorted(RESULTS & set(names)):
+        raise InputError(
+            f"a macro input or micro field is called {taken[0]!r}, as one of the results of a cell: give another name"
+        )
     for name in names:
         if names.count(name) > 1:
             raise InputError(
