@@ -82,5 +82,3 @@ def relative_error(value, reference):
 def plane_strain_tensor(e11=0.0, e22=0.0, e12=0.0):
     """A symmetric (2, 2) strain."""
     return np.array([[e11, e12], [e12, e22]])
-
-from support import closed_forms, references  # noqa
