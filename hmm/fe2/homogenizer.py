@@ -20,6 +20,7 @@ from hmm.fe2.orientation import Orientation
 from hmm.fe2.quadrature_points import Field, MacroPoints, sufficient_degree
 from hmm.fe2.variation import Rows, Variation, everywhere
 from hmm.foundation import tensors
+from hmm.foundation.blocks import Blocks
 from hmm.foundation.errors import ConvergenceError, InputError, collectively
 from hmm.foundation.forms import compile_expression, quadrature_space, quadrature_weights, warn_of_few_points
 from hmm.foundation.options import choice, instance, quadrature_degree
@@ -358,7 +359,8 @@ class Homogenizer:
         response, tangent = self.batches.answers
         if not self.ensemble.is_local:
             both = self.ensemble.to_owners(np.column_stack([response, tangent.reshape(-1, m * m)]))
-            response, tangent = both[:, :m], both[:, m:].reshape(-1, m, m)
+            parts = Blocks({"response": m, "tangent": m * m}).split(both)
+            response, tangent = parts["response"], parts["tangent"].reshape(-1, m, m)
         if self.orientation is not None:
             response, tangent = self.orientation.to_macro(response, tangent, self.rows.point)
         return self.rows.mean(response), self.rows.mean(tangent)

@@ -21,6 +21,7 @@ from ufl.algorithms import expand_derivatives
 
 from hmm.fe2.homogenizer import Homogenizer
 from hmm.fe2.reactions import over_facets
+from hmm.foundation.blocks import Blocks
 from hmm.foundation.errors import ConvergenceError, InputError
 from hmm.foundation.forms import compile_form
 from hmm.foundation.options import Destroyed, dictionary, instance, positive
@@ -350,11 +351,10 @@ class MacroProblem:
         space = self.u.function_space
         n_owned = space.dofmap.index_map.size_local * self._block_size
         self._component = np.zeros(self.u.x.array.size, dtype=np.int64)
-        owned, first = [], 0
-        for f in fields_of(space):
-            size = f.space.dofmap.bs
-            self._component[f.dofs] = first + np.arange(f.dofs.size) % size
-            first += size
+        fields, owned = fields_of(space), []
+        blocks = Blocks({str(f.number): f.space.dofmap.bs for f in fields})
+        for f, block in zip(fields, blocks.values(), strict=True):
+            self._component[f.dofs] = block.start + np.arange(f.dofs.size) % f.space.dofmap.bs
             owned.append(f.dofs[f.dofs < n_owned])
         return owned
 
