@@ -35,12 +35,11 @@ from hmm.foundation import console, errors, tensors  # noqa: E402
 from hmm.foundation.errors import ConvergenceError, HMMError, InputError  # noqa: E402
 from hmm.foundation.tables import write_csv  # noqa: E402
 from hmm.micro import stokes_slip  # noqa: E402
+from hmm.micro.fluctuation import component, fluctuation, held_on_walls  # noqa: E402
 from hmm.micro.inputs import (  # noqa: E402
-    component,
-    fluctuation,
-    held_on_walls,
     macro_deformation_gradient,
     macro_gradient,
+    macro_input,
     macro_pressure_gradient,
     macro_strain,
     macro_temperature,
@@ -106,6 +105,7 @@ __all__ = [
     "local_fields",
     "macro_deformation_gradient",
     "macro_gradient",
+    "macro_input",
     "macro_pressure_gradient",
     "macro_strain",
     "macro_temperature",

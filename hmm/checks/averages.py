@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import ufl
 
 from hmm.foundation import tensors
@@ -34,11 +33,9 @@ def hill_mandel_defect(problem: RVE | MixedControl, response: Response) -> float
     """
     rve, response = rve_of(problem), response.whole
     loaded = rve.system.loaded
-    macro = float(np.concatenate([e.function.x.array for e in rve.inputs]) @ response.vector)
+    macro = float(rve.problem.blocks.join({e.name: e.function.x.array for e in rve.inputs}) @ response.vector)
     if rve.law:
-        fields = {e.name: e.local(rve.w) for e in rve.inputs} | {
-            name: of(rve.w) for name, of in rve.problem.micro.items()
-        }
+        fields = rve.problem.further_fields() | {rve.inputs[0].field: rve.local()}
         work = {
             phase: sum(ufl.inner(rve.local_response(phase, f), tensors.embed(fields[f])) for f in law.fields)
             for phase, law in rve.law.items()

@@ -18,6 +18,7 @@ from hmm.foundation.errors import InputError
 from hmm.foundation.forms import compile_expression, quadrature_space
 from hmm.micro.mixed_control import MixedControl, rve_of
 from hmm.micro.rve import RVE
+from hmm.models.points import input_blocks, reference_of
 
 LIMIT = 0.1
 """Ratio of the scales above which the checks warn."""
@@ -123,15 +124,13 @@ def _strain_and_gradient(hom: Homogenizer) -> tuple[NDArray[np.float64], NDArray
 
     Several inputs are made comparable by the largest value that each has.
     """
-    size, slope, start = np.zeros(hom.n_points), np.zeros(hom.n_points), 0
-    values = hom.macro_inputs() - np.concatenate([e.reference for e in hom.model.inputs])
-    for e in hom.model.inputs:
-        columns = values[:, start : start + e.size]
+    size, slope = np.zeros(hom.n_points), np.zeros(hom.n_points)
+    values = hom.macro_inputs() - reference_of(hom.model.inputs)
+    for columns in input_blocks(hom.model.inputs).split(values).values():
         norm = np.linalg.norm(columns, axis=1)
         unit = hom.comm.allreduce(float(norm.max(initial=0)), op=MPI.MAX) or 1.0
         size += (norm / unit) ** 2
         slope += (_gradient_norm(hom, columns) / unit) ** 2
-        start += e.size
     return np.sqrt(size), np.sqrt(slope)
 
 

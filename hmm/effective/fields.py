@@ -49,7 +49,7 @@ class Solved:
         rve = self.rve
         step = 1.0 if rve.forms.is_linear else SMALL
         unit = np.zeros(rve.n_inputs)
-        pair = {component, component[::-1]} if rve.inputs[0].name == "deformation_gradient" else {component}
+        pair = {component, component[::-1]} if rve.inputs[0].kind == "deformation_gradient" else {component}
         for label in pair:
             k = find_component(rve.inputs, label)
             unit[k] = step * factors(rve.inputs)[k]

@@ -16,10 +16,9 @@ from hmm.foundation.errors import InputError
 from hmm.laws import Fourier, Law, Stokes, ThermoElastic
 from hmm.laws.base import value_of
 from hmm.micro.advice import mandel_stiffness
+from hmm.micro.fluctuation import fluctuation, held_on_walls
 from hmm.micro.inputs import (
     MacroInput,
-    fluctuation,
-    held_on_walls,
     macro_deformation_gradient,
     macro_gradient,
     macro_pressure_gradient,
@@ -122,13 +121,14 @@ def _thermoelasticity(cell: Cell, laws: Mapping[str, Any], degree: int, out_of_p
 
 
 def _thermal_properties(rve: RVE, tangent: Floats) -> dict[str, Any]:
-    m, T0 = rve.inputs[0].size, float(rve.inputs[1].reference[0])
+    strain, T, *further = rve.problem.blocks.values()
+    T0 = float(rve.reference[T][0])
     laws: Any = rve.law.values()
-    found: dict[str, Any] = {"tensor": tangent[:m, :m], "thermal_stress": -tangent[:m, m]}
-    if len(rve.inputs) == 3:
-        found["conductivity"] = tangent[m + 1 :, m + 1 :]
+    found: dict[str, Any] = {"tensor": tangent[strain, strain], "thermal_stress": -tangent[strain, T][:, 0]}
+    for gradient in further:
+        found["conductivity"] = tangent[gradient, gradient]
     if all(value_of(law.heat_capacity) for law in laws):
-        found["heat_capacity"] = T0 * float(tangent[m, m])
+        found["heat_capacity"] = T0 * float(tangent[T, T][0, 0])
     return found
 
 

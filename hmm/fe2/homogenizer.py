@@ -19,13 +19,14 @@ from ufl.algorithms import expand_derivatives, expand_indices
 from hmm.fe2.orientation import Orientation
 from hmm.fe2.quadrature_points import Field, MacroPoints, sufficient_degree
 from hmm.fe2.variation import Rows, Variation, everywhere
+from hmm.foundation import tensors
 from hmm.foundation.blocks import Blocks
 from hmm.foundation.errors import ConvergenceError, InputError, collectively
 from hmm.foundation.forms import compile_expression, quadrature_space, quadrature_weights, warn_of_few_points
 from hmm.foundation.options import choice, instance, quadrature_degree
-from hmm.models.components import NO_SHEAR_13
+from hmm.models.components import NO_SHEAR_13, response_names
 from hmm.models.failures import MicroFailure
-from hmm.models.points import Input, Points
+from hmm.models.points import Input, Points, input_blocks
 from hmm.models.protocol import Destructible, Distributed, MicroModel, Observable, Rated, Replayable
 from hmm.models.statistics import Counters
 from hmm.parallel.batches import Batches
@@ -110,14 +111,12 @@ class Homogenizer:
         variation = model if isinstance(model, Variation) else everywhere(model)
         self.models = variation.models
         self.model = model = next(iter(self.models.values()))
-        self._blocks = Blocks({e.name: e.size for e in model.inputs})
+        self._blocks = input_blocks(model.inputs)
         self._dt: float | None = None
         self.algorithm = algorithm
         strains = (strain,) if isinstance(strain, ufl.core.expr.Expr) else tuple(strain)
         _check_shapes(model.inputs, strains)
-        self.strains = tuple(
-            ufl.sym(s) if e.packing.symmetric else s for e, s in zip(model.inputs, strains, strict=True)
-        )
+        self.strains = tuple(e.packing.symmetrized(s) for e, s in zip(model.inputs, strains, strict=True))
         self.mesh = _mesh_of(self.strains)
         self.comm: MPI.Comm = self.mesh.comm
         enough = sufficient_degree(self.mesh, self.strains)
@@ -128,10 +127,11 @@ class Homogenizer:
         self.rows = Rows.of(variation, self.macro_points)
         self.orientation = None if orientation is None else Orientation(self.macro_points, orientation, model.inputs)
         self.dx = ufl.Measure("dx", self.mesh, metadata={"quadrature_degree": degree, "quadrature_scheme": "default"})
-        packed = [e.packing.pack(s) for e, s in zip(model.inputs, self.strains, strict=True)]
-        vector = ufl.as_vector([p[k] for p in packed for k in range(p.ufl_shape[0])])
+        packings = {e.name: e.packing for e in model.inputs}
+        vector = tensors.pack_all(packings, dict(zip(packings, self.strains, strict=True)))
         self._strain = compile_expression(vector, self.points)
-        self.responses = tuple(self._function(e.packing.shape, e.response) for e in model.inputs)
+        named = zip(model.inputs, response_names(model.inputs), strict=True)
+        self.responses = tuple(self._function(e.packing.shape, name) for e, name in named)
         self.tangents = tuple(
             tuple(self._function((a.size, b.size), "tangent") for b in model.inputs) for a in model.inputs
         )
@@ -359,7 +359,8 @@ class Homogenizer:
         response, tangent = self.batches.answers
         if not self.ensemble.is_local:
             both = self.ensemble.to_owners(np.column_stack([response, tangent.reshape(-1, m * m)]))
-            response, tangent = both[:, :m], both[:, m:].reshape(-1, m, m)
+            parts = Blocks({"response": m, "tangent": m * m}).split(both)
+            response, tangent = parts["response"], parts["tangent"].reshape(-1, m, m)
         if self.orientation is not None:
             response, tangent = self.orientation.to_macro(response, tangent, self.rows.point)
         return self.rows.mean(response), self.rows.mean(tangent)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hmm.fe2.quadrature_points import Field, MacroPoints
 from hmm.foundation.errors import InputError, collectively
-from hmm.models.points import Input
+from hmm.models.points import Input, input_blocks
 
 Floats = NDArray[np.float64]
 
@@ -96,11 +96,10 @@ def _turned_to(a: Floats) -> Floats:
 
 def _packed(R: Floats, inputs: Sequence[Input]) -> Floats:
     """The rotations of all packed inputs, shape (n, m, m)."""
-    m, start = sum(e.size for e in inputs), 0
-    Q = np.zeros((len(R), m, m))
+    blocks = input_blocks(inputs)
+    Q = np.zeros((len(R), blocks.size, blocks.size))
     for e in inputs:
-        own = slice(start, start + e.size)
-        start += e.size
+        own = blocks[e.name]
         fits = not e.packing.shape or e.packing.shape[0] in (R.shape[-1], 3)
         if fits:
             Q[:, own, own] = block = e.packing.rotation(R.transpose(0, 2, 1))

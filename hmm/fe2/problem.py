@@ -21,11 +21,13 @@ from ufl.algorithms import expand_derivatives
 
 from hmm.fe2.homogenizer import Homogenizer
 from hmm.fe2.reactions import over_facets
+from hmm.foundation.blocks import Blocks
 from hmm.foundation.errors import ConvergenceError, InputError
 from hmm.foundation.forms import compile_form
 from hmm.foundation.options import Destroyed, dictionary, instance, positive
-from hmm.micro.inputs import fields_of
+from hmm.micro.fluctuation import fields_of
 from hmm.micro.solvers.assembled import check_packages, options_in_force
+from hmm.models.points import reference_of
 from hmm.models.statistics import Counters
 
 DEFAULT_OPTIONS = {
@@ -349,11 +351,10 @@ class MacroProblem:
         space = self.u.function_space
         n_owned = space.dofmap.index_map.size_local * self._block_size
         self._component = np.zeros(self.u.x.array.size, dtype=np.int64)
-        owned, first = [], 0
-        for f in fields_of(space):
-            size = f.space.dofmap.bs
-            self._component[f.dofs] = first + np.arange(f.dofs.size) % size
-            first += size
+        fields, owned = fields_of(space), []
+        blocks = Blocks({str(f.number): f.space.dofmap.bs for f in fields})
+        for f, block in zip(fields, blocks.values(), strict=True):
+            self._component[f.dofs] = block.start + np.arange(f.dofs.size) % f.space.dofmap.bs
             owned.append(f.dofs[f.dofs < n_owned])
         return owned
 
@@ -388,8 +389,7 @@ class MacroProblem:
 
     def _worst_point(self) -> str:
         """The point of largest macro input, for the message of a failed solve (collective)."""
-        reference = np.concatenate([e.reference for e in self.hom.model.inputs])
-        E = self.hom.macro_inputs() - reference
+        E = self.hom.macro_inputs() - reference_of(self.hom.model.inputs)
         size = np.linalg.norm(E, axis=1)
         best = int(np.argmax(size)) if size.size else -1
         x = self.hom.coordinates()

@@ -15,7 +15,7 @@ from hmm.fe2.homogenizer import Homogenizer
 from hmm.foundation.errors import InputError
 from hmm.foundation.forms import compile_form, highest_degree
 from hmm.foundation.options import instance, integer
-from hmm.micro.inputs import is_mixed
+from hmm.micro.fluctuation import is_mixed
 
 if TYPE_CHECKING:
     from hmm.fe2.problem import MacroProblem

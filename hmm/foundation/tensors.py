@@ -2,18 +2,24 @@
 
 Symmetric tensors are stored as Mandel vectors, in which the scalar product of two vectors equals the double contraction
 of the tensors: (11, 22, sqrt2*12) in 2D and (11, 22, 33, sqrt2*12, sqrt2*13, sqrt2*23) in 3D. The plane-strain vector
-(11, 22, 33, sqrt2*12) holds a 3D tensor without out-of-plane shear. General tensors are stored row by row.
+(11, 22, 33, sqrt2*12) holds a 3D tensor without out-of-plane shear. General tensors are stored row by row, and tensors
+of any order that are symmetric in some of their indices likewise: one of the entries that are equal by symmetry, times
+the square root of their number.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 import ufl
 from numpy.typing import ArrayLike, NDArray
+
+from hmm.foundation.blocks import Blocks
+from hmm.foundation.errors import InputError
 
 SQRT2 = 2.0**0.5
 
@@ -25,19 +31,21 @@ class Packing:
     Attributes
     ----------
     shape
-        Shape of the tensor: ``()``, ``(d,)`` or ``(d, d)``.
+        Shape of the tensor: ``()``, ``(d,)``, ``(d, d)``, ``(d, d, d)`` and so on.
     indices
         Tensor index of each component of the vector.
     factors
-        Weight of each component: vector = factor * tensor.
+        Weight of each component: vector = factor * tensor. It is the square root of the number of entries that a
+        component stands for, so that the scalar product of two vectors is the full contraction of the tensors.
     symmetric
-        Whether the tensor is symmetric, so that each off-diagonal index stands for two entries.
+        The axes whose indices may be exchanged: ``(0, 1)`` for a symmetric matrix, ``(1, 2)`` for a ``(d, d, d)``
+        tensor with ``G_ijk = G_ikj``; none for a general tensor.
     """
 
     shape: tuple[int, ...]
     indices: tuple[tuple[int, ...], ...]
     factors: tuple[float, ...]
-    symmetric: bool = False
+    symmetric: tuple[int, ...] = ()
 
     @property
     def size(self) -> int:
@@ -47,14 +55,24 @@ class Packing:
     @property
     def labels(self) -> tuple[str, ...]:
         """Index labels such as ``("11", "22", "12")``, as used in tables and errors."""
-        return tuple("".join(str(i + 1) for i in index) for index in self.indices)
+        return tuple(map(_label, self.indices))
+
+    @property
+    def synonyms(self) -> tuple[tuple[str, ...], ...]:
+        """All labels of each component: ``("12", "21")`` where these entries are equal by symmetry."""
+        return tuple(tuple(map(_label, self.entries(index))) for index in self.indices)
+
+    def entries(self, index: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+        """The entries of the tensor that are equal to that of an `index` by symmetry, itself first."""
+        orders = permutations([index[axis] for axis in self.symmetric])
+        return tuple(dict.fromkeys(_replaced(index, self.symmetric, order) for order in orders))
 
     @property
     def dropped(self) -> tuple[tuple[int, ...], ...]:
         """Shear entries between the plane and axis 3 that a ``(3, 3)`` tensor may have, but not the vector."""
         if self.shape != (3, 3) or (2, 2) not in self.indices:
             return ()
-        kept = {*self.indices, *(index[::-1] for index in self.indices if self.symmetric)}
+        kept = {entry for index in self.indices for entry in self.entries(index)}
         return tuple((i, j) for i, j in np.ndindex(3, 3) if (i, j) not in kept and (i == 2) != (j == 2))
 
     def restrict(self, components: Sequence[int]) -> Packing:
@@ -75,16 +93,25 @@ class Packing:
 
     def unpack(self, vector: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         """UFL tensor of a UFL vector; the inverse of `pack`."""
-        entries = {index: vector[k] / f for k, (index, f) in enumerate(zip(self.indices, self.factors, strict=True))}
-        if self.symmetric:
-            entries |= {(j, i): value for (i, j), value in entries.items()}
-        if self.shape == ():
-            return entries[()]
-        zero = ufl.as_ufl(0.0)
-        if len(self.shape) == 1:
-            return ufl.as_vector([entries.get((i,), zero) for i in range(self.shape[0])])
-        rows, columns = self.shape
-        return ufl.as_tensor([[entries.get((i, j), zero) for j in range(columns)] for i in range(rows)])
+        entries = {
+            entry: vector[k] / f
+            for k, (index, f) in enumerate(zip(self.indices, self.factors, strict=True))
+            for entry in self.entries(index)
+        }
+        return entries[()] if self.shape == () else ufl.as_tensor(self._nested(entries, ()))
+
+    def symmetrized(self, tensor: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
+        """The part of a UFL tensor that has the symmetry of this packing."""
+        if len(self.shape) == 2 and self.symmetric:
+            return ufl.sym(tensor)
+        parts = [ufl.as_tensor(tensor[i], j) for i, j in self._exchanged()]
+        return sum(parts[1:], parts[0]) / len(parts) if self.symmetric else tensor
+
+    def asymmetry(self, tensor: NDArray[np.float64]) -> float:
+        """Largest deviation of a NumPy tensor from the symmetry of this packing."""
+        axes = range(len(self.shape))
+        orders = [_replaced(tuple(axes), self.symmetric, order) for order in permutations(self.symmetric)]
+        return max(float(np.abs(tensor - np.transpose(tensor, order)).max(initial=0.0)) for order in orders)
 
     def to_vector(self, tensor: ArrayLike) -> NDArray[np.float64]:
         """NumPy vector(s), shape ``(..., size)``, of tensor(s) of shape ``(..., *shape)``."""
@@ -96,13 +123,14 @@ class Packing:
         array = np.asarray(vector, dtype=float)
         tensor = np.zeros((*array.shape[:-1], *self.shape))
         for k, (index, f) in enumerate(zip(self.indices, self.factors, strict=True)):
-            tensor[_last(index)] = array[..., k] / f
-            if self.symmetric:
-                tensor[_last(index[::-1])] = array[..., k] / f
+            for entry in self.entries(index):
+                tensor[_last(entry)] = array[..., k] / f
         return tensor
 
     def to_fourth_order(self, matrix: ArrayLike, columns: Packing | None = None) -> NDArray[np.float64]:
         """NumPy tensor, shape ``(*shape, *columns.shape)``, of a packed matrix such as a tangent.
+
+        It is of fourth order if both are of second order.
 
         Parameters
         ----------
@@ -116,7 +144,7 @@ class Packing:
         return columns.to_tensor(rows_done)
 
     def rotation(self, Q: ArrayLike) -> NDArray[np.float64]:
-        """Matrices that turn packed tensors: second-order ones as ``T -> Q T Q^T``, vectors as ``T -> Q T``.
+        """Matrices that rotate packed tensors, each index by Q: a vector as ``T -> Q T``, a matrix as ``T -> Q T Q^T``.
 
         Parameters
         ----------
@@ -127,7 +155,7 @@ class Packing:
         Returns
         -------
         ndarray
-            Shape ``(..., size, size)``; orthogonal, if the turned tensors have no components beyond those packed.
+            Shape ``(..., size, size)``; orthogonal, if the rotated tensors have no components beyond those packed.
         """
         Q = np.asarray(Q, dtype=float)
         if not self.shape:
@@ -135,15 +163,38 @@ class Packing:
         if self.shape[0] == 3 and Q.shape[-1] == 2:
             Q = np.pad(Q, [(0, 0)] * (Q.ndim - 2) + [(0, 1), (0, 1)])
             Q[..., 2, 2] = 1.0
-        units = self.to_tensor(np.eye(self.size))
-        if len(self.shape) == 1:
-            return np.swapaxes(self.to_vector(np.einsum("...ia,ka->...ki", Q, units)), -1, -2)
-        Q = Q[..., None, :, :]
-        return np.swapaxes(self.to_vector(Q @ units @ np.swapaxes(Q, -1, -2)), -1, -2)
+        tensor = self.to_tensor(np.eye(self.size))
+        for axis in range(-len(self.shape), 0):
+            last = np.moveaxis(tensor, axis, -1)  # the axes before are broadcast against those of Q
+            Qs = Q[(..., *[None] * (len(self.shape) - 1), slice(None), slice(None))]
+            tensor = np.moveaxis(last @ np.swapaxes(Qs, -1, -2), -1, axis)
+        return np.swapaxes(self.to_vector(tensor), -1, -2)
+
+    def _nested(self, entries: Mapping[tuple[int, ...], Any], start: tuple[int, ...]) -> Any:
+        """Nested lists of the entries whose indices begin with `start`; zero where there are none."""
+        if len(start) == len(self.shape):
+            return entries.get(start, ufl.as_ufl(0.0))
+        return [self._nested(entries, (*start, i)) for i in range(self.shape[len(start)])]
+
+    def _exchanged(self) -> list[tuple[tuple[ufl.core.multiindex.Index, ...], tuple[ufl.core.multiindex.Index, ...]]]:
+        """Free indices of a tensor in each order that the symmetry allows, and in their own."""
+        own = ufl.indices(len(self.shape))
+        orders = permutations([own[axis] for axis in self.symmetric])
+        return [(_replaced(own, self.symmetric, order), own) for order in orders]
 
     @staticmethod
     def _entry(tensor: ufl.core.expr.Expr, index: tuple[int, ...]) -> ufl.core.expr.Expr:
         return tensor[index] if index else tensor
+
+
+def _label(index: tuple[int, ...]) -> str:
+    return "".join(str(i + 1) for i in index)
+
+
+def _replaced(values: tuple[Any, ...], places: Sequence[int], new: Sequence[Any]) -> tuple[Any, ...]:
+    """The values with new ones at some places."""
+    at = dict(zip(places, new, strict=True))
+    return tuple(at.get(k, value) for k, value in enumerate(values))
 
 
 def _last(index: tuple[int, ...]) -> Any:
@@ -162,10 +213,35 @@ def plane(dim: int) -> Packing:
     return symmetric(3) if dim == 3 else _mandel((3, 3), [(0, 0), (1, 1), (2, 2), (0, 1)])
 
 
-def general(*shape: int) -> Packing:
-    """Row-by-row packing of tensors of any `shape`; ``general()`` packs a scalar."""
-    indices = tuple(tuple(int(i) for i in index) for index in np.ndindex(*shape))
-    return Packing(shape, indices, (1.0,) * len(indices))
+def general(*shape: int, symmetric: Sequence[int] = ()) -> Packing:
+    """Row-by-row packing of tensors of any `shape` and order; ``general()`` packs a scalar.
+
+    Parameters
+    ----------
+    shape
+        Shape of the tensor.
+    symmetric
+        Axes whose indices may be exchanged, of equal length. A strain gradient ``G_ijk = E_ij,k`` has (0, 1), a second
+        gradient ``u_i,jk`` has (1, 2); both have 18 components in 3D and 6 in 2D.
+
+    Raises
+    ------
+    InputError
+        If an axis does not exist, occurs twice or has another length than the others.
+
+    Examples
+    --------
+    >>> general(2, 2, 2, symmetric=(1, 2)).labels
+    ('111', '112', '122', '211', '212', '222')
+    """
+    axes = tuple(sorted(symmetric))
+    exists = all(0 <= axis < len(shape) for axis in axes)
+    if not exists or len(set(axes)) < len(axes) or len(axes) == 1 or len({shape[axis] for axis in axes}) > 1:
+        raise InputError(f"symmetric = {tuple(symmetric)} of a tensor of shape {shape}: give two or more of its axes")
+    indices = [tuple(int(i) for i in index) for index in np.ndindex(*shape)]
+    plain = Packing(shape, tuple(indices), (1.0,) * len(indices), axes)
+    kept = tuple(index for index in indices if index == min(plain.entries(index)))
+    return Packing(shape, kept, tuple(float(len(plain.entries(index))) ** 0.5 for index in kept), axes)
 
 
 def plane_general(dim: int) -> Packing:
@@ -174,10 +250,9 @@ def plane_general(dim: int) -> Packing:
     return general(3, 3) if dim == 3 else Packing((3, 3), indices, (1.0,) * len(indices))
 
 
-def ranges(packings: Mapping[str, Packing]) -> dict[str, slice]:
+def blocks(packings: Mapping[str, Packing]) -> Blocks:
     """Where each of several tensors lies in one vector of them all, by name."""
-    ends = np.cumsum([packing.size for packing in packings.values()]).tolist()
-    return {name: slice(end - p.size, end) for (name, p), end in zip(packings.items(), ends, strict=True)}
+    return Blocks({name: packing.size for name, packing in packings.items()})
 
 
 def pack_all(packings: Mapping[str, Packing], tensors: Mapping[str, ufl.core.expr.Expr]) -> ufl.core.expr.Expr:
@@ -188,7 +263,7 @@ def pack_all(packings: Mapping[str, Packing], tensors: Mapping[str, ufl.core.exp
 
 def unpack_all(packings: Mapping[str, Packing], vector: ufl.core.expr.Expr) -> dict[str, ufl.core.expr.Expr]:
     """UFL tensors by name of one UFL vector; the inverse of `pack_all`."""
-    parts = {name: [vector[k] for k in range(r.start, r.stop)] for name, r in ranges(packings).items()}
+    parts = {name: [vector[k] for k in range(r.start, r.stop)] for name, r in blocks(packings).items()}
     return {name: packings[name].unpack(ufl.as_vector(part)) for name, part in parts.items()}
 
 
@@ -214,4 +289,4 @@ def mandel_to_voigt(matrix: ArrayLike) -> NDArray[np.float64]:
 
 
 def _mandel(shape: tuple[int, int], pairs: Sequence[tuple[int, int]]) -> Packing:
-    return Packing(shape, tuple(pairs), tuple(1.0 if i == j else SQRT2 for i, j in pairs), symmetric=True)
+    return Packing(shape, tuple(pairs), tuple(1.0 if i == j else SQRT2 for i, j in pairs), symmetric=(0, 1))

@@ -9,6 +9,7 @@ from hmm.laws.granular import DruckerPrager
 from hmm.laws.hardening import ArmstrongFrederick, Hardening, Linear, Perzyna, PowerLaw, Voce
 from hmm.laws.hyperelastic import Hyperelastic, MooneyRivlin, NeoHooke, Ogden, SaintVenant
 from hmm.laws.plastic import J2
+from hmm.laws.renaming import rename
 from hmm.laws.thermal import Fourier
 from hmm.laws.thermoelastic import ThermoElastic
 from hmm.laws.viscous import GeneralizedMaxwell
@@ -38,4 +39,5 @@ __all__ = [
     "Stokes",
     "ThermoElastic",
     "Voce",
+    "rename",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 
 from hmm import laws
 from hmm.foundation.errors import InputError
+from hmm.laws.renaming import Renamed
 
 
 def as_text(law: object) -> Any:
@@ -58,4 +59,5 @@ def from_text(text: Any) -> Any:
 def _kinds() -> dict[str, type]:
     """The laws, and parts of laws, that are made of their fields."""
     exported = {name: getattr(laws, name) for name in laws.__all__ if name != "Local"}
-    return {name: kind for name, kind in exported.items() if isinstance(kind, type) and is_dataclass(kind)}
+    kinds = {name: kind for name, kind in exported.items() if isinstance(kind, type) and is_dataclass(kind)}
+    return kinds | {"Renamed": Renamed}

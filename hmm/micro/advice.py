@@ -53,7 +53,7 @@ class LockingWatch:
 
     def __init__(self, loaded: LoadedCell) -> None:
         problem = loaded.problem
-        inputs = [e for e in problem.inputs if e.name in ("strain", "deformation_gradient")]
+        inputs = [e for e in problem.inputs if e.kind in ("strain", "deformation_gradient")]
         self.seen = 0
         self.loaded, self.input = loaded, inputs[0] if inputs else None
         cell = problem.cell
@@ -86,7 +86,7 @@ class LockingWatch:
         loaded, law = self.loaded, self.loaded.problem.law
         distinct = {id(law): phase for phase, law in law.items()}.values()  # of grains of one crystal one
         phases = [phase for phase in distinct if not plastic or phase in loaded.forms.histories]
-        if self.input.name != "strain" and plastic:  # type: ignore[union-attr]  # its tangent has the stress in it
+        if self.input.kind != "strain" and plastic:  # type: ignore[union-attr]  # its tangent has the stress in it
             return
         if not plastic:
             loaded.load_undeformed()
@@ -111,8 +111,7 @@ class LockingWatch:
 
     def _poisson(self, tangent: NDArray[np.float64]) -> float:
         """Poisson's ratio of the isotropic material with the same resistance to pressure and to the easiest shear."""
-        start = sum(e.size for e in self.loaded.problem.inputs[: self.loaded.problem.inputs.index(self.input)])  # type: ignore[arg-type]
-        rows = slice(start, start + self.input.size)  # type: ignore[union-attr]
+        rows = self.loaded.problem.blocks[self.input.name]  # type: ignore[union-attr]
         if not np.isfinite(tangent).all():
             return float("nan")
         C = mandel_stiffness(self.input.packing, tangent[rows, rows])  # type: ignore[union-attr]

@@ -43,7 +43,9 @@ class BorderedSystem:
         problem = system.problem
         self._is_last = self.comm.rank == self.comm.size - 1
         self._scale = problem.cell.volume ** (1 - 1 / problem.cell.dim)
-        weights = np.concatenate([np.full(e.size, system.loaded.residual_weight(e)) for e in problem.inputs])
+        weights = problem.blocks.join(
+            {e.name: np.full(e.size, system.loaded.residual_weight(e)) for e in problem.inputs}
+        )
         self._weights = weights[components.free]
         self.prescribed = np.zeros(components.free.size)
         self.E = problem.reference.copy()

@@ -82,9 +82,7 @@ class CellForms:
         if phase in self.local_problems:
             return self.local_problems[phase].at
         problem, history = self.problem, self.histories.get(phase)
-        fields = {e.name: e.local_3d(problem.w) for e in problem.inputs}
-        fields |= {name: tensors.embed(operator(problem.w)) for name, operator in problem.micro.items()}
-        return Local(fields, history.old if history else {}, problem.dt)
+        return Local(problem.local_fields(), history.old if history else {}, problem.dt)
 
     def answers(self, phase: str) -> State:
         """The responses of a phase at the loaded state, by field, as UFL."""
@@ -116,11 +114,11 @@ class CellForms:
         problem, (v, tests) = self.problem, self._tests()
         for phase, law in problem.law.items():
             self._add_internal(phase, law)
-        moved = [(e.name, e.variation(v)) for e in problem.inputs if e.operator is not None]
+        moved = [(e.field, e.variation(v)) for e in problem.inputs if e.operator is not None]
         moved += [(name, tensors.embed(operator(v))) for name, operator in problem.micro.items()]
         answers = {phase: self.answers(phase) for phase in problem.law}
         pairs = zip(problem.inputs, tests, strict=True)
-        return self._work(answers, moved), [self._work(answers, [(e.name, e.macro_variation(t))]) for e, t in pairs]
+        return self._work(answers, moved), [self._work(answers, [(e.field, e.macro_variation(t))]) for e, t in pairs]
 
     def _add_internal(self, phase: str, law: Law) -> None:
         """Internal variables and local unknowns of a phase."""

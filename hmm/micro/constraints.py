@@ -29,7 +29,7 @@ from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
 from hmm.foundation.forms import compile_form
 from hmm.foundation.options import choice
-from hmm.micro.inputs import Field, fields_of
+from hmm.micro.fluctuation import Field, fields_of
 
 
 @dataclass(frozen=True, eq=False)

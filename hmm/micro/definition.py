@@ -12,6 +12,7 @@ from dolfinx import fem
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.cells.cell import Cell
+from hmm.foundation import tensors
 from hmm.foundation.blocks import Blocks
 from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.forms import default_quadrature_degree, warn_of_few_points
@@ -19,7 +20,12 @@ from hmm.foundation.options import choice, dictionary, instance
 from hmm.foundation.options import quadrature_degree as check_degree
 from hmm.laws.base import Law
 from hmm.micro.constraints import CONSTRAINTS
-from hmm.micro.inputs import MacroInput, Operator, is_mixed
+from hmm.micro.fluctuation import Operator, is_mixed
+from hmm.micro.inputs import MacroInput
+from hmm.models.points import input_blocks, reference_of
+
+RESULTS = {"phase", "stress", "von_mises"}
+"""Names of what is written beside the local fields (see `hmm.LocalFields`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +70,7 @@ class CellProblem:
     @cached_property
     def blocks(self) -> Blocks:
         """Where the inputs lie in the packed vector of all."""
-        return Blocks({e.name: e.size for e in self.inputs})
+        return input_blocks(self.inputs)
 
     @property
     def n_inputs(self) -> int:
@@ -74,7 +80,7 @@ class CellProblem:
     @cached_property
     def reference(self) -> NDArray[np.float64]:
         """Packed macroscopic input of the undeformed state, shape (m,)."""
-        return self.blocks.join({e.name: e.reference for e in self.inputs})
+        return reference_of(self.inputs)
 
     @cached_property
     def is_mixed(self) -> bool:
@@ -91,9 +97,29 @@ class CellProblem:
         """The volume measure with the quadrature rule."""
         return self.cell.measure(quadrature_degree=self.quadrature_degree, quadrature_scheme="default")
 
+    def local_fields(self) -> dict[str, ufl.core.expr.Expr]:
+        """All local fields by name, as laws get them: what the inputs add to each, then those of the fluctuation."""
+        fields: dict[str, ufl.core.expr.Expr] = {}
+        for e in self.inputs:
+            added = e.local_3d(self.w)
+            fields[e.field] = fields[e.field] + added if e.field in fields else added
+        return fields | {name: tensors.embed(operator(self.w)) for name, operator in self.micro.items()}
+
     def local(self) -> ufl.core.expr.Expr:
-        """The local field ``E + D w`` of the first macroscopic input, as UFL."""
-        return self.inputs[0].local(self.w)
+        """The local field that the first macroscopic input acts on, as UFL; (2, 2) if nothing adds out of plane."""
+        return self._local(self.inputs[0].field)
+
+    def further_fields(self) -> dict[str, ufl.core.expr.Expr]:
+        """The local fields by name but that of `local`, likewise."""
+        names = dict.fromkeys(e.field for e in self.inputs if e.field != self.inputs[0].field)
+        fields = {name: self._local(name) for name in names}
+        return fields | {name: operator(self.w) for name, operator in self.micro.items()}
+
+    def _local(self, name: str) -> ufl.core.expr.Expr:
+        parts = [e.local(self.w) for e in self.inputs if e.field == name]
+        if len({part.ufl_shape for part in parts}) > 1:
+            return self.local_fields()[name]
+        return sum(parts[1:], parts[0])
 
 
 def define(
@@ -156,8 +182,13 @@ def _check_kinds(cell: Cell, w: object, inputs: tuple[object, ...], energy: obje
 
 
 def _check_names(inputs: tuple[MacroInput, ...], micro: Mapping[str, Operator]) -> None:
-    """Raise `InputError` if two local fields have one name: laws would see one of them only."""
+    """Raise `InputError` if two inputs, or a local field of inputs and one of the fluctuation, have one name."""
     names = [name for e in inputs for name in (e.name, *e.micro)] + list(micro)
+    names += sorted({e.field for e in inputs} - {e.name for e in inputs})
+    if taken := sorted(RESULTS & set(names)):
+        raise InputError(
+            f"a macro input or micro field is called {taken[0]!r}, as one of the results of a cell: give another name"
+        )
     for name in names:
         if names.count(name) > 1:
             raise InputError(
@@ -211,18 +242,19 @@ def _check_fields(
     micro: Mapping[str, Operator],
 ) -> None:
     """Raise `InputError` unless the laws answer the macro inputs, and `w` has the derivatives that add to them."""
-    names = [e.name for e in inputs]
+    names = list(dict.fromkeys(e.field for e in inputs))
     for phase, of_phase in law.items():
         if not set(names) <= set(of_phase.fields) <= {*names, *micro}:
             further = f" and the micro fields {', '.join(micro)}" if micro else ""
             raise InputError(
                 f"the law of phase {phase!r}, {type(of_phase).__name__}, answers {', '.join(of_phase.fields)}, but the "
-                f"macro inputs are {', '.join(names)}{further}: take another law or other inputs, or write energy=..."
+                f"macro inputs are {', '.join(names)}{further}: "
+                f"{_way_out(of_phase, inputs)}take another law or other inputs, or write energy=..."
             )
     for macro in inputs:
         if macro.operator is None:
             continue
-        needed = (cell.dim,) * (len(macro.packing.shape) - 1)
+        needed = (cell.dim,) * (len(macro.added.ufl_shape) - 1)
         shape = macro.of(w).ufl_shape
         if shape != needed:
             kind = f"a field of shape {shape}" if shape else "a scalar"
@@ -231,3 +263,23 @@ def _check_fields(
                 f"a macro {macro.name} of shape {macro.packing.shape} needs a fluctuation of shape {needed}, "
                 f"and {what} is {kind}: make it with hmm.fluctuation(cell)"
             )
+    _check_shapes(w, inputs)
+
+
+def _check_shapes(w: fem.Function, inputs: tuple[MacroInput, ...]) -> None:
+    """Raise `InputError` unless inputs on one local field add tensors of one shape."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for e in inputs:
+        shape = e.local_3d(w).ufl_shape
+        if (wanted := shapes.setdefault(e.field, shape)) != shape:
+            raise InputError(
+                f"the macro {e.name} adds a tensor of shape {shape} to the local field {e.field!r}, which has the "
+                f"shape {wanted}: change its contribution"
+            )
+
+
+def _way_out(law: Law, inputs: tuple[MacroInput, ...]) -> str:
+    """How to rename a law that answers fields by the names of their kinds; empty if that is no way out."""
+    silent = {e.kind: e.field for e in inputs if e.kind in law.fields and e.field not in law.fields}
+    found = ", ".join(f"{kind}={field!r}" for kind, field in silent.items() if kind not in {e.field for e in inputs})
+    return f"hmm.laws.rename(law, {found}), or " if found else ""

@@ -30,7 +30,7 @@ from hmm.micro.solvers.choose import SolverChoice
 from hmm.models.failures import MicroFailure
 from hmm.models.points import Points
 
-FORMAT = 3
+FORMAT = 4
 
 LARGEST = 8 << 30
 """Bytes of a dump, unpacked, that are read at most."""
@@ -209,7 +209,8 @@ def _settings(
         "dim": problem.cell.dim,
         "phases": dict(problem.cell.phases),
         "w": {"family": family, "degree": element.embedded_superdegree, "shape": problem.w.ufl_shape},
-        "inputs": [e.name for e in problem.inputs],
+        "inputs": [e.kind for e in problem.inputs],
+        "names": [e.name for e in problem.inputs],
         "law_missing": law_missing or ("" if as_text else _unpicklable(problem, solver)),
         "laws": as_text,
         "own": sorted({f"{type(law).__module__}.{type(law).__qualname__}" for law in problem.law.values()}),
@@ -233,6 +234,7 @@ def _special(problem: CellProblem) -> str:
         "several fields": problem.is_mixed,
         "micro fields": bool(problem.micro),
         "held dofs": bool(problem.fixed.size),
+        "inputs of its own": any(not e.kind or e.contribution or e.target for e in problem.inputs),
         "an out-of-plane component": any(e.packing.shape[:1] > (problem.cell.dim,) for e in problem.inputs),
     }
     named = ", ".join(name for name, present in parts.items() if present)

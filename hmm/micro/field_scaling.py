@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.micro.inputs import Field
+from hmm.micro.fluctuation import Field
 from hmm.micro.loaded_cell import LoadedCell
 
 SMALL = 1e-4

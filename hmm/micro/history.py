@@ -38,6 +38,8 @@ class History:
 
     Attributes
     ----------
+    blocks
+        Where each variable lies in those of a point.
     new
         The packed variables at the end of the step, as UFL, once `compile_update` has made it.
     """
@@ -46,7 +48,8 @@ class History:
         self.law = law
         self.packings = law.internal(cell.dim)
         self.mesh = cell.mesh
-        self.n_variables = sum(packing.size for packing in self.packings.values())
+        self.blocks = tensors.blocks(self.packings)
+        self.n_variables = self.blocks.size
         self._points = quadrature_points(cell.mesh, degree)
         self.function = fem.Function(quadrature_space(cell.mesh, degree, (self.n_variables,)), name="history")
         self.cells = np.intersect1d(cell.phase_tags.find(tag), owned_cells(cell.mesh)).astype(np.int32)
@@ -89,7 +92,7 @@ class History:
 
     def view(self, row: NDArray[np.float64], name: str) -> NDArray[np.float64]:
         """Packed values of one variable in a state row, shape (n_points, packing.size)."""
-        return row.reshape(-1, self.n_variables)[:, tensors.ranges(self.packings)[name]]
+        return row.reshape(-1, self.n_variables)[:, self.blocks[name]]
 
     def average(self, row: NDArray[np.float64], name: str) -> NDArray[np.float64]:
         """Average over this rank's share of the phase, shape (packing.size,), of one variable in a state row."""

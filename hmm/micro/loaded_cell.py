@@ -15,7 +15,8 @@ from hmm.foundation.forms import PackedForm, compile_expression, compile_form, o
 from hmm.foundation.options import choice
 from hmm.micro.cell_forms import CellForms, dense
 from hmm.micro.constraints import Constraint
-from hmm.micro.inputs import MacroInput, fields_of
+from hmm.micro.fluctuation import fields_of
+from hmm.micro.inputs import MacroInput
 from hmm.micro.reduced_system import ReducedSystem
 
 NOT_A_NUMBER = "the micro residual is not a number"
@@ -181,6 +182,7 @@ class LoadedCell:
         problem = self.problem
         space, dim = problem.w.function_space, problem.cell.dim
         plain = len(problem.inputs) == 1 and not problem.is_mixed and not problem.micro
+        plain = plain and problem.inputs[0].contribution is None
         plain = plain and problem.inputs[0].packing.shape == (*problem.w.ufl_shape, dim)
         plain = plain and space.num_sub_spaces in (0, dim)
         if not plain or space.ufl_element().embedded_superdegree < problem.cell.mesh.geometry.cmaps[0].degree:

@@ -18,7 +18,7 @@ from hmm.foundation.forms import compile_expression, owned_cells, quadrature_poi
 from hmm.foundation.vtx import VTXFile
 from hmm.micro.cell_forms import CellForms
 from hmm.micro.definition import CellProblem
-from hmm.micro.inputs import fields_of
+from hmm.micro.fluctuation import fields_of
 from hmm.micro.loaded_cell import LoadedCell
 
 
@@ -33,8 +33,8 @@ class LocalFields:
         input acts on.
     cellwise
         Averages over each cell of the mesh by name, on DG0 spaces: ``phase`` (its tag); for RVEs with laws ``stress``,
-        shape (3, 3), ``von_mises``, and each scalar internal variable (0 in phases without it); the local fields of
-        further macro inputs and of `RVE.micro`, such as ``gradient`` or ``velocity``.
+        shape (3, 3), ``von_mises``, and each scalar internal variable (0 in phases without it); further
+        local fields by name, those of macro inputs and of `RVE.micro`, such as ``concentration`` or ``velocity``.
     phases
         Names of the phases that have each cellwise field.
     """
@@ -120,7 +120,7 @@ def _total_field(problem: CellProblem) -> fem.Function:
     own = fields_of(problem.w.function_space)[macro.component or 0]
     w, space = own.of(problem.w), own.space
     total = w
-    if macro.operator is not None and len(macro.packing.shape) == 1 + len(w.ufl_shape):
+    if macro.operator is not None and macro.contribution is None and len(macro.packing.shape) == 1 + len(w.ufl_shape):
         x = ufl.SpatialCoordinate(problem.cell.mesh) - ufl.as_vector(np.asarray(problem.cell.origin).tolist())
         reference = macro.packing.unpack(ufl.as_vector(macro.reference.tolist()))
         total = macro.affine(macro.tensor - reference, x) + w
@@ -130,13 +130,11 @@ def _total_field(problem: CellProblem) -> fem.Function:
 
 
 def _further_fields(problem: CellProblem) -> dict[str, fem.Function]:
-    """Cell averages of the local fields but the first macro input's, at the loaded state."""
+    """Cell averages of the local fields but that of the first macro input, at the loaded state."""
     mesh, degree = problem.cell.mesh, problem.quadrature_degree
     cells, points = owned_cells(mesh), quadrature_points(mesh, degree)
-    local = {e.name: e.local(problem.w) for e in problem.inputs[1:]}
-    local |= {name: operator(problem.w) for name, operator in problem.micro.items()}
     fields = {}
-    for name, expression in local.items():
+    for name, expression in problem.further_fields().items():
         values = compile_expression(expression, points).eval(mesh, cells)
         values = values.reshape(cells.size, len(points), math.prod(expression.ufl_shape))
         fields[name] = cellwise(mesh, expression.ufl_shape, name)
@@ -152,7 +150,7 @@ def _stress_fields(loaded: LoadedCell) -> dict[str, fem.Function]:
     points = quadrature_points(mesh, degree)
     for phase, tag in problem.cell.phases.items():
         cells = np.intersect1d(problem.cell.phase_tags.find(tag), owned_cells(mesh)).astype(np.int32)
-        sigma = forms.answers(phase)[problem.inputs[0].name]
+        sigma = forms.answers(phase)[problem.inputs[0].field]
         s = ufl.dev(sigma)
         values = ufl.as_vector([*(sigma[i, j] for i in range(3) for j in range(3)), ufl.sqrt(1.5 * ufl.inner(s, s))])
         at_points = compile_expression(values, points).eval(mesh, cells)

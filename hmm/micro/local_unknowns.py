@@ -58,7 +58,7 @@ class LocalProblem:
     def __init__(self, cell: Cell, tag: int, law: ImplicitLaw, degree: int, at: Local) -> None:
         self.mesh, self.n_failed = cell.mesh, 0
         self.packings = law.unknowns(cell.dim)
-        self.n = n = sum(packing.size for packing in self.packings.values())
+        self.n = n = tensors.blocks(self.packings).size
         points = quadrature_points(cell.mesh, degree)
         self.x = fem.Function(quadrature_space(cell.mesh, degree, (n,)), name="unknowns")
         self.inverse = fem.Function(quadrature_space(cell.mesh, degree, (n * n,)), name="inverse_jacobian")

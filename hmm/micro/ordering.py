@@ -14,6 +14,7 @@ from dolfinx import fem
 from dolfinx.mesh import Mesh
 from numpy.typing import NDArray
 
+from hmm.foundation.blocks import Blocks
 from hmm.micro.constraints import Constraint
 from hmm.micro.history import History
 
@@ -56,15 +57,15 @@ def _first_visits(blocks: NDArray[np.integer], visited: NDArray[np.int64]) -> tu
 
 def places_of_history(mesh: Mesh, histories: Iterable[History]) -> NDArray[np.int64]:
     """Place of each of this rank's internal variables among all (collective)."""
-    original, comm, start = _original_cells(mesh), mesh.comm, 0
+    original, comm, own = _original_cells(mesh), mesh.comm, list(histories)
+    blocks = Blocks({str(k): comm.allreduce(history.size) for k, history in enumerate(own)})
     places = [np.zeros(0, dtype=np.int64)]
-    for history in histories:
+    for history, block in zip(own, blocks.values(), strict=True):
         mine = original[history.cells]
         everyones = np.sort(np.concatenate(comm.allgather(mine)))
-        per_cell = comm.allreduce(history.size) // max(everyones.size, 1)
-        first = start + np.searchsorted(everyones, mine) * per_cell
+        per_cell = (block.stop - block.start) // max(everyones.size, 1)
+        first = block.start + np.searchsorted(everyones, mine) * per_cell
         places.append((first[:, None] + np.arange(per_cell)).ravel())
-        start += everyones.size * per_cell
     return np.concatenate(places)
 
 

@@ -23,8 +23,9 @@ from hmm.micro.cell_forms import CellForms
 from hmm.micro.definition import define
 from hmm.micro.dump import write_dump
 from hmm.micro.fingerprint import fingerprint, parameters_of
+from hmm.micro.fluctuation import Operator
 from hmm.micro.history import History
-from hmm.micro.inputs import MacroInput, Operator
+from hmm.micro.inputs import MacroInput
 from hmm.micro.local_fields import LocalFields, loaded_fields
 from hmm.micro.ordering import places_of_history, places_of_unknowns
 from hmm.micro.protocols import NewtonOptions
@@ -276,7 +277,7 @@ class RVE:
         self.system.load(state.z, self.pack(E))
 
     def local(self) -> ufl.core.expr.Expr:
-        """The local field ``E + D w`` of the first macro input, as UFL; laws get it embedded in 3D."""
+        """The local field ``E + D w`` that the first macro input acts on, as UFL; laws get it embedded in 3D."""
         return self.problem.local()
 
     def at(self, phase: str) -> Local:
@@ -303,10 +304,10 @@ class RVE:
         phase
             Name of the phase.
         field
-            Name of the macro input it is conjugate to; the first one by default.
+            Name of the local field it is conjugate to; by default that of the first macro input.
         """
         answers = self.forms.answers(choice("phase", phase, self.law))
-        return answers[choice("response", field or self.inputs[0].name, answers)]
+        return answers[choice("response", field or self.inputs[0].field, answers)]
 
     def phase_tangents(self, phases: Iterable[str] | None = None) -> dict[str, Floats]:
         """Packed tangent of each phase's own law in the undeformed state, shape (m, m), averaged over it (collective).

@@ -20,7 +20,7 @@ from hmm.micro.cell_forms import CellForms, dense
 from hmm.micro.columns import assembled_columns
 from hmm.micro.constraints import constrain
 from hmm.micro.field_scaling import floating_fields, sizes_of_fields
-from hmm.micro.inputs import fields_of
+from hmm.micro.fluctuation import fields_of
 from hmm.micro.loaded_cell import LoadedCell
 from hmm.micro.protocols import NewtonOptions
 from hmm.micro.response import Condensed

@@ -8,7 +8,7 @@ from time import thread_time
 import numpy as np
 
 from hmm.foundation.errors import ConvergenceError, HMMError
-from hmm.models.points import InitialPoint, Points
+from hmm.models.points import InitialPoint, Points, input_blocks
 from hmm.models.protocol import MicroModel, Recoverable
 
 
@@ -69,7 +69,7 @@ def _with_answer(model: MicroModel) -> InitialPoint:
     start = model.initial()
     if start.response is not None and start.tangent is not None:
         return start
-    m = sum(e.size for e in model.inputs)
+    m = input_blocks(model.inputs).size
     one = Points(model.inputs, model.variables, replace(start, response=np.zeros(m), tangent=np.zeros((m, m))), 1)
     one.ask(one.committed.E, 1.0, "nested")
     model.answer(one)

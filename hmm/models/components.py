@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.foundation.blocks import Blocks
 from hmm.foundation.errors import InputError
 from hmm.foundation.options import instance, numbers
-from hmm.models.points import Input
+from hmm.models.points import Input, input_blocks, reference_of
 
 NO_SHEAR_13 = (
     "a 2D cell does not have, with out_of_plane=True neither (that adds 33): make the cell 3D with hmm.cells.extrude"
@@ -26,6 +25,12 @@ def component_names(inputs: Sequence[Input]) -> list[str]:
     ]
 
 
+def response_names(inputs: Sequence[Input]) -> list[str]:
+    """A name for the response to each input, with the input's name before it if several are called alike."""
+    responses = [e.response for e in inputs]
+    return [e.response if responses.count(e.response) == 1 else f"{e.name} {e.response}" for e in inputs]
+
+
 def find_component(inputs: Sequence[Input], label: str) -> int:
     """Index in the packed vector of a component such as ``"12"``, ``"21"`` (if symmetric) or ``"strain 12"``.
 
@@ -35,13 +40,9 @@ def find_component(inputs: Sequence[Input], label: str) -> int:
         If there is none, or several of that label.
     """
     instance("component", label, str, f"the components are {', '.join(component_names(inputs))}")
-    wanted, found, k = label.strip(), [], 0
-    for e in inputs:
-        for own in e.packing.labels:
-            same = {own, own[::-1]} if e.packing.symmetric else {own}
-            if wanted in same | {f"{e.name} {s}".strip() for s in same} and wanted:
-                found.append(k)
-            k += 1
+    wanted = label.strip()
+    names = [{*same, *(f"{e.name} {s}".strip() for s in same)} for e in inputs for same in e.packing.synonyms]
+    found = [k for k, own in enumerate(names) if wanted in own and wanted]
     if len(found) == 1:
         return found[0]
     what = "is not a macro component" if not found else "could be one of several"
@@ -67,9 +68,9 @@ def find_components(inputs: Sequence[Input], labels: Iterable[str]) -> list[int]
 
 def pack_inputs(inputs: Sequence[Input], E: ArrayLike | Mapping[str, float]) -> NDArray[np.float64]:
     """Packed macroscopic input, shape (m,), of a tensor (single input), a packed vector or components by label."""
-    size = sum(e.size for e in inputs)
+    size = input_blocks(inputs).size
     if isinstance(E, Mapping):
-        vector = np.concatenate([np.zeros(0), *(e.reference for e in inputs)])
+        vector = reference_of(inputs)
         k = find_components(inputs, E)
         vector[k] = numbers("values {} of the macroscopic input", list(E.values())) * factors(inputs)[k]
         return vector
@@ -90,7 +91,7 @@ def _check_entries(e: Input, tensor: NDArray[np.float64]) -> None:
     """Raise `InputError` if packing would drop entries of a tensor that are not zero, or half of a shear."""
     if lost := [f"{i + 1}{j + 1}" for i, j in e.dropped if tensor[i, j]]:
         raise InputError(f"the macroscopic {e.name} has {' and '.join(lost)}, which {NO_SHEAR_13}")
-    if e.packing.symmetric and np.abs(tensor - tensor.T).max() > 1e-9 * np.abs(tensor).max():
+    if e.packing.asymmetry(tensor) > 1e-9 * np.abs(tensor).max(initial=0.0):
         raise InputError(f"the macroscopic {e.name} {tensor.tolist()} is not symmetric: give its symmetric part")
 
 
@@ -101,5 +102,5 @@ def factors(inputs: Sequence[Input]) -> NDArray[np.float64]:
 
 def split_vector(inputs: Sequence[Input], vector: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     """Packed values, shape (..., m), as one tensor per macro input."""
-    blocks = Blocks({e.name: e.size for e in inputs})
-    return tuple(e.packing.to_tensor(vector[..., blocks[e.name]]) for e in inputs)
+    parts = input_blocks(inputs).split(vector)
+    return tuple(e.packing.to_tensor(parts[e.name]) for e in inputs)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from hmm.foundation.errors import InputError
 from hmm.models.asking import answer, points_of
 from hmm.models.components import component_names, factors, find_components, split_vector
-from hmm.models.points import Floats, InitialPoint, Input, Points, Variable
+from hmm.models.points import Floats, InitialPoint, Input, Points, Variable, input_blocks, reference_of
 from hmm.models.protocol import Fingerprinted, MicroModel, Observable, Parametrized, Rated
 from hmm.models.single import PointAnswer, solve_one
 
@@ -53,7 +53,7 @@ class Components:
         """The components of some inputs, by label; raises `InputError` for one that is unknown or named twice."""
         labels, held = list(free), tuple(held)
         taken = find_components(inputs, [*labels, *held])
-        given = np.setdiff1d(np.arange(sum(e.size for e in inputs)), taken)
+        given = np.setdiff1d(np.arange(input_blocks(inputs).size), taken)
         return cls(
             given,
             np.array(taken[: len(labels)], dtype=int),
@@ -82,13 +82,12 @@ class Components:
 
 def restricted(inputs: Sequence[Input], given: NDArray[np.int_]) -> tuple[Input, ...]:
     """The inputs with the `given` components only; those without any are left out."""
-    start, found = 0, []
-    for e in inputs:
-        own = [int(k) - start for k in given if start <= k < start + e.size]
+    found = []
+    for e, block in zip(inputs, input_blocks(inputs).values(), strict=True):
+        own = [int(k) - block.start for k in given if block.start <= k < block.stop]
         if own:
             packing = e.packing if len(own) == e.size else e.packing.restrict(own)
             found.append(replace(e, packing=packing, reference=e.reference[own]))
-        start += e.size
     return tuple(found)
 
 
@@ -145,7 +144,7 @@ class ControlledModel:
         self.inputs = self.components.inputs
         self.prescribed = np.zeros(self.components.free.size)
         self.prescribe(response)
-        self._reference = np.concatenate([e.reference for e in model.inputs])
+        self._reference = reference_of(model.inputs)
         self._start: InitialPoint | None = None
 
     @property

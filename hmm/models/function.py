@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm.foundation.described import described
 from hmm.foundation.errors import InputError
-from hmm.models.points import Floats, InitialPoint, Input, Points, Variable
+from hmm.models.points import Floats, InitialPoint, Input, Points, Variable, input_blocks
 from hmm.models.single import PointAnswer, solve_one
 
 Old = Mapping[str, Floats]
@@ -104,7 +104,7 @@ class FunctionModel:
         self.has_rates, self.parameters = bool(rates), tuple(parameters)
         self._start = initial_values(self.name, variables or {})
         self.variables = {name: Variable(value.shape) for name, value in self._start.items()}
-        self._steps = _steps(self.name, scale, precision, sum(e.size for e in self.inputs))
+        self._steps = _steps(self.name, scale, precision, input_blocks(self.inputs).size)
         self._has_said = False
         self._described = described(function)  # now: what it has captured may change in the run
 
@@ -215,7 +215,7 @@ class FunctionModel:
     def _checked(self, result: Result, n: int) -> tuple[Floats, Floats | None, dict[str, Floats]]:
         self._require_triple(result, "all points" if self.vectorized else "its points")
         response, tangent, new = result
-        m = sum(e.size for e in self.inputs)
+        m = input_blocks(self.inputs).size
         if missing := set(self.variables).symmetric_difference(new):
             raise InputError(
                 f"FunctionModel {self.name}: the new variables are {', '.join(new) or 'none'} and should be "

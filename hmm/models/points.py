@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hmm.foundation.blocks import Blocks
 from hmm.foundation.errors import InputError
 from hmm.foundation.tensors import Packing
 from hmm.models.statistics import Counters
@@ -70,6 +71,16 @@ class Input:
     def dropped(self) -> tuple[tuple[int, ...], ...]:
         """Entries of a tensor of its shape that are refused unless they are zero; none by default."""
         return ()
+
+
+def input_blocks(inputs: Sequence[Input]) -> Blocks:
+    """Where each of several inputs, and its response, lies in the packed vector of all, by name."""
+    return Blocks({e.name: e.size for e in inputs})
+
+
+def reference_of(inputs: Sequence[Input]) -> Floats:
+    """Packed value of several inputs in the undeformed state, shape (m,)."""
+    return input_blocks(inputs).join({e.name: e.reference for e in inputs})
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import HMMError, InputError
 from hmm.laws import written
-from hmm.micro import inputs as fields
+from hmm.micro import inputs
 from hmm.micro.dump import Dump, is_harmless, not_a_dump, read_dump
+from hmm.micro.fluctuation import fluctuation
 from hmm.micro.local_fields import LocalFields
 from hmm.micro.mixed_control import MixedControl, rve_of
 from hmm.micro.protocols import NewtonOptions
@@ -36,9 +37,9 @@ from hmm.micro.views import local_fields
 from hmm.plotting import plot
 
 MACRO_INPUTS = {
-    "strain": fields.macro_strain,
-    "deformation_gradient": fields.macro_deformation_gradient,
-    "gradient": fields.macro_gradient,
+    "strain": inputs.macro_strain,
+    "deformation_gradient": inputs.macro_deformation_gradient,
+    "gradient": inputs.macro_gradient,
 }
 
 
@@ -156,7 +157,7 @@ def _made(dump: Dump, trust: bool) -> RVE:
     """The RVE of a dump, through the public constructors."""
     s = dump.settings
     why = s["law_missing"]
-    if not why and any(name not in MACRO_INPUTS for name in s["inputs"]):
+    if not why and any(kind not in MACRO_INPUTS for kind in s["inputs"]):
         why = f"the macro inputs are {s['inputs']}"
     if not why and s["w"]["family"] != "P":
         why = f"the fluctuation is in {s['w']['family']}"
@@ -166,8 +167,8 @@ def _made(dump: Dump, trust: bool) -> RVE:
     cell = _cell(dump)
     return RVE(
         cell,
-        fields.fluctuation(cell, s["w"]["degree"], tuple(s["w"]["shape"])),
-        [MACRO_INPUTS[name](cell) for name in s["inputs"]],
+        fluctuation(cell, s["w"]["degree"], tuple(s["w"]["shape"])),
+        [MACRO_INPUTS[kind](cell, name=name) for kind, name in zip(s["inputs"], s["names"], strict=True)],
         law,
         constraint=s["constraint"],
         quadrature_degree=s["quadrature_degree"],

@@ -17,7 +17,8 @@ from hmm.foundation.errors import InputError
 from hmm.foundation.forms import compile_expression, quadrature_points, quadrature_weights
 from hmm.foundation.tensors import symmetric
 from hmm.laws.base import Law
-from hmm.micro.inputs import fluctuation, macro_strain
+from hmm.micro.fluctuation import fluctuation
+from hmm.micro.inputs import macro_strain
 from hmm.micro.rve import RVE
 
 

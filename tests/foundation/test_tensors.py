@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import ufl
 
-import hmm  # noqa: F401  first, it loads the libraries in the right order
+import hmm  # first, it loads the libraries in the right order
 from hmm.foundation import tensors
 
 RNG = np.random.default_rng(1)
@@ -18,6 +18,11 @@ PACKINGS = {
     "vector": tensors.general(3),
     "general 2D": tensors.general(2, 2),
     "general 3D": tensors.general(3, 3),
+    "third order": tensors.general(2, 2, 2),
+    "strain gradient 2D": tensors.general(2, 2, 2, symmetric=(0, 1)),
+    "second gradient 3D": tensors.general(3, 3, 3, symmetric=(1, 2)),
+    "third order, symmetric": tensors.general(3, 3, 3, symmetric=(0, 1, 2)),
+    "fourth order": tensors.general(2, 2, 2, 2, symmetric=(2, 3)),
 }
 
 
@@ -37,7 +42,8 @@ def test_to_vector_inverts_to_tensor(packing: tensors.Packing) -> None:
     assert tensor.shape == (4, 2, *packing.shape)
     assert packing.to_vector(tensor) == pytest.approx(vectors, abs=1e-15)
     if packing.symmetric:
-        assert np.array_equal(tensor, np.swapaxes(tensor, -1, -2))
+        first, *others = (axis - len(packing.shape) for axis in packing.symmetric)
+        assert all(np.array_equal(tensor, np.swapaxes(tensor, first, axis)) for axis in others)
 
 
 def test_scalar_product_is_preserved(packing: tensors.Packing) -> None:
@@ -63,7 +69,7 @@ def test_mandel_components() -> None:
     assert tensors.general(2, 2).labels == ("11", "12", "21", "22")
 
 
-@pytest.mark.parametrize("name", ["symmetric 3D", "plane strain", "general 2D"])
+@pytest.mark.parametrize("name", ["symmetric 3D", "plane strain", "general 2D", "strain gradient 2D"])
 def test_fourth_order_acts_like_the_matrix(name: str) -> None:
     packing = PACKINGS[name]
     matrix, vector = RNG.standard_normal((packing.size, packing.size)), RNG.standard_normal(packing.size)
@@ -100,3 +106,58 @@ def test_embed_puts_zeros_out_of_plane() -> None:
     assert np.array_equal(evaluate(tensors.embed(plane)), [[1, 2, 0], [3, 4, 0], [0, 0, 0]])
     solid = ufl.Identity(3)
     assert tensors.embed(solid) is solid
+
+
+@pytest.mark.parametrize(
+    ("axes", "labels"),
+    [
+        ((0, 1), ("111", "112", "121", "122", "221", "222")),
+        ((1, 2), ("111", "112", "122", "211", "212", "222")),
+        ((0, 1, 2), ("111", "112", "122", "222")),
+    ],
+)
+def test_third_order_with_symmetry(axes: tuple[int, ...], labels: tuple[str, ...]) -> None:
+    packing = tensors.general(2, 2, 2, symmetric=axes)
+    assert packing.labels == labels
+    tensor = packing.to_tensor(RNG.standard_normal(packing.size))
+    assert packing.asymmetry(tensor) == 0.0
+    for axis in axes[1:]:
+        assert np.array_equal(tensor, np.swapaxes(tensor, axes[0], axis))
+    general = RNG.standard_normal((2, 2, 2))
+    assert packing.asymmetry(general) > 0
+    symmetrized = evaluate(packing.symmetrized(ufl.as_tensor(general.tolist())))
+    assert packing.asymmetry(symmetrized) < 1e-15
+    assert evaluate(packing.symmetrized(ufl.as_tensor(tensor.tolist()))) == pytest.approx(tensor)
+    weights = dict(zip(packing.labels, packing.factors, strict=True))
+    assert weights["112"] == pytest.approx({2: 1.0 if axes == (0, 1) else 2**0.5, 3: 3**0.5}[len(axes)])
+
+
+def test_synonyms_are_the_labels_of_equal_entries() -> None:
+    assert tensors.symmetric(2).synonyms == (("11",), ("22",), ("12", "21"))
+    strain_gradient = tensors.general(2, 2, 2, symmetric=(0, 1))
+    assert strain_gradient.synonyms[strain_gradient.labels.index("121")] == ("121", "211")
+
+
+@pytest.mark.parametrize("name", sorted(PACKINGS))
+def test_rotation_is_that_of_each_index(name: str) -> None:
+    packing = PACKINGS[name]
+    order, d = len(packing.shape), packing.shape[0] if packing.shape else 3
+    angles = np.array([0.3, 1.1])
+    c, s = np.cos(angles), np.sin(angles)
+    zero, one = np.zeros(2), np.ones(2)
+    rows = [[c, -s], [s, c]] if d == 2 else [[c, -s, zero], [s, c, zero], [zero, zero, one]]
+    Q = np.moveaxis(np.array(rows), -1, 0)
+    vector = RNG.standard_normal(packing.size)
+    rotated = packing.rotation(Q) @ vector
+    for n in range(2):
+        tensor = packing.to_tensor(vector)
+        for axis in range(order):
+            tensor = np.moveaxis(np.tensordot(Q[n], tensor, axes=(1, axis)), 0, axis)
+        assert rotated[n] == pytest.approx(packing.to_vector(tensor), abs=1e-14)
+        assert np.linalg.norm(rotated[n]) == pytest.approx(np.linalg.norm(vector), rel=1e-14)
+
+
+@pytest.mark.parametrize("axes", [(0, 3), (1, 1), (1,), (0, 2)])
+def test_axes_that_cannot_be_symmetric_are_refused(axes: tuple[int, ...]) -> None:
+    with pytest.raises(hmm.InputError, match="give two or more of its axes"):
+        tensors.general(2, 2, 3, symmetric=axes)

@@ -173,7 +173,9 @@ def _fits_grid(loaded: LoadedCell, symmetric: bool) -> bool:
     corners = 2**cell.dim
     alike = cell.grid is not None and cell.comm.size == 1 and space.dofmap.list.shape[1] == corners
     alike = alike and not problem.is_mixed and problem.fixed.size == 0
-    known = forms.is_linear or (bool(problem.law) and len(problem.inputs) == 1)
+    known = forms.is_linear or (
+        bool(problem.law) and len(problem.inputs) == 1 and problem.inputs[0].contribution is None
+    )
     volume_only = forms.K.form.integral_types == {fem.IntegralType.cell}
     return alike and known and volume_only and symmetric and loaded.reduced.constraint.name == "periodic"
 
@@ -229,7 +231,7 @@ def _phase_moduli(loaded: LoadedCell, phase: str) -> Any:
     macro, at = loaded.problem.inputs[0], loaded.forms.at(phase)
     y = ufl.variable(macro.packing.pack(loaded.problem.local()))
     local = tensors.embed(macro.packing.unpack(y), macro.out_of_plane)
-    stress = responses(loaded.problem.law[phase], replace(at, fields={macro.name: local}))[macro.name]
+    stress = responses(loaded.problem.law[phase], replace(at, fields={macro.field: local}))[macro.field]
     packed = macro.packing.pack(stress)
     C = expand_derivatives(ufl.diff(packed, y))
     nothing = fem.Constant(loaded.problem.cell.mesh, 0.0)  # lets moduli that are plain numbers know their mesh

@@ -1,0 +1,190 @@
+"""The fluctuation of a microproblem: its fields, and where their degrees of freedom lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import repeat
+
+import basix.ufl
+import numpy as np
+import ufl
+from dolfinx import fem
+from numpy.typing import NDArray
+
+from hmm.cells.cell import Cell
+from hmm.foundation.errors import InputError
+from hmm.foundation.options import LARGEST_DEGREE, choice, instance, integer
+
+
+def fluctuation(
+    cell: Cell,
+    degree: int | Sequence[int] = 1,
+    shape: tuple[int, ...] | Sequence[tuple[int, ...]] | None = None,
+    family: str | Sequence[str] = "Lagrange",
+) -> fem.Function:
+    """The fluctuation ``w``: a field on the cell, or several fields if `degree` is a sequence.
+
+    Parameters
+    ----------
+    cell
+        The unit cell.
+    degree
+        Polynomial degree; one for each field if there are several, ``(2, 1)`` for a velocity and its pressure.
+    shape
+        Value shape; a displacement ``(d,)`` by default, ``()`` for a temperature or another scalar. For several fields
+        one each, a vector followed by scalars by default.
+    family
+        ``"Lagrange"`` (continuous) or ``"DG"`` (discontinuous); one for all fields, or one each.
+
+    Returns
+    -------
+    dolfinx.fem.Function
+        Zero, in the unit of the mesh for a displacement. The fields of several are ``ufl.split(w)``.
+
+    Raises
+    ------
+    InputError
+        If the degrees, shapes and families do not make fields.
+
+    Examples
+    --------
+    >>> w = hmm.fluctuation(cell, degree=(2, 1))  # Taylor-Hood: velocity and pressure  # doctest: +SKIP
+    """
+    check_cell(cell)
+    if not isinstance(degree, Sequence) or isinstance(degree, str):
+        space = fem.functionspace(cell.mesh, _element(cell, degree, (cell.dim,) if shape is None else shape, family))
+        return fem.Function(space, name="w")
+    shapes = [(cell.dim,), *[()] * (len(degree) - 1)] if shape is None else list(shape)
+    families = list(repeat(family, len(degree))) if isinstance(family, str) else list(family)
+    if not len(degree) == len(shapes) == len(families) or len(degree) < 2:
+        raise InputError(
+            f"{len(degree)} degrees, {len(shapes)} shapes, {len(families)} families of the fluctuation: "
+            "give one of each for each of two or more fields"
+        )
+    elements = [_element(cell, *of_field) for of_field in zip(degree, shapes, families, strict=True)]
+    return fem.Function(fem.functionspace(cell.mesh, basix.ufl.mixed_element(elements)), name="w")
+
+
+def _element(cell: Cell, degree: int, shape: object, family: object) -> basix.ufl._ElementBase:
+    lowest = {"Lagrange": 1, "DG": 0}
+    choice("family {} of the fluctuation field", family, lowest)
+    integer("degree {} of the fluctuation field", degree, lowest[str(family)], LARGEST_DEGREE)
+    if not isinstance(shape, tuple):
+        raise InputError(f"shape {shape!r} of a fluctuation field is no shape: give () for a scalar, (d,) for a vector")
+    return basix.ufl.element(str(family), cell.mesh.basix_cell(), degree, shape=shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """One of the fields of a fluctuation space: where its points lie in the whole.
+
+    Attributes
+    ----------
+    number
+        Its place among the fields.
+    parent
+        The whole space.
+    space
+        Its own space: `parent` itself if that is not mixed.
+    blocks
+        Shape (n_points, k); local blocks of `parent` of each local point of `space` (ghosts included). In a space that
+        is not mixed a point is one block.
+    """
+
+    number: int
+    parent: fem.FunctionSpace
+    space: fem.FunctionSpace
+    blocks: NDArray[np.int32]
+
+    @property
+    def n_owned(self) -> int:
+        """Points owned by this rank; they come first."""
+        return int(self.space.dofmap.index_map.size_local)
+
+    @property
+    def continuous(self) -> bool:
+        """Whether neighbouring cells share its dofs."""
+        return not self.space.ufl_element().discontinuous
+
+    @cached_property
+    def dofs(self) -> NDArray[np.int32]:
+        """Local dofs (unrolled) of `parent`, ghosts included."""
+        size = self.parent.dofmap.index_map_bs
+        return (self.blocks[..., None] * size + np.arange(size)).ravel().astype(np.int32)
+
+    def of(self, w: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
+        """This field of a function or an argument on `parent`."""
+        return ufl.split(w)[self.number] if self.space is not self.parent else w
+
+
+def is_mixed(space: fem.FunctionSpace) -> bool:
+    """Whether a space is one of several fields."""
+    return bool(space.num_sub_spaces > 1 and space.dofmap.bs == 1)
+
+
+def fields_of(space: fem.FunctionSpace) -> list[Field]:
+    """The fields of a space; the space itself if it is not mixed.
+
+    Raises
+    ------
+    InputError
+        If a field has no dofs at points: neither Lagrange nor discontinuous.
+    """
+    if not is_mixed(space):
+        n = space.dofmap.index_map.size_local + space.dofmap.index_map.num_ghosts
+        return [Field(0, space, space, np.arange(n, dtype=np.int32)[:, None])]
+    fields = []
+    for number in range(space.num_sub_spaces):
+        own, dofs = space.sub(number).collapse()
+        if is_mixed(own) or own.ufl_element().element_family != basix.ElementFamily.P:
+            raise InputError(
+                f"field {number} of w is {own.ufl_element()}: take Lagrange or discontinuous Lagrange fields"
+            )
+        fields.append(Field(number, space, own, np.ravel(dofs).reshape(-1, own.dofmap.bs).astype(np.int32)))
+    return fields
+
+
+Operator = Callable[[ufl.core.expr.Expr], ufl.core.expr.Expr]
+"""From a fluctuation to the local field it adds to."""
+
+
+def component(number: int) -> Operator:
+    """The operator that takes one field of a fluctuation of several, ``ufl.split(w)[number]``."""
+    return lambda w: ufl.split(w)[number]
+
+
+def held_on_walls(cell: Cell, w: fem.Function, *component: int) -> NDArray[np.int32]:
+    """Dofs of a field on the walls of a cell: where its mesh ends inside the lattice cell.
+
+    Parameters
+    ----------
+    cell
+        The unit cell.
+    w
+        The fluctuation.
+    component
+        Numbers of the field and, if only that is held, of its component; nothing for all of a `w` of one field.
+
+    Returns
+    -------
+    ndarray of int32
+        Local dofs (ghosts included), for ``hmm.RVE(..., held=...)``. Collective.
+    """
+    space = w.function_space
+    for number in component:
+        if not 0 <= number < space.num_sub_spaces:
+            raise InputError(f"component {component} of w does not exist: it has {space.num_sub_spaces} at that place")
+        space = space.sub(number)
+    return _unrolled(fem.locate_dofs_topological(space, cell.mesh.topology.dim - 1, cell.wall_facets()), space)
+
+
+def _unrolled(dofs: NDArray[np.int32], space: fem.FunctionSpace) -> NDArray[np.int32]:
+    size = space.dofmap.bs
+    return (dofs[:, None] * size + np.arange(size)).ravel().astype(np.int32)
+
+
+def check_cell(cell: object) -> None:
+    """Raise `InputError` unless this is a cell."""
+    instance("cell", cell, Cell, "make one with hmm.Cell or hmm.cells")
