@@ -58,6 +58,7 @@ from hmm.runs import checkpoint  # noqa: E402
 from hmm.runs.load_steps import Step, steps  # noqa: E402
 from hmm.runs.output import Output, write_rve  # noqa: E402
 from hmm.runs.replay import Replay, replay  # noqa: E402
+from hmm.runs.schedules import Schedule, schedule, table  # noqa: E402
 
 __version__ = "0.1.0"
 
@@ -83,6 +84,7 @@ __all__ = [
     "PointState",
     "Replay",
     "Response",
+    "Schedule",
     "Step",
     "TensionTest",
     "WorstPoint",
@@ -114,9 +116,11 @@ __all__ = [
     "plotting",
     "point_fields",
     "replay",
+    "schedule",
     "steps",
     "stokes_slip",
     "study",
+    "table",
     "tensors",
     "uniaxial",
     "variation",
