@@ -30,6 +30,7 @@ from hmm.effective import EffectiveProperties, homogenize  # noqa: E402
 from hmm.fe2 import variation  # noqa: E402
 from hmm.fe2.homogenizer import Homogenizer  # noqa: E402
 from hmm.fe2.problem import MacroProblem  # noqa: E402
+from hmm.fe2.time_integration import GeneralizedAlpha, Newmark  # noqa: E402
 from hmm.fe2.worst_point import WorstPoint, point_fields, worst_point  # noqa: E402
 from hmm.foundation import console, errors, tensors  # noqa: E402
 from hmm.foundation.errors import ConvergenceError, HMMError, InputError  # noqa: E402
@@ -73,12 +74,14 @@ __all__ = [
     "EffectiveProperties",
     "Ensemble",
     "FunctionModel",
+    "GeneralizedAlpha",
     "HMMError",
     "Homogenizer",
     "InputError",
     "LocalFields",
     "MacroProblem",
     "MixedControl",
+    "Newmark",
     "NewtonOptions",
     "Output",
     "PointState",

@@ -52,6 +52,7 @@ def fingerprint(problem: MacroProblem) -> dict[str, str]:
         "macro field": str(problem.u.function_space.ufl_element()),
         "macro form": short(problem.form.signature()),
         "macro input": short(form_of(hom.strains).signature()),
+        "remembered Functions": str(problem.memory),
         **_of_conditions(problem),
         **_of_tags(problem),
         **_of_variation(hom),
