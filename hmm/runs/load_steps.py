@@ -128,7 +128,8 @@ def steps(
     _check(max_cutbacks, every, max_wall_time, checkpoint)
     schedule, instants = _asked(load, target, n, times, duration)
     schedule.check(problem, instants)
-    stage = Stage(instants, schedule.describe(problem, instants), values_of_constants(problem))
+    title = "" if checkpoint is None else schedule.describe(problem, instants)
+    stage = Stage(instants, title, values_of_constants(problem))
     run = None if checkpoint is None else run_of(problem, checkpoint)
     with nullcontext() if run is None else run.alone():
         yield from _loop(problem, schedule, stage, label, 2.0**-max_cutbacks, run, every, max_wall_time)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, cast
@@ -119,10 +120,14 @@ class Schedule:
     def check(self, problem: MacroProblem, times: list[float]) -> None:
         """Raise `InputError` on all ranks for a load that the problem does not have or that a step could not use."""
         self.require_use(problem)
-        with collectively(problem.hom.comm):
-            for constant in self.constants:
-                for time in times:
-                    self._constant(constant, time)
+        comm, values = problem.hom.comm, np.zeros(0)
+        with collectively(comm):
+            if self.constants:
+                values = np.concatenate([self._constant(c, time).ravel() for c in self.constants for time in times])
+        first = comm.bcast(values)
+        with collectively(comm):
+            if np.abs(values - first).max(initial=0.0) > 1e-8 * np.abs(first).max(initial=0.0):
+                raise InputError(f"the schedule gives other values on rank {comm.rank} than on rank 0: give the same")
         before = self.saved()
         try:
             self.set(times[0], problem)
@@ -132,7 +137,7 @@ class Schedule:
     def require_use(self, problem: MacroProblem) -> None:
         """Raise `InputError` if a load occurs nowhere in a problem."""
         if missing := self._unused(problem):
-            raise InputError(missing)
+            raise InputError(f"{missing}: leave it out, or use it there")
 
     def describe(self, problem: MacroProblem, times: list[float]) -> str:
         """The loads in words, with checksums of their values: the same in every process (collective)."""
@@ -165,7 +170,7 @@ class Schedule:
             if not known and not any(load._cpp_object is value for value in held):
                 return (
                     f"load {number} ({_title(load)}) is not in the macro form, the macro inputs, the Dirichlet "
-                    "conditions or the models' parameters: leave it out, or use it there"
+                    "conditions or the models' parameters"
                 )
         return ""
 
@@ -238,7 +243,10 @@ class Ramp(Schedule):
         super().__init__({load: self._table})
 
     def require_use(self, problem: MacroProblem) -> None:
-        """Nothing: a ramp may be there for the loop alone, which reads its load."""
+        """Warn only: a ramp may be there for the loop alone, which reads its load."""
+        missing = self._unused(problem)
+        if missing and problem.hom.comm.rank == 0:
+            logging.getLogger("hmm").warning("%s: its ramp changes nothing but what the loop makes of it", missing)
 
     def describe(self, problem: MacroProblem, times: list[float]) -> str:
         """Number of steps, start, target, and the duration if it is timed."""
@@ -260,7 +268,8 @@ def schedule(loads: Mapping[Load, Value] | None = None) -> Schedule:
         For each `dolfinx.fem.Constant` a function of time, such as ``lambda t: np.sin(t)`` or `table`, or a number at
         which it is held; for each `dolfinx.fem.Function` a function of places and time that returns values of shape
         (size, n) for ``x`` of shape (3, n). They occur in the macro form, the macro inputs, the values of Dirichlet
-        conditions, or the parameters of the micro models. Empty if only time passes, as in relaxation.
+        conditions, or the parameters of the micro models. Empty if only time passes, as in relaxation. The functions
+        depend on nothing else: they are called again for an instant, and in a restart.
 
     Returns
     -------

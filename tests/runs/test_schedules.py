@@ -228,6 +228,24 @@ def test_bad_schedules_are_one_line():
     assert not body.problem.stats
 
 
+@pytest.mark.mpi
+@pytest.mark.skipif(COMM.size == 1, reason="needs several ranks")
+def test_ranks_that_disagree_are_told():
+    body = square()
+    with pytest.raises(hmm.InputError, match="the schedule gives other values on rank 1 than on rank 0"):
+        list(hmm.steps(body.problem, hmm.schedule({body.a: lambda t: t + COMM.rank}), [0, 1]))
+
+
+@pytest.mark.mpi
+def test_a_ramp_of_nothing_is_warned_of(caplog):
+    body = square()
+    stray = fem.Constant(body.g.function_space.mesh, 0.0)
+    assert [s.load for s in hmm.steps(body.problem, stray, 1.0, 2)] == [0.5, 1.0]
+    said = [r.getMessage() for r in caplog.records]
+    assert len(said) == (COMM.rank == 0)
+    assert all("load 1 (a Constant, now 0.0) is not in the macro form" in text for text in said)
+
+
 def test_bad_parts_of_schedules():
     body = square()
     for make, match in [
