@@ -30,6 +30,7 @@ from hmm.effective import EffectiveProperties, homogenize  # noqa: E402
 from hmm.fe2 import variation  # noqa: E402
 from hmm.fe2.homogenizer import Homogenizer  # noqa: E402
 from hmm.fe2.problem import MacroProblem  # noqa: E402
+from hmm.fe2.time_integration import GeneralizedAlpha, Newmark  # noqa: E402
 from hmm.fe2.worst_point import WorstPoint, point_fields, worst_point  # noqa: E402
 from hmm.foundation import console, errors, tensors  # noqa: E402
 from hmm.foundation.errors import ConvergenceError, HMMError, InputError  # noqa: E402
@@ -57,6 +58,7 @@ from hmm.runs import checkpoint  # noqa: E402
 from hmm.runs.load_steps import Step, steps  # noqa: E402
 from hmm.runs.output import Output, write_rve  # noqa: E402
 from hmm.runs.replay import Replay, replay  # noqa: E402
+from hmm.runs.schedules import Schedule, schedule, table  # noqa: E402
 
 __version__ = "0.1.0"
 
@@ -71,17 +73,20 @@ __all__ = [
     "EffectiveProperties",
     "Ensemble",
     "FunctionModel",
+    "GeneralizedAlpha",
     "HMMError",
     "Homogenizer",
     "InputError",
     "LocalFields",
     "MacroProblem",
     "MixedControl",
+    "Newmark",
     "NewtonOptions",
     "Output",
     "PointState",
     "Replay",
     "Response",
+    "Schedule",
     "Step",
     "TensionTest",
     "WorstPoint",
@@ -114,9 +119,11 @@ __all__ = [
     "plotting",
     "point_fields",
     "replay",
+    "schedule",
     "steps",
     "stokes_slip",
     "study",
+    "table",
     "tensors",
     "uniaxial",
     "variation",

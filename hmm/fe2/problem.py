@@ -20,6 +20,7 @@ from petsc4py import PETSc
 from ufl.algorithms import expand_derivatives
 
 from hmm.fe2.homogenizer import Homogenizer
+from hmm.fe2.memory import Memory, StepMemory
 from hmm.fe2.reactions import over_facets
 from hmm.foundation.blocks import Blocks
 from hmm.foundation.errors import ConvergenceError, InputError
@@ -99,6 +100,8 @@ class MacroProblem:
         One `StepStats` per accepted solve.
     form
         The residual form F.
+    memory
+        What it remembers from step to step, see `remember`.
     accepted_scale
         Norm of the forces of each field to which residuals are compared, as of the accepted steps.
 
@@ -127,6 +130,7 @@ class MacroProblem:
             raise InputError("the macro form F does not contain hom.stress: without it no RVE is ever asked")
         self.form, self.u, self.hom, self.bcs, self.rtol = F, u, hom, list(bcs), rtol
         self.stats: list[StepStats] = []
+        self.memory = Memory(hom.mesh)
         self._F = compile_form(F)
         self._J = compile_form(_tangent(F, u, hom))
         self._A = petsc.create_matrix(self._J)
@@ -166,6 +170,7 @@ class MacroProblem:
         if isinstance(self.solver, Destroyed):
             raise InputError("this macro problem was destroyed and cannot be solved any more: make a new one")
         self.hom.check_ready()
+        self.memory.begin(self.hom.time_step)
         before = self.hom.count.copy()
         for failed, (algorithm, elastic) in enumerate(self.attempts()):
             if failed == 1:
@@ -186,10 +191,30 @@ class MacroProblem:
             raise
         self._accepted_u[:], self._accepted_forces[:] = self.u.x.array, self.forces.x.array
         self.accepted_scale = self._scale
+        self.memory.accept()
         micro = self._sum(self.hom.count - before)
         iterations = self.solver.getIterationNumber()
         self.stats.append(StepStats(iterations, tuple(self._norms), micro, algorithm, failed))
         return self.stats[-1]
+
+    def remember(self, *things: fem.Function | StepMemory) -> None:
+        """Let checkpoints hold more than `u` and the states of the points.
+
+        Parameters
+        ----------
+        things
+            Time integrators, which also take part in each step; and Functions on Lagrange or quadrature spaces of the
+            macro mesh that the script's loop changes.
+
+        Raises
+        ------
+        InputError
+            If a Function is on another mesh or in another kind of space, or a step has been solved already.
+        """
+        if self.stats:
+            raise InputError(f"{len(self.stats)} steps have been solved: call remember() before the first")
+        for thing in things:
+            self.memory.add(thing)
 
     def attempts(self) -> list[tuple[str, bool]]:
         """What a step is tried with in turn: algorithms, and whether the first tangents are the undeformed state's.
@@ -255,11 +280,13 @@ class MacroProblem:
         return total if total.size > 1 else float(total[0])
 
     def accepted_fields(self) -> dict[str, fem.Function]:
-        """Copies of `u` and of the nodal forces at the last accepted solve, ghosts up to date (collective)."""
-        fields = {"u": self._accepted_u, "forces": self._accepted_forces}
-        copies = {name: fem.Function(self.u.function_space, name=name) for name in fields}
+        """Copies of `u`, of the nodal forces and of what is remembered, as of the last accepted solve (collective)."""
+        space = self.u.function_space
+        fields = {"u": (space, self._accepted_u), "forces": (space, self._accepted_forces)}
+        fields |= {name: (f.function_space, f.x.array) for name, f in self.memory.functions.items()}
+        copies = {name: fem.Function(own, name=name) for name, (own, _) in fields.items()}
         for name, copy in copies.items():
-            copy.x.array[:] = fields[name]
+            copy.x.array[:] = fields[name][1]
             copy.x.scatter_forward()
         return copies
 
@@ -269,6 +296,8 @@ class MacroProblem:
             field.x.scatter_forward()
         self._accepted_u[:], self._accepted_forces[:] = fields["u"].x.array, fields["forces"].x.array
         self.u.x.array[:], self.forces.x.array[:] = self._accepted_u, self._accepted_forces
+        for name, function in self.memory.functions.items():
+            function.x.array[:] = fields[name].x.array
         self._scale = self.accepted_scale = np.array(scale, dtype=float)
         self.hom.restored()
 

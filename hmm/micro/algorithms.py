@@ -94,7 +94,8 @@ def monolithic(problem: Linearizable, points: Points, p: int) -> Failure | None:
     The fluctuation follows the macro iterate by the last tangent, ``w += X dE``. If the residual is then below its
     tolerance and the response followed that tangent too, the point answers without factorization; otherwise one Newton
     step is condensed into the answer, ``Sigma - M d / |Y|`` with ``d = K^-1 R_w``, and the fluctuation moves by ``-d``
-    for the next iterate. (In a homogeneous cell the residual is always zero, whatever the tangent does.)
+    for the next iterate. (In a homogeneous cell the residual is always zero, whatever the tangent does.) A fluctuation
+    that has come back to zero has the rounding of what it was, so the last input counts for the tolerance too.
 
     A point that meets an exception or a result that is not a number starts again from its committed state and answers
     this iterate as `nested` does, and so does one that is in substeps; the others continue.
@@ -176,7 +177,7 @@ def _joint_step(problem: Linearizable, points: Points, p: int) -> Failure | None
     if not np.isfinite(norm):
         return Failure(problem.why_not_a_number())
     trial.variables["scale"][p] = scale = max(points.committed.variables["scale"][p], scale)
-    rtol, rounding = problem.newton_options.rtol, problem.roundoff(E)
+    rtol, rounding = problem.newton_options.rtol, max(problem.roundoff(E), problem.roundoff(E - dE))
     points.converged[p] = norm <= max(rtol * scale, rounding)
     miss = np.linalg.norm(response - predicted)
     size = np.linalg.norm(response) + np.linalg.norm(change)

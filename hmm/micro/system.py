@@ -30,6 +30,9 @@ from hmm.micro.symmetry import is_symmetric
 
 Floats = NDArray[np.float64]
 
+FAINTEST = 1e-30
+"""A macroscopic input so small that in any units it is only rounding."""
+
 
 class CellSystem:
     """The algebraic system of a cell problem (`hmm.micro.protocols.Linearizable`).
@@ -153,8 +156,9 @@ class CellSystem:
 
         Nodal forces are differences of terms as large as stiffness times deformation. At finite strain these do not
         vanish with the stress: a hardly strained cell has forces near rounding, and no residual is small beside them.
+        An input below `FAINTEST` is rounding itself: ahead of a wave no residual is small beside its forces.
         """
-        return float(np.finfo(float).eps * self._stiffness * np.linalg.norm(E))
+        return float(np.finfo(float).eps * self._stiffness * max(float(np.linalg.norm(E)), FAINTEST))
 
     def linearize(self) -> None:
         """Assemble and factorize the tangent at the loaded point; if the cell is linear, once for its parameters."""

@@ -52,6 +52,7 @@ def fingerprint(problem: MacroProblem) -> dict[str, str]:
         "macro field": str(problem.u.function_space.ufl_element()),
         "macro form": short(problem.form.signature()),
         "macro input": short(form_of(hom.strains).signature()),
+        "remembered Functions": str(problem.memory),
         **_of_conditions(problem),
         **_of_tags(problem),
         **_of_variation(hom),
@@ -67,22 +68,35 @@ def constants_of(problem: MacroProblem) -> list[Any]:
     return list({id(constant): constant for constant in own}.values())
 
 
+def functions_of(problem: MacroProblem) -> list[fem.Function]:
+    """The Functions in the macro form, the macro inputs and the models that the user may change, each once."""
+    own = _functions_of_forms(problem)
+    for model in problem.hom.models.values():
+        own += [p for p in model.parameters if isinstance(p, fem.Function)] if isinstance(model, Parametrized) else []
+    return list(dict.fromkeys(own))
+
+
 def present_values(problem: MacroProblem) -> dict[str, str]:
     """What a run may change of a problem beside its Constants: checksums by name (collective).
 
     They are of the Functions in the macro form and the macro inputs, and of the values of Dirichlet conditions.
     """
-    hom, found = problem.hom, {}
-    own = [problem.u, *hom.responses, *(t for row in hom.tangents for t in row)]
-    coefficients = [*problem.form.coefficients(), *form_of(hom.strains).coefficients()]
-    functions = [f for f in dict.fromkeys(coefficients) if f not in own]
-    for number, function in enumerate(functions, 1):
-        found[f"Function {number} of the macro form"] = f"checksum {_of_function(function)}"
+    found = {}
+    for number, function in enumerate(_functions_of_forms(problem), 1):
+        found[f"Function {number} of the macro form"] = f"checksum {checksum_of(function)}"
     for number, bc in enumerate(problem.bcs, 1):
         values = fem.Function(problem.u.function_space)
         bc.set(values.x.array)
-        found[f"values of Dirichlet condition {number}"] = f"checksum {_of_function(values)}"
+        found[f"values of Dirichlet condition {number}"] = f"checksum {checksum_of(values)}"
     return found
+
+
+def _functions_of_forms(problem: MacroProblem) -> list[fem.Function]:
+    """The Functions in the macro form and the macro inputs that are no unknown and no answer."""
+    hom = problem.hom
+    own = [problem.u, *hom.responses, *(t for row in hom.tangents for t in row)]
+    coefficients = [*problem.form.coefficients(), *form_of(hom.strains).coefficients()]
+    return [f for f in dict.fromkeys(coefficients) if f not in own]
 
 
 def difference(a: Mapping[str, str], b: Mapping[str, str]) -> str:
@@ -131,11 +145,11 @@ def _of_conditions(problem: MacroProblem) -> dict[str, str]:
         mask = fem.Function(problem.u.function_space)
         mask.x.array[dofs] = 1.0
         count = problem.hom.comm.allreduce(int(n_owned))
-        found[f"support of Dirichlet condition {number}"] = f"{count} dofs, checksum {_of_function(mask)}"
+        found[f"support of Dirichlet condition {number}"] = f"{count} dofs, checksum {checksum_of(mask)}"
     return found
 
 
-def _of_function(function: fem.Function) -> str:
+def checksum_of(function: fem.Function) -> str:
     """A checksum of the dofs of a Function (collective)."""
     space = function.function_space
     mesh, size = space.mesh, space.dofmap.bs

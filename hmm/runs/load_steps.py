@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from dolfinx import fem
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from hmm.fe2.problem import MacroProblem, StepStats
 from hmm.foundation.console import progress, say
-from hmm.foundation.errors import ConvergenceError, InputError
-from hmm.foundation.options import instance, integer, numbers, positive
+from hmm.foundation.errors import ConvergenceError, HMMError, InputError
+from hmm.foundation.options import instance, integer, positive
 from hmm.foundation.signals import Watch
+from hmm.runs.schedules import Ramp, Schedule, increasing
 from hmm.runs.stages import Run, Stage, run_of, values_of_constants
 
 
@@ -30,7 +32,9 @@ class Step:
     number, total
         This step and how many there are; the first is 1.
     load
-        The load at its end.
+        The load at its end; of a schedule with several Constants, a tuple of theirs in its order.
+    time
+        The instant of its end; None for a ramp without duration.
     stats
         What it took: the sum over its increments, without attempts that failed.
     increments
@@ -41,7 +45,8 @@ class Step:
 
     number: int
     total: int
-    load: float | NDArray[np.float64]
+    load: Any
+    time: float | None
     stats: StepStats
     increments: int = 1
     cutbacks: int = 0
@@ -49,10 +54,11 @@ class Step:
 
 def steps(
     problem: MacroProblem,
-    load: fem.Constant,
-    target: ArrayLike,
-    n: int,
+    load: fem.Constant | Schedule,
+    target: ArrayLike | None = None,
+    n: int | None = None,
     *,
+    times: ArrayLike | None = None,
     label: str = "load steps",
     duration: float | None = None,
     max_cutbacks: int = 6,
@@ -60,7 +66,10 @@ def steps(
     every: int = 1,
     max_wall_time: float | None = None,
 ) -> Iterator[Step]:
-    """Raise a load to its target in equal steps, solving and committing each (collective).
+    """Lead a problem through its loads step by step, solving and committing each (collective).
+
+    ``steps(problem, load, target, n)`` raises one load to its target in n equal steps. ``steps(problem, schedule,
+    times)`` follows loads that are any functions of time, see `hmm.schedule`.
 
     A step that does not converge is halved, and halved again if need be; after two increments in a row that do, their
     size is doubled. The loop sees only the steps asked for.
@@ -74,16 +83,19 @@ def steps(
     problem
         The macro problem.
     load
-        A Constant in its forms or boundary values; its present value is the start.
+        A Constant in its forms or boundary values, whose present value is the start; or a `Schedule`.
     target
-        Its value after the last step; same shape.
+        The Constant's value after the last step; same shape.
     n
-        Number of steps.
+        Number of steps to it.
+    times
+        Of a schedule, in place of `target` and `n`: when the first step begins and when each step ends, shape (n + 1,).
+        Each increment sets ``problem.hom.time_step`` to the time that it takes.
     label
         Text beside the progress bar (shown on rank 0, on a terminal).
     duration
-        Time that the n steps take together, in the unit of the laws' rates; sets ``problem.hom.time_step`` of each
-        increment, if any law depends on time.
+        Time that the n steps to a target take together, in the unit of the laws' rates; sets ``problem.hom.time_step``
+        of each increment, for laws that depend on time and for inertia.
     max_cutbacks
         How often a step may be halved: no increment is smaller than ``2**-max_cutbacks`` of it.
     checkpoint
@@ -103,26 +115,29 @@ def steps(
     ------
     ConvergenceError
         Names the step, the worst point and its macro input. What was accepted before is kept, also in the checkpoint;
-        `u` and `load` are as of then.
+        `u` and all loads are as of then.
     InputError
-        If the checkpoint does not fit, is damaged, cannot be written or is in use by another run.
+        If times go back, a load has the wrong shape, is not finite or occurs nowhere in the problem; if the checkpoint
+        does not fit, is damaged, cannot be written or is in use by another run.
     SystemExit
         On all ranks, when the checkpoint is written after a signal to any rank (SIGTERM, SIGINT, SIGHUP, SIGXCPU or
         SIGUSR1; noted only with `checkpoint`) or before `max_wall_time`. The code is 130 after SIGINT (Ctrl-C) and else
         0. Context managers and ``finally`` clauses around the loop do their work.
     """
     instance("problem", problem, MacroProblem, "make it with hmm.MacroProblem")
-    instance("load", load, fem.Constant, "take a dolfinx.fem.Constant that is in the forms or the boundary values")
-    _check(n, max_cutbacks, every, max_wall_time, checkpoint)
-    stage = _stage(problem, load, target, n, duration)
+    _check(max_cutbacks, every, max_wall_time, checkpoint)
+    schedule, instants = _asked(load, target, n, times, duration)
+    schedule.check(problem, instants)
+    title = "" if checkpoint is None else schedule.describe(problem, instants)
+    stage = Stage(instants, title, values_of_constants(problem))
     run = None if checkpoint is None else run_of(problem, checkpoint)
     with nullcontext() if run is None else run.alone():
-        yield from _loop(problem, load, stage, label, 2.0**-max_cutbacks, run, every, max_wall_time)
+        yield from _loop(problem, schedule, stage, label, 2.0**-max_cutbacks, run, every, max_wall_time)
 
 
 def _loop(
     problem: MacroProblem,
-    load: fem.Constant,
+    schedule: Schedule,
     stage: Stage,
     label: str,
     smallest: float,
@@ -132,10 +147,10 @@ def _loop(
 ) -> Iterator[Step]:
     """The steps of a stage that are left."""
     if run is not None:
-        stage = run.begin(stage, load)
+        stage = run.begin(stage, schedule)
     watch = Watch(problem.hom.comm, max_wall_time)
     with watch.listening() if run else nullcontext(), progress(problem.hom.comm, label, stage.n, stage.step) as advance:
-        stepper = _Stepper(problem, load, stage, smallest, run, watch)
+        stepper = _Stepper(problem, schedule, stage, smallest, run, watch)
         while not stage.complete:
             step = stepper.step()
             advance()
@@ -148,7 +163,7 @@ class _Stepper:
     """Takes the steps of a stage."""
 
     problem: MacroProblem
-    load: fem.Constant
+    schedule: Schedule
     stage: Stage
     smallest: float
     run: Run | None
@@ -176,9 +191,9 @@ class _Stepper:
                     raise self._given_up(size, error) from None
                 stage.increment, stage.successes = size / 2, 0
                 cutbacks += 1
-        value = self.load.value
-        load = value.item() if value.shape == () else value.copy()
-        return Step(stage.step + 1, stage.n, load, reduce(_together, stats), len(stats), cutbacks)
+        time = stage.time() if self.schedule.timed else None
+        total = reduce(_together, stats)
+        return Step(stage.step + 1, stage.n, self.schedule.value(), time, total, len(stats), cutbacks)
 
     def close_step(self, every: int) -> None:
         """Count a step as done, when whoever asked for it has seen it."""
@@ -190,16 +205,15 @@ class _Stepper:
         self._stop_if_asked()
 
     def _increment(self, size: float) -> StepStats:
-        """Solve one increment; if it fails, the load is again what it was."""
-        stage, hom = self.stage, self.problem.hom
-        accepted = np.array(self.load.value)
-        self.load.value = stage.load(stage.fraction + size)
-        if stage.duration is not None:
-            hom.time_step = stage.duration / stage.n * size
+        """Solve one increment; if it fails, the loads are again what they were."""
+        stage, accepted = self.stage, self.schedule.saved()
         try:
+            self.schedule.set(stage.time(stage.fraction + size), self.problem)
+            if self.schedule.timed:
+                self.problem.hom.time_step = stage.duration(size)
             stats = self.problem.solve()
-        except ConvergenceError:
-            self.load.value = accepted
+        except HMMError:
+            self.schedule.put_back(accepted)
             raise
         stage.fraction += size
         stage.successes += 1
@@ -214,15 +228,15 @@ class _Stepper:
         stage = self.stage
         if self.run is not None:
             self.run.save()
-        reached = stage.load(stage.fraction + size).tolist()
+        asked, reached = (self.schedule.name(stage.time(f)) for f in (stage.fraction + size, stage.fraction))
         tried = "" if size == 1.0 else f", not even an increment of {size:g} of it"
         part = f" and {stage.fraction:g} of this one" if stage.fraction else ""
         remedy = "take more steps, or raise max_cutbacks"
         if self.run is not None:  # another number of steps would be another run
             remedy = f"raise max_cutbacks; they are in {self.run.path}"
         return ConvergenceError(
-            f"load step {stage.step + 1} of {stage.n} (load {reached}) did not converge{tried}: {error}; the "
-            f"{stage.step} steps before{part} are kept, at load {self.load.value.tolist()}: {remedy}"
+            f"load step {stage.step + 1} of {stage.n} ({asked}) did not converge{tried}: {error}; the "
+            f"{stage.step} steps before{part} are kept, at {reached}: {remedy}"
         )
 
     def _stop_if_asked(self) -> None:
@@ -244,19 +258,33 @@ class _Stepper:
         raise SystemExit(self.watch.code)
 
 
-def _stage(problem: MacroProblem, load: fem.Constant, target: ArrayLike, n: int, duration: float | None) -> Stage:
-    start, end = np.array(load.value, dtype=float), numbers("the target of the load", target)
-    if start.shape != end.shape:
-        raise InputError(f"the load has shape {start.shape} and its target {end.shape}: they must agree")
-    if not np.isfinite(end).all():
-        raise InputError(f"the target of the load is {end.tolist()}: give finite numbers")
+def _asked(
+    load: object, target: ArrayLike | None, n: int | None, times: ArrayLike | None, duration: float | None
+) -> tuple[Schedule, list[float]]:
+    """The schedule that is asked for, and its instants."""
+    if isinstance(load, Schedule):
+        if times is None:
+            times, target = target, None
+        if target is not None or n is not None or duration is not None or times is None:
+            raise InputError(
+                "a schedule needs its times, and no target, n or duration: hmm.steps(problem, load, times)"
+            )
+        return load, increasing("the times of the load steps", times).tolist()
+    remedy = "take a dolfinx.fem.Constant that is in the forms or the boundary values, or hmm.schedule(...)"
+    instance("load", load, fem.Constant, remedy)
+    if target is None or times is not None:
+        raise InputError(
+            "one Constant needs a target and n steps: hmm.steps(problem, load, target, n); for times, "
+            "write hmm.schedule({load: hmm.table(times, values)})"
+        )
+    n = integer("n = {} load steps", n, 1)
     if duration is not None:
         duration = positive("duration = {} of the load steps", duration)
-    return Stage(start.tolist(), end.tolist(), int(n), duration, values_of_constants(problem))
+    end = float(n) if duration is None else duration
+    return Ramp(cast(fem.Constant, load), target, end, duration is not None), np.linspace(0.0, end, n + 1).tolist()
 
 
-def _check(n: int, max_cutbacks: int, every: int, max_wall_time: float | None, checkpoint: str | Path | None) -> None:
-    integer("n = {} load steps", n, 1)
+def _check(max_cutbacks: int, every: int, max_wall_time: float | None, checkpoint: str | Path | None) -> None:
     integer("max_cutbacks", max_cutbacks, 0, 50)
     integer("every = {} steps between two checkpoints", every, 1)
     if checkpoint is not None:

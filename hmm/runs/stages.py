@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dolfinx import fem
-from numpy.typing import NDArray
 
 from hmm.fe2.problem import MacroProblem
 from hmm.foundation.console import say
@@ -22,20 +20,19 @@ from hmm.foundation.hdf5 import require_h5py
 from hmm.foundation.locking import sole
 from hmm.runs import checkpoint
 from hmm.runs.fingerprint import constants_of, present_values
+from hmm.runs.schedules import Schedule
 
 
 @dataclass
 class Stage:
-    """A load that goes from one value to another in equal steps, and how far it has come.
+    """The steps of one call of `hmm.steps`, and how far they have come.
 
     Attributes
     ----------
-    start, target
-        The load before the first step and after the last, as numbers or nested lists.
-    n
-        How many steps.
-    duration
-        Time of all steps, or None.
+    times
+        The start of the first step and the end of each: instants of the schedule.
+    title
+        The loads in words, see `hmm.runs.schedules.Schedule.describe`.
     constants
         Values of the problem's Constants before the first step.
     step
@@ -54,10 +51,8 @@ class Stage:
         What they are now.
     """
 
-    start: Any
-    target: Any
-    n: int
-    duration: float | None
+    times: list[float]
+    title: str
     constants: list[Any]
     step: int = 0
     fraction: float = 0.0
@@ -67,13 +62,22 @@ class Stage:
     values: dict[str, str] = field(default_factory=dict)
     reached: dict[str, str] = field(default_factory=dict)
 
-    def load(self, fraction: float | None = None) -> NDArray[np.float64]:
-        """The load when a `fraction` of the present step is done; by default, what is done."""
-        start, target = np.array(self.start), np.array(self.target)
+    @property
+    def n(self) -> int:
+        """How many steps there are."""
+        return len(self.times) - 1
+
+    def time(self, fraction: float | None = None) -> float:
+        """The instant when a `fraction` of the present step is done; by default, what is done."""
         done = self.fraction if fraction is None else fraction
-        if self.step + done == self.n:
-            return target
-        return start + (target - start) * (self.step + done) / self.n
+        if done == 0.0 or self.complete:
+            return self.times[self.step]
+        start, end = self.times[self.step : self.step + 2]
+        return end if done == 1.0 else start + (end - start) * done
+
+    def duration(self, size: float) -> float:
+        """Time that a part of the present step takes."""
+        return (self.times[self.step + 1] - self.times[self.step]) * size
 
     @property
     def complete(self) -> bool:
@@ -81,8 +85,7 @@ class Stage:
         return self.step == self.n
 
     def __str__(self) -> str:
-        time = "" if self.duration is None else f" in a time of {self.duration:g}"
-        return f"{self.n} steps from {self.start} to {self.target}{time}"
+        return self.title
 
 
 class Run:
@@ -130,7 +133,7 @@ class Run:
         with sole(self.path, "checkpoint file", comm):
             yield
 
-    def begin(self, stage: Stage, load: fem.Constant) -> Stage:
+    def begin(self, stage: Stage, schedule: Schedule) -> Stage:
         """Enter a stage; if the file has been there, put everything into the state it holds (collective).
 
         Returns
@@ -149,10 +152,11 @@ class Run:
             checkpoint.load(self.path, self.problem, self._identity)
             for constant, value in zip(constants_of(self.problem), stage.present, strict=True):
                 constant.value = value if np.ndim(value) == 0 else np.array(value)
-            load.value = stage.load()
+            if stage.step or stage.fraction:
+                schedule.set(stage.time(), self.problem)
             self._values = present_values(self.problem)
             self._warn_of_changes(stage)
-            say(comm, self._welcome(stage, last=index == len(recorded) - 1))
+            say(comm, self._welcome(stage, schedule, last=index == len(recorded) - 1))
         self._ahead = index < len(recorded) - 1
         self.stages.append(stage)
         return stage
@@ -185,7 +189,7 @@ class Run:
     def _require_same(self, recorded: Stage, asked: Stage) -> None:
         which = f"part {len(self.stages) + 1} of the run in {self.path}"
         remedy = "repeat the call that wrote it to continue, or give another file (or remove this one) to start anew"
-        if str(recorded) != str(asked):
+        if recorded.title != asked.title:
             raise InputError(f"{which} is {recorded}, and this call asks for {asked}: {remedy}")
         if recorded.constants != asked.constants:
             raise InputError(
@@ -208,12 +212,13 @@ class Run:
                 " and the ".join(changed),
             )
 
-    def _welcome(self, stage: Stage, last: bool) -> str:
+    def _welcome(self, stage: Stage, schedule: Schedule, last: bool) -> str:
         if stage.complete or not last:
             text = f"{self.path}: the {stage} are done"
             return text + ("; remove the file to do them again" if last else ", and more after them")
         part = f" and {stage.fraction:.3g} of the next one" if stage.fraction else ""
-        return f"{self.path}: continuing after step {stage.step} of {stage.n}{part}, at load {stage.load().tolist()}"
+        where = schedule.name(stage.time())
+        return f"{self.path}: continuing after step {stage.step} of {stage.n}{part}, at {where}"
 
 
 _runs: weakref.WeakKeyDictionary[MacroProblem, dict[Path, Run]] = weakref.WeakKeyDictionary()

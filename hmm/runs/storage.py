@@ -28,7 +28,7 @@ from hmm.foundation.files import regular_file
 from hmm.foundation.hdf5 import foreign, own_dataset, require_h5py
 from hmm.foundation.locking import holds, sole
 
-FORMAT = 2
+FORMAT = 3
 TITLE = b"hmm checkpoint"
 SEAL = 512
 """Bytes of the text before the HDF5 data."""
