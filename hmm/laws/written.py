@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hmm import laws
 from hmm.foundation.errors import InputError
+from hmm.laws import registry
 
 
 def as_text(law: object) -> Any:
@@ -57,5 +57,4 @@ def from_text(text: Any) -> Any:
 
 def _kinds() -> dict[str, type]:
     """The laws, and parts of laws, that are made of their fields."""
-    exported = {name: getattr(laws, name) for name in laws.__all__ if name != "Local"}
-    return {name: kind for name, kind in exported.items() if isinstance(kind, type) and is_dataclass(kind)}
+    return registry.classes()
