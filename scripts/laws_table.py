@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import hmm.laws  # declares all laws
 from hmm.laws.registry import LAWS, PARTS, PHYSICS, Entry
 from hmm.micro.solvers.described import SOLVERS
 

@@ -22,11 +22,8 @@ type Rotation = ufl.core.expr.Expr | Sequence[Sequence[float]] | None
 type Axis = int | Sequence[float]
 
 
-TRANSVERSELY_ISOTROPIC = {
-    **{"E1": "stress", "E2": "stress", "nu12": "", "nu23": "", "G12": "stress"},
-    **{"rotation": "", "axis": ""},
-}
-"""Parameters of a transversely isotropic material, and their units."""
+TRANSVERSELY_ISOTROPIC = {"E1": "stress", "E2": "stress", "nu12": "", "nu23": "", "G12": "stress"}
+"""Elastic constants of a transversely isotropic material, and their units."""
 
 
 @declare(
@@ -34,7 +31,7 @@ TRANSVERSELY_ISOTROPIC = {
     {"stiffness": "stress, (6, 6) Mandel", "rotation": ""},
     {
         "cubic": {"C11": "stress", "C12": "stress", "C44": "stress", "rotation": ""},
-        "transversely_isotropic": TRANSVERSELY_ISOTROPIC,
+        "transversely_isotropic": {**TRANSVERSELY_ISOTROPIC, "rotation": "", "axis": ""},
         "orthotropic": {"young": "stress", "poisson": "", "shear": "stress", "rotation": ""},
         "from_voigt": {"stiffness": "stress, (6, 6)", "order": "labels of its rows", "rotation": ""},
     },
@@ -195,7 +192,7 @@ class Anisotropic(LinearElasticity):
 
     @property
     def initial_modulus(self) -> float:
-        """The largest modulus: of the direction that resists most."""
+        """The largest eigenvalue of the stiffness, for `hmm.laws.Rigid`."""
         return float(np.linalg.eigvalsh(np.array(self.stiffness))[-1])
 
     def stress(self, strain: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
@@ -229,7 +226,7 @@ def unit_vector(law: str, axis: Axis) -> np.ndarray:
         direction = np.asarray(axis, dtype=float)
         length = float(np.linalg.norm(direction))
         if direction.shape == (3,) and 0 < length < np.inf:
-            return direction / length
+            return direction if abs(length - 1) < 1e-15 else direction / length  # what is one stays the same
     raise InputError(f"{law}: axis = {axis!r} is no axis: give 1, 2 or 3, or a direction of three numbers")
 
 

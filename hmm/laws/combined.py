@@ -167,7 +167,7 @@ class Combined:
 
 
 def initial_modulus(law: object) -> float:
-    """The largest elastic modulus of a law in the undeformed state, in the unit of stress; 0 if it does not say.
+    """The largest eigenvalue of a law's stiffness in the undeformed state, or a bound on it; 0 if it does not say.
 
     A law says it by an attribute ``initial_modulus``, or its part ``elastic`` does.
     """

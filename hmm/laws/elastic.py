@@ -86,8 +86,8 @@ class Elastic(YoungAndPoisson, LinearElasticity):
 
     @property
     def initial_modulus(self) -> float:
-        """The largest modulus: Young's, or for an incompressible material three times the bulk modulus."""
-        return max(value_of(self.young), 3 * value_of(self.bulk_modulus))
+        """The largest eigenvalue of the stiffness, 2 mu or 3 kappa, for `hmm.laws.Rigid`."""
+        return max(2 * value_of(self.shear_modulus), 3 * value_of(self.bulk_modulus))
 
     @property
     def shear_modulus(self) -> Parameter:

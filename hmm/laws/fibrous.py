@@ -87,7 +87,7 @@ class HolzapfelGasserOgden(Hyperelastic):
 
     @property
     def initial_modulus(self) -> float:
-        """The largest modulus at small strain, with the fibres in tension."""
+        """A bound on the largest eigenvalue of the stiffness, with the fibres in tension, for `hmm.laws.Rigid`."""
         return self.elastic.initial_modulus + 4 * value_of(self.k1) * len(self.fibres)
 
     @property

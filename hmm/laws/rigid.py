@@ -13,7 +13,10 @@ from hmm.laws.elastic import Elastic
 from hmm.laws.hyperelastic import NeoHooke
 from hmm.laws.registry import declare
 
-STAND_INS: dict[tuple[str, ...], Callable[[float, float], Law]] = {("strain",): Elastic, ("deformation_gradient",): NeoHooke}
+STAND_INS: dict[tuple[str, ...], Callable[[float, float], Law]] = {
+    ("strain",): Elastic,
+    ("deformation_gradient",): NeoHooke,
+}
 """Laws that stand in for a rigid phase, by the fields that the other phases answer."""
 
 
@@ -27,7 +30,7 @@ class Rigid:
     """A phase that translates and rotates but does not strain, to a stated error: far stiffer than all others.
 
     The RVE replaces it by `Elastic`, or at finite strain by `NeoHooke`, with Young's modulus `contrast` times the
-    largest initial modulus of the other phases and Poisson's ratio 0. So a rigid phase needs no constraint of its own:
+    largest eigenvalue of the other phases' initial stiffness and Poisson's ratio 0. So a rigid phase needs no constraint of its own:
     it may be in pieces, touch the boundary of the cell or percolate, and any constraint, solver and number of ranks
     will do.
 
@@ -64,12 +67,10 @@ class Rigid:
         answered = {tuple(getattr(law, "fields", ())) for law in neighbours.values()}
         kind = STAND_INS.get(next(iter(answered))) if len(answered) == 1 else None
         if kind is None:
-            said = ", ".join(
-                f"{phase!r} {' and '.join(getattr(law, 'fields', ()))}" for phase, law in neighbours.items()
-            )
+            said = [f"{phase!r} with {' and '.join(getattr(law, 'fields', ()))}" for phase, law in neighbours.items()]
             raise InputError(
-                f"Rigid: a rigid phase needs others that all answer strain or deformation_gradient, and there are "
-                f"{said or 'none'}: give it a stiff law of your own"
+                "Rigid: a rigid phase needs other phases that all answer strain, or all deformation_gradient, and "
+                f"there are {', '.join(said) or 'none'}: give it a stiff law of your own"
             )
         young = self.young or max(map(initial_modulus, neighbours.values()))
         if not young:

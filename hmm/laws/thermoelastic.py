@@ -40,7 +40,7 @@ _THERMAL = {
 @declare(
     "thermoelasticity",
     {"young": "stress", "poisson": "", **_THERMAL, "elastic": "a law, instead of the first two"},
-    {"transversely_isotropic": {**TRANSVERSELY_ISOTROPIC, **_THERMAL}},
+    {"transversely_isotropic": {**TRANSVERSELY_ISOTROPIC, **_THERMAL, "rotation": "", "axis": ""}},
     tests=["laws/test_laws_thermal.py"],
 )
 @dataclass(frozen=True)

@@ -52,8 +52,8 @@ class GeneralizedMaxwell(ElasticPart):
 
     @property
     def initial_modulus(self) -> float:
-        """Largest modulus of the spring and, before they relax, of all elements."""
-        return self.elastic.initial_modulus + 3 * sum(value_of(G) for G, _ in self.branches)
+        """A bound on the largest eigenvalue of the stiffness before any relaxation, for `hmm.laws.Rigid`."""
+        return self.elastic.initial_modulus + 2 * sum(value_of(G) for G, _ in self.branches)
 
     @property
     def relaxation_times(self) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ PATH = (np.array([[0.01, 0.004], [0.004, 0.0]]), np.array([[0.02, -0.004], [-0.0
 @pytest.mark.mpi
 def test_fields_side_by_side():
     """A displacement and a temperature in one cell: the answers are those of two cells."""
-    cell = hmm.cells.laminate({"a": 0.4, "b": 0.6}, normal=0.3, mesh_size=0.5)
+    cell = hmm.cells.laminate({"a": 0.4, "b": 0.6}, normal=1, mesh_size=0.5)
     elastic = {"a": Elastic(1.0, 0.3), "b": Elastic(8.0, 0.2)}
     thermal = {"a": Fourier(1.0), "b": Fourier(((3.0, 0.5), (0.5, 2.0)))}
     w = hmm.fluctuation(cell, (1, 1))
@@ -50,7 +50,10 @@ def test_parts_in_parallel_have_histories_of_their_own(parts):
     for E in PATH:
         tangent = rve.solve(E, state, dt=0.1).tangent
         assert relative_error(tangent, central_differences(rve, E, state, 1e-7)) < 1e-5
-        answer, answers = rve.solve(E, state, dt=0.1), [r.solve(E, s, dt=0.1) for r, s in zip(alone, states, strict=True)]
+        answer, answers = (
+            rve.solve(E, state, dt=0.1),
+            [r.solve(E, s, dt=0.1) for r, s in zip(alone, states, strict=True)],
+        )
         assert relative_error(answer.vector, sum(a.vector for a in answers)) < 1e-10
         state, states = answer.state, [a.state for a in answers]
     if isinstance(parts[0], J2):
@@ -78,7 +81,7 @@ def test_names_that_clash_after_numbering():
             return {name: at.old[name] for name in self.names}
 
     law = combine(Own("p", "p_2"), Own("p"), add=("strain",))
-    assert sorted(law.internal(2)) == ["p_1", "p_1_2", "p_2_1"] or len(set(law.internal(2))) == 3
+    assert list(law.internal(2)) == ["p_1", "p_2_1", "p_2"]
     assert set(law.update(hmm.laws.Local({}, dict.fromkeys(law.internal(2), 0.0), 0.0))) == set(law.internal(2))
 
 
