@@ -30,14 +30,13 @@ class Rigid:
     """A phase that translates and rotates but does not strain, to a stated error: far stiffer than all others.
 
     The RVE replaces it by `Elastic`, or at finite strain by `NeoHooke`, with Young's modulus `contrast` times the
-    largest eigenvalue of the other phases' initial stiffness and Poisson's ratio 0. So a rigid phase needs no constraint of its own:
-    it may be in pieces, touch the boundary of the cell or percolate, and any constraint, solver and number of ranks
-    will do.
+    largest eigenvalue of the other phases' initial stiffness and Poisson's ratio 0. So a rigid phase needs no
+    constraint of its own: it may be in pieces, touch the boundary of the cell or percolate, and any constraint, solver
+    and number of ranks will do.
 
-    To first order in 1/contrast the energy of the cell is too small by the energy stored in the phase itself, ``U_rigid
-    / U``; it falls with 1/contrast and is linear in it. Discs of a fraction of 0.3 in a square array: 1.1 / contrast.
-    With the default that is far below the error of any mesh. Rounding errors grow with the contrast; beyond 1e8 the
-    residual can no longer be trusted.
+    To first order in 1/contrast the energy of the cell is too small by the energy stored in the phase itself. Relative
+    to the energy of the cell that was 0.53/contrast for rigid discs of a fraction of 0.3 in a square array, 5e-6 by
+    default, which is below the error of any mesh. Rounding errors grow with the contrast, hence its upper limit.
 
     Attributes
     ----------

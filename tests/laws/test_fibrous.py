@@ -42,7 +42,7 @@ def test_uniaxial_stress(dispersion):
     """Lateral stretches follow from the closed form: the law answers them with no stress across."""
     rve, along = point(law(dispersion=dispersion), spatial), np.array([1.0, 0.0, 0.0])
     for stretch in (0.8, 1.2, 1.4):
-        t = brentq(lambda t: by_hand([stretch, t, t], along, dispersion)[1], 0.5, 1.5, xtol=1e-15)
+        t = brentq(lambda t, l=stretch: by_hand([l, t, t], along, dispersion)[1], 0.5, 1.5, xtol=1e-15)
         P = rve.solve(np.diag([stretch, t, t])).stress
         assert np.allclose(P, np.diag(by_hand([stretch, t, t], along, dispersion)), rtol=0, atol=1e-12)
         assert abs(P[1, 1]) < 1e-12 and (P[0, 0] > 0) == (stretch > 1)
