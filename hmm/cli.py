@@ -77,6 +77,11 @@ def _run(argv: Sequence[str] | None) -> None:
     job.add_argument("job", nargs="?", help="the job file, in TOML: see docs/effective.md")
     job.add_argument("--output", metavar="DIR", help="directory of the results, instead of what the job says")
     job.add_argument("--example", action="store_true", help="print a job file to start from")
+    job.add_argument(
+        "--trust-laws",
+        action="store_true",
+        help="run the code of laws that the job names by dotted path, such as law = 'mylaws.Gent'",
+    )
     options = report.parse_arguments(parser, argv, MPI.COMM_WORLD)
     if options.command == "info":
         rows = information()
@@ -87,12 +92,12 @@ def _run(argv: Sequence[str] | None) -> None:
             if MPI.COMM_WORLD.rank == 0:
                 _replay(options.dump, options.plot, options.trust)
     elif options.command == "homogenize":
-        _homogenize(options.job, options.output, options.example)
+        _homogenize(options.job, options.output, options.example, options.trust_laws)
     else:
         report.say(MPI.COMM_WORLD, parser.format_help().rstrip())
 
 
-def _homogenize(job: str | None, directory: str | None, example: bool) -> None:
+def _homogenize(job: str | None, directory: str | None, example: bool, trust_laws: bool) -> None:
     from hmm import jobs
 
     if example:
@@ -101,7 +106,7 @@ def _homogenize(job: str | None, directory: str | None, example: bool) -> None:
         raise InputError("hmm homogenize needs a job file: 'hmm homogenize --example > job.toml' writes one")
     else:
         with _to_its_end(job):
-            jobs.run_job(jobs.read_job(job, MPI.COMM_WORLD), directory)
+            jobs.run_job(jobs.read_job(job, MPI.COMM_WORLD, trust_laws=trust_laws), directory)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from hmm.cells._packing import free_places, neighbours, pack
 from hmm.cells._random import lognormal
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError, collectively
-from hmm.laws import Anisotropic, Law, ThermoElastic
+from hmm.laws import Anisotropic, Combined, HolzapfelGasserOgden, Law, ThermoElastic
 
 PACKED = {2: 0.6, 3: 0.5}
 """Fraction of the discs or spheres whose centres and radii make a Laguerre tessellation."""
@@ -87,8 +87,10 @@ class Polycrystal:
 
     def turned[L: Law](self, law: L) -> L:
         """A law in the axes of each grain, if it has axes and does not say where these are."""
-        if isinstance(law, Anisotropic) and law.rotation is None:
+        if isinstance(law, Anisotropic | HolzapfelGasserOgden) and law.rotation is None:
             return replace(law, rotation=self.rotation)
+        if isinstance(law, Combined):
+            return replace(law, parts=tuple(map(self.turned, law.parts)))
         if isinstance(law, ThermoElastic) and isinstance(law.elastic, Anisotropic):
             return replace(law, elastic=self.turned(law.elastic))
         return law

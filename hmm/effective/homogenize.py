@@ -19,10 +19,11 @@ from hmm.effective.naming import nearest, require_known
 from hmm.effective.physics import Physics, physics_of
 from hmm.effective.properties import EffectiveProperties
 from hmm.foundation.errors import HMMError, InputError
+from hmm.laws.rigid import without_rigid
 from hmm.micro.constraints import CONSTRAINTS
 from hmm.micro.response import PointState
 from hmm.micro.rve import RVE
-from hmm.micro.solvers.choose import SOLVERS
+from hmm.micro.solvers.described import SOLVERS
 
 Floats = NDArray[np.float64]
 
@@ -93,6 +94,7 @@ def homogenize(
     if not isinstance(cell, Cell | Polycrystal):
         raise InputError(f"{type(cell).__name__} is no cell: make one of an image or array with hmm.Cell.from_image")
     cell, laws = _by_phase(cell, laws)
+    laws = without_rigid(laws)
     degree = kind.degree if degree is None else degree
     task = _Task(kind, cell, laws, constraint, out_of_plane, dt)
     rve, state, found = task.solved(degree, options)

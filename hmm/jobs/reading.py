@@ -18,7 +18,7 @@ from hmm.foundation.files import read_toml
 from hmm.jobs.cells import CellSource, read_cell
 from hmm.jobs.values import LARGEST_INTEGER, check_keys, check_name, choose, convert, listed, make_law, named, shown
 from hmm.micro.constraints import CONSTRAINTS
-from hmm.micro.solvers.choose import SOLVERS
+from hmm.micro.solvers.described import SOLVERS
 
 OPTIONS = {"degree": int, "out_of_plane": bool, "dt": float, "solver": str, "quadrature_degree": int}
 """What is passed on to `hmm.homogenize`, and its types."""
@@ -106,7 +106,7 @@ class Job:
             )
 
 
-def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF) -> Job:
+def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF, *, trust_laws: bool = False) -> Job:
     """Read a job file and check all of it that can be known without its cell.
 
     Parameters
@@ -115,6 +115,9 @@ def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF) -> Job:
         The TOML file.
     comm
         Rank 0 of it reads (collective).
+    trust_laws
+        Whether the job may name laws of the user's own code by dotted path, such as ``law = "mylaws.Gent"``, in modules
+        beside the job file or installed. They are imported and run: only for jobs that you trust.
 
     Raises
     ------
@@ -131,10 +134,12 @@ def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF) -> Job:
             raise InputError(f"{path}: {name} = {options[name]} is out of range: give {max(low, 1)} to {high}")
     if "solver" in options:
         choose(options["solver"], SOLVERS, f"{path}: solver")
+    with collectively(comm):  # the code of a user's law may be found on some ranks only
+        laws = _laws(table.get("phases"), f"{path}: ", PHYSICS[physics].law, path.parent if trust_laws else None)
     return Job(
         path,
         read_cell(table.get("cell"), f"{path}: [cell]", path.parent, physics),
-        _laws(table.get("phases"), f"{path}: ", PHYSICS[physics].law),
+        laws,
         physics,
         choose(table.get("constraint", "periodic"), CONSTRAINTS, f"{path}: constraint"),
         options,
@@ -163,13 +168,16 @@ def _is_deeper(value: Any, levels: int) -> bool:
     return bool(layer)
 
 
-def _laws(table: Any, where: str, default: str) -> dict[str, Any]:
+def _laws(table: Any, where: str, default: str, trusted: Path | None) -> dict[str, Any]:
     """The law of each phase."""
     if not isinstance(table, Mapping) or not table:
         raise InputError(f"{where}[phases.NAME] is missing: add one for each phase, with its law and parameters")
     for name in table:
         check_name(name, f"{where}[phases]")
-    return {name: make_law(of_phase, f"{where}[phases.{named(name)}]", default) for name, of_phase in table.items()}
+    return {
+        name: make_law(of_phase, f"{where}[phases.{named(name)}]", default, trusted=trusted)
+        for name, of_phase in table.items()
+    }
 
 
 def _output(table: Any, where: str) -> Output:

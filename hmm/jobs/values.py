@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import reprlib
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeAliasType, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hmm import laws
 from hmm.effective.naming import nearest
 from hmm.foundation.errors import InputError
+from hmm.jobs import user_laws
+from hmm.laws import Law
 from hmm.laws.elastic import LinearElasticity
+from hmm.laws.registry import LAWS, PARTS, Entry
 
 SMALLEST, LARGEST, LARGEST_INTEGER = 1e-60, 1e60, 2**31 - 1
 """Sizes of numbers, but zero, and of integers that a job can have: products of a few of them are still numbers."""
@@ -75,9 +77,13 @@ def arguments(function: Callable[..., Any], table: Mapping[str, Any], where: str
 
 
 def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """Parameters by name with their types resolved, without the communicator."""
-    hints = get_type_hints(function)
-    given = inspect.signature(function).parameters
+    """Parameters by name with their types resolved, without the communicator and ``**others``."""
+    try:
+        plain = isinstance(function, type) and not is_dataclass(function)
+        hints = get_type_hints(vars(function).get("__init__", function) if plain else function)
+    except Exception:  # annotations of a user that name nothing: its own code has to judge the values then
+        hints = {}
+    given = {name: p for name, p in inspect.signature(function).parameters.items() if p.kind is not p.VAR_KEYWORD}
     return {name: p.replace(annotation=hints.get(name, Any)) for name, p in given.items() if name != "comm"}
 
 
@@ -89,7 +95,7 @@ def convert(value: Any, hint: Any, key: str) -> Any:
         raise InputError(f"{key} = {shown(value)} is not understood: give {_words(hint)}") from None
 
 
-def make_law(table: Any, where: str, default: str | None = None, kind: Any = None) -> Any:
+def make_law(table: Any, where: str, default: str | None = None, kind: Any = None, trusted: Path | None = None) -> Any:
     """A law of `hmm.laws`, or a part of one, from a table ``{law = "J2", young = ..., ...}``.
 
     Parameters
@@ -102,6 +108,8 @@ def make_law(table: Any, where: str, default: str | None = None, kind: Any = Non
         The law if the table does not say.
     kind
         For a part of a law the class or protocol it must be.
+    trusted
+        Directory of the job file if laws of the user's own code may be run (see `hmm.jobs.user_laws`).
     """
     if not isinstance(table, Mapping):
         raise InputError(f"{where} = {shown(table)} is no table: write its parameters as name = value")
@@ -109,8 +117,11 @@ def make_law(table: Any, where: str, default: str | None = None, kind: Any = Non
     name = table.get("law", default or (next(iter(names)) if len(names) == 1 else None))
     if name is None:
         raise InputError(f"{where} lacks 'law': choose one of {listed(names)}")
-    chosen = names[choose(name, names, f"{where}: law")]
     given = {key: value for key, value in table.items() if key != "law"}
+    if kind is None and user_laws.is_path(name):
+        own = user_laws.find(name, trusted, where)
+        return user_laws.make(own, arguments(own, given, f"{where} ({name})"), f"{where} ({name})")
+    chosen = names[choose(name, names, f"{where}: law")].make
     parameters = arguments(chosen, given, f"{where} ({name})")
     try:
         return chosen(**parameters)
@@ -212,13 +223,17 @@ def _words(hint: Any) -> str:
     return f"a table {{law = {' | '.join(map(repr, parts))}, ...}}" if (parts := _parts(hint)) else ""
 
 
-def _parts(kind: Any) -> dict[str, Any]:
-    """Parts of laws that are of a kind; empty if it is none."""
+def _parts(kind: Any) -> dict[str, Entry]:
+    """Laws, or parts of laws, that are of a kind; empty if it is none."""
+    if kind is Law:
+        return LAWS
     if kind is LinearElasticity:
-        return {name: law for name, law in LAWS.items() if name.split(".")[0] in ("Elastic", "Anisotropic")}
+        return {name: law for name, law in LAWS.items() if issubclass(law.kind, kind)}
     if not isinstance(kind, type) or kind.__module__ != "hmm.laws.hardening":
         return {}
-    return {name: part for name, part in PARTS.items() if issubclass(part, kind) and _answers_alike(part, kind)}
+    return {
+        name: part for name, part in PARTS.items() if issubclass(part.kind, kind) and _answers_alike(part.kind, kind)
+    }
 
 
 def _answers_alike(part: Any, kind: Any) -> bool:
@@ -261,16 +276,3 @@ def _in_range(value: float, key: str) -> float:
     if value != 0 and not SMALLEST <= abs(value) <= LARGEST:  # no conversion: there may be no such float
         raise InputError(f"{key} = {shown(value)} is out of range: {_RANGE}")
     return value
-
-
-_CLASSES = {name: getattr(laws, name) for name in laws.__all__ if dataclasses.is_dataclass(getattr(laws, name))}
-_WAYS = ("cubic", "transversely_isotropic", "orthotropic", "from_voigt")
-LAWS: dict[str, Callable[..., Any]] = {
-    **{name: law for name, law in _CLASSES.items() if hasattr(law, "fields")},
-    **{f"Anisotropic.{way}": getattr(laws.Anisotropic, way) for way in _WAYS},
-    "ThermoElastic.transversely_isotropic": laws.ThermoElastic.transversely_isotropic,
-}
-"""The laws a phase can have, and further ways to make one, by name."""
-PARTS = {name: law for name, law in _CLASSES.items() if law.__module__ == "hmm.laws.hardening"}
-"""Hardening, backstress and rate dependence, by name."""
-LAWS.pop("Local", None)

@@ -1,15 +1,18 @@
 """Constitutive laws: responses and internal variables, all in UFL. See docs/laws.md."""
 
 from hmm.laws.anisotropic import Anisotropic
-from hmm.laws.base import ImplicitLaw, Law, Local, State
+from hmm.laws.base import ImplicitLaw, Law, Local, Memoryless, State
+from hmm.laws.combined import Combined, combine
 from hmm.laws.damage import Damage
 from hmm.laws.elastic import Elastic
+from hmm.laws.fibrous import HolzapfelGasserOgden
 from hmm.laws.fluid import Stokes
 from hmm.laws.granular import DruckerPrager
 from hmm.laws.hardening import ArmstrongFrederick, Hardening, Linear, Perzyna, PowerLaw, Voce
 from hmm.laws.hyperelastic import Hyperelastic, MooneyRivlin, NeoHooke, Ogden, SaintVenant
 from hmm.laws.plastic import J2
 from hmm.laws.renaming import rename
+from hmm.laws.rigid import Rigid
 from hmm.laws.thermal import Fourier
 from hmm.laws.thermoelastic import ThermoElastic
 from hmm.laws.viscous import GeneralizedMaxwell
@@ -18,26 +21,31 @@ __all__ = [
     "J2",
     "Anisotropic",
     "ArmstrongFrederick",
+    "Combined",
     "Damage",
     "DruckerPrager",
     "Elastic",
     "Fourier",
     "GeneralizedMaxwell",
     "Hardening",
+    "HolzapfelGasserOgden",
     "Hyperelastic",
     "ImplicitLaw",
     "Law",
     "Linear",
     "Local",
+    "Memoryless",
     "MooneyRivlin",
     "NeoHooke",
     "Ogden",
     "Perzyna",
     "PowerLaw",
+    "Rigid",
     "SaintVenant",
     "State",
     "Stokes",
     "ThermoElastic",
     "Voce",
+    "combine",
     "rename",
 ]

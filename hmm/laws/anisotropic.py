@@ -16,11 +16,27 @@ from hmm.foundation import tensors
 from hmm.foundation.errors import InputError
 from hmm.laws.base import require_positive
 from hmm.laws.elastic import LinearElasticity
+from hmm.laws.registry import declare
 
 type Rotation = ufl.core.expr.Expr | Sequence[Sequence[float]] | None
 type Axis = int | Sequence[float]
 
 
+TRANSVERSELY_ISOTROPIC = {"E1": "stress", "E2": "stress", "nu12": "", "nu23": "", "G12": "stress"}
+"""Elastic constants of a transversely isotropic material, and their units."""
+
+
+@declare(
+    "small strain",
+    {"stiffness": "stress, (6, 6) Mandel", "rotation": ""},
+    {
+        "cubic": {"C11": "stress", "C12": "stress", "C44": "stress", "rotation": ""},
+        "transversely_isotropic": {**TRANSVERSELY_ISOTROPIC, "rotation": "", "axis": ""},
+        "orthotropic": {"young": "stress", "poisson": "", "shear": "stress", "rotation": ""},
+        "from_voigt": {"stiffness": "stress, (6, 6)", "order": "labels of its rows", "rotation": ""},
+    },
+    tests=["laws/test_laws_anisotropic.py"],
+)
 @dataclass(frozen=True)
 class Anisotropic(LinearElasticity):
     """Linear elasticity of any symmetry, ``sigma = C : eps``, in axes of its own.
@@ -53,13 +69,7 @@ class Anisotropic(LinearElasticity):
         if not (least := np.linalg.eigvalsh(C)[0]) > 0:
             raise InputError(f"Anisotropic: the stiffness has the eigenvalue {least:.4g}: it must be positive definite")
         object.__setattr__(self, "stiffness", _tuples((C + C.T) / 2))
-        if self.rotation is not None and not isinstance(self.rotation, ufl.core.expr.Expr):
-            R = _matrix(self.rotation, (3, 3), "rotation")
-            if not np.allclose(R @ R.T, np.eye(3), atol=1e-8) or np.linalg.det(R) < 0:
-                raise InputError(f"Anisotropic: rotation = {R.tolist()} must be a (3, 3) rotation matrix")
-            object.__setattr__(self, "rotation", _tuples(R))
-        elif self.rotation is not None and self.rotation.ufl_shape != (3, 3):
-            raise InputError(f"Anisotropic: the rotation has shape {self.rotation.ufl_shape}: give one of (3, 3)")
+        object.__setattr__(self, "rotation", rotation_of("Anisotropic", self.rotation))
 
     @classmethod
     def from_voigt(cls, stiffness: ArrayLike, order: Sequence[str], rotation: Rotation = None) -> Self:
@@ -180,6 +190,11 @@ class Anisotropic(LinearElasticity):
             return None
         return own if self.rotation is None else np.array(self.rotation) @ own
 
+    @property
+    def initial_modulus(self) -> float:
+        """The largest eigenvalue of the stiffness, for `hmm.laws.Rigid`."""
+        return float(np.linalg.eigvalsh(np.array(self.stiffness))[-1])
+
     def stress(self, strain: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         """Cauchy stress, shape (3, 3), of an elastic strain."""
         packing = tensors.symmetric(3)
@@ -187,6 +202,20 @@ class Anisotropic(LinearElasticity):
         own = strain if R is None else R.T * strain * R
         stress = packing.unpack(ufl.dot(ufl.as_matrix(self.stiffness), packing.pack(own)))
         return stress if R is None else R * stress * R.T
+
+
+def rotation_of(law: str, rotation: Rotation) -> Rotation:
+    """The axes of a material as they are kept, checked: UFL of shape (3, 3), tuples of numbers, or None."""
+    if rotation is None:
+        return None
+    if isinstance(rotation, ufl.core.expr.Expr):
+        if rotation.ufl_shape != (3, 3):
+            raise InputError(f"{law}: the rotation has shape {rotation.ufl_shape}: give one of (3, 3)")
+        return rotation
+    R = _matrix(rotation, (3, 3), "rotation", law)
+    if not np.allclose(R @ R.T, np.eye(3), atol=1e-8) or np.linalg.det(R) < 0:
+        raise InputError(f"{law}: rotation = {R.tolist()} must be a (3, 3) rotation matrix")
+    return _tuples(R)
 
 
 def unit_vector(law: str, axis: Axis) -> np.ndarray:
@@ -197,7 +226,7 @@ def unit_vector(law: str, axis: Axis) -> np.ndarray:
         direction = np.asarray(axis, dtype=float)
         length = float(np.linalg.norm(direction))
         if direction.shape == (3,) and 0 < length < np.inf:
-            return direction / length
+            return direction if abs(length - 1) < 1e-15 else direction / length  # what is one stays the same
     raise InputError(f"{law}: axis = {axis!r} is no axis: give 1, 2 or 3, or a direction of three numbers")
 
 
@@ -234,14 +263,14 @@ def _axis_of(stiffness: np.ndarray) -> np.ndarray | None:
     return None
 
 
-def _matrix(values: object, shape: tuple[int, int], name: str) -> np.ndarray:
+def _matrix(values: object, shape: tuple[int, int], name: str, law: str = "Anisotropic") -> np.ndarray:
     """Finite numbers in an array of that shape."""
     try:
         array = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
-        raise InputError(f"Anisotropic: {name} = {values!r} is no matrix of numbers: give shape {shape}") from None
+        raise InputError(f"{law}: {name} = {values!r} is no matrix of numbers: give shape {shape}") from None
     if array.shape != shape or not np.isfinite(array).all():
-        raise InputError(f"Anisotropic: {name}, shape {array.shape}, must be a {shape} matrix of finite numbers")
+        raise InputError(f"{law}: {name}, shape {array.shape}, must be a {shape} matrix of finite numbers")
     return array
 
 

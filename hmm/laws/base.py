@@ -90,6 +90,18 @@ class Law(Protocol):
         ...
 
 
+class Memoryless:
+    """Base of laws without internal variables: what they answer depends on the present fields only."""
+
+    def internal(self, dim: int) -> Mapping[str, Packing]:
+        """No internal variables."""
+        return {}
+
+    def update(self, at: Local) -> State:
+        """Nothing to update."""
+        return {}
+
+
 @runtime_checkable
 class ImplicitLaw(Law, Protocol):
     """A law with local unknowns x: the solution of ``residual = 0`` at each point is part of its response and update.

@@ -15,15 +15,23 @@ from hmm.laws.base import (
     State,
     require_between,
     require_not_negative,
-    require_poisson,
     require_positive,
 )
-from hmm.laws.elastic import Elastic
+from hmm.laws.elastic import ElasticPart
+from hmm.laws.registry import declare
 from hmm.laws.regularization import delayed, is_delayed
 
 
+@declare(
+    "small strain",
+    {
+        **{"young": "stress", "poisson": "", "strength": "stress", "softening": "strain"},
+        **{"viscosity": "time", "residual": ""},
+    },
+    tests=["laws/test_laws_damage.py"],
+)
 @dataclass(frozen=True)
-class Damage:
+class Damage(ElasticPart):
     """Local isotropic damage with exponential softening, ``sigma = (1 - d) C : eps``.
 
     The largest equivalent strain so far, ``kappa = max sqrt(eps : C : eps / E)``, which in uniaxial stress is the
@@ -59,8 +67,6 @@ class Damage:
         Part of the stiffness that is never lost, in [0, 1); 1e-6 by default, which keeps a broken cell solvable.
     """
 
-    young: Parameter
-    poisson: Parameter
     strength: Parameter
     softening: Parameter
     viscosity: Parameter = 0.0
@@ -69,15 +75,10 @@ class Damage:
     fields = ("strain",)
 
     def __post_init__(self) -> None:
-        require_positive("Damage", young=self.young, strength=self.strength, softening=self.softening)
-        require_poisson("Damage", self.poisson)
+        super().__post_init__()
+        require_positive("Damage", strength=self.strength, softening=self.softening)
         require_not_negative("Damage", viscosity=self.viscosity)
         require_between("Damage", 0.0, 1.0, residual=self.residual)
-
-    @property
-    def elastic(self) -> Elastic:
-        """The undamaged material."""
-        return Elastic(self.young, self.poisson)
 
     def internal(self, dim: int) -> Mapping[str, Packing]:
         """``kappa``, the largest equivalent strain, and with a viscosity the ``damage``."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hmm.foundation.tensors import Packing
-from hmm.laws.base import Local, State, require_positive
+from hmm.laws.base import Local, Memoryless, Parameter, State, require_positive
+from hmm.laws.registry import declare
 
 
+@declare("flow", {"viscosity": "stress times time"}, tests=["micro/test_flow.py"])
 @dataclass(frozen=True)
-class Stokes:
+class Stokes(Memoryless):
     """Incompressible Newtonian fluid in creeping flow, ``2 mu div eps(u) = grad p`` with ``div u = 0``.
 
     For `hmm.macro_pressure_gradient` and a velocity with its pressure, ``hmm.fluctuation(cell, degree=(2, 1))``. It is
@@ -23,16 +23,12 @@ class Stokes:
         Dynamic viscosity mu, in the unit of pressure times time; positive.
     """
 
-    viscosity: float
+    viscosity: Parameter
 
     fields = ("pressure_gradient", "velocity", "strain_rate")
 
     def __post_init__(self) -> None:
         require_positive("Stokes", viscosity=self.viscosity)
-
-    def internal(self, dim: int) -> Mapping[str, Packing]:
-        """No internal variables."""
-        return {}
 
     def response(self, at: Local) -> State:
         """Conjugates of the pressure gradient, the velocity and the strain rate."""
@@ -41,7 +37,3 @@ class Stokes:
             "velocity": -at.pressure_gradient,
             "strain_rate": -2 * self.viscosity * at.strain_rate,
         }
-
-    def update(self, at: Local) -> State:
-        """Nothing to update."""
-        return {}

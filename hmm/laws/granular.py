@@ -11,12 +11,21 @@ import ufl
 from hmm.foundation import tensors
 from hmm.foundation.errors import InputError
 from hmm.foundation.tensors import Packing
-from hmm.laws.base import Local, Parameter, State, require_poisson, require_positive, value_of
-from hmm.laws.elastic import Elastic
+from hmm.laws.base import Local, Parameter, State, require_positive, value_of
+from hmm.laws.elastic import ElasticPart
+from hmm.laws.registry import declare
 
 
+@declare(
+    "small strain",
+    {
+        **{"young": "stress", "poisson": "", "cohesion": "stress"},
+        **{"friction_angle": "degrees", "dilatancy_angle": "degrees"},
+    },
+    tests=["laws/test_laws_plastic.py"],
+)
 @dataclass(frozen=True)
-class DruckerPrager:
+class DruckerPrager(ElasticPart):
     """Perfect Drucker-Prager plasticity with non-associated flow, returned to the cone or to its apex in closed form.
 
     Yield function ``f = sqrt(J2) + eta p - xi cohesion`` and flow potential ``sqrt(J2) + eta_psi p`` with the mean
@@ -39,8 +48,6 @@ class DruckerPrager:
         psi, in degrees, from 0 (flow without change of volume) to `friction_angle` (associated flow).
     """
 
-    young: Parameter
-    poisson: Parameter
     cohesion: Parameter
     friction_angle: Parameter
     dilatancy_angle: Parameter
@@ -48,18 +55,13 @@ class DruckerPrager:
     fields = ("strain",)
 
     def __post_init__(self) -> None:
-        require_positive("DruckerPrager", young=self.young, cohesion=self.cohesion)
-        require_poisson("DruckerPrager", self.poisson)
+        super().__post_init__()
+        require_positive("DruckerPrager", cohesion=self.cohesion)
         phi, psi = value_of(self.friction_angle), value_of(self.dilatancy_angle)
         if not 0 < phi < 90:
             raise InputError(f"DruckerPrager: friction_angle = {phi} must be in (0, 90) degrees")
         if not 0 <= psi <= phi:
             raise InputError(f"DruckerPrager: dilatancy_angle = {psi} must be in [0, friction_angle = {phi}] degrees")
-
-    @property
-    def elastic(self) -> Elastic:
-        """The elastic part of the law."""
-        return Elastic(self.young, self.poisson)
 
     @property
     def apex(self) -> ufl.core.expr.Expr | float:

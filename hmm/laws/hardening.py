@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import ufl
 
 from hmm.laws.base import Parameter, require_between, require_not_negative, require_positive
+from hmm.laws.registry import declare_part
 
 TINY = 1e-100
 """Keeps powers of zero, and their derivatives, finite where their value is not used."""
@@ -32,6 +33,7 @@ class Hardening(Protocol):
         ...
 
 
+@declare_part("hardening", {"slope": "stress"})
 @dataclass(frozen=True)
 class Linear:
     """Linear hardening, ``slope * p``.
@@ -60,9 +62,12 @@ class Linear:
         return stress / (self.slope + TINY)
 
 
+@declare_part("hardening", {"saturation": "stress", "rate": "", "slope": "stress"})
 @dataclass(frozen=True)
 class Voce:
-    """Saturating hardening, ``saturation (1 - exp(-rate p)) + slope p``. Source: Voce, *J. Inst. Metals* 74 (1948) 537.
+    """Saturating hardening, ``saturation (1 - exp(-rate p)) + slope p``.
+
+    Source: Voce, *J. Inst. Metals* 74 (1948) 537.
 
     Attributes
     ----------
@@ -95,6 +100,7 @@ class Voce:
         return stress / (self.saturation * self.rate * ufl.exp(-self.rate * p) + self.slope + TINY)
 
 
+@declare_part("hardening", {"modulus": "stress", "exponent": "", "offset": "strain"})
 @dataclass(frozen=True)
 class PowerLaw:
     """Power law, ``modulus ((p + offset)^exponent - offset^exponent)``.
@@ -136,6 +142,7 @@ class PowerLaw:
         return (stress / (self.modulus + TINY)) ** (1 / self.exponent)
 
 
+@declare_part("kinematic", {"modulus": "stress", "recovery": ""})
 @dataclass(frozen=True)
 class ArmstrongFrederick:
     """Kinematic hardening of the backstress a, ``da = 2/3 modulus d(eps_p) - recovery a dp``.
@@ -158,6 +165,7 @@ class ArmstrongFrederick:
         require_not_negative("ArmstrongFrederick", modulus=self.modulus, recovery=self.recovery)
 
 
+@declare_part("rate", {"overstress": "stress", "exponent": "", "rate": "1/time"})
 @dataclass(frozen=True)
 class Perzyna:
     """Viscoplastic flow, ``dp/dt = rate (f / overstress)^exponent`` where the yield function f is positive.

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import ufl
 
 from hmm.foundation.errors import InputError
-from hmm.foundation.tensors import Packing
-from hmm.laws.base import Local, Parameter, State, require_not_negative, require_poisson, require_positive, value_of
-from hmm.laws.elastic import Elastic
+from hmm.laws.base import (
+    Local,
+    Memoryless,
+    Parameter,
+    require_between,
+    require_not_negative,
+    require_positive,
+    value_of,
+)
+from hmm.laws.elastic import Elastic, ElasticPart
 from hmm.laws.principal import powers
+from hmm.laws.registry import MODULI, declare
 
 
-class Hyperelastic:
+class Hyperelastic(Memoryless):
     """What the laws below share: the first Piola-Kirchhoff stress ``P = dW/dF``, and no internal variables."""
 
     fields = ("deformation_gradient",)
@@ -22,10 +30,6 @@ class Hyperelastic:
     def density(self, F: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         """Energy density W, per reference volume, of a deformation gradient of shape (3, 3)."""
         raise NotImplementedError
-
-    def internal(self, dim: int) -> Mapping[str, Packing]:
-        """No internal variables."""
-        return {}
 
     def response(self, at: Local) -> ufl.core.expr.Expr:
         """First Piola-Kirchhoff stress, shape (3, 3)."""
@@ -36,30 +40,15 @@ class Hyperelastic:
         """Stored energy density: `density` of the local deformation gradient."""
         return self.density(at.deformation_gradient)
 
-    def update(self, at: Local) -> State:
-        """Nothing to update."""
-        return {}
 
-
+@declare(
+    "finite strain",
+    {"young": "stress", "poisson": ""},
+    {"from_moduli": MODULI},
+    tests=["laws/test_laws_finite_strain.py"],
+)
 @dataclass(frozen=True)
-class _OfYoungAndPoisson(Hyperelastic):
-    """What two of the laws share: the constants of their linearization as parameters."""
-
-    young: Parameter
-    poisson: Parameter
-
-    def __post_init__(self) -> None:
-        require_positive(type(self).__name__, young=self.young)
-        require_poisson(type(self).__name__, self.poisson)
-
-    @property
-    def elastic(self) -> Elastic:
-        """Its linearization at F = I."""
-        return Elastic(self.young, self.poisson)
-
-
-@dataclass(frozen=True)
-class NeoHooke(_OfYoungAndPoisson):
+class NeoHooke(ElasticPart, Hyperelastic):
     """Compressible neo-Hooke, ``W = mu/2 (F:F - 3 - 2 ln J) + lambda/2 (ln J)^2``.
 
     Source: Bonet and Wood, *Nonlinear Continuum Mechanics for Finite Element Analysis* (2008), section 6.4.3.
@@ -79,8 +68,14 @@ class NeoHooke(_OfYoungAndPoisson):
         return mu / 2 * (ufl.inner(F, F) - 3 - 2 * log_J) + lam / 2 * log_J**2
 
 
+@declare(
+    "finite strain",
+    {"young": "stress", "poisson": ""},
+    {"from_moduli": MODULI},
+    tests=["laws/test_laws_finite_strain.py"],
+)
 @dataclass(frozen=True)
-class SaintVenant(_OfYoungAndPoisson):
+class SaintVenant(ElasticPart, Hyperelastic):
     """Saint Venant-Kirchhoff, ``W = lambda/2 tr(E)^2 + mu E:E`` with Green's strain E.
 
     For small strains and any rotation. It softens in compression: loss of ellipticity must be expected there.
@@ -99,6 +94,12 @@ class SaintVenant(_OfYoungAndPoisson):
         return ufl.inner(self.elastic.stress(green), green) / 2
 
 
+@declare(
+    "finite strain",
+    {"c1": "stress", "c2": "stress", "bulk_modulus": "stress"},
+    {"from_moduli": {**MODULI, "c2_part": ""}},
+    tests=["laws/test_laws_finite_strain.py"],
+)
 @dataclass(frozen=True)
 class MooneyRivlin(Hyperelastic):
     """Mooney-Rivlin, ``W = c1 (J^(-2/3) I1 - 3) + c2 (J^(-4/3) I2 - 3) + kappa/2 (J - 1)^2``.
@@ -123,10 +124,25 @@ class MooneyRivlin(Hyperelastic):
         if value_of(self.c1) + value_of(self.c2) == 0:
             raise InputError("MooneyRivlin: c1 and c2 are both 0: one must be positive")
 
+    @classmethod
+    def from_moduli(cls, *, shear: Parameter, bulk: Parameter, c2_part: float = 0.0) -> Self:
+        """From the shear and the bulk modulus at small strain.
+
+        Parameters
+        ----------
+        shear, bulk
+            Shear and bulk modulus, in the unit of stress; positive.
+        c2_part
+            The part ``c2 / (c1 + c2)``, in [0, 1]; 0 by default.
+        """
+        require_positive("MooneyRivlin", shear=shear, bulk=bulk)
+        require_between("MooneyRivlin", 0.0, 1.0, c2_part=c2_part)
+        return cls(shear / 2 * (1 - c2_part), shear / 2 * c2_part, bulk)
+
     @property
     def elastic(self) -> Elastic:
         """Its linearization at F = I."""
-        return _elastic(self.bulk_modulus, 2 * (self.c1 + self.c2))
+        return Elastic.from_moduli(shear=2 * (self.c1 + self.c2), bulk=self.bulk_modulus)
 
     def density(self, F: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         """Energy density W."""
@@ -136,6 +152,12 @@ class MooneyRivlin(Hyperelastic):
         return shear + self.bulk_modulus / 2 * (J - 1) ** 2
 
 
+@declare(
+    "finite strain",
+    {"terms": "pairs (stress, 1)", "bulk_modulus": "stress"},
+    {"from_moduli": {**MODULI, "exponent": ""}},
+    tests=["laws/test_laws_finite_strain.py"],
+)
 @dataclass(frozen=True)
 class Ogden(Hyperelastic):
     """Ogden, ``W = sum_p mu_p/alpha_p (sum_k (J^(-1/3) lambda_k)^alpha_p - 3) + kappa/2 (J - 1)^2``.
@@ -163,10 +185,27 @@ class Ogden(Hyperelastic):
             if not isinstance(term, tuple) or len(term) != 2 or not value_of(term[0]) * term[1] > 0:
                 raise InputError(f"Ogden: terms[{i}] = {term!r} must be a pair (mu, alpha) with mu alpha > 0")
 
+    @classmethod
+    def from_moduli(cls, *, shear: Parameter, bulk: Parameter, exponent: float = 2.0) -> Self:
+        """From the shear and the bulk modulus at small strain, with one term.
+
+        Parameters
+        ----------
+        shear, bulk
+            Shear and bulk modulus, in the unit of stress; positive.
+        exponent
+            alpha, a number other than 0; 2 by default, which is neo-Hooke with an isochoric part of its own.
+        """
+        require_positive("Ogden", shear=shear, bulk=bulk)
+        if exponent == 0:
+            raise InputError("Ogden: exponent = 0 must be a number other than 0")
+        return cls(((2 * shear / exponent, exponent),), bulk)
+
     @property
     def elastic(self) -> Elastic:
         """Its linearization at F = I."""
-        return _elastic(self.bulk_modulus, sum(mu * alpha for mu, alpha in self.terms) / 2)
+        shear = sum(mu * alpha for mu, alpha in self.terms) / 2
+        return Elastic.from_moduli(shear=shear, bulk=self.bulk_modulus)
 
     def density(self, F: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
         """Energy density W."""
@@ -186,8 +225,3 @@ class Ogden(Hyperelastic):
 
     def _powers(self, C: ufl.core.expr.Expr) -> list[ufl.core.expr.Expr]:
         return powers(C, tuple(alpha / 2 - 1 for _, alpha in self.terms))
-
-
-def _elastic(bulk: Parameter, shear: Parameter) -> Elastic:
-    """Elasticity of a bulk and a shear modulus."""
-    return Elastic(9 * bulk * shear / (3 * bulk + shear), (3 * bulk - 2 * shear) / (2 * (3 * bulk + shear)))

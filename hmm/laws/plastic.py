@@ -10,13 +10,22 @@ import ufl
 from hmm.foundation import tensors
 from hmm.foundation.errors import InputError
 from hmm.foundation.tensors import Packing
-from hmm.laws.base import Local, Parameter, State, require_not_negative, require_poisson, require_positive
-from hmm.laws.elastic import Elastic
+from hmm.laws.base import Local, Parameter, State, require_not_negative, require_positive
+from hmm.laws.elastic import ElasticPart
 from hmm.laws.hardening import TINY, ArmstrongFrederick, Hardening, Linear, Perzyna
+from hmm.laws.registry import declare
 
 
+@declare(
+    "small strain",
+    {
+        **{"young": "stress", "poisson": "", "yield_stress": "stress"},
+        **{"hardening": "stress, or a part below", "kinematic": "a part", "rate": "a part"},
+    },
+    tests=["laws/test_laws_plastic.py", "micro/test_laminate.py", "cells/test_arrays.py"],
+)
 @dataclass(frozen=True)
-class J2:
+class J2(ElasticPart):
     """J2 (von Mises) plasticity and viscoplasticity, backward Euler (radial return).
 
     Yield function ``f = q - (yield_stress + R(p))`` with ``q = sqrt(3/2 (s - a):(s - a))``, the deviatoric stress s,
@@ -42,8 +51,6 @@ class J2:
         Rate dependence, `Perzyna`; none by default.
     """
 
-    young: Parameter
-    poisson: Parameter
     yield_stress: Parameter
     hardening: Parameter | Hardening = 0.0
     kinematic: ArmstrongFrederick | None = None
@@ -52,18 +59,13 @@ class J2:
     fields = ("strain",)
 
     def __post_init__(self) -> None:
-        require_positive("J2", young=self.young, yield_stress=self.yield_stress)
-        require_poisson("J2", self.poisson)
+        super().__post_init__()
+        require_positive("J2", yield_stress=self.yield_stress)
         if not isinstance(self.hardening, Hardening):
             require_not_negative("J2", hardening=self.hardening)
         for name, kind in (("kinematic", ArmstrongFrederick), ("rate", Perzyna)):
             if not isinstance(part := getattr(self, name), kind | None):
                 raise InputError(f"J2: {name} = {part!r} must be a hmm.laws.{kind.__name__}")
-
-    @property
-    def elastic(self) -> Elastic:
-        """The elastic part of the law."""
-        return Elastic(self.young, self.poisson)
 
     @property
     def is_closed_form(self) -> bool:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import ufl
 
 from hmm.foundation.errors import InputError
-from hmm.foundation.tensors import Packing
-from hmm.laws.base import Local, OfField, Responses, State, constants, parameter_at, require_positive
+from hmm.laws.base import Local, Memoryless, OfField, Responses, constants, parameter_at, require_positive
+from hmm.laws.registry import declare
 
 
+@declare(
+    "conduction",
+    {"conductivity": "flux per gradient; number, matrix or function", "depends_on": ""},
+    tests=["laws/test_laws_thermal.py"],
+)
 @dataclass(frozen=True)
-class Fourier:
+class Fourier(Memoryless):
     """Conduction by Fourier, Fick or Ohm: the response to the gradient g is ``k g``, the flux against the gradient.
 
     With a function for the conductivity the cell has a macro temperature beside the gradient,
@@ -51,10 +56,6 @@ class Fourier:
         """``gradient``, and ``temperature`` if the conductivity is a function of it."""
         return ("temperature", "gradient") if self._is_function and self.depends_on == "temperature" else ("gradient",)
 
-    def internal(self, dim: int) -> Mapping[str, Packing]:
-        """No internal variables."""
-        return {}
-
     def response(self, at: Local) -> Responses:
         """``k g``, shape (d,); and 0 for the temperature."""
         k = self.conductivity
@@ -62,10 +63,6 @@ class Fourier:
             k = parameter_at(k, at.fields[self.depends_on if self._is_function else "gradient"])
         flux = conduct(k, at.gradient)
         return {"temperature": ufl.as_ufl(0.0), "gradient": flux} if "temperature" in self.fields else flux
-
-    def update(self, at: Local) -> State:
-        """Nothing to update."""
-        return {}
 
     @property
     def _is_function(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,14 +11,13 @@ import ufl
 from numpy.typing import NDArray
 
 from hmm.foundation.errors import InputError
-from hmm.foundation.tensors import Packing
-from hmm.laws.anisotropic import Anisotropic, Axis, Rotation, unit_vector
+from hmm.laws.anisotropic import TRANSVERSELY_ISOTROPIC, Anisotropic, Axis, Rotation, unit_vector
 from hmm.laws.base import (
     Local,
+    Memoryless,
     OfField,
     Parameter,
     Responses,
-    State,
     constants,
     parameter_at,
     require_finite,
@@ -27,11 +26,25 @@ from hmm.laws.base import (
     require_positive,
 )
 from hmm.laws.elastic import Elastic, LinearElasticity
+from hmm.laws.registry import declare
 from hmm.laws.thermal import conduct
 
+_THERMAL = {
+    "expansion": "1/temperature",
+    "conductivity": "flux per gradient",
+    "heat_capacity": "stress/temperature",
+    "reference_temperature": "temperature",
+}
 
+
+@declare(
+    "thermoelasticity",
+    {"young": "stress", "poisson": "", **_THERMAL, "elastic": "a law, instead of the first two"},
+    {"transversely_isotropic": {**TRANSVERSELY_ISOTROPIC, **_THERMAL, "rotation": "", "axis": ""}},
+    tests=["laws/test_laws_thermal.py"],
+)
 @dataclass(frozen=True)
-class ThermoElastic:
+class ThermoElastic(Memoryless):
     """Thermo-elasticity, with heat conduction if there is a conductivity.
 
     Isotropic of `young` and `poisson`, or of any linear `elastic` law, such as `hmm.laws.Anisotropic`. Every parameter
@@ -146,10 +159,6 @@ class ThermoElastic:
         """Axis of transverse isotropy in the frame of the cell, shape (3,), as of `hmm.laws.Anisotropic`."""
         return getattr(self.elastic, "axis", None)
 
-    def internal(self, dim: int) -> Mapping[str, Packing]:
-        """No internal variables."""
-        return {}
-
     def response(self, at: Local) -> Responses:
         """Stress (3, 3), entropy and flux (d,)."""
         eps, T = ufl.variable(at.strain), ufl.variable(at.temperature)
@@ -196,10 +205,6 @@ class ThermoElastic:
         elif given is not None:
             require = require_positive if name == "conductivity" else require_finite
             require("ThermoElastic", **constants(**{name: given}))
-
-    def update(self, at: Local) -> State:
-        """Nothing to update."""
-        return {}
 
 
 def _along(pair: Sequence[float], axis: Axis) -> tuple[tuple[float, ...], ...]:

@@ -10,12 +10,18 @@ import ufl
 from hmm.foundation import tensors
 from hmm.foundation.errors import InputError
 from hmm.foundation.tensors import Packing
-from hmm.laws.base import Local, Parameter, State, require_poisson, require_positive, value_of
-from hmm.laws.elastic import Elastic
+from hmm.laws.base import Local, Parameter, State, require_positive, value_of
+from hmm.laws.elastic import ElasticPart
+from hmm.laws.registry import declare
 
 
+@declare(
+    "small strain",
+    {"young": "stress", "poisson": "", "branches": "pairs (stress, time)"},
+    tests=["laws/test_laws_viscous.py"],
+)
 @dataclass(frozen=True)
-class GeneralizedMaxwell:
+class GeneralizedMaxwell(ElasticPart):
     """Isotropic viscoelasticity: an elastic spring beside any number of Maxwell elements, which relax shear.
 
     The shear modulus relaxes as ``G(t) = G_inf + sum_i G_i exp(-t / tau_i)`` (Prony series) and the bulk modulus does
@@ -33,24 +39,21 @@ class GeneralizedMaxwell:
         Pairs ``(shear modulus G_i, relaxation time tau_i)``, in the units of stress and time; all positive.
     """
 
-    young: Parameter
-    poisson: Parameter
     branches: tuple[tuple[Parameter, Parameter], ...]
 
     fields = ("strain",)
 
     def __post_init__(self) -> None:
-        require_positive("GeneralizedMaxwell", young=self.young)
-        require_poisson("GeneralizedMaxwell", self.poisson)
+        super().__post_init__()
         for i, branch in enumerate(self.branches):
             if not isinstance(branch, tuple) or len(branch) != 2:
                 raise InputError(f"GeneralizedMaxwell: branches[{i}] = {branch!r} must be a pair (shear modulus, time)")
             require_positive(f"GeneralizedMaxwell: branches[{i}]", shear_modulus=branch[0], relaxation_time=branch[1])
 
     @property
-    def elastic(self) -> Elastic:
-        """The spring that is left after all relaxation."""
-        return Elastic(self.young, self.poisson)
+    def initial_modulus(self) -> float:
+        """A bound on the largest eigenvalue of the stiffness before any relaxation, for `hmm.laws.Rigid`."""
+        return self.elastic.initial_modulus + 2 * sum(value_of(G) for G, _ in self.branches)
 
     @property
     def relaxation_times(self) -> tuple[float, ...]:

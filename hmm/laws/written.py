@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hmm import laws
 from hmm.foundation.errors import InputError
+from hmm.laws import registry
 from hmm.laws.renaming import Renamed
 
 
@@ -58,6 +58,4 @@ def from_text(text: Any) -> Any:
 
 def _kinds() -> dict[str, type]:
     """The laws, and parts of laws, that are made of their fields."""
-    exported = {name: getattr(laws, name) for name in laws.__all__ if name != "Local"}
-    kinds = {name: kind for name, kind in exported.items() if isinstance(kind, type) and is_dataclass(kind)}
-    return kinds | {"Renamed": Renamed}
+    return registry.classes() | {"Renamed": Renamed}

@@ -19,6 +19,7 @@ from hmm.foundation.forms import default_quadrature_degree, warn_of_few_points
 from hmm.foundation.options import choice, dictionary, instance
 from hmm.foundation.options import quadrature_degree as check_degree
 from hmm.laws.base import Law
+from hmm.laws.rigid import Rigid, without_rigid
 from hmm.micro.constraints import CONSTRAINTS
 from hmm.micro.fluctuation import Operator, is_mixed
 from hmm.micro.inputs import MacroInput
@@ -126,7 +127,7 @@ def define(
     cell: Cell,
     w: fem.Function,
     E: MacroInput | Sequence[MacroInput],
-    law: Mapping[str, Law] | None,
+    law: Mapping[str, Law | Rigid] | None,
     energy: ufl.Form | None,
     constraint: str,
     micro: Mapping[str, Operator] | None,
@@ -150,7 +151,7 @@ def define(
     if (law is None) == (energy is None):
         raise InputError("RVE needs either law={phase name: law} or energy=UFL form, not both and not neither")
     given = dictionary("micro", micro, "operators by name")
-    laws = dictionary("law", law, "laws by phase")
+    laws = without_rigid(dictionary("law", law, "laws by phase"))
     _check_names(inputs, given)
     fields = {name: op for e in inputs for name, op in e.micro.items()} | given
     _check_components(w, inputs)

@@ -17,6 +17,7 @@ from hmm.foundation.environment import require_communicators
 from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.options import choice, dictionary, instance, is_real
 from hmm.laws.base import Law, Local
+from hmm.laws.rigid import Rigid
 from hmm.micro import algorithms
 from hmm.micro.advice import LockingWatch, warn_of_axes
 from hmm.micro.cell_forms import CellForms
@@ -31,7 +32,7 @@ from hmm.micro.ordering import places_of_history, places_of_unknowns
 from hmm.micro.protocols import NewtonOptions
 from hmm.micro.response import PointState, Response
 from hmm.micro.solve_point import solve_point
-from hmm.micro.solvers.choose import SOLVERS, SolverChoice
+from hmm.micro.solvers.choose import SolverChoice
 from hmm.micro.system import CellSystem
 from hmm.models.components import pack_inputs, split_vector
 from hmm.models.failures import MicroFailure
@@ -68,7 +69,7 @@ class RVE:
     newton_options
         Tolerances of the micro Newton method.
     solver
-        ``"direct"``, ``"reuse"``, ``"iterative"`` or ``"auto"``, which chooses by cost (see `hmm.micro.solvers.choose`).
+        One of `hmm.micro.solvers.described.SOLVERS`; by default ``"auto"``, which chooses by cost.
     petsc_options
         PETSc options of the micro linear solver, without prefix; also settable as ``-hmm_micro_...``.
     dt
@@ -102,7 +103,7 @@ class RVE:
         cell: Cell,
         w: fem.Function,
         E: MacroInput | Sequence[MacroInput],
-        law: Mapping[str, Law] | None = None,
+        law: Mapping[str, Law | Rigid] | None = None,
         *,
         energy: ufl.Form | None = None,
         constraint: str = "periodic",
@@ -120,7 +121,7 @@ class RVE:
         if newton_options is not None:
             instance("newton_options", newton_options, NewtonOptions, "give hmm.NewtonOptions(rtol=...)")
         options = dictionary("petsc_options", petsc_options, "PETSc options by name")
-        wanted = SolverChoice(choice("solver", solver, SOLVERS), options)
+        wanted = SolverChoice(solver, options)
         self.forms = CellForms(self.problem)
         self.system = CellSystem(self.forms, wanted, newton_options or NewtonOptions())
         self.solver_choice = wanted

@@ -95,7 +95,8 @@ ELASTIC_DISCS_SQUARE = {
     10: {"C1111": 2.0449446, "C1122": 0.75228758, "C1212": 0.55948371, "C1133": 0.73770521},
     100: {"C1111": 2.2397114, "C1122": 0.80755655, "C1212": 0.58809008, "C1133": 0.80018285},
 }
-"""Plane strain, square array of discs, f=0.3, by Ef (0: void); matrix E=1, nu=0.3; discs nu=0.2.
+ELASTIC_DISCS_SQUARE_RIGID = {"C1111": 2.2647063, "C1122": 0.81421539, "C1212": 0.59150802}
+"""Plane strain, square array of discs, f=0.3, by Ef (0: void), and rigid ones; matrix E=1, nu=0.3; discs nu=0.2.
 
 Source: Kolosov-Muskhelishvili Trefftz solver, table `elastic_discs_plane_strain`; seven digits.
 """

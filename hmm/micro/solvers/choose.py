@@ -1,15 +1,4 @@
-"""Which linear solver a cell gets, by cost.
-
-===========================  ==============================================================================
-cell                         solver
-===========================  ==============================================================================
-small, or of several fields  direct: MUMPS, one factorization for all right-hand sides
-periodic grid of voxels,     iterative: CG preconditioned by the FFT inverse of a reference cell, no matrix; void
-with or without voids        voxels take no part in it
-any other large cell         iterative: CG or GMRES with algebraic multigrid, rigid motions given to it
-on demand                    reuse: CG preconditioned by the factorization of the undeformed cell, which all points
-                             share; the fastest for stresses of mid-sized plastic 3D cells, not for their tangents
-===========================  ==============================================================================
+"""Which linear solver a cell gets, by cost; `hmm.micro.solvers.described` says what each of them is.
 
 Small is what a direct solver does faster: see `DIRECT_LIMIT`. With PETSc options that name a solver, that one is taken.
 Where ``"auto"`` has chosen iterations and they fail, the cell goes on with the direct solver and says so.
@@ -45,10 +34,9 @@ from hmm.micro.solvers.assembled import (
     iterative_options,
     reuse_options,
 )
+from hmm.micro.solvers.described import SOLVERS
 from hmm.micro.solvers.fft.layout import VoxelGrid, element_matrices
 from hmm.micro.solvers.fft.solver import GridSolver, GridTangent, PhaseTangent, PointTangent
-
-SOLVERS = ("auto", "direct", "reuse", "iterative")
 
 NAMING = ("ksp_type", "pc_type", "pc_factor_mat_solver_type")
 """PETSc options that name a solver, and so take the choice from ``solver=``."""

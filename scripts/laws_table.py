@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""Write the tables of laws and solvers into the docs, from what these declare of themselves.
+
+    python scripts/laws_table.py          # writes docs/laws.md and docs/performance.md
+    python scripts/laws_table.py --check  # says which page is outdated, and exits with 1
+
+A table stands between the lines ``<!-- table: NAME -->`` and ``<!-- end -->``.
+"""
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from hmm.laws.registry import LAWS, PARTS, PHYSICS, Entry
+from hmm.micro.solvers.described import SOLVERS
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = ("laws.md", "performance.md")
+
+
+def parameters(entry: Entry) -> str:
+    """Parameters with their units."""
+    return ", ".join(f"`{name}`" + (f" ({unit})" if unit else "") for name, unit in entry.parameters.items())
+
+
+def summary(entry: Entry) -> str:
+    """The description, with code as Markdown has it."""
+    return entry.summary.replace("``", "`").replace("|", r"\|")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def laws() -> str:
+    """The laws, by physics."""
+    rows = []
+    for physics, (fields, response) in PHYSICS.items():
+        for e in LAWS.values():
+            if e.physics == physics and not e.is_way:
+                tests = ", ".join(f"`{Path(test).name}`" for test in e.tests)
+                rows.append((f"`{e.name}`", summary(e), parameters(e), fields, response, tests))
+    return table(("law", "what it is", "parameters (unit)", "macro input", "response", "verified in"), rows)
+
+
+def ways() -> str:
+    """Further constructors."""
+    rows = [(f"`{e.name}`", summary(e), parameters(e)) for e in LAWS.values() if e.is_way]
+    return table(("constructor", "what it makes", "parameters (unit)"), rows)
+
+
+def parts() -> str:
+    """Parts of laws."""
+    rows = [(f"`{e.physics}={e.name}(...)`", summary(e), parameters(e)) for e in PARTS.values()]
+    return table(("part", "what it adds", "parameters (unit)"), rows)
+
+
+def solvers() -> str:
+    """The linear solvers of a cell."""
+    rows = [(f'`"{name}"`', s.method, s.cells, s.suits) for name, s in SOLVERS.items()]
+    return table(("`solver=`", "what it is", "for", "best for"), rows)
+
+
+TABLES = {"laws": laws, "constructors": ways, "parts": parts, "solvers": solvers}
+
+
+def updated(page: Path) -> str:
+    """The text of a page with its tables made anew."""
+    block = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+    return block.sub(lambda m: f"{m[1]}\n{TABLES[m[2]]()}\n\n{m[3]}", page.read_text(encoding="utf-8"))
+
+
+def main(check: bool) -> int:
+    """Write the pages, or check them; returns the exit code."""
+    outdated = [page for name in PAGES if (page := DOCS / name).read_text(encoding="utf-8") != updated(page)]
+    for page in outdated:
+        if check:
+            print(f"docs/{page.name} is outdated: run 'python scripts/laws_table.py'")
+        else:
+            page.write_text(updated(page), encoding="utf-8")
+    return int(check and bool(outdated))
+
+
+if __name__ == "__main__":
+    sys.exit(main("--check" in sys.argv[1:]))
