@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from hmm.cells import _gmsh
+from hmm.cells import _generate, _gmsh
 from hmm.cells._arrays import extrude
 from hmm.cells._bodies import Bodies, Ellipsoids, Rods
 from hmm.cells._checks import (
@@ -350,7 +350,7 @@ class _Options:
                 Inclusions(np.eye(dim), packed.at(x), longest, self.phases, self.void, layer, self.order, **fit)
                 for x in placements(packed.grown(layer))
             ]
-            _gmsh.draw_best(model, [drawing.draw for drawing in drawings])
+            _generate.draw_best(model, [drawing.draw for drawing in drawings])
             if self.match_fraction:
                 self._check_fraction(model, bodies)
 
@@ -386,7 +386,7 @@ class _Options:
 
     def _check_fraction(self, model: object, bodies: Bodies) -> None:
         """Warn if the mesh has another fraction of the inclusions than was asked for."""
-        meshed = _gmsh.phase_volumes(model, bodies.centres.shape[1])
+        meshed = _generate.phase_volumes(model, bodies.centres.shape[1])
         found = meshed.get(self.phases[1], 1 - sum(meshed.values()))
         wanted = float(bodies.volumes.sum())
         if abs(found / wanted - 1) > MISSED:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hmm.descriptors.data import DescriptionData
 from hmm.foundation.errors import writing
 from hmm.foundation.files import require_writable
-from hmm.plotting.plot import INK, PHASE_COLOURS, require_package
-
-if TYPE_CHECKING:
-    from hmm.descriptors.describe import Description
+from hmm.pictures.packages import require_package
+from hmm.pictures.style import INK, PHASE_COLOURS
 
 LINE_COLOURS = ("#7b93ab", *PHASE_COLOURS[1:])
 """As for areas, but dark enough for lines."""
 
 
-def draw(description: Description, path: Path) -> Path:
+def draw_description(description: DescriptionData, path: Path) -> Path:
     """Image, correlations, chords and orientation side by side."""
     require_writable(path.parent)
     require_package("matplotlib")
@@ -37,7 +36,7 @@ def draw(description: Description, path: Path) -> Path:
     return path
 
 
-def _draw_image(figure: Any, place: Any, description: Description) -> None:
+def _draw_image(figure: Any, place: Any, description: DescriptionData) -> None:
     """The image, or of a solid the three faces of its middle, with a legend of fractions."""
     from matplotlib.patches import Patch
 
@@ -79,7 +78,7 @@ def _show(axes: Any, number: Any, x: str, y: str) -> None:
     axes.set_ylabel(f"{y} in voxels")
 
 
-def _draw_correlations(axes: Any, description: Description) -> None:
+def _draw_correlations(axes: Any, description: DescriptionData) -> None:
     for colour, (name, phase) in zip(_colours(description), description.phases.items(), strict=True):
         r, S2 = phase.correlation
         axes.plot(r, S2, color=colour, linewidth=2.0, label=_literal(name))
@@ -90,7 +89,7 @@ def _draw_correlations(axes: Any, description: Description) -> None:
     axes.text(0.97, 0.95, "dotted: fraction²", transform=axes.transAxes, ha="right", va="top", fontsize=9, color=INK)
 
 
-def _draw_chords(figure: Any, places: list[Any], description: Description) -> None:
+def _draw_chords(figure: Any, places: list[Any], description: DescriptionData) -> None:
     """Distribution of chords along x and y: how much of their total length is in chords of each length."""
     found = np.concatenate([chords for phase in description.phases.values() for chords in phase.chords])
     limit = max(10, int(np.quantile(found, 0.995)) + 1) if found.size else 10
@@ -111,7 +110,7 @@ def _draw_chords(figure: Any, places: list[Any], description: Description) -> No
     axes.set_ylim(bottom=0)  # of both, which share it, now that both are drawn
 
 
-def _draw_orientation(axes: Any, description: Description) -> None:
+def _draw_orientation(axes: Any, description: DescriptionData) -> None:
     """Diagonal of the tensor of the normals, as bars about the isotropic value."""
     dim = description.labels.ndim
     width = 0.8 / len(description.phases)
@@ -125,7 +124,7 @@ def _draw_orientation(axes: Any, description: Description) -> None:
     axes.text(0.97, 0.95, "dotted: isotropic", transform=axes.transAxes, ha="right", va="top", fontsize=9, color=INK)
 
 
-def _colours(description: Description) -> list[str]:
+def _colours(description: DescriptionData) -> list[str]:
     return [LINE_COLOURS[k % len(LINE_COLOURS)] for k in range(len(description.phases))]
 
 

@@ -12,10 +12,9 @@ from mpi4py import MPI
 import numpy as np
 import ufl
 from dolfinx import fem
-from dolfinx.mesh import Mesh
 from numpy.typing import NDArray
-from ufl.algorithms import expand_derivatives, expand_indices
 
+from hmm.fe2.macro_inputs import check_shapes, mesh_of
 from hmm.fe2.orientation import Orientation
 from hmm.fe2.quadrature_points import Field, MacroPoints, sufficient_degree
 from hmm.fe2.variation import Rows, Variation, everywhere
@@ -23,9 +22,8 @@ from hmm.foundation.blocks import Blocks
 from hmm.foundation.errors import ConvergenceError, InputError, collectively
 from hmm.foundation.forms import compile_expression, quadrature_space, quadrature_weights, warn_of_few_points
 from hmm.foundation.options import choice, instance, quadrature_degree
-from hmm.models.components import NO_SHEAR_13
 from hmm.models.failures import MicroFailure
-from hmm.models.points import Input, Points
+from hmm.models.points import Points
 from hmm.models.protocol import Destructible, Distributed, MicroModel, Observable, Rated, Replayable
 from hmm.models.statistics import Counters
 from hmm.parallel.batches import Batches
@@ -114,11 +112,11 @@ class Homogenizer:
         self._dt: float | None = None
         self.algorithm = algorithm
         strains = (strain,) if isinstance(strain, ufl.core.expr.Expr) else tuple(strain)
-        _check_shapes(model.inputs, strains)
+        check_shapes(model.inputs, strains)
         self.strains = tuple(
             ufl.sym(s) if e.packing.symmetric else s for e, s in zip(model.inputs, strains, strict=True)
         )
-        self.mesh = _mesh_of(self.strains)
+        self.mesh = mesh_of(self.strains)
         self.comm: MPI.Comm = self.mesh.comm
         enough = sufficient_degree(self.mesh, self.strains)
         self.degree = degree = enough if degree is None else quadrature_degree("degree", degree)
@@ -394,32 +392,3 @@ def _observables(model: MicroModel) -> Mapping[str, int]:
 def _group_of(model: MicroModel) -> MPI.Comm:
     """The ranks that work on each point of a model together."""
     return model.comm if isinstance(model, Distributed) else MPI.COMM_SELF
-
-
-def _check_shapes(inputs: tuple[Input, ...], strains: tuple[ufl.core.expr.Expr, ...]) -> None:
-    if len(inputs) != len(strains):
-        raise InputError(
-            f"the micro model has {len(inputs)} macro inputs and got {len(strains)} expressions: give one for each"
-        )
-    for e, strain in zip(inputs, strains, strict=True):
-        instance(f"the macro {e.name}", strain, ufl.core.expr.Expr, "write it in UFL, as sym(grad(u))")
-        if strain.ufl_shape != e.packing.shape:
-            raise InputError(
-                f"the macro {e.name} has shape {strain.ufl_shape}, but the micro model's has {e.packing.shape}: "
-                "macro and micro dimension must agree"
-            )
-        lost = [f"{i + 1}{j + 1}" for i, j in e.dropped if not _vanishes(strain[i, j])]
-        if lost:
-            raise InputError(f"the macro {e.name} has the components {', '.join(lost)}, which {NO_SHEAR_13}")
-
-
-def _vanishes(scalar: ufl.core.expr.Expr) -> bool:
-    """Whether UFL knows that a component is zero."""
-    return isinstance(expand_indices(expand_derivatives(scalar)), ufl.constantvalue.Zero)
-
-
-def _mesh_of(strains: Sequence[ufl.core.expr.Expr]) -> Mesh:
-    for strain in strains:
-        for coefficient in ufl.algorithms.extract_coefficients(strain):
-            return coefficient.function_space.mesh
-    raise InputError("the macro strain contains no Function: write it in terms of the macro unknown, as sym(grad(u))")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from mpi4py import MPI
 
@@ -17,10 +16,11 @@ from dolfinx.fem import petsc
 from dolfinx.mesh import MeshTags
 from numpy.typing import ArrayLike, NDArray
 from petsc4py import PETSc
-from ufl.algorithms import expand_derivatives
 
 from hmm.fe2.homogenizer import Homogenizer
-from hmm.fe2.reactions import over_facets
+from hmm.fe2.macro_forms import check_arguments, check_condition, tangent_form
+from hmm.fe2.reactions import Supported, over_facets
+from hmm.fe2.step_stats import StepStats
 from hmm.foundation.errors import ConvergenceError, InputError
 from hmm.foundation.forms import compile_form
 from hmm.foundation.options import Destroyed, dictionary, instance, positive
@@ -36,37 +36,6 @@ DEFAULT_OPTIONS = {
     "pc_type": "lu",
     "pc_factor_mat_solver_type": "mumps",
 }
-
-
-@dataclass(frozen=True)
-class StepStats:
-    """What one macro solve took.
-
-    Attributes
-    ----------
-    iterations
-        Macro Newton iterations.
-    residuals
-        Norm of the macro residual at each of them, relative to the reactions.
-    micro
-        Micro operations, summed over ranks.
-    algorithm
-        The algorithm that found the solution.
-    fallbacks
-        Attempts that failed before (see `MacroProblem.attempts`).
-    """
-
-    iterations: int
-    residuals: tuple[float, ...]
-    micro: Counters
-    algorithm: str
-    fallbacks: int = 0
-
-    def trouble(self) -> str:
-        """What the recovery strategies did in this step, in words; empty if it was not needed."""
-        names = ("substeps", "elastic_starts", "recoveries", "rejections")
-        counts = {"fallbacks": self.fallbacks, **{name: getattr(self.micro, name) for name in names}}
-        return ", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in counts.items() if n)
 
 
 class MacroProblem:
@@ -117,7 +86,7 @@ class MacroProblem:
         petsc_options: Mapping[str, object] | None = None,
         rtol: float = 1e-8,
     ) -> None:
-        _check_arguments(F, u, hom, bcs)
+        check_arguments(F, u, hom, bcs)
         petsc_options = dictionary("petsc_options", petsc_options, "PETSc options by name")
         instance("petsc_options_prefix", petsc_options_prefix, str, "give text, such as 'macro_'")
         positive("rtol", rtol, below=1.0)
@@ -126,7 +95,7 @@ class MacroProblem:
         self.form, self.u, self.hom, self.bcs, self.rtol = F, u, hom, list(bcs), rtol
         self.stats: list[StepStats] = []
         self._F = compile_form(F)
-        self._J = compile_form(_tangent(F, u, hom))
+        self._J = compile_form(tangent_form(F, u, hom))
         self._A = petsc.create_matrix(self._J)
         self._b, self._x = petsc.create_vector(u.function_space), petsc.create_vector(u.function_space)
         self.forces = fem.Function(u.function_space, name="forces")
@@ -249,7 +218,7 @@ class MacroProblem:
         InputError
             If no facet has the tag, the tags are of another mesh or of cells, or `u` has several fields.
         """
-        total = over_facets(self, tags, tag)
+        total = over_facets(Supported(self.u, self.forces, self.hom, self.bcs), tags, tag)
         return total if total.size > 1 else float(total[0])
 
     def accepted_fields(self) -> dict[str, fem.Function]:
@@ -412,23 +381,6 @@ class MacroProblem:
         self.solver = self._A = self._b = self._x = gone
 
 
-def _check_arguments(F: object, u: object, hom: object, bcs: object) -> None:
-    """Raise `InputError` for what is of the wrong kind, or for a condition of another space."""
-    instance("F", F, ufl.Form, "write the residual in UFL")
-    instance("u", u, fem.Function, "give the macro unknown")
-    instance("hom", hom, Homogenizer, "make it with hmm.Homogenizer(rve, strain)")
-    instance("bcs", bcs, Sequence, "give a list of dolfinx.fem.dirichletbc(...)")
-    for bc in cast(Sequence[object], bcs):
-        check_condition(cast(fem.Function, u), bc)
-
-
-def check_condition(u: fem.Function, bc: object) -> None:
-    """Raise `InputError` unless a Dirichlet condition is one on the space of `u`, or on a part of it."""
-    instance("condition", bc, fem.DirichletBC, "make it with dolfinx.fem.dirichletbc")
-    if not u.function_space._cpp_object.contains(cast(fem.DirichletBC, bc).function_space):
-        raise InputError("a Dirichlet condition is of another function space than u: make it on u.function_space")
-
-
 def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:
     """A bound method for PETSc to call: kept by PETSc itself it would keep the problem and all RVEs alive for ever."""
     reference = weakref.WeakMethod(method)
@@ -439,19 +391,3 @@ def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:
         return bound(*args)
 
     return call
-
-
-def _tangent(F: ufl.Form, u: fem.Function, hom: Homogenizer) -> ufl.Form:
-    """``dF/du + dF/dSigma [A : d strain]``."""
-    du = ufl.TrialFunction(u.function_space)
-    inputs = hom.model.inputs
-    d_strain = [
-        e.packing.pack(expand_derivatives(ufl.derivative(s, u, du))) for e, s in zip(inputs, hom.strains, strict=True)
-    ]
-    J = ufl.derivative(F, u, du)
-    for a, response, row in zip(inputs, hom.responses, hom.tangents, strict=True):
-        products = [ufl.dot(tangent, d) for tangent, d in zip(row, d_strain, strict=True)]
-        d_response = a.packing.unpack(sum(products[1:], products[0]))
-        direction = ufl.TrialFunction(response.function_space)
-        J += ufl.replace(expand_derivatives(ufl.derivative(F, response, direction)), {direction: d_response})
-    return J

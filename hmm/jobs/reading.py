@@ -11,10 +11,10 @@ from mpi4py import MPI
 
 from hmm.cells.cell import Cell
 from hmm.effective.homogenize import REST
-from hmm.effective.naming import nearest
 from hmm.effective.physics import PHYSICS
 from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.files import read_toml
+from hmm.foundation.naming import nearest
 from hmm.jobs.cells import CellSource, read_cell
 from hmm.jobs.values import LARGEST_INTEGER, check_keys, check_name, choose, convert, listed, make_law, named, shown
 from hmm.micro.constraints import CONSTRAINTS

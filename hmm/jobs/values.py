@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hmm import laws
-from hmm.effective.naming import nearest
 from hmm.foundation.errors import InputError
+from hmm.foundation.naming import nearest
 from hmm.laws.elastic import LinearElasticity
 
 SMALLEST, LARGEST, LARGEST_INTEGER = 1e-60, 1e60, 2**31 - 1

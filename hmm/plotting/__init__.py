@@ -1,5 +1,6 @@
-"""Pictures of cells, fields, FE2 results and curves."""
+"""All pictures a user asks for."""
 
-from hmm.plotting.plot import check_available, plot_attempts, plot_cell, plot_curve, plot_fe2, plot_rve
+from hmm.pictures import check_available, plot_attempts, plot_cell, plot_curve, plot_rve
+from hmm.plotting.fe2 import plot_fe2
 
 __all__ = ["check_available", "plot_attempts", "plot_cell", "plot_curve", "plot_fe2", "plot_rve"]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hmm.fe2.homogenizer import Homogenizer
 from hmm.fe2.problem import MacroProblem
 from hmm.foundation.errors import InputError, collectively
+from hmm.foundation.version import VERSION
 from hmm.parallel.state_ordering import as_rows
 from hmm.runs import storage
 from hmm.runs.fingerprint import difference, fingerprint
@@ -155,9 +156,7 @@ def _header(path: Path, problem: MacroProblem, identity: Identity | None) -> dic
 
 
 def _versions() -> dict[str, str]:
-    from hmm import __version__
-
-    return {"hmm": __version__, "dolfinx": dolfinx.__version__}
+    return {"hmm": VERSION, "dolfinx": dolfinx.__version__}
 
 
 def _dofs(field: fem.Function) -> NDArray[np.int64]:

@@ -18,7 +18,8 @@ from hmm.foundation.described import described
 from hmm.foundation.errors import InputError, collectively
 from hmm.study import properties
 from hmm.study.properties import Property
-from hmm.study.result import RepresentativeSize, Sample
+from hmm.study.result import RepresentativeSize
+from hmm.study.statistics import Sample
 from hmm.study.tasks import Journal, Record, run
 
 CONSTRAINTS = ("minimal", "periodic", "dirichlet")

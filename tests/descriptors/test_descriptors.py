@@ -14,7 +14,7 @@ STRIPES = np.tile(np.repeat([0, 1], [6, 2])[:, None], (4, 8))  # layers across x
 
 def test_fractions_and_cells_give_the_same_labels():
     labels = np.random.default_rng(0).integers(0, 3, (4, 5, 6))
-    cell = hmm.Cell.from_image(labels, {"a": 0, "b": 1, "c": 2}, spacing=(0.1, 0.2, 0.3))
+    cell = hmm.images.image_cell(labels, {"a": 0, "b": 1, "c": 2}, spacing=(0.1, 0.2, 0.3))
     assert np.array_equal(descriptors.labels_of(cell), labels + 1)
     found = descriptors.volume_fractions(cell)
     assert found == pytest.approx({n: np.mean(labels == k) for k, n in enumerate("abc")})

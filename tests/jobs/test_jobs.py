@@ -89,7 +89,7 @@ def test_a_generator_with_a_report(folder, capsys):
 def test_an_image(folder, elements):
     text = IMAGE.replace("[phases.matrix]", f'elements = "{elements}"\nspacing = 0.5\n[phases.matrix]', 1)
     found = run(folder, text + NUMBERS)
-    cell = hmm.Cell.from_image(np.load(folder / "image.npy"), {"matrix": 0, "fibre": 1}, mesh=elements, spacing=0.5)
+    cell = hmm.images.image_cell(np.load(folder / "image.npy"), {"matrix": 0, "fibre": 1}, mesh=elements, spacing=0.5)
     assert found.tensor == pytest.approx(hmm.homogenize(cell, LAWS).tensor, rel=1e-12)
     assert {path.name for path in (folder / "job").iterdir()} == {"properties.json"}
 
@@ -98,7 +98,7 @@ def test_options_of_an_image(folder):
     options = "crop = [[0, 8], [0, 12]]\ndownsample = [2, 2]\nmirror = true\n[phases.matrix]"
     found = run(folder, IMAGE.replace("[phases.matrix]", options, 1) + NUMBERS)
     labels, phases = np.load(folder / "image.npy"), {"matrix": 0, "fibre": 1}
-    cell = hmm.Cell.from_image(labels, phases, crop=[(0, 8), (0, 12)], downsample=2, mirror=True)
+    cell = hmm.images.image_cell(labels, phases, crop=[(0, 8), (0, 12)], downsample=2, mirror=True)
     assert found.how["elements"] == 96
     assert found.tensor == pytest.approx(hmm.homogenize(cell, LAWS).tensor, rel=1e-12)
 
