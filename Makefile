@@ -37,10 +37,11 @@ test: setup ## run the tests serially, then on 2 ranks
 	$(HEADLESS) $(BIN)/python -m pytest $(ARGS)
 	$(if $(ARGS),$(HEADLESS) scripts/mpi-pytest -n 2 $(ARGS),$(MPI_SESSIONS))
 
-lint: setup ## ruff check, ruff format --check, mypy
+lint: setup ## ruff check, ruff format --check, mypy, layers of packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 demos-quick: setup ## run every demo with --quick, the main one on 2 ranks too
 	@$(HEADLESS) scripts/run-demos $(MAIN_DEMO)

@@ -16,7 +16,7 @@ from hmm.cells._checks import check_choice, check_number, check_range, check_rea
 from hmm.cells._edge_lengths import EdgeLengths
 from hmm.cells._orientations import frames, random_directions
 from hmm.cells._packing import pack
-from hmm.cells._random import Orientation
+from hmm.cells._random import FibreOrientation
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
 
@@ -32,7 +32,7 @@ def cracks(
     *,
     number: int = 10,
     dim: int = 2,
-    orientation: Orientation = "uniform",
+    orientation: FibreOrientation = "uniform",
     gap: float | None = None,
     mesh_size: float = 0.1,
     size: float = 1.0,

@@ -185,7 +185,7 @@ class Inclusions:
         self, model: Any, families: Sequence[Bodies], surfaces: Sequence[Surface], sizes: EdgeLengths
     ) -> tuple[list[list[int]], Callable[[], None]]:
         """The volumes of each phase, bounded by triangles, and what curves these."""
-        volumes, curve = _shells.draw(model, families, surfaces, sizes)
+        volumes, curve = _shells.draw_shells(model, families, surfaces, sizes)
         if self.void:
             model.geo.remove([(3, tag) for tag in volumes.pop()])
             model.geo.synchronize()

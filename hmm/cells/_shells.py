@@ -23,11 +23,12 @@ from hmm.cells import _generate
 from hmm.cells._bodies import Array, Bodies
 from hmm.cells._edge_lengths import EdgeLengths
 from hmm.cells._packing import images
-from hmm.cells._surfaces import Indices, Surface, on_rays, section_middle
+from hmm.cells._slivers import Indices
+from hmm.cells._surfaces import Surface, on_rays, section_middle
 from hmm.foundation.errors import HMMError
 
 
-def draw(
+def draw_shells(
     model: Any, families: Sequence[Bodies], surfaces: Sequence[Surface], sizes: EdgeLengths
 ) -> tuple[list[list[int]], Callable[[], None]]:
     """Draw the regions of the unit cube in the current model, bounded by triangles.

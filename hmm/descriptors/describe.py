@@ -18,8 +18,8 @@ from hmm.descriptors.measures import (
     Labelled,
     chord_lengths,
     connected_pieces,
+    fabric_tensor,
     labels_of,
-    orientation_tensor,
     percolation,
     phases_of,
     radial_average,
@@ -97,6 +97,6 @@ def _describe_phase(labels: NDArray[np.int64], label: int, periodic: bool) -> Ph
         percolates=percolation(labels, label, periodic),
         correlation=radial_average(S2, min(labels.shape) // 2),
         chords=tuple(chord_lengths(labels, label, axis, periodic) for axis in range(labels.ndim)),
-        orientation=orientation_tensor(labels, label, periodic=periodic),
+        orientation=fabric_tensor(labels, label, periodic=periodic),
         specific_surface=float((np.pi if labels.ndim == 2 else 4.0) * slope),
     )

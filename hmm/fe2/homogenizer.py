@@ -14,9 +14,9 @@ import ufl
 from dolfinx import fem
 from numpy.typing import NDArray
 
-from hmm.fe2.macro_inputs import check_shapes, mesh_of
+from hmm.fe2.macro_inputs import check_inputs, mesh_of
 from hmm.fe2.orientation import Orientation
-from hmm.fe2.quadrature_points import Field, MacroPoints, sufficient_degree
+from hmm.fe2.quadrature_points import MacroField, MacroPoints, sufficient_degree
 from hmm.fe2.variation import Rows, Variation, everywhere
 from hmm.foundation.blocks import Blocks
 from hmm.foundation.errors import ConvergenceError, InputError, collectively
@@ -100,7 +100,7 @@ class Homogenizer:
         ensemble: str = "auto",
         dumps: str | Path | None = "hmm-failures",
         *,
-        orientation: Field | None = None,
+        orientation: MacroField | None = None,
     ) -> None:
         choice("algorithm", algorithm, ALGORITHMS)
         if dumps is not None:
@@ -112,7 +112,7 @@ class Homogenizer:
         self._dt: float | None = None
         self.algorithm = algorithm
         strains = (strain,) if isinstance(strain, ufl.core.expr.Expr) else tuple(strain)
-        check_shapes(model.inputs, strains)
+        check_inputs(model.inputs, strains)
         self.strains = tuple(
             ufl.sym(s) if e.packing.symmetric else s for e, s in zip(model.inputs, strains, strict=True)
         )

@@ -14,7 +14,7 @@ from hmm.models.components import NO_SHEAR_13
 from hmm.models.points import Input
 
 
-def check_shapes(inputs: tuple[Input, ...], strains: tuple[ufl.core.expr.Expr, ...]) -> None:
+def check_inputs(inputs: tuple[Input, ...], strains: tuple[ufl.core.expr.Expr, ...]) -> None:
     """Raise `InputError` unless the expressions have the shapes of the micro model's inputs, and no component it drops."""
     if len(inputs) != len(strains):
         raise InputError(

@@ -18,7 +18,7 @@ from ufl.corealg.traversal import unique_pre_traversal
 from hmm.foundation.errors import InputError
 from hmm.foundation.forms import compile_expression, highest_degree, owned_cells, quadrature_points, stiffness_degree
 
-type Field = float | ArrayLike | Callable[[NDArray[np.float64]], ArrayLike] | ufl.core.expr.Expr
+type MacroField = float | ArrayLike | Callable[[NDArray[np.float64]], ArrayLike] | ufl.core.expr.Expr
 """A field over the macro mesh: a constant, a function of the coordinates (shape (3, n), as DOLFINx gives them) whose
 result has the points along its last axis, or UFL such as a Function."""
 
@@ -70,7 +70,7 @@ class MacroPoints:
         values = compile_expression(expression, self.rule).eval(self.mesh, self.cells)
         return np.asarray(values).reshape(self.n, *expression.ufl_shape)
 
-    def values(self, field: Field | Any, name: str, *shapes: tuple[int, ...]) -> NDArray[np.float64]:
+    def values(self, field: MacroField | Any, name: str, *shapes: tuple[int, ...]) -> NDArray[np.float64]:
         """Values of a field at the points, shape (n_points, ...).
 
         Parameters

@@ -23,7 +23,7 @@ from hmm.images.labels import Labels
 from hmm.images.marching import marched
 from hmm.images.network import Floats, Network
 from hmm.images.smoothing import chains, coarsened, crossing, smoothed, with_areas
-from hmm.images.triangles import triangulate
+from hmm.images.triangles import mesh_network
 
 
 def smooth_cell(
@@ -55,7 +55,7 @@ def smooth_cell(
     with collectively(comm), gmsh_errors():
         if comm.rank == 0:
             network = network_of(tags, mesh_size, periodic)
-            points, triangles, piece = triangulate(network, mesh_size)
+            points, triangles, piece = mesh_network(network, mesh_size)
             of_triangle = network.tags[piece]
             used, solid = np.unique(triangles[of_triangle > 0], return_inverse=True)
             points, triangles, of_triangle = points[used], solid.reshape(-1, 3), of_triangle[of_triangle > 0]

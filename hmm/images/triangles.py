@@ -19,7 +19,7 @@ GROWTH, COARSEST = 0.3, 4.0
 """Growth of the edge length with the distance from an interface, and its largest value per that at interfaces."""
 
 
-def triangulate(network: Network, mesh_size: float) -> tuple[Floats, Ints, Ints]:
+def mesh_network(network: Network, mesh_size: float) -> tuple[Floats, Ints, Ints]:
     """Points, triangles and the piece each triangle is in."""
     network = _fine_border(network, mesh_size)
     inner = network.sides[:, 1] >= 0

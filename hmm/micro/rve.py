@@ -22,7 +22,7 @@ from hmm.micro.advice import LockingWatch, warn_of_axes
 from hmm.micro.cell_forms import CellForms
 from hmm.micro.definition import define
 from hmm.micro.dump import write_dump
-from hmm.micro.fingerprint import fingerprint, parameters_of
+from hmm.micro.fingerprint import cell_fingerprint, parameters_of
 from hmm.micro.history import History
 from hmm.micro.inputs import MacroInput, Operator
 from hmm.micro.local_fields import LocalFields, loaded_fields
@@ -385,7 +385,7 @@ class RVE:
 
     def fingerprint(self) -> Mapping[str, str]:
         """What the answers depend on, by the name used in messages (collective in the cell's ranks)."""
-        return fingerprint(self.system.loaded)
+        return cell_fingerprint(self.system.loaded)
 
     def view(self, points: Points, row: int) -> LocalFields:
         """The fields inside a row at its committed state."""

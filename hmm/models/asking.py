@@ -23,7 +23,7 @@ def points_of(model: MicroModel, n: int) -> Points:
     return Points(model.inputs, model.variables, _with_answer(model), n)
 
 
-def answer(model: MicroModel, points: Points, name: str = "") -> None:
+def ask_model(model: MicroModel, points: Points, name: str = "") -> None:
     """Let a model answer the rows asked; exceptions and numbers that are not finite become failures of rows."""
     if not points.asked.size:
         return
@@ -31,7 +31,7 @@ def answer(model: MicroModel, points: Points, name: str = "") -> None:
     try:
         model.answer(points)
     except Exception as error:
-        points.failures[int(points.asked[0])] = describe(error)
+        points.failures[int(points.asked[0])] = in_one_line(error)
         if isinstance(model, Recoverable):
             model.forget()
     if not points.seconds.any():
@@ -41,7 +41,7 @@ def answer(model: MicroModel, points: Points, name: str = "") -> None:
     points.trial.E[answered] = points.E[answered]
 
 
-def describe(error: Exception) -> str:
+def in_one_line(error: Exception) -> str:
     """An exception in one line; its type is named unless `hmm` raised it on purpose."""
     lines = [line for line in str(error).splitlines() if "() at " not in line] or ["no message"]  # PETSc's call stack
     kind = type(error)

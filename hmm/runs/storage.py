@@ -67,7 +67,7 @@ def _write(path: Path, comm: MPI.Comm, note: Mapping[str, object], plan: list[Ta
                 synchronize_directory(path.parent)
 
 
-def read_note(path: Path, comm: MPI.Comm) -> dict[str, Any]:
+def read_header(path: Path, comm: MPI.Comm) -> dict[str, Any]:
     """Check that a file is whole, byte by byte, and read its note (collective).
 
     Raises
@@ -90,7 +90,7 @@ def read(path: Path, name: str, keys: NDArray[np.int64], like: Arrays) -> Iterat
     Parameters
     ----------
     path
-        A file that `read_note` found whole.
+        A file that `read_header` found whole.
     name
         Name of the table.
     keys

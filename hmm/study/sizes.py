@@ -20,7 +20,7 @@ from hmm.study import properties
 from hmm.study.properties import Property
 from hmm.study.result import RepresentativeSize
 from hmm.study.statistics import Sample
-from hmm.study.tasks import Journal, Record, run
+from hmm.study.tasks import Journal, Record, run_tasks
 
 CONSTRAINTS = ("minimal", "periodic", "dirichlet")
 
@@ -101,7 +101,7 @@ def representative_size(
     with journal.alone() if journal else nullcontext():
         done = _merged(journal.read() if journal else [])
         todo = _missing(tasks, done)
-        found = run(comm, todo, work, journal, "cells", len(tasks) - len(todo))
+        found = run_tasks(comm, todo, work, journal, "cells", len(tasks) - len(todo))
         done = _merged([*done.values(), *found])
         if journal:
             journal.close(list(done.values()))

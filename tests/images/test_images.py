@@ -178,12 +178,12 @@ def test_pieces_go_on_across_faces():
     mask = np.zeros((6, 6), dtype=bool)
     mask[0, 2] = mask[5, 2] = True  # one piece around the face
     mask[:, 4] = True  # a fibre along x
-    numbers, pieces = images.connected_pieces(mask)
+    numbers, pieces = images.pieces_of_mask(mask)
     assert [(p.size, p.axes, p.rank) for p in pieces] == [(6, (0,), 1), (2, (), 0)]
     assert numbers[0, 2] == numbers[5, 2] == 2
-    assert [p.size for p in images.connected_pieces(mask, periodic=False)[1]] == [6, 1, 1]
+    assert [p.size for p in images.pieces_of_mask(mask, periodic=False)[1]] == [6, 1, 1]
     diagonal = np.eye(5, dtype=bool) | np.roll(np.eye(5, dtype=bool), 1, axis=1)
-    (stairs,) = images.connected_pieces(diagonal)[1]
+    (stairs,) = images.pieces_of_mask(diagonal)[1]
     assert (stairs.axes, stairs.rank) == ((0, 1), 1)  # it closes on itself only after both periods
 
 
