@@ -3,7 +3,7 @@
 from hmm.cells.pieces import Piece, pieces_of_mask
 from hmm.images.cells import image_cell
 from hmm.images.labels import crop, downsample, fill, mirror, segment
-from hmm.images.meshes import mesh_cell
+from hmm.images.meshes import mesh_cell, msh_cell
 from hmm.images.readers import Image, read_image
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "image_cell",
     "mesh_cell",
     "mirror",
+    "msh_cell",
     "pieces_of_mask",
     "read_image",
     "segment",

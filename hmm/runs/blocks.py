@@ -62,7 +62,7 @@ def cut_into_blocks(comm: MPI.Comm, tables: list[Table]) -> list[TableBlocks]:
     first, most = 0, max(1, MAX_BLOCKS // len(tables))
     for table in tables:
         rows = _size(comm, table)
-        step = max(1, BLOCK // max(table.row_bytes, 1), -(-rows // most))
+        step = max(rows_per_block(table.row_bytes), -(-rows // most))
         plan.append(TableBlocks(table, rows, step, first))
         first += -(-rows // step)
     return plan
@@ -79,6 +79,11 @@ def _size(comm: MPI.Comm, table: Table) -> int:
             "does not number its cells (a submesh?); make it as a mesh of its own to use checkpoints"
         )
     return int(rows)
+
+
+def rows_per_block(row_bytes: int) -> int:
+    """How many rows of that many bytes make a block: one at least."""
+    return max(1, BLOCK // max(row_bytes, 1))
 
 
 def bytes_per_row(arrays: Arrays) -> int:

@@ -24,7 +24,16 @@ from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.files import regular_file
 from hmm.foundation.hdf5 import foreign, own_dataset, require_h5py
 from hmm.foundation.locking import holds, sole
-from hmm.runs.blocks import BLOCK, Arrays, Table, TableBlocks, bytes_per_row, collect_rows, cut_into_blocks, send_rows
+from hmm.runs.blocks import (
+    Arrays,
+    Table,
+    TableBlocks,
+    bytes_per_row,
+    collect_rows,
+    cut_into_blocks,
+    rows_per_block,
+    send_rows,
+)
 from hmm.runs.sealing import SEAL, require_whole, seal_file, synchronize_directory
 
 
@@ -109,7 +118,7 @@ def read(path: Path, name: str, keys: NDArray[np.int64], like: Arrays) -> Iterat
         If the table is not as `write` writes it (see `hmm.foundation.hdf5.own_dataset`).
     """
     order = np.argsort(keys)
-    step = max(1, BLOCK // max(bytes_per_row(like), 1))
+    step = rows_per_block(bytes_per_row(like))
     with _opened(path) as file:
         if not keys.size:
             return
