@@ -1,4 +1,8 @@
-"""What a microstructure looks like in numbers: fractions, correlations, chords, percolation, orientation, pieces."""
+"""Statistics of a microstructure.
+
+Fractions, correlations, chords, percolation, orientation and pieces of an image. May import cells, pictures and the
+foundation, not FE2. Begin with `describe`, then `measures`.
+"""
 
 from hmm.descriptors.describe import Description, PhaseDescription, describe
 from hmm.descriptors.measures import (

@@ -1,4 +1,8 @@
-"""Images as microstructures: readers of image files, and what is done to label arrays before they become cells."""
+"""Cells from images and mesh files.
+
+Readers of image and mesh files, and what is done to label arrays before they become cells. May import cells and below.
+Begin with `cells` for images and `meshes` for files; `contours` makes smooth interfaces.
+"""
 
 from hmm.cells.pieces import Piece, pieces_of_mask
 from hmm.images.cells import image_cell

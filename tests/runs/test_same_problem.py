@@ -19,7 +19,7 @@ from dolfinx.mesh import CellType
 from support.macro_tools import STIFF, TIGHT, homogeneous_cell
 
 from hmm.foundation.described import described
-from hmm.runs.fingerprint import problem_fingerprint, present_values
+from hmm.runs.fingerprint import present_values, problem_fingerprint
 
 COMM = MPI.COMM_WORLD
 J2 = type(hmm.laws.J2(1.0, 0.3, 1.0))
