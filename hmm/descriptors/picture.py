@@ -10,7 +10,7 @@ import numpy as np
 from hmm.descriptors.data import DescriptionData
 from hmm.foundation.errors import writing
 from hmm.foundation.files import require_writable
-from hmm.pictures.packages import require_package
+from hmm.pictures.figure import new_figure
 from hmm.pictures.style import INK, PHASE_COLOURS
 
 LINE_COLOURS = ("#7b93ab", *PHASE_COLOURS[1:])
@@ -20,12 +20,7 @@ LINE_COLOURS = ("#7b93ab", *PHASE_COLOURS[1:])
 def draw_description(description: DescriptionData, path: Path) -> Path:
     """Image, correlations, chords and orientation side by side."""
     require_writable(path.parent)
-    require_package("matplotlib")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12.5, 7.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(12.5, 7.4)
     grid = figure.add_gridspec(2, 3, width_ratios=(1.75, 1, 1))
     _draw_image(figure, grid[:, 0], description)
     _draw_correlations(figure.add_subplot(grid[0, 1]), description)

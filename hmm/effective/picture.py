@@ -13,6 +13,7 @@ from hmm.effective.data import EffectiveData
 from hmm.foundation.errors import InputError, writing
 from hmm.foundation.files import require_writable
 from hmm.pictures.canvas import horizontal_bar, look_at, new_plotter, save_picture
+from hmm.pictures.figure import new_figure
 from hmm.pictures.packages import require_package
 from hmm.pictures.style import COLOURS, INK
 
@@ -34,12 +35,7 @@ def draw_properties(found: EffectiveData, path: Path) -> Path:
 
 def _draw_plane(found: EffectiveData, path: Path) -> Path:
     """Curves over the angle, symmetry axes dashed."""
-    require_package("matplotlib")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.0, 6.0), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.0, 6.0)
     _draw_curves(figure.add_subplot(projection="polar"), found)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=11)
     with writing(path):

@@ -50,9 +50,9 @@ class Homogenizer:
     strain
         The macroscopic input as UFL of the macro field, such as ``sym(grad(u))``; a sequence if the RVE has several.
     degree
-        Degree of the macro quadrature rule. By default what the macro element needs (`hmm.fe2.quadrature_points.sufficient_degree`):
-        ``2 (k - 1)`` on triangles and tetrahedra of degree k, more if they are curved, and k + 1 points a direction on
-        quadrilaterals and hexahedra. A warning says when a rule has fewer points than that.
+        Degree of the macro quadrature rule. By default what the macro element needs
+        (`hmm.fe2.quadrature_points.sufficient_degree`): ``2 (k - 1)`` on triangles and tetrahedra of degree k, more if
+        they are curved, and k + 1 points a direction on quadrilaterals and hexahedra. A warning says when a rule has fewer points than that.
     algorithm
         ``"monolithic"`` (default) or ``"nested"``; see `hmm.micro.algorithms`.
     ensemble

@@ -15,7 +15,7 @@ from hmm.models.points import Input
 
 
 def check_inputs(inputs: tuple[Input, ...], strains: tuple[ufl.core.expr.Expr, ...]) -> None:
-    """Raise `InputError` unless the expressions have the shapes of the micro model's inputs, and no component it drops."""
+    """Raise `InputError` unless the expressions have the shapes of the model's inputs, and no component it drops."""
     if len(inputs) != len(strains):
         raise InputError(
             f"the micro model has {len(inputs)} macro inputs and got {len(strains)} expressions: give one for each"

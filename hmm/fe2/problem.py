@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from mpi4py import MPI
 
 import numpy as np
 import ufl
@@ -17,10 +14,12 @@ from dolfinx.mesh import MeshTags
 from numpy.typing import ArrayLike, NDArray
 from petsc4py import PETSc
 
+from hmm.fe2.callbacks import weakly
 from hmm.fe2.homogenizer import Homogenizer
-from hmm.fe2.macro_forms import check_arguments, check_condition, tangent_form
-from hmm.fe2.reactions import Supported, over_facets
+from hmm.fe2.macro_forms import check_arguments, tangent_form
+from hmm.fe2.reactions import Supported, over_condition, over_facets
 from hmm.fe2.step_stats import StepStats
+from hmm.fe2.worst_point import largest_input
 from hmm.foundation.errors import ConvergenceError, InputError
 from hmm.foundation.forms import compile_form
 from hmm.foundation.options import Destroyed, dictionary, instance, positive
@@ -108,9 +107,9 @@ class MacroProblem:
         self._algorithm = hom.algorithm
         self._accepted_u, self._accepted_forces = u.x.array.copy(), self.forces.x.array.copy()
         self.solver = PETSc.SNES().create(hom.comm)
-        self.solver.setFunction(_weakly(self._residual), self._b)
-        self.solver.setJacobian(_weakly(self._jacobian), self._A)
-        self.solver.setConvergenceTest(_weakly(self._converged))
+        self.solver.setFunction(weakly(self._residual), self._b)
+        self.solver.setJacobian(weakly(self._jacobian), self._A)
+        self.solver.setConvergenceTest(weakly(self._converged))
         self.solver.setOptionsPrefix(petsc_options_prefix)
         self._options = DEFAULT_OPTIONS | petsc_options
         check_packages(petsc_options_prefix, self._options)
@@ -181,18 +180,10 @@ class MacroProblem:
             times length^(d-1). Positive along the axis means that the support pulls along it. For a condition on a
             temperature or another scalar of a mixed space, what is supplied there.
         """
-        check_condition(self.u, bc)
-        dofs, n_owned = bc.dof_indices()
-        dofs = dofs[:n_owned]
-        component, size = self._component[dofs], int(self._component.max(initial=0)) + 1
-        size = self.hom.comm.allreduce(size, op=MPI.MAX)
-        total = np.zeros(size)
-        np.add.at(total, component, self.forces.x.array[dofs])
-        total = self.hom.comm.allreduce(total)
-        touched = self.hom.comm.allreduce(np.bincount(component, minlength=size)) > 0
-        if touched.sum() == 1:
-            return float(total[touched][0])
-        return total if len(self._fields) == 1 else total[touched]
+        total = over_condition(self._supported, bc, self._component)
+        if total.size == 1:
+            return float(total[0])
+        return total
 
     def reaction_over(self, tags: MeshTags, tag: int) -> float | NDArray[np.float64]:
         """Total force on the facets of a tag at the last solution (collective).
@@ -218,7 +209,7 @@ class MacroProblem:
         InputError
             If no facet has the tag, the tags are of another mesh or of cells, or `u` has several fields.
         """
-        total = over_facets(Supported(self.u, self.forces, self.hom, self.bcs), tags, tag)
+        total = over_facets(self._supported, tags, tag)
         return total if total.size > 1 else float(total[0])
 
     def accepted_fields(self) -> dict[str, fem.Function]:
@@ -238,6 +229,10 @@ class MacroProblem:
         self.u.x.array[:], self.forces.x.array[:] = self._accepted_u, self._accepted_forces
         self._scale = self.accepted_scale = np.array(scale, dtype=float)
         self.hom.restored()
+
+    @property
+    def _supported(self) -> Supported:
+        return Supported(self.u, self.forces, self.hom, self.bcs)
 
     def _iterate(self, algorithm: str) -> bool:
         """One SNES solve from the present `u`; whether it converged."""
@@ -353,20 +348,7 @@ class MacroProblem:
             return self._reason() + self.hom.dump()
         history = ", ".join(f"{n:.2g}" for n in self._norms[-4:])
         stopped = f"the macro Newton method stopped with {self._reason()}, last relative residuals {history}"
-        return f"{stopped}; {self._worst_point()}"
-
-    def _worst_point(self) -> str:
-        """The point of largest macro input, for the message of a failed solve (collective)."""
-        reference = np.concatenate([e.reference for e in self.hom.model.inputs])
-        E = self.hom.macro_inputs() - reference
-        size = np.linalg.norm(E, axis=1)
-        best = int(np.argmax(size)) if size.size else -1
-        x = self.hom.coordinates()
-        mine = (float(size[best]), x[best].tolist(), E[best].tolist()) if size.size else (-1.0, [], [])
-        value = max(self.hom.comm.allgather(mine))
-        where = ", ".join(f"{c:.4g}" for c in value[1])
-        strain = ", ".join(f"{c:.4g}" for c in value[2])
-        return f"largest macro input at ({where}): [{strain}]"
+        return f"{stopped}; {largest_input(self.hom)}"
 
     def _sum(self, count: Counters) -> Counters:
         return Counters(**{k: self.hom.comm.allreduce(v) for k, v in vars(count).items()})
@@ -379,15 +361,3 @@ class MacroProblem:
             thing.destroy()
         gone: Any = Destroyed("this macro problem")
         self.solver = self._A = self._b = self._x = gone
-
-
-def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A bound method for PETSc to call: kept by PETSc itself it would keep the problem and all RVEs alive for ever."""
-    reference = weakref.WeakMethod(method)
-
-    def call(*args: object) -> object:
-        bound = reference()
-        assert bound is not None, "PETSc calls a problem that is gone"
-        return bound(*args)
-
-    return call

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mpi4py import MPI
+
 import basix.ufl
 import numpy as np
 import ufl
@@ -13,10 +15,11 @@ from dolfinx.mesh import MeshTags, exterior_facet_indices
 from numpy.typing import NDArray
 
 from hmm.fe2.homogenizer import Homogenizer
+from hmm.fe2.macro_forms import check_condition
 from hmm.foundation.errors import InputError
 from hmm.foundation.forms import compile_form, highest_degree
 from hmm.foundation.options import instance, integer
-from hmm.micro.inputs import is_mixed
+from hmm.micro.inputs import fields_of, is_mixed
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +30,31 @@ class Supported:
     forces: fem.Function
     hom: Homogenizer
     bcs: Sequence[fem.DirichletBC]
+
+
+def over_condition(solved: Supported, bc: fem.DirichletBC, component: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Force on the dofs of a condition, by the components of `u` that it touches; see `hmm.MacroProblem.reaction`.
+
+    Parameters
+    ----------
+    solved
+        The macro field.
+    bc
+        The condition.
+    component
+        Shape (n_dofs,); which component, counted over all fields, each local dof belongs to.
+    """
+    check_condition(solved.u, bc)
+    dofs, n_owned = bc.dof_indices()
+    dofs = dofs[:n_owned]
+    of, comm = component[dofs], solved.hom.comm
+    size = comm.allreduce(int(component.max(initial=0)) + 1, op=MPI.MAX)
+    total = np.zeros(size)
+    np.add.at(total, of, solved.forces.x.array[dofs])
+    total = comm.allreduce(total)
+    touched = comm.allreduce(np.bincount(of, minlength=size)) > 0
+    fields = len(fields_of(solved.u.function_space))
+    return total if touched.sum() != 1 and fields == 1 else total[touched]
 
 
 def over_facets(solved: Supported, tags: MeshTags, tag: int) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from hmm.foundation.errors import collectively, writing
 from hmm.foundation.files import require_writable
 from hmm.micro.recovery import Attempt
-from hmm.pictures.packages import require_package
+from hmm.pictures.figure import new_figure
 
 STRATEGY_COLOURS = {"line search": "#1f4e79", "substeps": "#e07b39", "elastic start": "#6a994e"}
 
@@ -44,12 +44,7 @@ def plot_curve(
     with collectively(comm):
         if comm.rank == 0:
             require_writable(path.parent)
-            require_package("matplotlib")
-            from matplotlib.backends.backend_agg import FigureCanvasAgg
-            from matplotlib.figure import Figure
-
-            figure = Figure(figsize=(7, 4.5), layout="constrained")
-            FigureCanvasAgg(figure)
+            figure = new_figure(7, 4.5)
             axes = figure.add_subplot()
             axes.plot(x, y, "-o", color="#1f4e79", markersize=5, linewidth=1.8)
             axes.set_xlabel(xlabel, fontsize=12)
@@ -76,12 +71,7 @@ def plot_attempts(path: str | Path, attempts: Sequence[Attempt], picture: Path |
     """
     path = Path(path)
     require_writable(path.parent)
-    require_package("matplotlib")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12, 5) if picture else (7, 5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(12 if picture else 7, 5)
     axes = figure.add_subplot(1, 2 if picture else 1, 1)
     named: set[str] = set()
     for attempt in attempts:

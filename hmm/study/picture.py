@@ -9,7 +9,7 @@ import numpy as np
 
 from hmm.foundation.errors import writing
 from hmm.foundation.files import require_writable
-from hmm.pictures.packages import require_package
+from hmm.pictures.figure import new_figure
 from hmm.pictures.style import INK
 from hmm.study.statistics import SizeStatistics
 
@@ -19,12 +19,7 @@ COLOURS = {"minimal": "#6a994e", "periodic": "#1f4e79", "dirichlet": "#e07b39"}
 def draw_study(result: SizeStatistics, path: Path) -> Path:
     """Means, variances and the error of n realisations side by side, against the size."""
     require_writable(path.parent)
-    require_package("matplotlib")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13.5, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(13.5, 4.5)
     means, variances, errors = figure.subplots(1, 3)
     _draw_means(means, result)
     _draw_variances(variances, result)

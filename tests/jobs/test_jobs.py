@@ -449,7 +449,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
 
 
 def test_a_job_without_its_results_is_a_failure(folder, monkeypatch):
-    monkeypatch.setattr("hmm.effective.properties.write_whole", lambda path, text: None)
+    monkeypatch.setattr("hmm.effective.data.write_whole", lambda path, text: None)
     with pytest.raises(hmm.HMMError, match=r"properties.json was not written, or was removed: run the job again"):
         jobs.run_job(job_of(folder, FIBRE + NUMBERS), folder / "out", COMM)
 
