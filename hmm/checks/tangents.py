@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.foundation.errors import ConvergenceError, InputError
-from hmm.models.asking import ask_model, points_of
+from hmm.models.asking import answer, points_of
 from hmm.models.components import component_names, pack_inputs
 from hmm.models.protocol import MicroModel
 
@@ -98,7 +98,7 @@ def tangent(
         points.restore({name: given.get(name, array[0]) for name, array in points.persistent().items()})
     shifts = step * np.eye(m)
     points.ask(vector + np.concatenate([np.zeros((1, m)), shifts, -shifts]), dt, "nested")
-    ask_model(model, points)
+    answer(model, points)
     if points.failures:
         raise ConvergenceError(f"{type(model).__name__}: {next(iter(points.failures.values()))}")
     response = points.trial.response

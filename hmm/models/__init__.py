@@ -1,8 +1,7 @@
 """The micro-model protocol.
 
-What may answer at a macro point, and models that are not finite element cells. May import the foundation. Begin with
-`protocol`, which says what a micro model is, and `points`, which says what it is given; `function` is the shortest
-complete model.
+Imports nothing of `hmm` but the foundation. Begin with `protocol`, which says what a micro model is, and `points`,
+which says what it is given; `function` is the shortest complete model.
 """
 
 from hmm.models.asking import points_of

@@ -23,7 +23,7 @@ def points_of(model: MicroModel, n: int) -> Points:
     return Points(model.inputs, model.variables, _with_answer(model), n)
 
 
-def ask_model(model: MicroModel, points: Points, name: str = "") -> None:
+def answer(model: MicroModel, points: Points, name: str = "") -> None:
     """Let a model answer the rows asked; exceptions and numbers that are not finite become failures of rows."""
     if not points.asked.size:
         return

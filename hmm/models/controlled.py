@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.foundation.errors import InputError
-from hmm.models.asking import ask_model, points_of
+from hmm.models.asking import answer, points_of
 from hmm.models.components import component_names, factors, find_components
 from hmm.models.points import Floats, InitialPoint, Input, Points, Variable
 from hmm.models.protocol import MicroModel, Observable, Rated
@@ -214,7 +214,7 @@ class ControlledModel:
     def _ask(self, inner: Points, given: Floats, free: Floats, points: Points) -> None:
         inner.count = points.count
         inner.ask(self._full(given, free), points.dt, "nested")
-        ask_model(self.model, inner)
+        answer(self.model, inner)
 
     def _take(self, points: Points, rows: NDArray[np.intp], inner: Points, free: Floats) -> None:
         c, f = self.components.given, self.components.free

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from hmm.foundation.blocks import Blocks
 from hmm.foundation.errors import ConvergenceError
-from hmm.models.asking import ask_model, points_of
+from hmm.models.asking import answer, points_of
 from hmm.models.components import pack_inputs
 from hmm.models.points import Floats
 from hmm.models.protocol import MicroModel
@@ -74,7 +74,7 @@ def solve_one(
     if state is not None:
         points.restore({name: np.asarray(value)[None] for name, value in state.items()})
     points.ask(pack_inputs(model.inputs, E)[None], dt, "nested")
-    ask_model(model, points)
+    answer(model, points)
     if points.failures:
         raise ConvergenceError(f"{type(model).__name__} has no answer: {points.failures[0]}")
     model.commit(points)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.models.asking import ask_model, points_of
+from hmm.models.asking import answer, points_of
 from hmm.models.points import Points
 from hmm.models.protocol import MicroModel
 from hmm.models.statistics import Counters
@@ -109,7 +109,7 @@ class Batches:
             rows = self.rows(k)
             points.count = count
             points.ask(E[rows] if len(self.models) > 1 else E, dt, algorithm)
-            ask_model(model, points, self.names[k])
+            answer(model, points, self.names[k])
             seconds[rows] = points.seconds
             failures |= {int(rows[p]): why for p, why in points.failures.items()}
             count.rejections += len(points.failures)
