@@ -1,8 +1,8 @@
-"""Gmsh sessions that clean up after themselves, and periodic meshes on any lattice.
+"""Drawings of cells in Gmsh that are periodic on any lattice.
 
 A generator writes one function that draws and meshes the cell with ``model.occ`` on rank 0, and hands it to `build`.
-The other functions here are the steps such a drawing consists of. Draw at unit size: the tolerances of the geometry
-kernel are absolute lengths (1e-7), and `build` scales the mesh.
+The other functions here are the steps such a drawing consists of; `hmm.cells._generate` meshes it. Draw at unit size:
+the tolerances of the geometry kernel are absolute lengths (1e-7), and `build` scales the mesh.
 """
 
 from __future__ import annotations
