@@ -80,3 +80,17 @@ def point_fields(hom: Homogenizer, point: int) -> LocalFields:
     if not isinstance(model, Viewable):
         raise InputError(f"the micro model {type(model).__name__} has no fields inside a point to look at")
     return model.view(points, p)
+
+
+def largest_input(hom: Homogenizer) -> str:
+    """Where the macro input is farthest from its reference, and its value, in words for a message (collective)."""
+    reference = np.concatenate([e.reference for e in hom.model.inputs])
+    E = hom.macro_inputs() - reference
+    size = np.linalg.norm(E, axis=1)
+    best = int(np.argmax(size)) if size.size else -1
+    x = hom.coordinates()
+    mine = (float(size[best]), x[best].tolist(), E[best].tolist()) if size.size else (-1.0, [], [])
+    value = max(hom.comm.allgather(mine))
+    where = ", ".join(f"{c:.4g}" for c in value[1])
+    strain = ", ".join(f"{c:.4g}" for c in value[2])
+    return f"largest macro input at ({where}): [{strain}]"
