@@ -1,5 +1,6 @@
 """The program in the README runs as it stands there."""
 
+import pkgutil
 import re
 from pathlib import Path
 
@@ -7,7 +8,13 @@ from mpi4py import MPI
 
 import pytest
 
+import hmm
+
 ROOT = Path(__file__).parents[2]
+
+PAGES = sorted(
+    str(page.relative_to(ROOT)) for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")]
+)
 
 
 @pytest.mark.mpi
@@ -21,27 +28,32 @@ def test_the_program_runs(tmp_path, monkeypatch):
     assert Path("results/mine/macro.bp").is_dir()
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        "README.md",
-        "demos/README.md",
-        "docs/api.md",
-        "docs/effective.md",
-        "docs/energy.md",
-        "docs/laws.md",
-        "docs/theory.md",
-        "CHANGELOG.md",
-    ],
-)
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
         assert (ROOT / page).parent.joinpath(target).exists(), target
 
 
-def test_every_public_name_is_in_the_list():
-    import hmm
+@pytest.mark.parametrize("page", PAGES)
+def test_names_and_files_exist(page):
+    """Dotted names ``hmm.a.b``, and files of this repository by their path from its root or from the page."""
+    text = (ROOT / page).read_text()
+    for name in set(re.findall(r"\bhmm(?:\.[A-Za-z_]\w*)+", text)) - {"hmm.sif", "hmm.tar"}:  # docker's files
+        assert _exists(name), name
+    for path in set(re.findall(r"\b(?:hmm|tests|benchmarks|demos|scripts)/[\w/]+\.\w+", text)):
+        assert (ROOT / path).exists() or (ROOT / page).parent.joinpath(path).exists(), path
 
+
+def _exists(name: str) -> bool:
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        owner, _, last = name.rpartition(".")
+        return _exists(owner) and last in getattr(pkgutil.resolve_name(owner), "__annotations__", {})
+    return True
+
+
+def test_every_public_name_is_in_the_list():
     text = (ROOT / "docs" / "api.md").read_text()
     missing = [name for name in hmm.__all__ if f"hmm.{name}" not in text]
     assert not missing
