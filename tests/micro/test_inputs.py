@@ -80,6 +80,23 @@ def test_heat_and_mass_in_one_cell_are_those_of_two_cells(cell):
     assert hmm.checks.hill_mandel_defect(rve, both) < 1e-12
 
 
+def test_renamed_laws_combine(cell):
+    w = hmm.fluctuation(cell, degree=(1, 1), shape=((), ()))
+    inputs = [hmm.macro_gradient(cell, 0, name="heat"), hmm.macro_gradient(cell, component=1, name="concentration")]
+    law = {
+        phase: hmm.laws.combine(
+            hmm.laws.rename(hmm.laws.Fourier(HEAT[phase]), gradient="heat"),
+            hmm.laws.rename(hmm.laws.Fourier(MASS[phase]), gradient="concentration"),
+        )
+        for phase in cell.phases
+    }
+    rve = hmm.RVE(cell, w, inputs, law=law, newton_options=TIGHT)
+    E = np.array([1.0, -2.0, 0.5, 3.0])
+    one, two = rve.solve(E), heat_and_mass(cell).solve(E)
+    assert one.vector == pytest.approx(two.vector, rel=1e-12)
+    assert relative_error(one.tangent, two.tangent) < 1e-12
+
+
 def test_coupled_heat_and_mass_have_an_exact_tangent(cell):
     rve = heat_and_mass(cell, coupling=0.02)
     answer = rve.solve({"heat 1": 1.0, "concentration 2": 2.0})
