@@ -149,7 +149,7 @@ def test_drucker_prager(granular):
 def test_tangents_of_drucker_prager(granular):
     """On the cone the tangent is not symmetric; at the apex there is no stiffness at all."""
     assert_tangents(granular, PATH, 1e-8)
-    assert not granular.is_symmetric
+    assert not granular.system.is_symmetric
     with pytest.raises(hmm.ConvergenceError, match=r"singular: a phase without stiffness"):
         granular.solve(0.02 * np.eye(2))
 
