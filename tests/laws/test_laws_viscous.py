@@ -42,7 +42,7 @@ def test_a_ramp_is_exact_in_any_number_of_steps(maxwell):
     exact = 2 * 0.005 * (G_INF * 6 + sum(G * tau * (1 - np.exp(-6 / tau)) for G, tau in BRANCHES))
     assert response.stress[0, 1] == pytest.approx(exact, rel=1e-12)
     assert response.stress[0, 0] == pytest.approx(0.0, abs=1e-12)
-    assert maxwell.is_symmetric
+    assert maxwell.system.is_symmetric
 
 
 def test_tangent(maxwell):

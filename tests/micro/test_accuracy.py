@@ -32,7 +32,7 @@ def stiff(cell, contrast, **options):
 
 @pytest.mark.parametrize("contrast", [1e6, 1e9])
 def test_iterations_on_voxels(voxels, contrast):
-    """What the solver's own tolerance leaves counts by the contrast; stages go on until the tangent has settled."""
+    """What the solver's own tolerance leaves counts by the contrast; stages go on until the tangent has converged."""
     E = [1.0, 0.5, 0.2]
     answer, expected = (stiff(voxels, contrast, solver=solver).solve(E) for solver in ("iterative", "direct"))
     assert relative_error(answer.tangent, expected.tangent) < 2e-6

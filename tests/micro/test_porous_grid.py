@@ -173,7 +173,7 @@ def test_auto_takes_it_for_large_cells_and_other_constraints_do_not():
     assert isinstance(strain_rve(cube_with_pore(12), law).system.solver, GridSolver)
     assert isinstance(strain_rve(cube_with_pore(8), law).system.solver, AssembledSolver)
     small = cube_with_pore(5)
-    assert isinstance(strain_rve(small, law, "dirichlet", solver="iterative").solver, AssembledSolver)
+    assert isinstance(strain_rve(small, law, "dirichlet", solver="iterative").system.solver, AssembledSolver)
 
 
 def test_held_dofs_are_not_for_the_grid():

@@ -14,7 +14,7 @@ def solve(rve, E):
     """Residual norms of a solve from the undeformed state, relative to the nodal forces at its end."""
     start = rve.initial_state()
     rve.system.load_history(start.history)
-    result = newton(rve, start.z, rve.pack(E), OPTIONS)
+    result = newton(rve.system, start.z, rve.pack(E), OPTIONS)
     assert result.converged
     assert len(result.norms) == result.iterations + 1
     return np.array(result.norms) / rve.system.force_scale()
