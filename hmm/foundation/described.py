@@ -41,23 +41,39 @@ def described(value: object) -> str:
 
 
 class _Describer:
-    """One description. Objects that are being described already, in one another, are named only."""
+    """One description. Objects that are being described already, in one another, are named only.
+
+    What was said of an object so many levels down is remembered, unless it names one that was being described:
+    functions that name one another would else be described once for each way between them.
+    """
 
     def __init__(self) -> None:
         self._open: list[int] = []
+        self._said: dict[tuple[int, int], tuple[str, object]] = {}  # with the object, which keeps its id
+        self._is_circular = False
 
     def say(self, value: object) -> str:
         """The words."""
         plain = _plain(value)
         if plain is not None:
             return plain
-        if id(value) in self._open or len(self._open) == DEEPEST:
+        key = id(value), len(self._open)
+        if key in self._said:
+            return self._said[key][0]
+        is_open = id(value) in self._open
+        self._is_circular |= is_open
+        if is_open or len(self._open) == DEEPEST:
             return _name(type(value))
+        was_circular, self._is_circular = self._is_circular, False
         self._open.append(id(value))
         try:
-            return self._compound(value)
+            words = self._compound(value)
         finally:
             self._open.pop()
+        if not self._is_circular:
+            self._said[key] = words, value
+        self._is_circular |= was_circular
+        return words
 
     def _compound(self, value: Any) -> str:
         if isinstance(value, Mapping):
@@ -104,7 +120,7 @@ class _Describer:
     def _parts_of_function(self, function: FunctionType) -> list[str]:
         captured = [_content(cell) for cell in function.__closure__ or ()]
         given = [function.__defaults__, function.__kwdefaults__, captured]
-        if _is_library(function):
+        if function.__module__ and _is_library(function):  # what was made by exec belongs to no module
             return [function.__module__, *map(self.say, given)]
         named = sorted(_names(function.__code__) & function.__globals__.keys())
         values = [f"{name} {self.say(function.__globals__[name])}" for name in named]

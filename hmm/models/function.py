@@ -153,7 +153,7 @@ class FunctionModel:
 
     def observe(self, points: Points, name: str) -> Floats:
         """A variable at the committed state of all rows, shape (n, size)."""
-        return points.committed.variables[name].reshape(points.n, -1)
+        return points.committed.variables[name].reshape(points.n, self.observables[name])
 
     def fingerprint(self) -> dict[str, str]:
         """The function, as it was when the model was made, and the variables, by the name used in messages."""

@@ -212,7 +212,7 @@ class ProcessModel:
 
     def observe(self, points: Points, name: str) -> Floats:
         """A variable at the committed state of all rows, shape (n, size)."""
-        return points.committed.variables[name].reshape(points.n, -1)
+        return points.committed.variables[name].reshape(points.n, self.observables[name])
 
     def fingerprint(self) -> dict[str, str]:
         """The command, without the folders of its files, what its scripts contain, and the variables."""

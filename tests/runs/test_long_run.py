@@ -52,7 +52,6 @@ def measure() -> tuple[int, int]:
     return communicators_left(), resident()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("ensemble", ["owner", "balanced"])
 def test_steps(ensemble):
     """A plastic beam goes to and fro; after a tenth of the steps nothing grows any more."""

@@ -202,6 +202,18 @@ def test_words_for_what_a_user_writes():
     assert described(STIFF) == "Elastic(young=400000.0, poisson=0.2)"
 
 
+def test_functions_that_name_one_another():
+    """Thirty functions of which each calls all later ones: a million ways between them, and still quick."""
+    code = "\n".join(
+        f"def f{k}(x):\n    return {' + '.join([f'f{j}(x)' for j in range(k + 1, 30)] or ['x'])}" for k in range(30)
+    )
+    first, second = {}, {}
+    exec(code, first)
+    exec(code.replace("return x", "return 2 * x"), second)
+    assert described(first["f22"]) != described(second["f22"]), "seven levels down there is another one"
+    assert described(first["f0"]) == described(first["f0"])
+
+
 @pytest.mark.skipif(COMM.size > 1, reason="starts processes of its own")
 def test_words_do_not_depend_on_the_process():
     """Two processes that hash strings differently say what this one says."""
