@@ -106,7 +106,10 @@ class Combined:
         return self._energy
 
     def _energy(self, at: Local) -> ufl.core.expr.Expr:
-        return sum((part.energy(own) for part, own in self._each(at)), ufl.as_ufl(0.0))  # type: ignore[attr-defined, return-value]
+        total = ufl.as_ufl(0.0)
+        for part, own in self._each(at):
+            total += part.energy(own)  # type: ignore[attr-defined]
+        return total
 
     def internal(self, dim: int) -> Mapping[str, Packing]:
         """Internal variables of all parts."""
