@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hmm.effective.naming import nearest
+from hmm.foundation.naming import nearest
 from hmm.foundation.errors import InputError
 from hmm.laws import Law
 from hmm.laws.registry import LAWS

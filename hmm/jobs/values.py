@@ -226,7 +226,8 @@ def _words(hint: Any) -> str:
 def _parts(kind: Any) -> dict[str, Entry]:
     """Laws, or parts of laws, that are of a kind; empty if it is none."""
     if kind in (Law, LinearElasticity):
-        return choices(LAWS, object if kind is Law else kind)
+        found = choices(LAWS, object if kind is Law else kind)
+        return {name: law for name, law in found.items() if "law" not in law.parameters}  # that key names the law
     if not isinstance(kind, type) or kind.__module__ != "hmm.laws.hardening":
         return {}
     return {name: part for name, part in choices(PARTS, kind).items() if _answers_alike(part.kind, kind)}
