@@ -18,7 +18,7 @@ from hmm.foundation.naming import nearest
 from hmm.jobs import user_laws
 from hmm.laws import Law
 from hmm.laws.elastic import LinearElasticity
-from hmm.laws.registry import LAWS, PARTS, Entry
+from hmm.laws.registry import LAWS, PARTS, Entry, choices
 
 SMALLEST, LARGEST, LARGEST_INTEGER = 1e-60, 1e60, 2**31 - 1
 """Sizes of numbers, but zero, and of integers that a job can have: products of a few of them are still numbers."""
@@ -113,7 +113,7 @@ def make_law(table: Any, where: str, default: str | None = None, kind: Any = Non
     """
     if not isinstance(table, Mapping):
         raise InputError(f"{where} = {shown(table)} is no table: write its parameters as name = value")
-    names = _parts(kind) if kind is not None else LAWS
+    names = _parts(Law if kind is None else kind)
     name = table.get("law", default or (next(iter(names)) if len(names) == 1 else None))
     if name is None:
         raise InputError(f"{where} lacks 'law': choose one of {listed(names)}")
@@ -225,15 +225,12 @@ def _words(hint: Any) -> str:
 
 def _parts(kind: Any) -> dict[str, Entry]:
     """Laws, or parts of laws, that are of a kind; empty if it is none."""
-    if kind is Law:
-        return LAWS
-    if kind is LinearElasticity:
-        return {name: law for name, law in LAWS.items() if issubclass(law.kind, kind)}
+    if kind in (Law, LinearElasticity):
+        found = choices(LAWS, object if kind is Law else kind)
+        return {name: law for name, law in found.items() if "law" not in law.parameters}  # that key names the law
     if not isinstance(kind, type) or kind.__module__ != "hmm.laws.hardening":
         return {}
-    return {
-        name: part for name, part in PARTS.items() if issubclass(part.kind, kind) and _answers_alike(part.kind, kind)
-    }
+    return {name: part for name, part in choices(PARTS, kind).items() if _answers_alike(part.kind, kind)}
 
 
 def _answers_alike(part: Any, kind: Any) -> bool:

@@ -15,7 +15,7 @@ from hmm.laws.granular import DruckerPrager
 from hmm.laws.hardening import ArmstrongFrederick, Hardening, Linear, Perzyna, PowerLaw, Voce
 from hmm.laws.hyperelastic import Hyperelastic, MooneyRivlin, NeoHooke, Ogden, SaintVenant
 from hmm.laws.plastic import J2
-from hmm.laws.renaming import rename
+from hmm.laws.renaming import Renamed, rename
 from hmm.laws.rigid import Rigid
 from hmm.laws.thermal import Fourier
 from hmm.laws.thermoelastic import ThermoElastic
@@ -44,6 +44,7 @@ __all__ = [
     "Ogden",
     "Perzyna",
     "PowerLaw",
+    "Renamed",
     "Rigid",
     "SaintVenant",
     "State",

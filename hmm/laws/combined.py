@@ -106,7 +106,10 @@ class Combined:
         return self._energy
 
     def _energy(self, at: Local) -> ufl.core.expr.Expr:
-        return sum((part.energy(own) for part, own in self._each(at)), ufl.as_ufl(0.0))  # type: ignore[attr-defined, return-value]
+        total = ufl.as_ufl(0.0)
+        for part, own in self._each(at):
+            total += part.energy(own)  # type: ignore[attr-defined]
+        return total
 
     def internal(self, dim: int) -> Mapping[str, Packing]:
         """Internal variables of all parts."""
@@ -139,7 +142,8 @@ class Combined:
         return self._implicit(at, lambda part, own: part.residual(own))
 
     def _implicit(self, at: Local, ask: Callable[[ImplicitLaw, Local], State]) -> State:
-        found = [ask(part, own) if isinstance(part, ImplicitLaw) else {} for part, own in self._each(at)]
+        each = zip(self._each(at), self._unknown, strict=True)
+        found = [ask(part, own) if names and isinstance(part, ImplicitLaw) else {} for (part, own), names in each]
         return _renamed(found, self._unknown)
 
     def _answers(self) -> dict[str, list[str]]:

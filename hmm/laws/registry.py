@@ -112,6 +112,12 @@ def declare_part[T](role: str, parameters: Mapping[str, str]) -> Callable[[type[
     return register
 
 
+def choices(of: Mapping[str, Entry], kind: type = object) -> dict[str, Entry]:
+    """Entries that make something of a kind: classes first, then further ways to make them, each by name."""
+    found = sorted(of.values(), key=lambda entry: (entry.is_way, entry.name))
+    return {entry.name: entry for entry in found if issubclass(entry.kind, kind)}
+
+
 def classes() -> dict[str, type]:
     """The classes of all laws and parts of laws, by name."""
     return {name: entry.kind for name, entry in {**LAWS, **PARTS}.items() if not entry.is_way}

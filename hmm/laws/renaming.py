@@ -10,8 +10,10 @@ from typing import Any
 from hmm.foundation.errors import InputError
 from hmm.foundation.tensors import Packing
 from hmm.laws.base import Law, Local, State, responses
+from hmm.laws.registry import declare
 
 
+@declare("of its parts", {"law": "a law", "names": "pairs of names"}, tests=["micro/test_inputs.py"])
 @dataclass(frozen=True)
 class Renamed:
     """A law whose fields have other names in the cell than in the law (see `rename`).

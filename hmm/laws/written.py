@@ -9,7 +9,6 @@ import numpy as np
 
 from hmm.foundation.errors import InputError
 from hmm.laws import registry
-from hmm.laws.renaming import Renamed
 
 
 def as_text(law: object) -> Any:
@@ -58,4 +57,4 @@ def from_text(text: Any) -> Any:
 
 def _kinds() -> dict[str, type]:
     """The laws, and parts of laws, that are made of their fields."""
-    return registry.classes() | {"Renamed": Renamed}
+    return registry.classes()

@@ -7,7 +7,7 @@ from support.material_point import homogeneous_cell, point, variable
 
 import hmm
 from hmm import checks
-from hmm.laws import J2, Anisotropic, Elastic, Fourier, GeneralizedMaxwell, ThermoElastic, Voce, combine
+from hmm.laws import J2, Anisotropic, Elastic, Fourier, GeneralizedMaxwell, ThermoElastic, Voce, combine, rename
 
 PATH = (np.array([[0.01, 0.004], [0.004, 0.0]]), np.array([[0.02, -0.004], [-0.004, 0.005]]))
 
@@ -62,6 +62,21 @@ def test_parts_in_parallel_have_histories_of_their_own(parts):
             assert variable(rve, answer, f"p_{k + 1}") == pytest.approx(variable(alone[k], answers[k], "p"), rel=1e-9)
     else:
         assert list(rve.histories["all"].packings) == ["deviator", "stress_1", "plastic_strain", "p"]
+
+
+def test_two_diffusions_beside_plasticity():
+    """Renamed laws are parts like others, also beside one with local unknowns."""
+    plastic = J2(1.0, 0.3, 0.005, Voce(0.01, 50.0))
+    law = combine(plastic, Fourier(2.0), rename(Fourier(3.0), gradient="concentration"))
+    assert law.fields == ("strain", "gradient", "concentration")
+    cell = homogeneous_cell()
+    inputs = [hmm.macro_strain(cell, component=0), hmm.macro_gradient(cell, component=1)]
+    inputs.append(hmm.macro_gradient(cell, component=2, name="concentration"))
+    rve = hmm.RVE(cell, hmm.fluctuation(cell, (1, 1, 1)), inputs, law={"all": law}, newton_options=TIGHT)
+    E = np.r_[rve.inputs[0].packing.to_vector(PATH[0]), 1.0, 0.0, 0.0, 1.0]
+    answer = rve.solve(E)
+    assert np.allclose(answer.vector[3:], [2.0, 0.0, 0.0, 3.0], rtol=0, atol=1e-12)
+    assert relative_error(answer.vector[:3], point(plastic).solve(PATH[0]).vector) < 1e-10
 
 
 def test_names_that_clash_after_numbering():
