@@ -71,8 +71,8 @@ def main(argv: list[str] | None = None) -> None:
     described = hmm.descriptors.describe(labels, phases, periodic=options.image is None)
     hmm.console.say(comm, f"{described}\n")
 
-    voxel = hmm.Cell.from_image(labels, phases)
-    smooth = hmm.Cell.from_image(labels, phases, mesh="smooth")
+    voxel = hmm.images.image_cell(labels, phases)
+    smooth = hmm.images.image_cell(labels, phases, mesh="smooth")
     periodic, triangles, stiffer = homogenize(voxel), homogenize(smooth), homogenize(voxel, "dirichlet")
     assert periodic.limits is not None
     found = {

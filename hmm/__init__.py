@@ -35,6 +35,7 @@ from hmm.fe2.worst_point import WorstPoint, point_fields, worst_point  # noqa: E
 from hmm.foundation import console, errors, tensors  # noqa: E402
 from hmm.foundation.errors import ConvergenceError, HMMError, InputError  # noqa: E402
 from hmm.foundation.tables import write_csv  # noqa: E402
+from hmm.foundation.version import VERSION  # noqa: E402
 from hmm.micro import stokes_slip  # noqa: E402
 from hmm.micro.fluctuation import component, fluctuation, held_on_walls  # noqa: E402
 from hmm.micro.inputs import (  # noqa: E402
@@ -60,7 +61,7 @@ from hmm.runs.output import Output, write_rve  # noqa: E402
 from hmm.runs.replay import Replay, replay  # noqa: E402
 from hmm.runs.schedules import Schedule, schedule, table  # noqa: E402
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _started()
 del _started

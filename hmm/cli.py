@@ -17,12 +17,14 @@ import ffcx
 import numpy as np
 from petsc4py import PETSc
 
-import hmm
+from hmm import jobs
 from hmm.foundation import console as report
 from hmm.foundation import errors
 from hmm.foundation.errors import HMMError, InputError
 from hmm.foundation.signals import Interrupted
+from hmm.foundation.version import VERSION
 from hmm.micro.solvers import assembled as linear
+from hmm.runs.replay import replay
 
 OPTIONAL = ("gmsh", "scipy", "pyvista", "matplotlib")
 
@@ -50,7 +52,7 @@ def information() -> dict[str, str]:
     library = MPI.Get_library_version().replace("\x00", "").splitlines()[0]
     world = MPI.COMM_WORLD.size
     return {
-        "hmm": hmm.__version__,
+        "hmm": VERSION,
         "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "DOLFINx": f"{dolfinx.__version__} (ADIOS2 {'yes' if dolfinx.has_adios2 else 'no'})",
         "Basix, FFCx, UFL": f"{basix.__version__}, {ffcx.__version__}, {_version('fenics-ufl')}",
@@ -64,7 +66,7 @@ def information() -> dict[str, str]:
 
 def _run(argv: Sequence[str] | None) -> None:
     parser = _Parser(prog="hmm", description="FE2 and computational homogenization on FEniCSx.")
-    parser.add_argument("--version", action="version", version=f"hmm {hmm.__version__}")
+    parser.add_argument("--version", action="version", version=f"hmm {VERSION}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("info", help="show the versions of everything hmm runs on")
     again = commands.add_parser("replay", help="solve an RVE again that failed in a run")
@@ -98,8 +100,6 @@ def _run(argv: Sequence[str] | None) -> None:
 
 
 def _homogenize(job: str | None, directory: str | None, example: bool, trust_laws: bool) -> None:
-    from hmm import jobs
-
     if example:
         report.say(MPI.COMM_WORLD, jobs.example().rstrip())
     elif job is None:
@@ -121,7 +121,7 @@ def _to_its_end(job: str) -> Iterator[None]:
 
 
 def _replay(dump: str, picture: str | None, trust: bool) -> None:
-    done = hmm.replay(dump, trust=trust)
+    done = replay(dump, trust=trust)
     report.say(MPI.COMM_SELF, str(done))
     if picture:
         report.say(MPI.COMM_SELF, f"drawn in {done.plot(picture)}")

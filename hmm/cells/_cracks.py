@@ -10,12 +10,13 @@ from mpi4py import MPI
 
 import numpy as np
 
-from hmm.cells import _gmsh
+from hmm.cells import _generate, _gmsh
 from hmm.cells._bodies import Array, Bodies, Ellipsoids, Rods
 from hmm.cells._checks import check_choice, check_number, check_range, check_real, check_seed, check_sizes
+from hmm.cells._edge_lengths import EdgeLengths
 from hmm.cells._orientations import frames, random_directions
 from hmm.cells._packing import pack
-from hmm.cells._random import Orientation
+from hmm.cells._random import FibreOrientation
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
 
@@ -31,7 +32,7 @@ def cracks(
     *,
     number: int = 10,
     dim: int = 2,
-    orientation: Orientation = "uniform",
+    orientation: FibreOrientation = "uniform",
     gap: float | None = None,
     mesh_size: float = 0.1,
     size: float = 1.0,
@@ -91,7 +92,7 @@ def cracks(
         flat = _flat(normals, a, rng)
         packings = [pack(flat, free, rng, "cracks", True, ("density", density)) for _ in range(TRIES)]
         slits = [Slits(packing, normals, a, mesh_size / size) for packing in packings]
-        _gmsh.draw_best(model, [partial(slit.draw, phase=phases) for slit in slits])
+        _generate.draw_best(model, [partial(slit.draw, phase=phases) for slit in slits])
 
     return _gmsh.build(draw, comm, np.eye(dim), size)
 
@@ -136,9 +137,9 @@ class Slits:
         group = model.addPhysicalGroup(dim - 1, [tag for parts in origin[1:] for _, tag in parts])
         _gmsh.name_phases(model, dim, {phase: [tag for _, tag in origin[0]]})
         _gmsh.set_periodic(model, np.eye(dim))
-        _gmsh.generate(model, _gmsh.Sizes.tabulate(np.eye(dim), self._edge_lengths, self.a / 4))
+        _generate.generate(model, EdgeLengths.tabulate(np.eye(dim), self._edge_lengths, self.a / 4))
         _open(model, dim - 1, group)
-        return _gmsh.check_quality(model, dim)
+        return _generate.check_quality(model, dim)
 
     def _slit(self, model: Any, centre: Array, normal: Array) -> int:
         if len(normal) == 3:

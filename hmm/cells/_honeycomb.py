@@ -10,8 +10,9 @@ from mpi4py import MPI
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.cells import _gmsh
+from hmm.cells import _generate, _gmsh
 from hmm.cells._checks import check_choice, check_order, check_range, check_sizes
+from hmm.cells._edge_lengths import EdgeLengths
 from hmm.cells._packing import neighbours
 from hmm.cells._round import LATTICES
 from hmm.cells.cell import Cell
@@ -82,15 +83,15 @@ def honeycomb(
     edge = min(mesh_size / size, (1 - scale) * apothem)
 
     def draw(model: Any) -> float:
-        sizes = _gmsh.Sizes.tabulate(lattice, lambda x: np.full(len(x), edge), 1.0)  # refuses what is too thin
+        sizes = EdgeLengths.tabulate(lattice, lambda x: np.full(len(x), edge), 1.0)  # refuses what is too thin
         families = [[piece for hole in holes for piece in _wrapped(model, hole, lattice)]]
         pieces = _gmsh.split(model, 2, _gmsh.add_parallelogram(model, lattice), families, void)
         _gmsh.name_phases(model, 2, dict(zip(phases, pieces, strict=False)))
         _gmsh.set_periodic(model, lattice)
-        _gmsh.generate(model, sizes, order)
-        return _gmsh.check_quality(model, 2)
+        _generate.generate(model, sizes, order)
+        return _generate.check_quality(model, 2)
 
-    return _gmsh.build(lambda model: _gmsh.draw_best(model, [draw]), comm, lattice, size)
+    return _gmsh.build(lambda model: _generate.draw_best(model, [draw]), comm, lattice, size)
 
 
 def _wrapped(model: Any, corners: NDArray[np.float64], lattice: NDArray[np.float64]) -> list[int]:

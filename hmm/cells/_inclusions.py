@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from hmm.cells import _gmsh, _shells
+from hmm.cells import _generate, _gmsh, _shells
 from hmm.cells._bodies import Array, Bodies
 from hmm.cells._checks import check_order
+from hmm.cells._edge_lengths import EdgeLengths
 from hmm.cells._packing import images, neighbours
 from hmm.cells._surfaces import Surface, triangulate
 from hmm.foundation.errors import InputError
@@ -102,18 +103,18 @@ class Inclusions:
         """Draw and mesh the cell in the current model; the worst radius ratio of the mesh."""
         dim = len(self.lattice)
         shortest = min(self.mesh_size, float(self._on_surface.min()), max(2 * self.half_gap, self._shortest))
-        sizes = _gmsh.Sizes.tabulate(self.lattice, self.edge_lengths, shortest)
+        sizes = EdgeLengths.tabulate(self.lattice, self.edge_lengths, shortest)
         pieces = self._mesh_fitted(model, sizes)
         if self.match_fraction:
             self._match(model, pieces)
-        return _gmsh.check_quality(model, dim)
+        return _generate.check_quality(model, dim)
 
     def families(self, scale: float = 1.0) -> list[Bodies]:
         """The inclusions with their layers, if there are any, and the inclusions, scaled."""
         bodies = self.bodies.scaled(scale)
         return [bodies.grown(self.interface), bodies] if self.interface else [bodies]
 
-    def _mesh_fitted(self, model: Any, sizes: _gmsh.Sizes) -> list[list[int]]:
+    def _mesh_fitted(self, model: Any, sizes: EdgeLengths) -> list[list[int]]:
         """Mesh the cell, with bodies of such a size that the mesh has the volumes wanted; its pieces in each phase.
 
         Chords take the same share at nearly equal sizes, so a few corrections do. In 3D the triangles of the surfaces
@@ -131,11 +132,11 @@ class Inclusions:
                 break
             scale = better
             if pieces:
-                _gmsh.empty(model)
+                _generate.empty(model)
         return pieces or self._mesh(model, families, surfaces, sizes)
 
     def _mesh(
-        self, model: Any, families: Sequence[Bodies], surfaces: Sequence[Surface], sizes: _gmsh.Sizes
+        self, model: Any, families: Sequence[Bodies], surfaces: Sequence[Surface], sizes: EdgeLengths
     ) -> list[list[int]]:
         """Draw and mesh the cell; the tags of its pieces in each phase."""
         curve = None
@@ -147,7 +148,7 @@ class Inclusions:
         _gmsh.name_phases(model, len(self.lattice), dict(zip(names, pieces, strict=True)))
         if curve is None:
             _gmsh.set_periodic(model, self.lattice)
-        _gmsh.generate(model, sizes, self.order)
+        _generate.generate(model, sizes, self.order)
         if curve is not None and self.order == 2:
             curve()
         return pieces
@@ -162,7 +163,7 @@ class Inclusions:
         if self.by_triangles:
             meshed = sum(surface.volume for surface in surfaces[-len(self.bodies.centres) :])
         else:
-            outside = sum(_gmsh.volume(model, dim, piece) for piece in pieces[:n])
+            outside = sum(_generate.volume(model, dim, piece) for piece in pieces[:n])
             meshed = abs(float(np.linalg.det(self.lattice))) - outside
         return min(scale * float(self.wanted / meshed) ** (1 / dim), self.most)
 
@@ -181,10 +182,10 @@ class Inclusions:
         return len(self.lattice) == 3 and not self.match_fraction
 
     def _regions(
-        self, model: Any, families: Sequence[Bodies], surfaces: Sequence[Surface], sizes: _gmsh.Sizes
+        self, model: Any, families: Sequence[Bodies], surfaces: Sequence[Surface], sizes: EdgeLengths
     ) -> tuple[list[list[int]], Callable[[], None]]:
         """The volumes of each phase, bounded by triangles, and what curves these."""
-        volumes, curve = _shells.draw(model, families, surfaces, sizes)
+        volumes, curve = _shells.draw_shells(model, families, surfaces, sizes)
         if self.void:
             model.geo.remove([(3, tag) for tag in volumes.pop()])
             model.geo.synchronize()
@@ -255,8 +256,8 @@ class Inclusions:
         """Move the nodes of each ball along its radii so that the meshed volumes, with and without layer, are true."""
         dim, n = len(self.lattice), len(pieces)
         cell = abs(float(np.linalg.det(self.lattice)))
-        matrix = _gmsh.volume(model, dim, pieces[0])
-        layer = _gmsh.volume(model, dim, pieces[1]) if self.interface and n > 1 else 0.0
+        matrix = _generate.volume(model, dim, pieces[0])
+        layer = _generate.volume(model, dim, pieces[1]) if self.interface and n > 1 else 0.0
         outer = self._ratio(self.bodies.grown(self.interface), cell - matrix)
         inner = self._ratio(self.bodies, cell - matrix - layer) if self.interface else outer
         tags, coordinates, _ = model.mesh.getNodes()

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from hmm.cells._checks import check_choice, check_elements, check_number, check_range, check_sizes
 from hmm.cells._voxels import porous_voxels, voxels
 from hmm.cells.cell import Cell
+from hmm.cells.pieces import pieces_of_mask
 from hmm.foundation.errors import InputError
 
-type Field = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+type LevelSet = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
-SURFACES: dict[str, Field] = {
+SURFACES: dict[str, LevelSet] = {
     "gyroid": lambda x: (np.sin(x) * np.cos(np.roll(x, -1, axis=0))).sum(axis=0),
     "schwarz_p": lambda x: np.cos(x).sum(axis=0),
     "diamond": lambda x: (
@@ -267,9 +268,7 @@ def _cell(
 
 def _check_connected(solid: NDArray[np.bool_], volume_fraction: float) -> None:
     """Raise `InputError` if a solid in the void is not one piece that holds itself up."""
-    from hmm.cells.pieces import connected_pieces  # images build upon cells
-
-    _, pieces = connected_pieces(solid)
+    _, pieces = pieces_of_mask(solid)
     if len(pieces) > 1 or pieces[0].rank < solid.ndim - 1:
         what = f"falls into {len(pieces)} pieces" if len(pieces) > 1 else "floats"
         raise InputError(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from hmm.cells import _gmsh
+from hmm.cells import _generate, _gmsh
 from hmm.cells._arrays import extrude
 from hmm.cells._bodies import Bodies, Ellipsoids, Rods
 from hmm.cells._checks import (
@@ -40,7 +40,7 @@ from hmm.foundation.errors import InputError, collectively
 MISSED = 5e-3
 """Relative error of the fraction of the inclusions in a mesh that is worth a warning."""
 
-type Orientation = str | Sequence[Sequence[float]] | NDArray[np.float64]
+type FibreOrientation = str | Sequence[Sequence[float]] | NDArray[np.float64]
 
 
 def random_fibres(
@@ -151,7 +151,7 @@ def random_ellipsoids(
     volume_fraction: float | None = None,
     *,
     aspect: float | Sequence[float] = 2.0,
-    orientation: Orientation = "uniform",
+    orientation: FibreOrientation = "uniform",
     dim: int = 3,
     number: int = 10,
     radii: float | Sequence[float] | None = None,
@@ -208,7 +208,7 @@ def short_fibres(
     volume_fraction: float | None = None,
     *,
     aspect: float = 5.0,
-    orientation: Orientation = "uniform",
+    orientation: FibreOrientation = "uniform",
     dim: int = 3,
     number: int = 10,
     radii: float | Sequence[float] | None = None,
@@ -255,7 +255,7 @@ def short_fibres(
     return replace(cell, fibres={phases[1]: _in_space(orientation, dim)})
 
 
-def _in_space(orientation: Orientation, dim: int) -> NDArray[np.float64]:
+def _in_space(orientation: FibreOrientation, dim: int) -> NDArray[np.float64]:
     """The orientation tensor in space, shape (3, 3), of directions in the plane or in space."""
     return np.pad(wanted_tensor(orientation, dim), (0, 3 - dim))
 
@@ -350,7 +350,7 @@ class _Options:
                 Inclusions(np.eye(dim), packed.at(x), longest, self.phases, self.void, layer, self.order, **fit)
                 for x in placements(packed.grown(layer))
             ]
-            _gmsh.draw_best(model, [drawing.draw for drawing in drawings])
+            _generate.draw_best(model, [drawing.draw for drawing in drawings])
             if self.match_fraction:
                 self._check_fraction(model, bodies)
 
@@ -386,7 +386,7 @@ class _Options:
 
     def _check_fraction(self, model: object, bodies: Bodies) -> None:
         """Warn if the mesh has another fraction of the inclusions than was asked for."""
-        meshed = _gmsh.phase_volumes(model, bodies.centres.shape[1])
+        meshed = _generate.phase_volumes(model, bodies.centres.shape[1])
         found = meshed.get(self.phases[1], 1 - sum(meshed.values()))
         wanted = float(bodies.volumes.sum())
         if abs(found / wanted - 1) > MISSED:

@@ -10,7 +10,7 @@ from mpi4py import MPI
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.cells import _gmsh
+from hmm.cells import _generate, _gmsh
 from hmm.cells._bodies import Rods
 from hmm.cells._checks import check_choice, check_interface, check_range, check_sizes
 from hmm.cells._inclusions import Inclusions
@@ -101,7 +101,7 @@ def fibre(
     bodies = Rods.balls(centre[None], np.array([unit_radius]))
     layer = _unit_interface(interface, size, unit_radius, lattice, centre[None])
     drawing = Inclusions(lattice, bodies, mesh_size / size, phases, void, layer, order, match_fraction)
-    cell = _gmsh.build(lambda model: _gmsh.draw_best(model, [drawing.draw]), comm, lattice, size)
+    cell = _gmsh.build(lambda model: _generate.draw_best(model, [drawing.draw]), comm, lattice, size)
     return replace(cell, fibres={phases[1]: ACROSS})
 
 
@@ -173,7 +173,7 @@ def sphere(
         order,
         match_fraction,
     )
-    return _gmsh.build(lambda model: _gmsh.draw_best(model, [drawing.draw]), comm, drawing.lattice, size)
+    return _gmsh.build(lambda model: _generate.draw_best(model, [drawing.draw]), comm, drawing.lattice, size)
 
 
 def _ball(dim: int) -> float:

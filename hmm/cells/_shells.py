@@ -19,15 +19,17 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from hmm.cells import _gmsh
+from hmm.cells import _generate
 from hmm.cells._bodies import Array, Bodies
+from hmm.cells._edge_lengths import EdgeLengths
 from hmm.cells._packing import images
-from hmm.cells._surfaces import Indices, Surface, on_rays, section_middle
+from hmm.cells._slivers import Indices
+from hmm.cells._surfaces import Surface, on_rays, section_middle
 from hmm.foundation.errors import HMMError
 
 
-def draw(
-    model: Any, families: Sequence[Bodies], surfaces: Sequence[Surface], sizes: _gmsh.Sizes
+def draw_shells(
+    model: Any, families: Sequence[Bodies], surfaces: Sequence[Surface], sizes: EdgeLengths
 ) -> tuple[list[list[int]], Callable[[], None]]:
     """Draw the regions of the unit cube in the current model, bounded by triangles.
 
@@ -59,14 +61,14 @@ def draw(
     return soup.add_volumes(model, families, tags), lambda: soup.curve(model, families, tags)
 
 
-def _faces(model: Any, surfaces: Sequence[Surface], sizes: _gmsh.Sizes) -> tuple[list[Array], list[Indices]]:
+def _faces(model: Any, surfaces: Sequence[Surface], sizes: EdgeLengths) -> tuple[list[Array], list[Indices]]:
     """Points, shape (n, 3), and triangles of the three faces through the origin."""
     rims = [_rim(surfaces, axis, sizes) for axis in range(3)]
     meshes = [_face(model, axis, rims, _segments(surfaces, axis), sizes) for axis in range(3)]
     return [x for x, _ in meshes], [t for _, t in meshes]
 
 
-def _rim(surfaces: Sequence[Surface], axis: int, sizes: _gmsh.Sizes) -> Array:
+def _rim(surfaces: Sequence[Surface], axis: int, sizes: EdgeLengths) -> Array:
     """Coordinates of the nodes on the cell's edge along an axis, from 0 to 1: surfaces meet it, more between these."""
     others = [k for k in range(3) if k != axis]
     met = [s.points[np.all(s.points[:, others] == np.round(s.points[:, others]), axis=1), axis] % 1.0 for s in surfaces]
@@ -91,12 +93,12 @@ def _segments(surfaces: Sequence[Surface], axis: int) -> Array:
     return ends - cell[:, None]
 
 
-def _face(model: Any, axis: int, rims: Sequence[Array], segments: Array, sizes: _gmsh.Sizes) -> tuple[Array, Indices]:
+def _face(model: Any, axis: int, rims: Sequence[Array], segments: Array, sizes: EdgeLengths) -> tuple[Array, Indices]:
     """Mesh the face of the cell across an axis with the segments as edges."""
     rim = _around(axis, rims)
     x = np.vstack([rim, segments.reshape(-1, 3)])
     number, first = merged(x)
-    with _gmsh.scratch(model):
+    with _generate.scratch(model):
         geo = model.geo
         points = [geo.addPoint(*x[k]) for k in first]
         line = lambda a, b: geo.addLine(points[number[a]], points[number[b]])  # noqa: E731
@@ -108,7 +110,7 @@ def _face(model: Any, axis: int, rims: Sequence[Array], segments: Array, sizes: 
             model.mesh.setTransfiniteCurve(tag, 2)
         if inner:
             model.mesh.embed(1, inner, 2, face)
-        _gmsh.run(model, 2, sizes)
+        _generate.run_mesher(model, 2, sizes)
         tags, coordinates, _ = model.mesh.getNodes()
         nodes = model.mesh.getElements(2)[2][0]
     place = np.zeros(int(tags.max()) + 1, dtype=np.intp)
@@ -348,7 +350,7 @@ class Soup:
             curved.append(self._on_body(body.at(body.centres - self.cells[first[p]]), ends[-1]))
         straight = self.points[np.concatenate(ends)].mean(axis=1)
         copies = merged(straight - np.floor(straight + 1e-8))[0]
-        _gmsh.bend(model, np.concatenate(middles), straight, np.concatenate(curved), copies)
+        _generate.bend(model, np.concatenate(middles), straight, np.concatenate(curved), copies)
 
     def _on_body(self, body: Bodies, ends: Indices) -> Array:
         """The middles of edges, moved onto a body."""

@@ -21,7 +21,6 @@ type Indices = NDArray[np.intp]
 FACETS = np.array([[1, 3, 2], [0, 2, 3], [0, 3, 1], [0, 1, 2]])
 """Facet i is opposite to vertex i; a positive tetrahedron is on the side from which they are clockwise."""
 
-
 GIVE_UP = 12
 """Elements that cannot be made better before the others, which are less bad, are left as they are."""
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, cKDTree
 
 from hmm.cells._bodies import Array, Bodies
+from hmm.cells._slivers import Indices
 from hmm.foundation.errors import HMMError
 
 SAMPLES = 720
@@ -30,8 +31,6 @@ APART = 0.66
 
 CROWD = 16
 """Random points per edge length squared, from which they are chosen."""
-
-type Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from mpi4py import MPI
 
@@ -19,9 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 from hmm.cells.elements import check_mesh
 from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.forms import compile_form
-
-if TYPE_CHECKING:
-    from hmm.images.labels import Claim
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,76 +96,6 @@ class Cell:
         mesh.comm.Allreduce(x.min(axis=0, initial=np.inf), low, MPI.MIN)
         mesh.comm.Allreduce(x.max(axis=0, initial=-np.inf), high, MPI.MAX)
         return cls(mesh, phase_tags, phases, np.diag(high - low), low)
-
-    @classmethod
-    def from_msh(
-        cls, path: str | Path, lattice: ArrayLike | None = None, comm: MPI.Comm = MPI.COMM_SELF, dim: int | None = None
-    ) -> Cell:
-        """Read a Gmsh ``.msh`` file whose physical groups of top dimension are the phases.
-
-        Parameters
-        ----------
-        path
-            The file.
-        lattice
-            Shape (d, d), rows the lattice vectors; the bounding box of the mesh by default.
-        comm
-            Communicator of the cell's mesh.
-        dim
-            Geometric dimension, if it is to be checked: that of the elements.
-
-        Raises
-        ------
-        InputError
-            If there is no such file, it names no phases, or is no mesh (see `hmm.images.mesh_cell`).
-
-        Notes
-        -----
-        The sections of the file are read without Gmsh, to which a file may be a script that runs commands.
-        """
-        from hmm.images.meshes import msh_cell
-
-        cell = msh_cell(path, lattice, comm)
-        if dim is not None and dim != cell.dim:
-            raise InputError(
-                f"dim = {dim!r} is not the dimension of {path}: its elements have the dimension {cell.dim}"
-            )
-        return cell
-
-    @classmethod
-    def from_image(
-        cls,
-        image: ArrayLike | str | Path,
-        phases: Mapping[str, Claim],
-        *,
-        comm: MPI.Comm = MPI.COMM_SELF,
-        **options: Any,
-    ) -> Cell:
-        """A cell from an image, an array or a file (.npy, .npz, .tif, .h5, .vti, .png).
-
-        All options, and what they do, are those of `hmm.images.image_cell`.
-        """
-        from hmm.images.cells import image_cell
-
-        return image_cell(image, phases, comm=comm, **options)
-
-    @classmethod
-    def from_mesh(
-        cls,
-        path: str | Path,
-        phases: Mapping[str, int | str] | None = None,
-        *,
-        tags: str | None = None,
-        lattice: ArrayLike | None = None,
-        comm: MPI.Comm = MPI.COMM_SELF,
-    ) -> Cell:
-        """A cell from a mesh file: Gmsh (.msh), Abaqus (.inp), or a format of meshio such as .vtu or .xdmf.
-
-        See `hmm.images.mesh_cell`.
-        """
-        from hmm.images.meshes import mesh_cell
-
-        return mesh_cell(path, phases, tags=tags, lattice=lattice, comm=comm)
 
     @property
     def dim(self) -> int:

@@ -50,7 +50,7 @@ def label_pieces(mask: Mask, periodic: bool = True) -> tuple[NDArray[np.int32], 
     return np.concatenate([[0], number + 1]).astype(np.int32)[inside], int(n_pieces)
 
 
-def connected_pieces(mask: Mask, periodic: bool = True) -> tuple[NDArray[np.int32], list[Piece]]:
+def pieces_of_mask(mask: Mask, periodic: bool = True) -> tuple[NDArray[np.int32], list[Piece]]:
     """The pieces of a mask, largest first.
 
     Voxels are connected if they share a face: what hangs on by an edge or a corner is a hinge, not a connection.

@@ -1,4 +1,8 @@
-"""Checks a user can ask of a cell, a law or a two-scale computation: what the theory assumes or promises."""
+"""Checks of what the theory promises.
+
+What a user can ask of a cell, a law or a two-scale computation. May import fe2 and below. Begin with `averages`
+(Hill-Mandel) and `tangents`.
+"""
 
 from hmm.checks.averages import hill_mandel_defect
 from hmm.checks.effective import BoundsReport, respects_bounds, tangent_asymmetry

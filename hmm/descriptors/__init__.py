@@ -1,11 +1,15 @@
-"""What a microstructure looks like in numbers: fractions, correlations, chords, percolation, orientation, pieces."""
+"""Statistics of a microstructure.
+
+Fractions, correlations, chords, percolation, orientation and pieces of an image. May import cells, pictures and the
+foundation, not FE2. Begin with `describe`, then `measures`.
+"""
 
 from hmm.descriptors.describe import Description, PhaseDescription, describe
 from hmm.descriptors.measures import (
     chord_lengths,
     connected_pieces,
+    fabric_tensor,
     labels_of,
-    orientation_tensor,
     percolation,
     radial_average,
     two_point_correlation,
@@ -18,8 +22,8 @@ __all__ = [
     "chord_lengths",
     "connected_pieces",
     "describe",
+    "fabric_tensor",
     "labels_of",
-    "orientation_tensor",
     "percolation",
     "radial_average",
     "two_point_correlation",

@@ -13,79 +13,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hmm.descriptors.data import DescriptionData, PhaseDescription
 from hmm.descriptors.measures import (
     Labelled,
     chord_lengths,
     connected_pieces,
+    fabric_tensor,
     labels_of,
-    orientation_tensor,
     percolation,
     phases_of,
     radial_average,
     two_point_correlation,
 )
+from hmm.descriptors.picture import draw_description
 from hmm.foundation.errors import InputError
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True, eq=False)
-class PhaseDescription:
-    """One phase of an image; lengths are in voxels.
-
-    Attributes
-    ----------
-    fraction
-        Volume fraction.
-    n_pieces
-        Number of connected pieces.
-    percolates
-        Whether it goes on for ever along each axis.
-    correlation
-        Distances and radially averaged two-point correlation, each of shape (n,).
-    chords
-        Lengths of the chords along each axis.
-    orientation
-        Tensor of the interface's normals, shape (d, d).
-    specific_surface
-        Interface per volume, per voxel edge, from the slope of the correlation along the axes: ``-4 S2'(0)`` in 3D
-        (Debye et al. 1957), ``-pi S2'(0)`` in 2D; exact for isotropic interfaces.
-    """
-
-    fraction: float
-    n_pieces: int
-    percolates: tuple[bool, ...]
-    correlation: tuple[Floats, Floats]
-    chords: tuple[NDArray[np.int64], ...]
-    orientation: Floats
-    specific_surface: float
-
-    @property
-    def mean_chord(self) -> tuple[float, ...]:
-        """Mean chord length along each axis; NaN where there are none."""
-        return tuple(float(c.mean()) if c.size else float("nan") for c in self.chords)
-
-
-@dataclass(frozen=True, eq=False)
-class Description:
-    """The descriptors of an image, from `describe`.
-
-    Attributes
-    ----------
-    labels
-        Shape (nx, ny) or (nx, ny, nz).
-    labels_of_phases
-        Label of each phase.
-    phases
-        The description of each phase.
-    periodic
-        Whether the image was taken to repeat.
-    """
-
-    labels: NDArray[np.int64]
-    labels_of_phases: Mapping[str, int]
-    phases: Mapping[str, PhaseDescription]
-    periodic: bool
+class Description(DescriptionData):
+    """The descriptors of an image, from `describe`: the attributes of `DescriptionData`, shown and drawn."""
 
     def table(self) -> Table:
         """A table to print with rich, one row a phase."""
@@ -113,9 +59,7 @@ class Description:
 
     def plot(self, path: str | Path) -> Path:
         """Draw the image, its correlations, chords and orientation into one picture; not collective."""
-        from hmm.descriptors.picture import draw
-
-        return draw(self, Path(path))
+        return draw_description(self, Path(path))
 
 
 def describe(image: Labelled, phases: Mapping[str, int] | None = None, periodic: bool = True) -> Description:
@@ -153,6 +97,6 @@ def _describe_phase(labels: NDArray[np.int64], label: int, periodic: bool) -> Ph
         percolates=percolation(labels, label, periodic),
         correlation=radial_average(S2, min(labels.shape) // 2),
         chords=tuple(chord_lengths(labels, label, axis, periodic) for axis in range(labels.ndim)),
-        orientation=orientation_tensor(labels, label, periodic=periodic),
+        orientation=fabric_tensor(labels, label, periodic=periodic),
         specific_surface=float((np.pi if labels.ndim == 2 else 4.0) * slope),
     )

@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
 
 from hmm.cells.cell import Cell
-from hmm.cells.pieces import Piece
-from hmm.cells.pieces import connected_pieces as _pieces_of_mask
+from hmm.cells.pieces import Piece, pieces_of_mask
 from hmm.foundation.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -123,17 +122,17 @@ def chord_lengths(image: Labelled, phase: int, axis: int, periodic: bool = False
 
 def connected_pieces(image: Labelled, phase: int | list[int], periodic: bool = True) -> list[Piece]:
     """The connected pieces of a phase, or of several as one solid, largest first."""
-    return _pieces_of_mask(np.isin(labels_of(image), phase), periodic)[1]
+    return pieces_of_mask(np.isin(labels_of(image), phase), periodic)[1]
 
 
 def percolation(image: Labelled, phase: int, periodic: bool = True) -> tuple[bool, ...]:
     """Whether a connected piece of a phase goes on for ever along each axis (across the image if not `periodic`)."""
     labels = labels_of(image)
-    axes = {axis for piece in _pieces_of_mask(labels == phase, periodic)[1] for axis in piece.axes}
+    axes = {axis for piece in pieces_of_mask(labels == phase, periodic)[1] for axis in piece.axes}
     return tuple(axis in axes for axis in range(labels.ndim))
 
 
-def orientation_tensor(
+def fabric_tensor(
     image: Labelled, phase: int, method: str = "interface", periodic: bool = True, sigma: float = 1.0
 ) -> Floats:
     """Mean orientation of a phase, shape (d, d), symmetric and of trace one; the unit tensor / d if there is none.

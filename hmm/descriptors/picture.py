@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from hmm.descriptors.data import DescriptionData
 from hmm.foundation.errors import writing
 from hmm.foundation.files import require_writable
-from hmm.plotting.plot import INK, PHASE_COLOURS, require_package
-
-if TYPE_CHECKING:
-    from hmm.descriptors.describe import Description
+from hmm.pictures.figure import new_figure
+from hmm.pictures.style import INK, PHASE_COLOURS
 
 LINE_COLOURS = ("#7b93ab", *PHASE_COLOURS[1:])
 """As for areas, but dark enough for lines."""
 
 
-def draw(description: Description, path: Path) -> Path:
+def draw_description(description: DescriptionData, path: Path) -> Path:
     """Image, correlations, chords and orientation side by side."""
     require_writable(path.parent)
-    require_package("matplotlib")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(12.5, 7.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(12.5, 7.4)
     grid = figure.add_gridspec(2, 3, width_ratios=(1.75, 1, 1))
     _draw_image(figure, grid[:, 0], description)
     _draw_correlations(figure.add_subplot(grid[0, 1]), description)
@@ -37,7 +31,7 @@ def draw(description: Description, path: Path) -> Path:
     return path
 
 
-def _draw_image(figure: Any, place: Any, description: Description) -> None:
+def _draw_image(figure: Any, place: Any, description: DescriptionData) -> None:
     """The image, or of a solid the three faces of its middle, with a legend of fractions."""
     from matplotlib.patches import Patch
 
@@ -79,7 +73,7 @@ def _show(axes: Any, number: Any, x: str, y: str) -> None:
     axes.set_ylabel(f"{y} in voxels")
 
 
-def _draw_correlations(axes: Any, description: Description) -> None:
+def _draw_correlations(axes: Any, description: DescriptionData) -> None:
     for colour, (name, phase) in zip(_colours(description), description.phases.items(), strict=True):
         r, S2 = phase.correlation
         axes.plot(r, S2, color=colour, linewidth=2.0, label=_literal(name))
@@ -90,7 +84,7 @@ def _draw_correlations(axes: Any, description: Description) -> None:
     axes.text(0.97, 0.95, "dotted: fraction²", transform=axes.transAxes, ha="right", va="top", fontsize=9, color=INK)
 
 
-def _draw_chords(figure: Any, places: list[Any], description: Description) -> None:
+def _draw_chords(figure: Any, places: list[Any], description: DescriptionData) -> None:
     """Distribution of chords along x and y: how much of their total length is in chords of each length."""
     found = np.concatenate([chords for phase in description.phases.values() for chords in phase.chords])
     limit = max(10, int(np.quantile(found, 0.995)) + 1) if found.size else 10
@@ -111,7 +105,7 @@ def _draw_chords(figure: Any, places: list[Any], description: Description) -> No
     axes.set_ylim(bottom=0)  # of both, which share it, now that both are drawn
 
 
-def _draw_orientation(axes: Any, description: Description) -> None:
+def _draw_orientation(axes: Any, description: DescriptionData) -> None:
     """Diagonal of the tensor of the normals, as bars about the isotropic value."""
     dim = description.labels.ndim
     width = 0.8 / len(description.phases)
@@ -125,7 +119,7 @@ def _draw_orientation(axes: Any, description: Description) -> None:
     axes.text(0.97, 0.95, "dotted: isotropic", transform=axes.transAxes, ha="right", va="top", fontsize=9, color=INK)
 
 
-def _colours(description: Description) -> list[str]:
+def _colours(description: DescriptionData) -> list[str]:
     return [LINE_COLOURS[k % len(LINE_COLOURS)] for k in range(len(description.phases))]
 
 

@@ -1,6 +1,12 @@
-"""Effective properties of a cell: what `hmm.homogenize` finds, and what can be made of it."""
+"""Effective properties of a cell.
+
+What `hmm.homogenize` finds, and what can be made of it. May import checks, descriptors, pictures, micro and below,
+not FE2. Begin with `homogenize`, then `data` (the numbers and what follows from them) and `properties`, which shows
+and writes them.
+"""
 
 from hmm.effective.constants import Extremes
+from hmm.effective.data import EffectiveData
 from hmm.effective.homogenize import homogenize
 from hmm.effective.limits import Limits
 from hmm.effective.physics import PHYSICS, Physics, Problem
@@ -16,6 +22,7 @@ from hmm.effective.symmetry import (
 __all__ = [
     "PHYSICS",
     "TOLERANCE",
+    "EffectiveData",
     "EffectiveProperties",
     "Extremes",
     "Limits",

@@ -15,10 +15,10 @@ from hmm.cells import Polycrystal, quality
 from hmm.cells.cell import Cell
 from hmm.effective.fields import Solved
 from hmm.effective.limits import Limits
-from hmm.effective.naming import nearest, require_known
 from hmm.effective.physics import Physics, physics_of
 from hmm.effective.properties import EffectiveProperties
 from hmm.foundation.errors import HMMError, InputError
+from hmm.foundation.naming import nearest, require_known
 from hmm.laws.rigid import without_rigid
 from hmm.micro.constraints import CONSTRAINTS
 from hmm.micro.response import PointState
@@ -92,7 +92,7 @@ def homogenize(
     require_known("constraint", constraint, CONSTRAINTS)
     require_known("solver", options.get("solver", "auto"), SOLVERS)
     if not isinstance(cell, Cell | Polycrystal):
-        raise InputError(f"{type(cell).__name__} is no cell: make one of an image or array with hmm.Cell.from_image")
+        raise InputError(f"{type(cell).__name__} is no cell: make one of an image or array with hmm.images.image_cell")
     cell, laws = _by_phase(cell, laws)
     laws = without_rigid(laws)
     degree = kind.degree if degree is None else degree

@@ -11,8 +11,8 @@ from dolfinx import fem
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.cells.cell import Cell
-from hmm.effective.naming import require_known
 from hmm.foundation.errors import InputError
+from hmm.foundation.naming import require_known
 from hmm.laws import Fourier, Law, Stokes, ThermoElastic
 from hmm.laws.base import value_of
 from hmm.micro.advice import mandel_stiffness

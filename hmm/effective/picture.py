@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hmm.effective.constants import shear_moduli
+from hmm.effective.data import EffectiveData
 from hmm.foundation.errors import InputError, writing
 from hmm.foundation.files import require_writable
-from hmm.plotting.plot import COLOURS, INK, _horizontal_bar, _look, _plotter, _save, require_package
-
-if TYPE_CHECKING:
-    from hmm.effective.properties import EffectiveProperties
+from hmm.pictures.canvas import horizontal_bar, look_at, new_plotter, save_picture
+from hmm.pictures.figure import new_figure
+from hmm.pictures.packages import require_package
+from hmm.pictures.style import COLOURS, INK
 
 YOUNG, SHEAR = "#1f4e79", "#e07b39"
 
 
-def can_be_drawn(found: EffectiveProperties) -> bool:
+def can_be_drawn(found: EffectiveData) -> bool:
     """Whether there is a value in every direction."""
     return bool(np.isfinite(found.extremes.highest) and found.extremes.highest > 0)
 
 
-def draw(found: EffectiveProperties, path: Path) -> Path:
+def draw_properties(found: EffectiveData, path: Path) -> Path:
     """A surface in 3D, a polar diagram in 2D."""
     require_writable(path.parent)
     if not can_be_drawn(found):
@@ -32,14 +33,9 @@ def draw(found: EffectiveProperties, path: Path) -> Path:
     return (_draw_plane if found.dim == 2 else _draw_space)(found, path)
 
 
-def _draw_plane(found: EffectiveProperties, path: Path) -> Path:
+def _draw_plane(found: EffectiveData, path: Path) -> Path:
     """Curves over the angle, symmetry axes dashed."""
-    require_package("matplotlib")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.0, 6.0), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7.0, 6.0)
     _draw_curves(figure.add_subplot(projection="polar"), found)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=11)
     with writing(path):
@@ -47,7 +43,7 @@ def _draw_plane(found: EffectiveProperties, path: Path) -> Path:
     return path
 
 
-def _draw_curves(axes: Any, found: EffectiveProperties) -> None:
+def _draw_curves(axes: Any, found: EffectiveData) -> None:
     from matplotlib.ticker import MaxNLocator
 
     angle = np.linspace(0, 2 * np.pi, 721)
@@ -75,7 +71,7 @@ def _draw_curves(axes: Any, found: EffectiveProperties) -> None:
     axes.set_title(f"{found.symmetry.name}, {found.constraint}", fontsize=12, color=INK, pad=14)
 
 
-def _draw_space(found: EffectiveProperties, path: Path) -> Path:
+def _draw_space(found: EffectiveData, path: Path) -> Path:
     """The surface ``r(n) = value(n)``, coloured by the value, in a box of the given axes."""
     pv = require_package("pyvista")
     n = _sphere(241, 241)
@@ -83,7 +79,7 @@ def _draw_space(found: EffectiveProperties, path: Path) -> Path:
     surface = pv.StructuredGrid(*np.moveaxis(values[..., None] * n, -1, 0)).extract_surface(algorithm=None)
     low, high = float(values.min()), float(values.max())
     limits = (low, high) if high - low > 1e-6 * high else (0.99 * low, 1.01 * high)
-    plotter = _plotter(pv, (1100, 1000))
+    plotter = new_plotter(pv, (1100, 1000))
     points = np.asarray(surface.points)
     plotter.add_mesh(
         surface,
@@ -93,14 +89,14 @@ def _draw_space(found: EffectiveProperties, path: Path) -> Path:
         smooth_shading=True,
         ambient=0.35,
         diffuse=0.7,
-        scalar_bar_args=_horizontal_bar(_name(found), 0.22, 0.03, 0.56),
+        scalar_bar_args=horizontal_bar(_name(found), 0.22, 0.03, 0.56),
     )
     _add_axes(pv, plotter, 1.3 * high)
     plotter.add_text(
         f"{found.symmetry.name}, {found.constraint}", position=(0.03, 0.95), viewport=True, font_size=12, color=INK
     )
-    _look(plotter, 3, 0.8, 0.07)
-    return _save(plotter, path)
+    look_at(plotter, 3, 0.8, 0.07)
+    return save_picture(plotter, path)
 
 
 def _add_axes(pv: Any, plotter: Any, reach: float) -> None:
@@ -127,11 +123,11 @@ def _sphere(n_polar: int, n_around: int) -> NDArray[np.float64]:
     return np.stack([np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), np.cos(polar)], axis=-1)
 
 
-def _name(found: EffectiveProperties) -> str:
+def _name(found: EffectiveData) -> str:
     return "Young's modulus" if found.is_stiffness else found.quantity
 
 
-def _quiet_angle(found: EffectiveProperties) -> float:
+def _quiet_angle(found: EffectiveData) -> float:
     """An angle in degrees, near the diagonal, where numbers do not lie on a symmetry axis."""
     axis = found.symmetry.axes[0]
     return float(np.degrees(np.arctan2(axis[1], axis[0]))) + 22.5

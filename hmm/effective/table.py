@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from rich import box
@@ -13,9 +12,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from hmm.effective.limits import Limits
-    from hmm.effective.properties import EffectiveProperties
+from hmm.effective.data import EffectiveData
+from hmm.effective.limits import Limits
 
 Rows = list[tuple[str, str]]
 Grid = tuple[list[str], list[list[str]]]
@@ -24,13 +22,13 @@ MANY = 8
 """Phases beyond which they are counted, not named."""
 
 
-def heading(found: EffectiveProperties) -> str:
+def heading(found: EffectiveData) -> str:
     """One line: what it is."""
     plane = {3: ", plane strain", 4: ", generalised plane strain"}.get(len(found.tensor), "")
     return f"Effective {found.quantity}, {found.dim}D{plane * found.is_stiffness}, {found.constraint}"
 
 
-def tensor_grid(found: EffectiveProperties) -> Grid:
+def tensor_grid(found: EffectiveData) -> Grid:
     """The tensor, in Voigt's notation if it is a stiffness: columns and rows."""
     C = found.voigt
     largest = float(np.abs(C).max())
@@ -38,7 +36,7 @@ def tensor_grid(found: EffectiveProperties) -> Grid:
     return ["C" if found.is_stiffness else "k", *found.labels], rows
 
 
-def constants_grid(found: EffectiveProperties) -> Grid:
+def constants_grid(found: EffectiveData) -> Grid:
     """The constants in the given axes and in those of the symmetry."""
     own = found.principal_constants
     rows = []
@@ -48,7 +46,7 @@ def constants_grid(found: EffectiveProperties) -> Grid:
     return ["", "given axes", "symmetry axes"], rows
 
 
-def thermal_grid(found: EffectiveProperties) -> Grid | None:
+def thermal_grid(found: EffectiveData) -> Grid | None:
     """Thermal expansion and stress by component, if there are any."""
     if found.thermal_stress is None or found.thermal_expansion is None:
         return None
@@ -60,7 +58,7 @@ def thermal_grid(found: EffectiveProperties) -> Grid | None:
     return ["", "expansion", "thermal stress"], rows
 
 
-def facts(found: EffectiveProperties) -> Rows:
+def facts(found: EffectiveData) -> Rows:
     """Symmetry, extremes, anisotropy, bounds and volume fractions in words."""
     symmetry, extremes = found.symmetry, found.extremes
     name = {"stiffness": "Young's modulus"}.get(found.quantity, found.quantity)
@@ -95,7 +93,7 @@ def facts(found: EffectiveProperties) -> Rows:
     return rows
 
 
-def bounds_rows(found: EffectiveProperties) -> Rows:
+def bounds_rows(found: EffectiveData) -> Rows:
     """Whether the bounds are respected, and the moduli of the isotropic part beside the Hashin-Shtrikman intervals."""
     rows, known = [], {} if found.limits is None else found.limits.hashin_shtrikman
     for name, value in found.means.items():
@@ -116,7 +114,7 @@ def _verdict(limits: Limits) -> str:
     return "; ".join([*said, *[limits.remark] * bool(limits.remark)])
 
 
-def table(found: EffectiveProperties) -> Group:
+def properties_table(found: EffectiveData) -> Group:
     """Everything, to print with rich."""
     parts: list[RenderableType] = [Text(heading(found), style="bold"), _grid(tensor_grid(found))]
     parts.append(_grid(constants_grid(found)))
@@ -169,7 +167,7 @@ def _fractions(fractions: Mapping[str, float]) -> str:
     return f"{len(fractions)} phases of {min(fractions.values()):.4g} to {max(fractions.values()):.4g} each"
 
 
-def _others(found: EffectiveProperties) -> str:
+def _others(found: EffectiveData) -> str:
     """Distances to the classes that it has not, the nearest first."""
     others = {name: d for name, d in found.symmetry.distances.items() if d > found.symmetry.tolerance}
     return ", ".join(f"{name} {d:.2g}" for name, d in sorted(others.items(), key=lambda item: item[1]))

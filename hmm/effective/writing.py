@@ -5,27 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import ufl
 
-import hmm
+from hmm.cells.cell import Cell
+from hmm.descriptors import Description, describe
 from hmm.effective import table
-from hmm.effective.picture import can_be_drawn
+from hmm.effective.data import EffectiveData
+from hmm.effective.picture import can_be_drawn, draw_properties
 from hmm.effective.table import Grid
 from hmm.foundation.errors import collectively, writing
 from hmm.foundation.files import require_writable, write_whole
-
-if TYPE_CHECKING:
-    from hmm.cells.cell import Cell
-    from hmm.descriptors import Description
-    from hmm.effective.properties import EffectiveProperties
+from hmm.foundation.version import VERSION
+from hmm.pictures import plot_cell
 
 REPORT, PROPERTIES = "report.md", "properties.json"
 
 
 def write_report(
-    found: EffectiveProperties,
+    found: EffectiveData,
     directory: Path,
     plots: bool,
     notes: Sequence[str] = (),
@@ -51,7 +49,7 @@ def write_report(
     described = _described(cell)
     drawn = {}
     if plots and cell is not None and described is None:
-        drawn["The cell"] = hmm.plotting.plot_cell(directory / "cell.png", cell)
+        drawn["The cell"] = plot_cell(directory / "cell.png", cell)
     with collectively(found.comm):
         if found.comm.rank == 0:
             with writing(directory):
@@ -60,7 +58,7 @@ def write_report(
     return directory / REPORT
 
 
-def write_properties(found: EffectiveProperties, directory: Path) -> Path:
+def write_properties(found: EffectiveData, directory: Path) -> Path:
     """Write ``properties.json`` whole into a directory, made if need be (collective on the cell's communicator)."""
     with collectively(found.comm):
         if found.comm.rank == 0:
@@ -73,22 +71,22 @@ def _described(cell: Cell | None) -> Description | None:
     """Descriptors of a cell that is a complete grid of voxels of several phases, and whole on this rank."""
     if cell is None or cell.comm.size > 1 or not cell.has_whole_grid or len(cell.phases) < 2:
         return None
-    return hmm.descriptors.describe(cell)
+    return describe(cell)
 
 
-def _pictures(found: EffectiveProperties, described: Description | None, directory: Path) -> dict[str, Path]:
+def _pictures(found: EffectiveData, described: Description | None, directory: Path) -> dict[str, Path]:
     """Draw descriptors and directions: file names by what they show."""
     drawn = {}
     if described is not None:
         drawn["The cell and its descriptors"] = described.plot(directory / "descriptors.png")
     name = "Young's modulus" if found.is_stiffness else found.quantity.capitalize()
     if can_be_drawn(found):  # else the tables say so
-        drawn[f"{name} over the directions"] = found.plot(directory / "directions.png")
+        drawn[f"{name} over the directions"] = draw_properties(found, directory / "directions.png")
     return drawn
 
 
 def _lines(
-    found: EffectiveProperties, described: Description | None, pictures: dict[str, Path], notes: Sequence[str]
+    found: EffectiveData, described: Description | None, pictures: dict[str, Path], notes: Sequence[str]
 ) -> list[str]:
     lines = [f"# {table.heading(found)}", "", *notes, *[""] * bool(notes)]
     lines += [*_facts(found), "", *_phases(found)]
@@ -110,16 +108,16 @@ def _lines(
     return [*lines, f"All numbers are in [{PROPERTIES}]({PROPERTIES}); `hmm.EffectiveProperties.from_json` reads it."]
 
 
-def _facts(found: EffectiveProperties) -> list[str]:
+def _facts(found: EffectiveData) -> list[str]:
     return _markdown((["", ""], [list(row) for row in table.facts(found)]))
 
 
-def _symmetry_grid(found: EffectiveProperties) -> Grid:
+def _symmetry_grid(found: EffectiveData) -> Grid:
     rows = [[name, table.distance(value)] for name, value in found.symmetry.distances.items()]
     return ["class", "|C - C class| / |C|".replace("|", "\\|")], rows
 
 
-def _phases(found: EffectiveProperties) -> list[str]:
+def _phases(found: EffectiveData) -> list[str]:
     """The law of each phase, if they are at hand."""
     if found.solved is None:
         return []
@@ -145,9 +143,9 @@ def _in_words(law: object) -> str:
     return f"{law:.6g}" if isinstance(law, float) else str(law)
 
 
-def _how_rows(found: EffectiveProperties) -> list[list[str]]:
+def _how_rows(found: EffectiveData) -> list[list[str]]:
     """How it was solved, without times: two runs of one job write the same report."""
-    rows = {"hmm": hmm.__version__, "physics": found.physics, "constraint": found.constraint}
+    rows = {"hmm": VERSION, "physics": found.physics, "constraint": found.constraint}
     rows |= {name: str(value) for name, value in found.how.items() if value not in ({}, None)}
     return [[name, value] for name, value in rows.items()]
 

@@ -12,21 +12,20 @@ from mpi4py import MPI
 import numpy as np
 import ufl
 from dolfinx import fem
-from dolfinx.mesh import Mesh
 from numpy.typing import NDArray
-from ufl.algorithms import expand_derivatives, expand_indices
 
+from hmm.fe2.macro_inputs import check_inputs, mesh_of
 from hmm.fe2.orientation import Orientation
-from hmm.fe2.quadrature_points import Field, MacroPoints, sufficient_degree
+from hmm.fe2.quadrature_points import MacroField, MacroPoints, sufficient_degree
 from hmm.fe2.variation import Rows, Variation, everywhere
 from hmm.foundation import tensors
 from hmm.foundation.blocks import Blocks
 from hmm.foundation.errors import ConvergenceError, InputError, collectively
 from hmm.foundation.forms import compile_expression, quadrature_space, quadrature_weights, warn_of_few_points
 from hmm.foundation.options import choice, instance, quadrature_degree
-from hmm.models.components import NO_SHEAR_13, response_names
+from hmm.models.components import response_names
 from hmm.models.failures import MicroFailure
-from hmm.models.points import Input, Points, input_blocks
+from hmm.models.points import Points, input_blocks
 from hmm.models.protocol import Destructible, Distributed, MicroModel, Observable, Rated, Replayable
 from hmm.models.statistics import Counters
 from hmm.parallel.batches import Batches
@@ -53,9 +52,10 @@ class Homogenizer:
     strain
         The macroscopic input as UFL of the macro field, such as ``sym(grad(u))``; a sequence if the RVE has several.
     degree
-        Degree of the macro quadrature rule. By default what the macro element needs (`hmm.fe2.quadrature_points.sufficient_degree`):
-        ``2 (k - 1)`` on triangles and tetrahedra of degree k, more if they are curved, and k + 1 points a direction on
-        quadrilaterals and hexahedra. A warning says when a rule has fewer points than that.
+        Degree of the macro quadrature rule. By default what the macro element needs
+        (`hmm.fe2.quadrature_points.sufficient_degree`): ``2 (k - 1)`` on triangles and tetrahedra of degree k, more if
+        they are curved, and k + 1 points a direction on quadrilaterals and hexahedra. A
+        warning says when a rule has fewer points than that.
     algorithm
         ``"monolithic"`` (default) or ``"nested"``; see `hmm.micro.algorithms`.
     ensemble
@@ -103,7 +103,7 @@ class Homogenizer:
         ensemble: str = "auto",
         dumps: str | Path | None = "hmm-failures",
         *,
-        orientation: Field | None = None,
+        orientation: MacroField | None = None,
     ) -> None:
         choice("algorithm", algorithm, ALGORITHMS)
         if dumps is not None:
@@ -115,9 +115,9 @@ class Homogenizer:
         self._dt: float | None = None
         self.algorithm = algorithm
         strains = (strain,) if isinstance(strain, ufl.core.expr.Expr) else tuple(strain)
-        _check_shapes(model.inputs, strains)
+        check_inputs(model.inputs, strains)
         self.strains = tuple(e.packing.symmetrized(s) for e, s in zip(model.inputs, strains, strict=True))
-        self.mesh = _mesh_of(self.strains)
+        self.mesh = mesh_of(self.strains)
         self.comm: MPI.Comm = self.mesh.comm
         enough = sufficient_degree(self.mesh, self.strains)
         self.degree = degree = enough if degree is None else quadrature_degree("degree", degree)
@@ -395,32 +395,3 @@ def _observables(model: MicroModel) -> Mapping[str, int]:
 def _group_of(model: MicroModel) -> MPI.Comm:
     """The ranks that work on each point of a model together."""
     return model.comm if isinstance(model, Distributed) else MPI.COMM_SELF
-
-
-def _check_shapes(inputs: tuple[Input, ...], strains: tuple[ufl.core.expr.Expr, ...]) -> None:
-    if len(inputs) != len(strains):
-        raise InputError(
-            f"the micro model has {len(inputs)} macro inputs and got {len(strains)} expressions: give one for each"
-        )
-    for e, strain in zip(inputs, strains, strict=True):
-        instance(f"the macro {e.name}", strain, ufl.core.expr.Expr, "write it in UFL, as sym(grad(u))")
-        if strain.ufl_shape != e.packing.shape:
-            raise InputError(
-                f"the macro {e.name} has shape {strain.ufl_shape}, but the micro model's has {e.packing.shape}: "
-                "macro and micro dimension must agree"
-            )
-        lost = [f"{i + 1}{j + 1}" for i, j in e.dropped if not _vanishes(strain[i, j])]
-        if lost:
-            raise InputError(f"the macro {e.name} has the components {', '.join(lost)}, which {NO_SHEAR_13}")
-
-
-def _vanishes(scalar: ufl.core.expr.Expr) -> bool:
-    """Whether UFL knows that a component is zero."""
-    return isinstance(expand_indices(expand_derivatives(scalar)), ufl.constantvalue.Zero)
-
-
-def _mesh_of(strains: Sequence[ufl.core.expr.Expr]) -> Mesh:
-    for strain in strains:
-        for coefficient in ufl.algorithms.extract_coefficients(strain):
-            return coefficient.function_space.mesh
-    raise InputError("the macro strain contains no Function: write it in terms of the macro unknown, as sym(grad(u))")

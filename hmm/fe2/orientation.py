@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.fe2.quadrature_points import Field, MacroPoints
+from hmm.fe2.quadrature_points import MacroField, MacroPoints
 from hmm.foundation.errors import InputError, collectively
 from hmm.models.points import Input, input_blocks
 
@@ -37,7 +37,7 @@ class Orientation:
         On all ranks, if a direction vanishes, a matrix is no rotation, or the inputs lack what they become when turned.
     """
 
-    def __init__(self, points: MacroPoints, orientation: Field, inputs: Sequence[Input]) -> None:
+    def __init__(self, points: MacroPoints, orientation: MacroField, inputs: Sequence[Input]) -> None:
         dim = points.mesh.geometry.dim
         shapes: list[tuple[int, ...]] = [(dim,), (dim, dim)]
         with collectively(points.comm):

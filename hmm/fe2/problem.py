@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import logging
-import weakref
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
-
-from mpi4py import MPI
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import ufl
@@ -17,18 +13,20 @@ from dolfinx.fem import petsc
 from dolfinx.mesh import MeshTags
 from numpy.typing import ArrayLike, NDArray
 from petsc4py import PETSc
-from ufl.algorithms import expand_derivatives
 
+from hmm.fe2.callbacks import weakly
 from hmm.fe2.homogenizer import Homogenizer
+from hmm.fe2.macro_forms import check_arguments, tangent_form
 from hmm.fe2.memory import Memory, StepMemory
-from hmm.fe2.reactions import over_facets
+from hmm.fe2.reactions import Supported, over_condition, over_facets
+from hmm.fe2.step_stats import StepStats
+from hmm.fe2.worst_point import largest_input
 from hmm.foundation.blocks import Blocks
 from hmm.foundation.errors import ConvergenceError, InputError
 from hmm.foundation.forms import compile_form
 from hmm.foundation.options import Destroyed, dictionary, instance, positive
 from hmm.micro.fluctuation import fields_of
 from hmm.micro.solvers.assembled import check_packages, options_in_force
-from hmm.models.points import reference_of
 from hmm.models.statistics import Counters
 
 DEFAULT_OPTIONS = {
@@ -39,37 +37,6 @@ DEFAULT_OPTIONS = {
     "pc_type": "lu",
     "pc_factor_mat_solver_type": "mumps",
 }
-
-
-@dataclass(frozen=True)
-class StepStats:
-    """What one macro solve took.
-
-    Attributes
-    ----------
-    iterations
-        Macro Newton iterations.
-    residuals
-        Norm of the macro residual at each of them, relative to the reactions.
-    micro
-        Micro operations, summed over ranks.
-    algorithm
-        The algorithm that found the solution.
-    fallbacks
-        Attempts that failed before (see `MacroProblem.attempts`).
-    """
-
-    iterations: int
-    residuals: tuple[float, ...]
-    micro: Counters
-    algorithm: str
-    fallbacks: int = 0
-
-    def trouble(self) -> str:
-        """What the recovery strategies did in this step, in words; empty if it was not needed."""
-        names = ("substeps", "elastic_starts", "recoveries", "rejections")
-        counts = {"fallbacks": self.fallbacks, **{name: getattr(self.micro, name) for name in names}}
-        return ", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in counts.items() if n)
 
 
 class MacroProblem:
@@ -122,7 +89,7 @@ class MacroProblem:
         petsc_options: Mapping[str, object] | None = None,
         rtol: float = 1e-8,
     ) -> None:
-        _check_arguments(F, u, hom, bcs)
+        check_arguments(F, u, hom, bcs)
         petsc_options = dictionary("petsc_options", petsc_options, "PETSc options by name")
         instance("petsc_options_prefix", petsc_options_prefix, str, "give text, such as 'macro_'")
         positive("rtol", rtol, below=1.0)
@@ -132,7 +99,7 @@ class MacroProblem:
         self.stats: list[StepStats] = []
         self.memory = Memory(hom.mesh)
         self._F = compile_form(F)
-        self._J = compile_form(_tangent(F, u, hom))
+        self._J = compile_form(tangent_form(F, u, hom))
         self._A = petsc.create_matrix(self._J)
         self._b, self._x = petsc.create_vector(u.function_space), petsc.create_vector(u.function_space)
         self.forces = fem.Function(u.function_space, name="forces")
@@ -145,9 +112,9 @@ class MacroProblem:
         self._algorithm = hom.algorithm
         self._accepted_u, self._accepted_forces = u.x.array.copy(), self.forces.x.array.copy()
         self.solver = PETSc.SNES().create(hom.comm)
-        self.solver.setFunction(_weakly(self._residual), self._b)
-        self.solver.setJacobian(_weakly(self._jacobian), self._A)
-        self.solver.setConvergenceTest(_weakly(self._converged))
+        self.solver.setFunction(weakly(self._residual), self._b)
+        self.solver.setJacobian(weakly(self._jacobian), self._A)
+        self.solver.setConvergenceTest(weakly(self._converged))
         self.solver.setOptionsPrefix(petsc_options_prefix)
         self._options = DEFAULT_OPTIONS | petsc_options
         check_packages(petsc_options_prefix, self._options)
@@ -239,18 +206,10 @@ class MacroProblem:
             times length^(d-1). Positive along the axis means that the support pulls along it. For a condition on a
             temperature or another scalar of a mixed space, what is supplied there.
         """
-        check_condition(self.u, bc)
-        dofs, n_owned = bc.dof_indices()
-        dofs = dofs[:n_owned]
-        component, size = self._component[dofs], int(self._component.max(initial=0)) + 1
-        size = self.hom.comm.allreduce(size, op=MPI.MAX)
-        total = np.zeros(size)
-        np.add.at(total, component, self.forces.x.array[dofs])
-        total = self.hom.comm.allreduce(total)
-        touched = self.hom.comm.allreduce(np.bincount(component, minlength=size)) > 0
-        if touched.sum() == 1:
-            return float(total[touched][0])
-        return total if len(self._fields) == 1 else total[touched]
+        total = over_condition(self._supported, bc, self._component)
+        if total.size == 1:
+            return float(total[0])
+        return total
 
     def reaction_over(self, tags: MeshTags, tag: int) -> float | NDArray[np.float64]:
         """Total force on the facets of a tag at the last solution (collective).
@@ -276,7 +235,7 @@ class MacroProblem:
         InputError
             If no facet has the tag, the tags are of another mesh or of cells, or `u` has several fields.
         """
-        total = over_facets(self, tags, tag)
+        total = over_facets(self._supported, tags, tag)
         return total if total.size > 1 else float(total[0])
 
     def accepted_fields(self) -> dict[str, fem.Function]:
@@ -300,6 +259,10 @@ class MacroProblem:
             function.x.array[:] = fields[name].x.array
         self._scale = self.accepted_scale = np.array(scale, dtype=float)
         self.hom.restored()
+
+    @property
+    def _supported(self) -> Supported:
+        return Supported(self.u, self.forces, self.hom, self.bcs)
 
     def _iterate(self, algorithm: str) -> bool:
         """One SNES solve from the present `u`; whether it converged."""
@@ -414,19 +377,7 @@ class MacroProblem:
             return self._reason() + self.hom.dump()
         history = ", ".join(f"{n:.2g}" for n in self._norms[-4:])
         stopped = f"the macro Newton method stopped with {self._reason()}, last relative residuals {history}"
-        return f"{stopped}; {self._worst_point()}"
-
-    def _worst_point(self) -> str:
-        """The point of largest macro input, for the message of a failed solve (collective)."""
-        E = self.hom.macro_inputs() - reference_of(self.hom.model.inputs)
-        size = np.linalg.norm(E, axis=1)
-        best = int(np.argmax(size)) if size.size else -1
-        x = self.hom.coordinates()
-        mine = (float(size[best]), x[best].tolist(), E[best].tolist()) if size.size else (-1.0, [], [])
-        value = max(self.hom.comm.allgather(mine))
-        where = ", ".join(f"{c:.4g}" for c in value[1])
-        strain = ", ".join(f"{c:.4g}" for c in value[2])
-        return f"largest macro input at ({where}): [{strain}]"
+        return f"{stopped}; {largest_input(self.hom)}"
 
     def _sum(self, count: Counters) -> Counters:
         return Counters(**{k: self.hom.comm.allreduce(v) for k, v in vars(count).items()})
@@ -439,48 +390,3 @@ class MacroProblem:
             thing.destroy()
         gone: Any = Destroyed("this macro problem")
         self.solver = self._A = self._b = self._x = gone
-
-
-def _check_arguments(F: object, u: object, hom: object, bcs: object) -> None:
-    """Raise `InputError` for what is of the wrong kind, or for a condition of another space."""
-    instance("F", F, ufl.Form, "write the residual in UFL")
-    instance("u", u, fem.Function, "give the macro unknown")
-    instance("hom", hom, Homogenizer, "make it with hmm.Homogenizer(rve, strain)")
-    instance("bcs", bcs, Sequence, "give a list of dolfinx.fem.dirichletbc(...)")
-    for bc in cast(Sequence[object], bcs):
-        check_condition(cast(fem.Function, u), bc)
-
-
-def check_condition(u: fem.Function, bc: object) -> None:
-    """Raise `InputError` unless a Dirichlet condition is one on the space of `u`, or on a part of it."""
-    instance("condition", bc, fem.DirichletBC, "make it with dolfinx.fem.dirichletbc")
-    if not u.function_space._cpp_object.contains(cast(fem.DirichletBC, bc).function_space):
-        raise InputError("a Dirichlet condition is of another function space than u: make it on u.function_space")
-
-
-def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A bound method for PETSc to call: kept by PETSc itself it would keep the problem and all RVEs alive for ever."""
-    reference = weakref.WeakMethod(method)
-
-    def call(*args: object) -> object:
-        bound = reference()
-        assert bound is not None, "PETSc calls a problem that is gone"
-        return bound(*args)
-
-    return call
-
-
-def _tangent(F: ufl.Form, u: fem.Function, hom: Homogenizer) -> ufl.Form:
-    """``dF/du + dF/dSigma [A : d strain]``."""
-    du = ufl.TrialFunction(u.function_space)
-    inputs = hom.model.inputs
-    d_strain = [
-        e.packing.pack(expand_derivatives(ufl.derivative(s, u, du))) for e, s in zip(inputs, hom.strains, strict=True)
-    ]
-    J = ufl.derivative(F, u, du)
-    for a, response, row in zip(inputs, hom.responses, hom.tangents, strict=True):
-        products = [ufl.dot(tangent, d) for tangent, d in zip(row, d_strain, strict=True)]
-        d_response = a.packing.unpack(sum(products[1:], products[0]))
-        direction = ufl.TrialFunction(response.function_space)
-        J += ufl.replace(expand_derivatives(ufl.derivative(F, response, direction)), {direction: d_response})
-    return J

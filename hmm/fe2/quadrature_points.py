@@ -18,7 +18,7 @@ from ufl.corealg.traversal import unique_pre_traversal
 from hmm.foundation.errors import InputError
 from hmm.foundation.forms import compile_expression, highest_degree, owned_cells, quadrature_points, stiffness_degree
 
-type Field = float | ArrayLike | Callable[[NDArray[np.float64]], ArrayLike] | ufl.core.expr.Expr
+type MacroField = float | ArrayLike | Callable[[NDArray[np.float64]], ArrayLike] | ufl.core.expr.Expr
 """A field over the macro mesh: a constant, a function of the coordinates (shape (3, n), as DOLFINx gives them) whose
 result has the points along its last axis, or UFL such as a Function."""
 
@@ -70,7 +70,7 @@ class MacroPoints:
         values = compile_expression(expression, self.rule).eval(self.mesh, self.cells)
         return np.asarray(values).reshape(self.n, *expression.ufl_shape)
 
-    def values(self, field: Field | Any, name: str, *shapes: tuple[int, ...]) -> NDArray[np.float64]:
+    def values(self, field: MacroField | Any, name: str, *shapes: tuple[int, ...]) -> NDArray[np.float64]:
         """Values of a field at the points, shape (n_points, ...).
 
         Parameters
@@ -127,10 +127,10 @@ class MacroPoints:
 def sufficient_degree(mesh: Mesh, strains: Sequence[ufl.core.expr.Expr]) -> int:
     """Degree of the quadrature rule with which the macro elements have no deformation free of stress.
 
-    It integrates the linear stiffness: see `hmm.foundation.forms.stiffness_degree`. What counts is the highest degree of the
-    Functions that the strains differentiate, and of the mesh's geometry. With it a method of degree k keeps its order,
-    also if the form has terms of lower derivatives (Ciarlet 1978, theorem 4.1.6). Where nothing is differentiated the
-    matrix is a mass matrix, with polynomials of degree 2k.
+    It integrates the linear stiffness: see `hmm.foundation.forms.stiffness_degree`. What counts is the highest degree
+    of the Functions that the strains differentiate, and of the mesh's geometry. With it a method of degree k keeps its
+    order, also if the form has terms of lower derivatives (Ciarlet 1978, theorem 4.1.6). Where nothing is
+    differentiated the matrix is a mass matrix, with polynomials of degree 2k.
 
     Parameters
     ----------

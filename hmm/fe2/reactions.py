@@ -1,8 +1,11 @@
-"""Forces at the supports of a macro problem."""
+"""Forces at the supports of a macro solved."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mpi4py import MPI
 
 import basix.ufl
 import numpy as np
@@ -12,55 +15,88 @@ from dolfinx.mesh import MeshTags, exterior_facet_indices
 from numpy.typing import NDArray
 
 from hmm.fe2.homogenizer import Homogenizer
+from hmm.fe2.macro_forms import check_condition
 from hmm.foundation.errors import InputError
 from hmm.foundation.forms import compile_form, highest_degree
 from hmm.foundation.options import instance, integer
-from hmm.micro.fluctuation import is_mixed
-
-if TYPE_CHECKING:
-    from hmm.fe2.problem import MacroProblem
+from hmm.micro.fluctuation import fields_of, is_mixed
 
 
-def over_facets(problem: MacroProblem, tags: MeshTags, tag: int) -> NDArray[np.float64]:
+@dataclass(frozen=True, eq=False)
+class Supported:
+    """A macro field at its last solution: its nodal forces, the conditions on it, and where responses come from."""
+
+    u: fem.Function
+    forces: fem.Function
+    hom: Homogenizer
+    bcs: Sequence[fem.DirichletBC]
+
+
+def over_condition(solved: Supported, bc: fem.DirichletBC, component: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Force on the dofs of a condition, by the components of `u` that it touches; see `hmm.MacroProblem.reaction`.
+
+    Parameters
+    ----------
+    solved
+        The macro field.
+    bc
+        The condition.
+    component
+        Shape (n_dofs,); which component, counted over all fields, each local dof belongs to.
+    """
+    check_condition(solved.u, bc)
+    dofs, n_owned = bc.dof_indices()
+    dofs = dofs[:n_owned]
+    of, comm = component[dofs], solved.hom.comm
+    size = comm.allreduce(int(component.max(initial=0)) + 1, op=MPI.MAX)
+    total = np.zeros(size)
+    np.add.at(total, of, solved.forces.x.array[dofs])
+    total = comm.allreduce(total)
+    touched = comm.allreduce(np.bincount(of, minlength=size)) > 0
+    fields = len(fields_of(solved.u.function_space))
+    return total if touched.sum() != 1 and fields == 1 else total[touched]
+
+
+def over_facets(solved: Supported, tags: MeshTags, tag: int) -> NDArray[np.float64]:
     """Force on the facets of a tag, by component of `u`; see `hmm.MacroProblem.reaction_over` (collective)."""
-    facets = _facets(problem, tags, tag)
-    V = problem.u.function_space
+    facets = _facets(solved, tags, tag)
+    V = solved.u.function_space
     blocks = fem.locate_dofs_topological(V, V.mesh.topology.dim - 1, facets)
     size = V.dofmap.index_map_bs
     own = blocks[blocks < V.dofmap.index_map.size_local]
-    forces = problem.forces.x.array.reshape(-1, size)[own].sum(axis=0)
-    return np.asarray(problem.hom.comm.allreduce(forces - _of_others(problem, facets, blocks)))
+    forces = solved.forces.x.array.reshape(-1, size)[own].sum(axis=0)
+    return np.asarray(solved.hom.comm.allreduce(forces - _of_others(solved, facets, blocks)))
 
 
-def _facets(problem: MacroProblem, tags: MeshTags, tag: int) -> NDArray[np.int32]:
+def _facets(solved: Supported, tags: MeshTags, tag: int) -> NDArray[np.int32]:
     """The facets of a tag that this rank knows."""
     instance("tags", tags, MeshTags, "tag the facets with dolfinx.mesh.meshtags")
     integer("tag", tag, -(2**31), 2**31 - 1)
-    mesh, hom = problem.hom.mesh, problem.hom
+    mesh, hom = solved.hom.mesh, solved.hom
     if tags.dim != mesh.topology.dim - 1 or tags.topology is not mesh.topology._cpp_object:
         raise InputError(
             f"tags are of entities of dimension {tags.dim}, or of another mesh: tag the macro mesh's facets"
         )
-    if is_mixed(problem.u.function_space) or len(hom.responses) > 1:
+    if is_mixed(solved.u.function_space) or len(hom.responses) > 1:
         raise InputError("u has several fields, or the RVE several responses: ask reaction(condition)")
     facets = np.asarray(tags.find(tag), dtype=np.int32)
     if not hom.comm.allreduce(facets.size):
-        raise InputError(f"no facet has the tag {tag}: the tags are {_known(problem, tags)}")
+        raise InputError(f"no facet has the tag {tag}: the tags are {_known(solved, tags)}")
     return facets
 
 
-def _known(problem: MacroProblem, tags: MeshTags) -> str:
-    everyones = problem.hom.comm.allgather(np.unique(tags.values).tolist())
+def _known(solved: Supported, tags: MeshTags) -> str:
+    everyones = solved.hom.comm.allgather(np.unique(tags.values).tolist())
     return ", ".join(str(value) for value in sorted(set().union(*everyones))) or "none at all"
 
 
-def _of_others(problem: MacroProblem, facets: NDArray[np.int32], blocks: NDArray[np.int32]) -> NDArray[np.float64]:
+def _of_others(solved: Supported, facets: NDArray[np.int32], blocks: NDArray[np.int32]) -> NDArray[np.float64]:
     """This rank's share of what other held facets contribute to the nodal forces of `blocks`, by component."""
-    V = problem.u.function_space
+    V = solved.u.function_space
     mesh, size = V.mesh, V.dofmap.index_map_bs
-    others, held = _held_facets(problem, facets, blocks)
+    others, held = _held_facets(solved, facets, blocks)
     one, result = fem.Function(V), np.zeros(size)
-    traction = _traction(problem.hom, size)
+    traction = _traction(solved.hom, size)
     for i in range(size):
         one.x.array[:] = 0.0
         one.x.array[blocks * size + i] = 1.0
@@ -71,16 +107,16 @@ def _of_others(problem: MacroProblem, facets: NDArray[np.int32], blocks: NDArray
 
 
 def _held_facets(
-    problem: MacroProblem, facets: NDArray[np.int32], blocks: NDArray[np.int32]
+    solved: Supported, facets: NDArray[np.int32], blocks: NDArray[np.int32]
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
     """Exterior facets beside `facets`, with dofs in `blocks`, and which components are held on the whole of each."""
-    V, topology = problem.u.function_space, problem.hom.mesh.topology
+    V, topology = solved.u.function_space, solved.hom.mesh.topology
     dim, size = topology.dim, V.dofmap.index_map_bs
     topology.create_connectivity(dim - 1, dim)
     topology.create_connectivity(dim, dim - 1)
     to_cells, to_facets = topology.connectivity(dim - 1, dim), topology.connectivity(dim, dim - 1)
-    fixed = np.zeros((problem.u.x.array.size // size, size), dtype=bool)
-    for bc in problem.bcs:
+    fixed = np.zeros((solved.u.x.array.size // size, size), dtype=bool)
+    for bc in solved.bcs:
         fixed.ravel()[bc.dof_indices()[0]] = True
     shared = np.isin(np.arange(len(fixed)), blocks)
     others, held = [], []

@@ -13,7 +13,7 @@ import numpy as np
 from dolfinx.mesh import MeshTags
 from numpy.typing import NDArray
 
-from hmm.fe2.quadrature_points import Field, MacroPoints
+from hmm.fe2.quadrature_points import MacroField, MacroPoints
 from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.hashing import uniform
 from hmm.models.protocol import Distributed, MicroModel
@@ -108,7 +108,7 @@ def regions(models: Mapping[int, MicroModel], tags: MeshTags) -> Variation:
     return Variation({str(tag): rve for tag, rve in models.items()}, shares)
 
 
-def graded(models: Mapping[float, MicroModel], parameter: Field, *, interpolate: bool = True) -> Variation:
+def graded(models: Mapping[float, MicroModel], parameter: MacroField, *, interpolate: bool = True) -> Variation:
     """RVEs made for some values of a parameter, such as a volume fraction, that varies over the macro mesh.
 
     Parameters

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from hmm.fe2.homogenizer import Homogenizer
 from hmm.foundation.errors import InputError, collectively
 from hmm.micro.local_fields import LocalFields
+from hmm.models.points import reference_of
 from hmm.models.protocol import Viewable
 
 
@@ -80,3 +81,16 @@ def point_fields(hom: Homogenizer, point: int) -> LocalFields:
     if not isinstance(model, Viewable):
         raise InputError(f"the micro model {type(model).__name__} has no fields inside a point to look at")
     return model.view(points, p)
+
+
+def largest_input(hom: Homogenizer) -> str:
+    """Where the macro input is farthest from its reference, and its value, in words for a message (collective)."""
+    E = hom.macro_inputs() - reference_of(hom.model.inputs)
+    size = np.linalg.norm(E, axis=1)
+    best = int(np.argmax(size)) if size.size else -1
+    x = hom.coordinates()
+    mine = (float(size[best]), x[best].tolist(), E[best].tolist()) if size.size else (-1.0, [], [])
+    value = max(hom.comm.allgather(mine))
+    where = ", ".join(f"{c:.4g}" for c in value[1])
+    strain = ", ".join(f"{c:.4g}" for c in value[2])
+    return f"largest macro input at ({where}): [{strain}]"

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from hmm.cells._checks import check_memory
 from hmm.cells._voxels import porous_voxels, voxel_edges, voxels
 from hmm.cells.cell import Cell
-from hmm.effective.naming import require_known
 from hmm.foundation.errors import InputError, collectively
+from hmm.foundation.naming import require_known
 from hmm.images.contours import smooth_cell
 from hmm.images.labels import Claim, Labels, check_smallest, crop, downsample, fill, mirror, segment
 from hmm.images.percolation import PHYSICS, supported

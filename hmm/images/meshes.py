@@ -95,9 +95,35 @@ def mesh_cell(
     return _cell(path, _load, phases, tags, lattice, comm)
 
 
-def msh_cell(path: str | Path, lattice: ArrayLike | None = None, comm: MPI.Comm = MPI.COMM_SELF) -> Cell:
-    """A cell from a file of Gmsh, whatever its suffix; see `hmm.Cell.from_msh`."""
-    return _cell(path, read_msh, None, None, lattice, comm)
+def msh_cell(
+    path: str | Path, lattice: ArrayLike | None = None, comm: MPI.Comm = MPI.COMM_SELF, dim: int | None = None
+) -> Cell:
+    """A cell from a Gmsh file, whatever its suffix, whose physical groups of top dimension are the phases.
+
+    Parameters
+    ----------
+    path
+        The file.
+    lattice
+        Shape (d, d), rows the lattice vectors; the bounding box of the mesh by default.
+    comm
+        Communicator of the cell's mesh.
+    dim
+        Geometric dimension, if it is to be checked: that of the elements.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it names no phases, or is no mesh (see `mesh_cell`).
+
+    Notes
+    -----
+    The sections of the file are read without Gmsh, to which a file may be a script that runs commands.
+    """
+    cell = _cell(path, read_msh, None, None, lattice, comm)
+    if dim is not None and dim != cell.dim:
+        raise InputError(f"dim = {dim!r} is not the dimension of {path}: its elements have the dimension {cell.dim}")
+    return cell
 
 
 def _cell(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.cells.pieces import Piece, connected_pieces
+from hmm.cells.pieces import Piece, pieces_of_mask
 from hmm.foundation.errors import InputError
 
 Mask = NDArray[np.bool_]
@@ -35,7 +35,7 @@ def supported(mask: Mask, physics: str, remove: bool, periodic: bool) -> tuple[M
     InputError
         If there are loose pieces, or what is left does not hold or lead through the cell.
     """
-    numbers, pieces = connected_pieces(mask, periodic)
+    numbers, pieces = pieces_of_mask(mask, periodic)
     if physics == "flow":
         kept, remarks = _fluid(pieces)
     elif physics == "conduction":

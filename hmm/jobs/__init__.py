@@ -1,4 +1,8 @@
-"""Job files for ``hmm homogenize``: a cell, laws and what is asked, in TOML. See docs/effective.md."""
+"""Job files for ``hmm homogenize``.
+
+A cell, laws and what is asked, in TOML, see docs/effective.md. May import effective and below. Begin with `reading`,
+then `running`.
+"""
 
 from importlib import resources
 

@@ -16,7 +16,17 @@ from hmm import cells, images
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
 from hmm.foundation.files import regular_file
-from hmm.jobs.values import arguments, check_keys, check_name, choose, convert, listed, named, parameters_of, shown
+from hmm.jobs.values import (
+    arguments,
+    check_keys,
+    check_name,
+    choose,
+    convert,
+    known_parameters,
+    listed,
+    quoted_key,
+    shown,
+)
 
 SOURCES = ("image", "mesh", "generator")
 
@@ -82,7 +92,7 @@ def _which(table: Mapping[str, Any], given: list[str], where: str) -> str:
 
 
 def _read_image(table: dict[str, Any], where: str, folder: Path, physics: str) -> CellSource:
-    parameters = {name: p for name, p in parameters_of(images.image_cell).items() if name != "physics"}
+    parameters = {name: p for name, p in known_parameters(images.image_cell).items() if name != "physics"}
     known = [{"mesh": "elements"}.get(name, name) for name in parameters]
     check_keys(table, known, where)
     path = _file(table.pop("image"), f"{where}: image", folder)
@@ -111,7 +121,7 @@ def _claims(table: Any, where: str) -> Claims:
     claims: Claims = {}
     for name, claim in table.items():
         check_name(name, where)
-        key = f"{where}: {named(name)}"
+        key = f"{where}: {quoted_key(name)}"
         if isinstance(claim, Mapping):
             if set(claim) != {"low", "high"}:
                 raise InputError(f"{key} = {shown(dict(claim))} is not understood: {remedy}")
@@ -131,7 +141,7 @@ def _end(value: Any, key: str) -> float:
 
 
 def _read_mesh(table: dict[str, Any], where: str, folder: Path) -> CellSource:
-    parameters = {name: p for name, p in parameters_of(images.mesh_cell).items() if name != "path"}
+    parameters = {name: p for name, p in known_parameters(images.mesh_cell).items() if name != "path"}
     check_keys(table, ["mesh", *parameters, "extrude"], where)
     path, height = _file(table.pop("mesh"), f"{where}: mesh", folder), _height(table, where)
     options = {name: convert(value, parameters[name].annotation, f"{where}: {name}") for name, value in table.items()}
@@ -144,7 +154,7 @@ def _read_generator(table: dict[str, Any], where: str, folder: Path) -> CellSour
     known = generators()
     name = choose(table.pop("generator"), known, f"{where}: generator")
     function = known[name]
-    check_keys(table, [*parameters_of(function), "generator", "extrude"], f"{where} ({name})")
+    check_keys(table, [*known_parameters(function), "generator", "extrude"], f"{where} ({name})")
     height = _height(table, where)
     options = arguments(function, table, f"{where} ({name})")
     return _extruded(f"generator {name}{_options(table)}", lambda comm: function(comm=comm, **options), height)

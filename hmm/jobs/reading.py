@@ -11,12 +11,22 @@ from mpi4py import MPI
 
 from hmm.cells.cell import Cell
 from hmm.effective.homogenize import REST
-from hmm.effective.naming import nearest
 from hmm.effective.physics import PHYSICS
 from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.files import read_toml
+from hmm.foundation.naming import nearest
 from hmm.jobs.cells import CellSource, read_cell
-from hmm.jobs.values import LARGEST_INTEGER, check_keys, check_name, choose, convert, listed, make_law, named, shown
+from hmm.jobs.values import (
+    LARGEST_INTEGER,
+    check_keys,
+    check_name,
+    choose,
+    convert,
+    listed,
+    make_law,
+    quoted_key,
+    shown,
+)
 from hmm.micro.constraints import CONSTRAINTS
 from hmm.micro.solvers.described import SOLVERS
 
@@ -34,7 +44,7 @@ DEEPEST_TABLE = 20
 
 
 @dataclass(frozen=True)
-class Output:
+class JobOutput:
     """What is written.
 
     Attributes
@@ -82,7 +92,7 @@ class Job:
     constraint: str
     options: Mapping[str, Any]
     spread: bool
-    output: Output
+    output: JobOutput
 
     @property
     def directory(self) -> Path:
@@ -95,13 +105,13 @@ class Job:
         for name in self.laws:
             if name != REST and name not in cell.phases:
                 raise InputError(
-                    f"{self.path}: [phases.{named(name)}] is no phase of the cell{nearest(name, cell.phases)}: "
+                    f"{self.path}: [phases.{quoted_key(name)}] is no phase of the cell{nearest(name, cell.phases)}: "
                     f"these are {listed(cell.phases)}"
                 )
         missing = [name for name in cell.phases if name not in self.laws]
         if missing and REST not in self.laws:
             raise InputError(
-                f"{self.path}: phase {missing[0]!r} of the cell has no law: add [phases.{named(missing[0])}], "
+                f"{self.path}: phase {missing[0]!r} of the cell has no law: add [phases.{quoted_key(missing[0])}], "
                 'or [phases."*"] for all that are not named'
             )
 
@@ -175,14 +185,14 @@ def _laws(table: Any, where: str, default: str, trusted: Path | None) -> dict[st
     for name in table:
         check_name(name, f"{where}[phases]")
     return {
-        name: make_law(of_phase, f"{where}[phases.{named(name)}]", default, trusted=trusted)
+        name: make_law(of_phase, f"{where}[phases.{quoted_key(name)}]", default, trusted=trusted)
         for name, of_phase in table.items()
     }
 
 
-def _output(table: Any, where: str) -> Output:
+def _output(table: Any, where: str) -> JobOutput:
     if not isinstance(table, Mapping):
         raise InputError(f"{where} = {shown(table)} is no table: write directory = ..., report = ... beneath it")
     kinds = {"directory": str, "report": bool, "plot": bool, "fields": tuple[str, ...]}
     check_keys(table, kinds, where)
-    return Output(**{name: convert(value, kinds[name], f"{where}: {name}") for name, value in table.items()})
+    return JobOutput(**{name: convert(value, kinds[name], f"{where}: {name}") for name, value in table.items()})

@@ -21,7 +21,7 @@ from hmm.jobs.reading import Job
 from hmm.micro.inputs import MacroInput
 from hmm.micro.local_fields import write_fields
 from hmm.models.components import find_component
-from hmm.plotting import plot
+from hmm.pictures import check_available, plot_rve
 
 LONGEST_WORDS = 1500
 """Characters of an error that are shown; a value of the job may be in it."""
@@ -60,7 +60,7 @@ def run_job(
             require_writable(where)
             _require_places(where)
             if job.output.plot and job.output.report:
-                plot.check_available()
+                check_available()
     found = None
     with sole(where, "output directory", comm), collectively(comm):  # nobody is done before all is written
         if job.spread or comm.rank == 0:
@@ -146,7 +146,7 @@ def _write(job: Job, found: EffectiveProperties, where: Path) -> list[Path]:
         name = f"fields_{component.replace(' ', '_')}"
         written.append(write_fields(where / f"{name}.bp", fields))
         if draws and "von_mises" in fields.cellwise and found.solved is not None:
-            pictures[f"Von Mises stress per unit of {component}"] = plot.plot_rve(
+            pictures[f"Von Mises stress per unit of {component}"] = plot_rve(
                 where / f"{name}.png",
                 found.solved.rve.cell,
                 fields,

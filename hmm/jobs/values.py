@@ -13,8 +13,8 @@ from typing import Any, TypeAliasType, Union, get_args, get_origin, get_type_hin
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.effective.naming import nearest
 from hmm.foundation.errors import InputError
+from hmm.foundation.naming import nearest
 from hmm.jobs import user_laws
 from hmm.laws import Law
 from hmm.laws.elastic import LinearElasticity
@@ -68,7 +68,7 @@ def arguments(function: Callable[..., Any], table: Mapping[str, Any], where: str
     InputError
         For a key that is no parameter, one without default that is missing, or a value of another type.
     """
-    parameters = parameters_of(function)
+    parameters = known_parameters(function)
     check_keys(table, parameters, where)
     for name, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty and name not in table:
@@ -76,7 +76,7 @@ def arguments(function: Callable[..., Any], table: Mapping[str, Any], where: str
     return {name: convert(value, parameters[name].annotation, f"{where}: {name}") for name, value in table.items()}
 
 
-def parameters_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+def known_parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """Parameters by name with their types resolved, without the communicator and ``**others``."""
     try:
         plain = isinstance(function, type) and not is_dataclass(function)
@@ -146,7 +146,7 @@ def _fit(value: Any, hint: Any, key: str) -> Any:
     if origin is Mapping:
         if not isinstance(value, Mapping):
             raise Unfit
-        return {name: _fit(entry, inner[1], f"{key}: {named(name)}") for name, entry in value.items()}
+        return {name: _fit(entry, inner[1], f"{key}: {quoted_key(name)}") for name, entry in value.items()}
     return _fit_plain(value, hint, key)
 
 
@@ -258,7 +258,7 @@ def shown(value: Any) -> str:
     return " ".join(brief.repr(value).split())
 
 
-def named(key: str) -> str:
+def quoted_key(key: str) -> str:
     """A key as an error shows it: as it is if it is a bare key of TOML, else in quotes."""
     return key if key.isidentifier() and len(key) <= 80 else shown(key)
 

@@ -1,4 +1,8 @@
-"""Constitutive laws: responses and internal variables, all in UFL. See docs/laws.md."""
+"""Constitutive laws in UFL.
+
+Responses and internal variables of every law, see docs/laws.md. May import the foundation. Begin with `base`, which
+says what a law is, and `elastic`; `plastic` is the first with internal variables.
+"""
 
 from hmm.laws.anisotropic import Anisotropic
 from hmm.laws.base import ImplicitLaw, Law, Local, Memoryless, State

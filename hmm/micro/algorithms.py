@@ -53,7 +53,7 @@ def initial_point(problem: Linearizable, z: Floats, history: Floats) -> InitialP
     return InitialPoint(values, problem.response(), condensed.tangent)
 
 
-def answer(problem: Linearizable, points: Points) -> None:
+def answer_points(problem: Linearizable, points: Points) -> None:
     """Answer the rows asked, one by one, up to the first that fails (collective in the ranks of the cell)."""
     problem.time_step = points.dt
     algorithm = ALGORITHMS[points.algorithm]

@@ -16,7 +16,7 @@ from hmm.micro.cell_forms import CellForms
 from hmm.micro.loaded_cell import LoadedCell
 
 
-def fingerprint(loaded: LoadedCell) -> dict[str, str]:
+def cell_fingerprint(loaded: LoadedCell) -> dict[str, str]:
     """All that the answers of a cell depend on, by what it is called in messages (collective in the cell's ranks)."""
     problem, forms, constraint = loaded.problem, loaded.forms, loaded.reduced.constraint
     cell, space = problem.cell, problem.w.function_space

@@ -220,7 +220,7 @@ class MixedControl:
 
     def answer(self, points: Points) -> None:
         """Answer the rows asked."""
-        algorithms.answer(self.system, points)
+        algorithms.answer_points(self.system, points)
 
     def commit(self, points: Points) -> None:
         """Compute the internal variables at the end of the step."""

@@ -23,7 +23,7 @@ from hmm.micro.advice import LockingWatch, warn_of_axes
 from hmm.micro.cell_forms import CellForms
 from hmm.micro.definition import define
 from hmm.micro.dump import write_dump
-from hmm.micro.fingerprint import fingerprint, parameters_of
+from hmm.micro.fingerprint import cell_fingerprint, parameters_of
 from hmm.micro.fluctuation import Operator
 from hmm.micro.history import History
 from hmm.micro.inputs import MacroInput
@@ -344,7 +344,7 @@ class RVE:
 
     def answer(self, points: Points) -> None:
         """Answer the rows asked."""
-        algorithms.answer(self.system, points)
+        algorithms.answer_points(self.system, points)
 
     def commit(self, points: Points) -> None:
         """Compute the internal variables at the end of the step."""
@@ -387,7 +387,7 @@ class RVE:
 
     def fingerprint(self) -> Mapping[str, str]:
         """What the answers depend on, by the name used in messages (collective in the cell's ranks)."""
-        return fingerprint(self.system.loaded)
+        return cell_fingerprint(self.system.loaded)
 
     def view(self, points: Points, row: int) -> LocalFields:
         """The fields inside a row at its committed state."""

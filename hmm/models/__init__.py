@@ -1,4 +1,4 @@
-"""What answers at a macro point: the micro-model protocol, and models that are not finite element cells.
+"""The micro-model protocol.
 
 Imports nothing of `hmm` but the foundation. Begin with `protocol`, which says what a micro model is, and `points`,
 which says what it is given; `function` is the shortest complete model.

@@ -32,7 +32,7 @@ def answer(model: MicroModel, points: Points, name: str = "") -> None:
     try:
         model.answer(points)
     except Exception as error:
-        points.failures[int(points.asked[0])] = describe(error)
+        points.failures[int(points.asked[0])] = in_one_line(error)
         if isinstance(model, Recoverable):
             model.forget()
     if not points.seconds.any():
@@ -43,7 +43,7 @@ def answer(model: MicroModel, points: Points, name: str = "") -> None:
     points.trial.E[answered] = points.E[answered]
 
 
-def describe(error: Exception) -> str:
+def in_one_line(error: Exception) -> str:
     """An exception in one line; its type is named unless `hmm` raised it on purpose."""
     lines = [line for line in str(error).splitlines() if "() at " not in line] or ["no message"]  # PETSc's call stack
     kind = type(error)

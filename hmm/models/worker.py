@@ -68,7 +68,7 @@ def _reply(function: Function, asked: Mapping[str, Any]) -> bytes:
     return framing.encode(framing.ANSWER, {name: np.asarray(values) for name, values in arrays.items()})
 
 
-def main(argv: list[str]) -> None:
+def run_worker(argv: list[str]) -> None:
     """Serve a function of a file, which may import its neighbours; what it prints goes to standard error."""
     file, name = argv
     sys.path.insert(0, str(Path(file).resolve().parent))
@@ -78,4 +78,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_worker(sys.argv[1:])

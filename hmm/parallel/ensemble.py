@@ -73,7 +73,7 @@ def transfers(loads: NDArray[np.float64]) -> Transfer:
     return Transfer(source[real], target[real], amount[real])
 
 
-def choose(costs: NDArray[np.float64], amounts: NDArray[np.float64]) -> NDArray[np.int64]:
+def choose_rows(costs: NDArray[np.float64], amounts: NDArray[np.float64]) -> NDArray[np.int64]:
     """Which points go with which transfer: the costliest first, so that few states move.
 
     Parameters
@@ -272,7 +272,7 @@ class Ensemble:
         plan = transfers(loads)
         out, into = plan.source == self.comm.rank, plan.target == self.comm.rank
         targets, sources = plan.target[out], plan.source[into]
-        goes = choose(costs, plan.amount[out])
+        goes = choose_rows(costs, plan.amount[out])
         leaving = np.flatnonzero(goes >= 0)
         if rows is not None:
             leaving = leaving[: max(LARGEST_MESSAGE // max(rows.nbytes_per_point, 1), 1)]

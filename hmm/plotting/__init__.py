@@ -1,5 +1,10 @@
-"""Pictures of cells, fields, FE2 results and curves."""
+"""Pictures of FE2, and all others by name.
 
-from hmm.plotting.plot import check_available, plot_attempts, plot_cell, plot_curve, plot_fe2, plot_rve
+Pictures of cells, fields and curves are those of `hmm.pictures`; here is what draws a macro problem. May import fe2,
+pictures and below. Begin with `fe2`.
+"""
+
+from hmm.pictures import check_available, plot_attempts, plot_cell, plot_curve, plot_rve
+from hmm.plotting.fe2 import plot_fe2
 
 __all__ = ["check_available", "plot_attempts", "plot_cell", "plot_curve", "plot_fe2", "plot_rve"]

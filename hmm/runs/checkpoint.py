@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from hmm.fe2.homogenizer import Homogenizer
 from hmm.fe2.problem import MacroProblem
 from hmm.foundation.errors import InputError, collectively
+from hmm.foundation.version import VERSION
 from hmm.parallel.state_ordering import as_rows
 from hmm.runs import storage
-from hmm.runs.fingerprint import difference, fingerprint
+from hmm.runs.fingerprint import difference, problem_fingerprint
 
 
 def save(
@@ -56,7 +57,7 @@ def save(
     }
     cells = np.asarray(hom.mesh.topology.original_cell_index)[hom.cells].astype(np.int64)
     fields = {name: _by_cell(field)[hom.cells] for name, field in problem.accepted_fields().items()}
-    tables = [storage.Table("fields", cells, fields), *_state_tables(hom)]
+    tables = [storage.RowTable("fields", cells, fields), *_state_tables(hom)]
     storage.write(Path(path), hom.comm, header, tables)
 
 
@@ -104,12 +105,12 @@ def read_note(path: str | Path, problem: MacroProblem, identity: Identity | None
     return dict(_header(Path(path), problem, identity)["note"])
 
 
-def _state_tables(hom: Homogenizer) -> list[storage.Table]:
+def _state_tables(hom: Homogenizer) -> list[storage.RowTable]:
     """The states of each kind of RVE; those of a group are on its first rank (collective)."""
     leads, tables = hom.comm.rank == hom.ensemble.leader, []
     kinds = zip(hom.state_keys(), hom.row_layouts, hom.batches.points, strict=True)
     for k, (keys, layout, states) in enumerate(kinds):
-        tables.append(storage.Table(_table_name(k), keys if leads else keys[:0], layout.whole(states.persistent())))
+        tables.append(storage.RowTable(_table_name(k), keys if leads else keys[:0], layout.whole(states.persistent())))
     return tables
 
 
@@ -135,12 +136,12 @@ def identify(problem: MacroProblem) -> dict[str, str]:
             f"a checkpoint cannot hold the macro field {problem.u.name!r} of {space.ufl_element()}, whose dofs change "
             "sign with the numbering: use a Lagrange space"
         )
-    return fingerprint(problem)
+    return problem_fingerprint(problem)
 
 
 def _header(path: Path, problem: MacroProblem, identity: Identity | None) -> dict[str, Any]:
     """What is in the file beside arrays, checked to be whole and to belong to the problem (collective)."""
-    header = storage.read_note(path, problem.hom.comm)
+    header = storage.read_header(path, problem.hom.comm)
     mine, written = dict(identity or identify(problem)), header["identity"]
     if name := difference(written, mine):
         raise InputError(
@@ -155,9 +156,7 @@ def _header(path: Path, problem: MacroProblem, identity: Identity | None) -> dic
 
 
 def _versions() -> dict[str, str]:
-    from hmm import __version__
-
-    return {"hmm": __version__, "dolfinx": dolfinx.__version__}
+    return {"hmm": VERSION, "dolfinx": dolfinx.__version__}
 
 
 def _dofs(field: fem.Function) -> NDArray[np.int64]:

@@ -25,7 +25,7 @@ DIRECTION = np.array([13.7, 19.3, 29.9])
 """Places along which no two of a mesh are likely to have the same cosine."""
 
 
-def fingerprint(problem: MacroProblem) -> dict[str, str]:
+def problem_fingerprint(problem: MacroProblem) -> dict[str, str]:
     """All that a checkpoint's numbers depend on, by what it is called in messages (collective).
 
     Raises

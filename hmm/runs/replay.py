@@ -34,7 +34,7 @@ from hmm.micro.recovery import Attempt, StepStart, solve_step
 from hmm.micro.response import PointState
 from hmm.micro.rve import RVE
 from hmm.micro.views import local_fields
-from hmm.plotting import plot
+from hmm.pictures import plot_attempts, plot_rve
 
 MACRO_INPUTS = {
     "strain": inputs.macro_strain,
@@ -87,8 +87,8 @@ class Replay:
             picture = None
             if rve_of(self.rve).w.ufl_shape == (self.rve.cell.dim,):
                 picture = Path(directory) / "cell.png"
-                plot.plot_rve(picture, self.rve.cell, self.local_fields(), variable, label=variable.replace("_", " "))
-            return plot.plot_attempts(path, self.attempts, picture)
+                plot_rve(picture, self.rve.cell, self.local_fields(), variable, label=variable.replace("_", " "))
+            return plot_attempts(path, self.attempts, picture)
 
     def __str__(self) -> str:
         rows = [str(self.dump.failure)]

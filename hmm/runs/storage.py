@@ -6,14 +6,11 @@ HDF5 is asked only about files whose checksum is right, so that a damaged file c
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
-from io import BufferedIOBase
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,54 +24,20 @@ from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.files import regular_file
 from hmm.foundation.hdf5 import foreign, own_dataset, require_h5py
 from hmm.foundation.locking import holds, sole
-
-FORMAT = 3
-TITLE = b"hmm checkpoint"
-SEAL = 512
-"""Bytes of the text before the HDF5 data."""
-MAX_BLOCKS = 30_000
-"""Blocks of all tables: each has its own MPI tag, of which there are 32767 at least."""
-BLOCK = 32 << 20
-"""Bytes of rows that are in the hands of one rank, or on their way to it, at a time."""
-
-Arrays = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """Rows of several arrays, spread over the ranks; together the ranks have each key 0, 1, 2, ... once.
-
-    Attributes
-    ----------
-    name
-        Name of the HDF5 group.
-    keys
-        Shape (n,); the keys of this rank's rows, in the order of the rows.
-    arrays
-        Each of shape (n, ...).
-    """
-
-    name: str
-    keys: NDArray[np.int64]
-    arrays: Arrays
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of a row."""
-        return _row_bytes(self.arrays)
+from hmm.runs.blocks import (
+    Arrays,
+    RowTable,
+    TableBlocks,
+    bytes_per_row,
+    collect_rows,
+    cut_into_blocks,
+    rows_per_block,
+    send_rows,
+)
+from hmm.runs.sealing import SEAL, require_whole, seal_file, synchronize_directory
 
 
-@dataclass(frozen=True, eq=False)
-class _Blocks:
-    """How a table is cut on its way to the file: rows of all ranks, rows of a block, MPI tag of the first block."""
-
-    table: Table
-    rows: int
-    step: int
-    first_tag: int
-
-
-def write(path: Path, comm: MPI.Comm, note: Mapping[str, object], tables: list[Table]) -> None:
+def write(path: Path, comm: MPI.Comm, note: Mapping[str, object], tables: list[RowTable]) -> None:
     """Write a file in place of the old one, which stays whole until that moment (collective).
 
     Rank 0 writes; the others send it their rows in blocks of bounded size. A symbolic link stays one: what it points to
@@ -87,7 +50,7 @@ def write(path: Path, comm: MPI.Comm, note: Mapping[str, object], tables: list[T
         untouched.
     """
     path = Path(comm.bcast(os.path.realpath(path) if comm.rank == 0 else None))
-    plan = _plan(comm, tables)
+    plan = cut_into_blocks(comm, tables)
     with collectively(comm):
         if comm.rank == 0:
             _require_place(path)
@@ -97,23 +60,23 @@ def write(path: Path, comm: MPI.Comm, note: Mapping[str, object], tables: list[T
         _write(path, comm, note, plan)
 
 
-def _write(path: Path, comm: MPI.Comm, note: Mapping[str, object], plan: list[_Blocks]) -> None:
+def _write(path: Path, comm: MPI.Comm, note: Mapping[str, object], plan: list[TableBlocks]) -> None:
     part = path.with_name(path.name + ".part")
     with _discarded_on_failure(comm, part), collectively(comm):
         if comm.rank == 0:
             _receive_all(path, part, comm, note, plan)
         else:
             for blocks in plan:
-                _send(comm, blocks)
+                send_rows(comm, blocks)
     with _discarded_on_failure(comm, part), collectively(comm):
         if comm.rank == 0:
-            with _one_line(path):
-                _seal(part)
+            with one_line(path):
+                seal_file(part)
                 os.replace(part, path)
-                _synchronize(path.parent)
+                synchronize_directory(path.parent)
 
 
-def read_note(path: Path, comm: MPI.Comm) -> dict[str, Any]:
+def read_header(path: Path, comm: MPI.Comm) -> dict[str, Any]:
     """Check that a file is whole, byte by byte, and read its note (collective).
 
     Raises
@@ -124,7 +87,7 @@ def read_note(path: Path, comm: MPI.Comm) -> dict[str, Any]:
     note: dict[str, Any] = {}
     with collectively(comm):
         if comm.rank == 0:
-            _require_whole(path)
+            require_whole(path)
             with _opened(path) as file:
                 note = _note_of(path, file)
     return dict(comm.bcast(note))
@@ -136,7 +99,7 @@ def read(path: Path, name: str, keys: NDArray[np.int64], like: Arrays) -> Iterat
     Parameters
     ----------
     path
-        A file that `read_note` found whole.
+        A file that `read_header` found whole.
     name
         Name of the table.
     keys
@@ -155,7 +118,7 @@ def read(path: Path, name: str, keys: NDArray[np.int64], like: Arrays) -> Iterat
         If the table is not as `write` writes it (see `hmm.foundation.hdf5.own_dataset`).
     """
     order = np.argsort(keys)
-    step = max(1, BLOCK // max(_row_bytes(like), 1))
+    step = rows_per_block(bytes_per_row(like))
     with _opened(path) as file:
         if not keys.size:
             return
@@ -199,13 +162,13 @@ class _Guarded:
         return getattr(self._file, name)
 
 
-def _receive_all(path: Path, part: Path, comm: MPI.Comm, note: Mapping[str, object], plan: list[_Blocks]) -> None:
+def _receive_all(path: Path, part: Path, comm: MPI.Comm, note: Mapping[str, object], plan: list[TableBlocks]) -> None:
     """Rank 0's share of `write`. Whatever fails, it takes what the others send: they would wait."""
     error: Exception | None = None
     guard = file = None
     try:
         h5py = require_h5py()
-        with _one_line(path):
+        with one_line(path):
             guard = _Guarded(open(part, "w+b", buffering=0))  # noqa: SIM115, closed below
         file = h5py.File(guard, "w", userblock_size=SEAL)
         text = np.frombuffer(json.dumps(note).encode(), np.uint8)
@@ -213,7 +176,7 @@ def _receive_all(path: Path, part: Path, comm: MPI.Comm, note: Mapping[str, obje
     except Exception as caught:
         error = caught
     for blocks in plan:
-        for start, values in _collected(comm, blocks):
+        for start, values in collect_rows(comm, blocks):
             if error is None and guard is not None and guard.error is None:
                 try:
                     _put(file, blocks, start, values)
@@ -224,79 +187,16 @@ def _receive_all(path: Path, part: Path, comm: MPI.Comm, note: Mapping[str, obje
     if guard is not None:
         guard.close()
         error = error or guard.error
-    with _one_line(path):
+    with one_line(path):
         if error is not None:
             raise error
 
 
-def _put(file: Any, blocks: _Blocks, start: int, values: Arrays) -> None:
+def _put(file: Any, blocks: TableBlocks, start: int, values: Arrays) -> None:
     for name, block in values.items():
         where = f"{blocks.table.name}/{name}"
         data = file.require_dataset(where, (blocks.rows, *block.shape[1:]), block.dtype, exact=True)
         data[start : start + len(block)] = block
-
-
-def _collected(comm: MPI.Comm, blocks: _Blocks) -> Iterator[tuple[int, Arrays]]:
-    """The whole table in the order of its keys, block by block: this rank's own rows and those the others send."""
-    own = _parts(blocks)
-    upcoming = next(own, None)
-    for number, start in enumerate(range(0, blocks.rows, blocks.step)):
-        count = min(blocks.step, blocks.rows - start)
-        values = {k: np.empty((count, *a.shape[1:]), a.dtype) for k, a in blocks.table.arrays.items()}
-        while count:
-            if upcoming is not None and upcoming[0] == number:
-                (_, keys, arrays), upcoming = upcoming, next(own, None)
-            else:
-                keys, arrays = comm.recv(source=MPI.ANY_SOURCE, tag=blocks.first_tag + number)
-            for name, array in arrays.items():
-                values[name][keys - start] = array
-            count -= len(keys)
-        yield start, values
-
-
-def _send(comm: MPI.Comm, blocks: _Blocks) -> None:
-    """Send this rank's rows; a synchronous send starts only when rank 0 has room for that block."""
-    for number, keys, arrays in _parts(blocks):
-        comm.ssend((keys, arrays), dest=0, tag=blocks.first_tag + number)
-
-
-def _parts(blocks: _Blocks) -> Iterator[tuple[int, NDArray[np.int64], dict[str, NDArray[Any]]]]:
-    """This rank's rows cut by block: number of the block, keys, arrays."""
-    table = blocks.table
-    order = np.argsort(table.keys)
-    block = table.keys[order] // blocks.step
-    for piece in np.split(order, np.flatnonzero(np.diff(block)) + 1) if order.size else []:
-        keys = table.keys[piece]
-        yield int(keys[0] // blocks.step), keys, {k: a[piece] for k, a in table.arrays.items()}
-
-
-def _plan(comm: MPI.Comm, tables: list[Table]) -> list[_Blocks]:
-    """How the tables are cut: blocks are bounded in bytes, and so few that each has an MPI tag (collective)."""
-    plan: list[_Blocks] = []
-    first, most = 0, max(1, MAX_BLOCKS // len(tables))
-    for table in tables:
-        rows = _size(comm, table)
-        step = max(1, BLOCK // max(table.row_bytes, 1), -(-rows // most))
-        plan.append(_Blocks(table, rows, step, first))
-        first += -(-rows // step)
-    return plan
-
-
-def _row_bytes(arrays: Arrays) -> int:
-    return sum(a.dtype.itemsize * int(np.prod(a.shape[1:], dtype=np.int64)) for a in arrays.values())
-
-
-def _size(comm: MPI.Comm, table: Table) -> int:
-    """Rows of all ranks, whose keys must be 0, 1, 2, ... (collective)."""
-    rows = comm.allreduce(table.keys.size)
-    last = comm.allreduce(int(table.keys.max(initial=-1)), op=MPI.MAX)
-    first = comm.allreduce(int(table.keys.min(initial=rows)), op=MPI.MIN)
-    if rows and ((first, last) != (0, rows - 1) or comm.allreduce(int(table.keys.sum())) != rows * (rows - 1) // 2):
-        raise InputError(
-            f"the {rows} rows of {table.name} have the keys {first} to {last}, not each number once: the macro mesh "
-            "does not number its cells (a submesh?); make it as a mesh of its own to use checkpoints"
-        )
-    return int(rows)
 
 
 def _require_place(path: Path) -> None:
@@ -306,42 +206,13 @@ def _require_place(path: Path) -> None:
 
 
 def _require_space(path: Path, size: int) -> None:
-    with _one_line(path):
+    with one_line(path):
         free = shutil.disk_usage(path.parent).free
     if free < size:
         raise InputError(
             f"cannot write {path}: it needs {size / 1e6:.1f} MB and {path.parent} has {free / 1e6:.1f} MB left; make "
             "room or give another file"
         )
-
-
-def _seal(part: Path) -> None:
-    """Write length and checksum into the first bytes and bring all to the disk."""
-    with open(part, "r+b") as file:
-        text = _seal_text(file)
-        file.seek(0)
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _seal_text(file: BufferedIOBase) -> bytes:
-    """What the first bytes of a file must be."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(SEAL)
-    digest = hashlib.file_digest(file, "sha256").hexdigest()
-    text = TITLE + f" (HDF5 after these {SEAL} bytes), format {FORMAT}\nbytes {size}\nsha256 {digest}\n".encode()
-    return text.ljust(SEAL, b" ")
-
-
-def _synchronize(directory: Path) -> None:
-    """Bring the new name of a file to the disk."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some file systems do not do this for directories
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -356,7 +227,7 @@ def _discarded_on_failure(comm: MPI.Comm, part: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _one_line(path: Path) -> Iterator[None]:
+def one_line(path: Path) -> Iterator[None]:
     """Turn an error of the operating system into one line."""
     try:
         yield
@@ -368,31 +239,6 @@ def _one_line(path: Path) -> Iterator[None]:
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
-
-
-def _require_whole(path: Path) -> None:
-    """Raise `InputError` unless the file is what was once written."""
-    regular_file(path, "checkpoint file", "give another file")
-    try:
-        with open(path, "rb") as file:
-            head = file.read(SEAL)
-            wanted = _seal_text(file)
-    except OSError as error:
-        raise InputError(f"cannot read {path} ({error.strerror}): give another file") from None
-    if not head.startswith(TITLE):
-        raise InputError(f"{path} is not a checkpoint of hmm: give another file, or remove it to start anew")
-    if head == wanted:
-        return
-    if f"format {FORMAT}\n".encode() not in head:
-        found = head[len(TITLE) :].split(b"\n")[0].decode(errors="replace").rsplit(" ", 1)[-1]
-        raise InputError(
-            f"{path} has the format {found[:9]!r} and this hmm reads format {FORMAT}: continue with the hmm that wrote "
-            "it, or remove it to start anew"
-        )
-    raise InputError(
-        f"{path} is damaged: its length or checksum is not what was written; take a copy of it, or remove it to start "
-        "anew"
-    )
 
 
 @contextmanager

@@ -1,14 +1,18 @@
-"""How large a piece of a random material represents it: an ensemble of cells over sizes and realisations."""
+"""Representative size of a random material.
+
+An ensemble of cells over sizes and realisations. May import effective and below. Begin with `sizes`, then `statistics`.
+"""
 
 from hmm.study.properties import Property, conductivity, stiffness, yield_onset
-from hmm.study.result import PowerLaw, RepresentativeSize, Sample
+from hmm.study.result import RepresentativeSize
 from hmm.study.sizes import representative_size
+from hmm.study.statistics import Sample, VariancePowerLaw
 
 __all__ = [
-    "PowerLaw",
     "Property",
     "RepresentativeSize",
     "Sample",
+    "VariancePowerLaw",
     "conductivity",
     "representative_size",
     "stiffness",

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hmm.foundation.errors import writing
 from hmm.foundation.files import require_writable
-from hmm.plotting.plot import INK, require_package
-
-if TYPE_CHECKING:
-    from hmm.study.result import RepresentativeSize
+from hmm.pictures.figure import new_figure
+from hmm.pictures.style import INK
+from hmm.study.statistics import SizeStatistics
 
 COLOURS = {"minimal": "#6a994e", "periodic": "#1f4e79", "dirichlet": "#e07b39"}
 
 
-def draw(result: RepresentativeSize, path: Path) -> Path:
+def draw_study(result: SizeStatistics, path: Path) -> Path:
     """Means, variances and the error of n realisations side by side, against the size."""
     require_writable(path.parent)
-    require_package("matplotlib")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13.5, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(13.5, 4.5)
     means, variances, errors = figure.subplots(1, 3)
     _draw_means(means, result)
     _draw_variances(variances, result)
@@ -35,7 +29,7 @@ def draw(result: RepresentativeSize, path: Path) -> Path:
     return path
 
 
-def _draw_means(axes: Any, result: RepresentativeSize) -> None:
+def _draw_means(axes: Any, result: SizeStatistics) -> None:
     """Each cell as a dot, the mean of each size with its confidence interval."""
     sizes = np.array(result.sizes)
     shifts = np.linspace(-0.025, 0.025, len(result.samples)) if len(result.samples) > 1 else [0.0]
@@ -50,7 +44,7 @@ def _draw_means(axes: Any, result: RepresentativeSize) -> None:
     axes.legend(frameon=False, fontsize=10)
 
 
-def _draw_variances(axes: Any, result: RepresentativeSize) -> None:
+def _draw_variances(axes: Any, result: SizeStatistics) -> None:
     x = np.geomspace(result.sizes[0] / 1.15, result.sizes[-1] * 1.15, 50)
     for name, samples in result.samples.items():
         law, used = result.fits[name], [s for s in samples if s.variance > 0]
@@ -64,7 +58,7 @@ def _draw_variances(axes: Any, result: RepresentativeSize) -> None:
     _finish(axes, result, r"variance of one cell $\sim V^{-\alpha}$", "variance")
 
 
-def _draw_errors(axes: Any, result: RepresentativeSize) -> None:
+def _draw_errors(axes: Any, result: SizeStatistics) -> None:
     """Error of the mean of n cells, for the default constraint."""
     has_law = result.fits[result.constraint] is not None
     x = np.geomspace(result.sizes[0], 2 * result.sizes[-1], 50) if has_law else np.array(result.sizes)
@@ -84,7 +78,7 @@ def _draw_errors(axes: Any, result: RepresentativeSize) -> None:
     axes.legend(frameon=False, fontsize=10)
 
 
-def _finish(axes: Any, result: RepresentativeSize, title: str, y: str) -> None:
+def _finish(axes: Any, result: SizeStatistics, title: str, y: str) -> None:
     from matplotlib.ticker import NullLocator
 
     axes.set_xscale("log")

@@ -18,8 +18,9 @@ from hmm.foundation.described import described
 from hmm.foundation.errors import InputError, collectively
 from hmm.study import properties
 from hmm.study.properties import Property
-from hmm.study.result import RepresentativeSize, Sample
-from hmm.study.tasks import Journal, Record, run
+from hmm.study.result import RepresentativeSize
+from hmm.study.statistics import Sample
+from hmm.study.tasks import Journal, Record, run_tasks
 
 CONSTRAINTS = ("minimal", "periodic", "dirichlet")
 
@@ -100,7 +101,7 @@ def representative_size(
     with journal.alone() if journal else nullcontext():
         done = _merged(journal.read() if journal else [])
         todo = _missing(tasks, done)
-        found = run(comm, todo, work, journal, "cells", len(tasks) - len(todo))
+        found = run_tasks(comm, todo, work, journal, "cells", len(tasks) - len(todo))
         done = _merged([*done.values(), *found])
         if journal:
             journal.close(list(done.values()))

@@ -20,7 +20,7 @@ Record = dict[str, Any]
 """The result of a task, as JSON has it."""
 
 
-def run(
+def run_tasks(
     comm: MPI.Comm,
     tasks: Sequence[Record],
     work: Callable[[Record], Record],

@@ -129,7 +129,7 @@ def test_phases_may_be_named() -> None:
 
 
 def test_msh_file() -> None:
-    cell = Cell.from_msh(MESH)
+    cell = hmm.images.msh_cell(MESH)
     # Edges of 0.08 at most on the circle of radius sqrt(0.3 / pi) = 0.309: ceil(2 pi 0.309 / 0.08) = 25 segments.
     t = 2 * pi / 25
     assert cell.volume_fractions == pytest.approx(

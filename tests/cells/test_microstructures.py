@@ -15,7 +15,7 @@ from support.mesh_quality import radius_ratios, unmatched
 
 import hmm
 from hmm import InputError, cells
-from hmm.cells import _checks, _gmsh, _random
+from hmm.cells import _checks, _generate, _gmsh, _random
 from hmm.cells._bodies import Ellipsoids, Rods, overlap_measure
 from hmm.cells._inclusions import Inclusions
 from hmm.cells._orientations import random_directions, wanted_tensor
@@ -191,7 +191,7 @@ def test_a_failure_of_gmsh_does_not_spoil_the_next_try():
     apart = touching.at(np.array([[0.2, 0.5, 0.5], [0.8, 0.5, 0.5]]))
     tries = [Inclusions(np.eye(3), bodies, 0.3).draw for bodies in (touching, apart)]
     chosen = []
-    _gmsh.build(lambda model: chosen.append(_gmsh.draw_best(model, tries)), MPI.COMM_SELF, np.eye(3))
+    _gmsh.build(lambda model: chosen.append(_generate.draw_best(model, tries)), MPI.COMM_SELF, np.eye(3))
     assert chosen == [1]
 
 

@@ -14,7 +14,7 @@ STRIPES = np.tile(np.repeat([0, 1], [6, 2])[:, None], (4, 8))  # layers across x
 
 def test_fractions_and_cells_give_the_same_labels():
     labels = np.random.default_rng(0).integers(0, 3, (4, 5, 6))
-    cell = hmm.Cell.from_image(labels, {"a": 0, "b": 1, "c": 2}, spacing=(0.1, 0.2, 0.3))
+    cell = hmm.images.image_cell(labels, {"a": 0, "b": 1, "c": 2}, spacing=(0.1, 0.2, 0.3))
     assert np.array_equal(descriptors.labels_of(cell), labels + 1)
     found = descriptors.volume_fractions(cell)
     assert found == pytest.approx({n: np.mean(labels == k) for k, n in enumerate("abc")})
@@ -67,16 +67,16 @@ def test_percolation():
 
 
 def test_orientation_of_layers_and_fibres():
-    assert descriptors.orientation_tensor(STRIPES, 1) == pytest.approx(np.diag([1.0, 0.0]), abs=1e-12)
+    assert descriptors.fabric_tensor(STRIPES, 1) == pytest.approx(np.diag([1.0, 0.0]), abs=1e-12)
     fibres = np.zeros((20, 12), dtype=int)
     fibres[2:18, 2:4] = fibres[3:17, 8] = 1
-    assert descriptors.orientation_tensor(fibres, 1, "particles") == pytest.approx(np.diag([1.0, 0.0]), abs=1e-12)
-    turned = descriptors.orientation_tensor(fibres.T, 1)
-    assert turned == pytest.approx(descriptors.orientation_tensor(fibres, 1)[::-1, ::-1])
+    assert descriptors.fabric_tensor(fibres, 1, "particles") == pytest.approx(np.diag([1.0, 0.0]), abs=1e-12)
+    turned = descriptors.fabric_tensor(fibres.T, 1)
+    assert turned == pytest.approx(descriptors.fabric_tensor(fibres, 1)[::-1, ::-1])
     assert turned[0, 0] > 0.8
     dot = np.zeros((5, 5, 5), dtype=int)
     dot[2, 2, 2] = 1
-    assert descriptors.orientation_tensor(dot, 1, "particles") == pytest.approx(np.eye(3) / 3)
+    assert descriptors.fabric_tensor(dot, 1, "particles") == pytest.approx(np.eye(3) / 3)
 
 
 def test_description_of_discs():
@@ -115,4 +115,4 @@ def test_mistakes():
     with pytest.raises(hmm.InputError, match="axis = 2 is no axis"):
         descriptors.chord_lengths(STRIPES, 1, 2)
     with pytest.raises(hmm.InputError, match="choose 'interface' or 'particles'"):
-        descriptors.orientation_tensor(STRIPES, 1, "fibres")
+        descriptors.fabric_tensor(STRIPES, 1, "fibres")

@@ -226,7 +226,7 @@ def test_bad_input(laws, options, message):
 
 
 def test_an_array_is_no_cell():
-    with pytest.raises(hmm.InputError, match=r"ndarray is no cell: .* hmm.Cell.from_image"):
+    with pytest.raises(hmm.InputError, match=r"ndarray is no cell: .* hmm.images.image_cell"):
         hmm.homogenize(np.zeros((4, 4), dtype=int), {"A": SOFT})
 
 
@@ -395,7 +395,7 @@ def test_a_cell_without_stiffness_is_shown():
     """A wall with void on both sides bears nothing across."""
     labels = np.zeros((6, 6), dtype=int)
     labels[2:4] = 1
-    cell = hmm.Cell.from_image(labels, {"void": 0, "wall": 1}, void="void")
+    cell = hmm.images.image_cell(labels, {"void": 0, "wall": 1}, void="void")
     found = hmm.homogenize(cell, {"wall": SOFT})
     assert np.isnan(found.constants["E1"])
     assert json.loads(found.to_json())["constants"]["E1"] is None
@@ -469,7 +469,7 @@ def test_a_violation_beyond_the_error_of_the_mesh_is_one():
 def test_a_solution_that_is_far_off_is_not_excused():
     """Degree 1 locks where the phase is nearly incompressible: that is said, not allowed for."""
     labels = np.pad(np.ones((2, 2), dtype=int), 3)
-    cell = hmm.Cell.from_image(labels, {"matrix": 0, "pore": 1}, void="pore")
+    cell = hmm.images.image_cell(labels, {"matrix": 0, "pore": 1}, void="pore")
     found = hmm.homogenize(cell, {"matrix": hmm.laws.Elastic(3.0, 0.4999)})
     assert not found.limits.report and found.limits.error is None
     assert "take a finer mesh or degree" in found.limits.remark

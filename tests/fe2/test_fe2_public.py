@@ -36,7 +36,7 @@ def test_oofem(algorithm):
 
 def benchmark_cell() -> hmm.Cell:
     """The cell of benchmark B2-fit: 490 triangles, the nodes of the interface on the circle of radius 0.3."""
-    return hmm.Cell.from_msh(Path(__file__).parents[1] / "data" / "fibre_benchmark.msh")
+    return hmm.images.msh_cell(Path(__file__).parents[1] / "data" / "fibre_benchmark.msh")
 
 
 def test_benchmark_d():

@@ -48,10 +48,10 @@ def test_a_script_is_no_mesh(tmp_path, monkeypatch, script):
     for text in (script + "\n" + msh(), msh() + script, msh(head="\n$MeshFormat\n2.2 0 8\n$EndMeshFormat\n" + script)):
         path.write_text(text)
         if text.endswith("$EndComments\n"):
-            assert set(hmm.Cell.from_msh(path).phases) == {"a", "b"}  # a comment at the end is only a comment
+            assert set(hmm.images.msh_cell(path).phases) == {"a", "b"}  # a comment at the end is only a comment
             continue
-        refused(lambda: hmm.Cell.from_msh(path), str(path))
-        refused(lambda: hmm.Cell.from_mesh(path, {"a": 1, "b": 2}), str(path))
+        refused(lambda: hmm.images.msh_cell(path), str(path))
+        refused(lambda: hmm.images.mesh_cell(path, {"a": 1, "b": 2}), str(path))
     assert not (tmp_path / "ran").exists()
 
 
@@ -61,7 +61,7 @@ def test_options_beside_a_mesh_are_not_run(tmp_path, monkeypatch):
     path.write_text(msh())
     for name in ("a.msh.opt", ".gmshrc", ".gmsh-options"):
         (tmp_path / name).write_text('SystemCall "touch ran";\nExit;\n')
-    assert hmm.Cell.from_msh(path).volume_fractions == pytest.approx({"a": 0.5, "b": 0.5})
+    assert hmm.images.msh_cell(path).volume_fractions == pytest.approx({"a": 0.5, "b": 0.5})
     assert not (tmp_path / "ran").exists()
 
 
@@ -92,7 +92,7 @@ def test_elements_that_are_none(tmp_path, name):
     options, *words = BAD_MESHES[name]
     path = tmp_path / "a.msh"
     path.write_text(msh(**options))
-    refused(lambda: hmm.Cell.from_msh(path), str(path), *words)
+    refused(lambda: hmm.images.msh_cell(path), str(path), *words)
 
 
 @pytest.mark.parametrize("unit", [1e-200, 1e-9, 1e9, 1e200])
@@ -130,7 +130,7 @@ def test_elements_that_are_none_in_other_formats(tmp_path, suffix):
             cell_sets=sets,
         )
         mesh.write(path)
-        refused(lambda p=path, s=sets: hmm.Cell.from_mesh(p, {"a": "a", "b": "b"} if s else {"a": 1, "b": 2}), word)
+        refused(lambda p=path, s=sets: hmm.images.mesh_cell(p, {"a": "a", "b": "b"} if s else {"a": 1, "b": 2}), word)
 
 
 def test_damaged_gmsh_files(tmp_path):
@@ -139,14 +139,14 @@ def test_damaged_gmsh_files(tmp_path):
     cuts = [good[:n] for n in rng.integers(0, len(good) - 40, 20)]
     for damaged in cuts:
         path.write_bytes(damaged)
-        refused(lambda: hmm.Cell.from_msh(path), str(path))
+        refused(lambda: hmm.images.msh_cell(path), str(path))
     for count in ("999999999999", "-3", "1e300", "nan"):
         text = msh().replace("$Nodes\n5", f"$Nodes\n{count}")
         path.write_text(text)
-        refused(lambda: hmm.Cell.from_msh(path), str(path))
+        refused(lambda: hmm.images.msh_cell(path), str(path))
         path.write_text(msh().replace("$Elements\n4", f"$Elements\n{count}"))
         if count != "-3":
-            refused(lambda: hmm.Cell.from_msh(path), str(path))
+            refused(lambda: hmm.images.msh_cell(path), str(path))
 
 
 @pytest.mark.parametrize("name", ["a.msh", "a.inp", "a.npy", "a.npz"])
@@ -159,7 +159,7 @@ def test_bytes_at_random_never_raise_anything_else(tmp_path, name):
     else:
         (np.save if name == "a.npy" else np.savez_compressed)(path, np.eye(4, dtype=np.uint8))
     good, rng = path.read_bytes(), np.random.default_rng(7)
-    read = hmm.Cell.from_mesh if name in ("a.msh", "a.inp") else images.read_image
+    read = hmm.images.mesh_cell if name in ("a.msh", "a.inp") else images.read_image
     for _ in range(100):
         data = bytearray(good)
         at = int(rng.integers(len(data)))
@@ -187,11 +187,11 @@ def test_gmsh_files_that_do_not_say_what_they_hold(tmp_path):
         (msh(points=[*SQUARE[:4], SQUARE[0]]).replace("\n5 0 0 0", "\n1 0 0 0"), "two of the same tag"),
     ]:
         path.write_text(text)
-        refused(lambda: hmm.Cell.from_msh(path), str(path), word)
+        refused(lambda: hmm.images.msh_cell(path), str(path), word)
     with path.open("wb") as file:
         file.write(b"$MeshFormat\n")
         file.truncate(10**13)  # sparse
-    refused(lambda: hmm.Cell.from_msh(path), str(path), "GB to read")
+    refused(lambda: hmm.images.msh_cell(path), str(path), "GB to read")
 
 
 @pytest.mark.parametrize("name", ["pipe", "/dev/zero", "folder"])
@@ -204,7 +204,7 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path, name):
             path.mkdir()
         else:
             path.symlink_to(name)
-        read = hmm.Cell.from_mesh if suffix in (".msh", ".inp", ".vtu") else images.read_image
+        read = hmm.images.mesh_cell if suffix in (".msh", ".inp", ".vtu") else images.read_image
         refused(lambda r=read, p=path: r(p), "file", str(path), " is a ")
 
 
@@ -245,7 +245,7 @@ def test_hdf5_that_reads_other_files(tmp_path):
         refused(lambda: images.read_image(path, "a"), str(path), word)
         if build is not words:
             mesh = path.rename(tmp_path / "a.med")
-            refused(lambda m=mesh: hmm.Cell.from_mesh(m, {"a": 1}), str(mesh), word)
+            refused(lambda m=mesh: hmm.images.mesh_cell(m, {"a": 1}), str(mesh), word)
 
 
 def test_meshes_that_read_other_files(tmp_path):
@@ -263,13 +263,13 @@ def test_meshes_that_read_other_files(tmp_path):
         path = tmp_path / "here" / "a.xdmf"
         inner = f'<Geometry GeometryType="XYZ">{item.format(kind, text)}</Geometry>'
         path.write_text(f'<Xdmf Version="3.0"><Domain><Grid>{inner}</Grid></Domain></Xdmf>')
-        refused(lambda p=path: hmm.Cell.from_mesh(p, {"a": 1}), word)
+        refused(lambda p=path: hmm.images.mesh_cell(p, {"a": 1}), word)
     path = tmp_path / "here" / "a.inp"
     path.write_text("*NODE\n1, 0, 0\n*INCLUDE, INPUT=/etc/hostname\n")
-    refused(lambda: hmm.Cell.from_mesh(path), "*INCLUDE")
+    refused(lambda: hmm.images.mesh_cell(path), "*INCLUDE")
     path = tmp_path / "a.xml"  # reads all *.xml of its name
     path.write_text("<dolfin/>")
-    refused(lambda: hmm.Cell.from_mesh(path, {"a": 1}), "as a mesh in one file")
+    refused(lambda: hmm.images.mesh_cell(path, {"a": 1}), "as a mesh in one file")
 
 
 def test_arrays_larger_than_they_are(tmp_path):
@@ -379,4 +379,4 @@ def test_a_bad_mesh_is_refused_on_all_ranks(tmp_path):
     if comm.rank == 0:
         path.write_text(msh(elements=[[1, 2, 2], *FAN[1:]]))
     comm.barrier()
-    refused(lambda: hmm.Cell.from_msh(path, comm=comm), "element 0 has a node twice")
+    refused(lambda: hmm.images.msh_cell(path, comm=comm), "element 0 has a node twice")

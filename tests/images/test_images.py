@@ -103,7 +103,7 @@ def test_a_picture_is_seen_upright(tmp_path, suffix):
 
 def test_spacing_of_a_file_is_that_of_the_cell_and_downsampling_scales_it(tmp_path):
     write_vti(tmp_path / "a.vti", np.ones((4, 2, 6), dtype=int))
-    cell = hmm.Cell.from_image(tmp_path / "a.vti", {"one": 1}, downsample=2)
+    cell = hmm.images.image_cell(tmp_path / "a.vti", {"one": 1}, downsample=2)
     assert cell.lattice == pytest.approx(np.diag([4.0, 4.0, 3.0]))
     assert cell.grid == (2, 1, 3)
 
@@ -179,12 +179,12 @@ def test_pieces_go_on_across_faces():
     mask = np.zeros((6, 6), dtype=bool)
     mask[0, 2] = mask[5, 2] = True  # one piece around the face
     mask[:, 4] = True  # a fibre along x
-    numbers, pieces = images.connected_pieces(mask)
+    numbers, pieces = images.pieces_of_mask(mask)
     assert [(p.size, p.axes, p.rank) for p in pieces] == [(6, (0,), 1), (2, (), 0)]
     assert numbers[0, 2] == numbers[5, 2] == 2
-    assert [p.size for p in images.connected_pieces(mask, periodic=False)[1]] == [6, 1, 1]
+    assert [p.size for p in images.pieces_of_mask(mask, periodic=False)[1]] == [6, 1, 1]
     diagonal = np.eye(5, dtype=bool) | np.roll(np.eye(5, dtype=bool), 1, axis=1)
-    (stairs,) = images.connected_pieces(diagonal)[1]
+    (stairs,) = images.pieces_of_mask(diagonal)[1]
     assert (stairs.axes, stairs.rank) == ((0, 1), 1)  # it closes on itself only after both periods
 
 
@@ -229,7 +229,7 @@ MISTAKES = {
 @pytest.mark.parametrize("image, phases, options, message", MISTAKES.values(), ids=MISTAKES)
 def test_mistakes(image, phases, options, message):
     with pytest.raises(hmm.InputError) as caught:
-        hmm.Cell.from_image(image, phases, **options)
+        hmm.images.image_cell(image, phases, **options)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -237,7 +237,7 @@ def test_mistakes(image, phases, options, message):
 def test_a_phase_of_few_voxels_is_warned_of(caplog):
     labels = np.zeros((6, 6), dtype=int)
     labels[2, 2:5] = 1
-    hmm.Cell.from_image(labels, NAMES)
+    hmm.images.image_cell(labels, NAMES)
     assert "phase 'stiff' has only 3 of 36 voxels" in caplog.text
 
 
@@ -246,9 +246,9 @@ def test_a_mesh_too_large_for_the_memory_is_not_begun(monkeypatch):
     with pytest.raises(
         hmm.InputError, match=r"a mesh of 4,096 elements needs about 0.0041 GB, and 0.001 GB .* are free"
     ):
-        hmm.Cell.from_image(blobs((64, 64)), NAMES)
+        hmm.images.image_cell(blobs((64, 64)), NAMES)
     with pytest.raises(hmm.InputError, match=r"a mesh of 3,200 elements needs about 0.00332 GB"):  # 400 voids
-        hmm.Cell.from_image(np.pad(np.ones((20, 20)), 20), NAMES, void="stiff")
+        hmm.images.image_cell(np.pad(np.ones((20, 20)), 20), NAMES, void="stiff")
 
 
 # -- stiffness -------------------------------------------------------------------------------------------------------
@@ -256,9 +256,9 @@ def test_a_mesh_too_large_for_the_memory_is_not_begun(monkeypatch):
 
 def test_translation_leaves_the_stiffness_and_rotation_turns_it():
     labels = blobs((24, 24))
-    C = stiffness(hmm.Cell.from_image(labels, NAMES))
-    moved = stiffness(hmm.Cell.from_image(np.roll(labels, (7, -5), axis=(0, 1)), NAMES))
-    turned = stiffness(hmm.Cell.from_image(np.rot90(labels), NAMES))
+    C = stiffness(hmm.images.image_cell(labels, NAMES))
+    moved = stiffness(hmm.images.image_cell(np.roll(labels, (7, -5), axis=(0, 1)), NAMES))
+    turned = stiffness(hmm.images.image_cell(np.rot90(labels), NAMES))
     assert relative_error(moved, C) < 1e-11
     swap = np.array([[0, 1, 0], [1, 0, 0], [0, 0, -1.0]])  # 11 <-> 22, 12 changes its sign
     assert relative_error(turned, swap @ C @ swap) < 1e-11
@@ -271,7 +271,7 @@ def test_a_periodic_porous_image_may_be_cut_anywhere():
     found = []
     for shift in ((0, 0), (7, -5), (12, 3)):
         moved = np.roll(labels, shift, axis=(0, 1))
-        cell = hmm.Cell.from_image(moved, NAMES, void="stiff", remove_floating=True)
+        cell = hmm.images.image_cell(moved, NAMES, void="stiff", remove_floating=True)
         assert cell.grid == (24, 24)
         assert "stiff" not in cell.phases
         found.append(stiffness(cell))
@@ -281,16 +281,16 @@ def test_a_periodic_porous_image_may_be_cut_anywhere():
 
 def test_a_pore_is_the_limit_of_a_soft_phase():
     labels = disc(16)
-    pore = stiffness(hmm.Cell.from_image(labels, NAMES, void="stiff"))
-    soft = stiffness(hmm.Cell.from_image(labels, NAMES), laws=LAWS | {"stiff": hmm.laws.Elastic(1e-9, 0.0)})
+    pore = stiffness(hmm.images.image_cell(labels, NAMES, void="stiff"))
+    soft = stiffness(hmm.images.image_cell(labels, NAMES), laws=LAWS | {"stiff": hmm.laws.Elastic(1e-9, 0.0)})
     assert relative_error(pore, soft) < 1e-7
 
 
 def test_a_porous_solid_in_3d():
     labels = np.zeros((6, 6, 6), dtype=int)
     labels[1:4, 1:4, :3] = 1  # a pore through one face only
-    whole = hmm.Cell.from_image(labels, NAMES, void="stiff")
-    moved = hmm.Cell.from_image(np.roll(labels, (3, 3, 2), (0, 1, 2)), NAMES, void="stiff")
+    whole = hmm.images.image_cell(labels, NAMES, void="stiff")
+    moved = hmm.images.image_cell(np.roll(labels, (3, 3, 2), (0, 1, 2)), NAMES, void="stiff")
     assert whole.volume_fractions["matrix"] == pytest.approx(1 - 27 / 216, rel=1e-12)
     assert relative_error(stiffness(moved), stiffness(whole)) < 1e-10
 
@@ -300,8 +300,8 @@ def test_a_porous_solid_in_3d():
 def test_porous_cells_spread_over_ranks(mesh):
     labels = blobs((16, 16), fraction=0.25, seed=3)
     options = {"void": "stiff", "remove_floating": True, "mesh": mesh}
-    alone = hmm.Cell.from_image(labels, NAMES, **options)
-    spread = hmm.Cell.from_image(labels, NAMES, comm=COMM, **options)
+    alone = hmm.images.image_cell(labels, NAMES, **options)
+    spread = hmm.images.image_cell(labels, NAMES, comm=COMM, **options)
     assert spread.volume_fractions == pytest.approx(alone.volume_fractions, rel=1e-12)
     assert relative_error(stiffness(spread), stiffness(alone)) < 1e-9
 
@@ -311,7 +311,7 @@ def test_porous_cells_spread_over_ranks(mesh):
 def test_smoothing_keeps_the_area_of_each_phase(seed, periodic):
     labels = images.fill(blobs((32, 40), 2.0, 0.5, seed) + blobs((32, 40), 3.0, 0.3, seed + 9), 4)
     phases = {f"phase {k}": int(k) for k in np.unique(labels)}
-    cell = hmm.Cell.from_image(labels, phases, mesh="smooth", periodic=periodic)
+    cell = hmm.images.image_cell(labels, phases, mesh="smooth", periodic=periodic)
     wanted = {name: np.mean(labels == label) for name, label in phases.items()}
     assert cell.volume_fractions == pytest.approx(wanted, abs=1e-6)
     assert cell.volume == pytest.approx(32 * 40 / 40**2)
@@ -323,8 +323,8 @@ def test_voxels_and_smooth_meshes_converge_to_the_same_stiffness():
     C = stiffness(true, degree=2)
     voxel, smooth = [], []
     for n in (16, 32, 64):
-        voxel.append(relative_error(stiffness(hmm.Cell.from_image(disc(n), NAMES)), C))
-        smooth.append(relative_error(stiffness(hmm.Cell.from_image(disc(n), NAMES, mesh="smooth"), degree=2), C))
+        voxel.append(relative_error(stiffness(hmm.images.image_cell(disc(n), NAMES)), C))
+        smooth.append(relative_error(stiffness(hmm.images.image_cell(disc(n), NAMES, mesh="smooth"), degree=2), C))
     assert voxel[2] < 0.5 * voxel[0]
     assert smooth[2] < 0.004
     assert smooth[2] < 0.5 * voxel[2]
@@ -337,7 +337,7 @@ def test_real_micrographs_between_their_bounds(name, labels):
         pytest.skip(f"no {name}.npy in {DATA}: set HMM_DATA")
     names = [f"phase {k}" for k in labels]
     moduli = dict(zip(names, [(1.0, 0.3), (4.0, 0.25), (12.0, 0.2)], strict=False))
-    cell = hmm.Cell.from_image(
+    cell = hmm.images.image_cell(
         DATA / f"{name}.npy", dict(zip(names, labels, strict=True)), crop=[(0, 128), (0, 128)], downsample=2, fill=3
     )
     laws = {phase: hmm.laws.Elastic(*m) for phase, m in moduli.items()}
@@ -383,7 +383,7 @@ def channel(n, width, length=4):
 
 
 def flow_through(labels, **options):
-    cell = hmm.Cell.from_image(labels, PORES_OF, void="solid", physics="flow", **options)
+    cell = hmm.images.image_cell(labels, PORES_OF, void="solid", physics="flow", **options)
     return hmm.homogenize(cell, {"fluid": 1.0}, physics="flow").tensor
 
 
@@ -410,12 +410,12 @@ def test_parallel_channels_of_an_image_both_carry_flow():
 def test_what_is_left_out_is_said(caplog):
     labels = channel(16, 8)
     labels[1, 0] = 1
-    cell = hmm.Cell.from_image(labels, PORES_OF, void="solid", physics="flow")
+    cell = hmm.images.image_cell(labels, PORES_OF, void="solid", physics="flow")
     said = "left out fluid that leads nowhere: 1 voxel in 1 piece, 3.03 % of it and 1.56 % of the image"
     assert caplog.messages.count(said) == 1
     assert cell.volume_fractions == pytest.approx({"fluid": 0.5})
     caplog.clear()
-    hmm.Cell.from_image(labels, PORES_OF, void="solid", remove_floating=True)
+    hmm.images.image_cell(labels, PORES_OF, void="solid", remove_floating=True)
     assert "left out floating solid: 1 voxel in 1 piece, 3.03 % of it and 1.56 % of the image" in caplog.messages
     assert "the solid percolates along x only" in caplog.text
 
@@ -436,14 +436,14 @@ def test_what_is_left_out_is_said(caplog):
 )
 def test_percolation_is_judged_for_the_physics(labels, physics, message):
     if message is None:
-        assert hmm.Cell.from_image(labels, PORES_OF, void="solid", physics=physics).dim == 3
+        assert hmm.images.image_cell(labels, PORES_OF, void="solid", physics=physics).dim == 3
         return
     with pytest.raises(hmm.InputError, match=message):
-        hmm.Cell.from_image(labels, PORES_OF, void="solid", physics=physics)
+        hmm.images.image_cell(labels, PORES_OF, void="solid", physics=physics)
 
 
 def test_a_rod_in_space_conducts():
     labels = np.stack([np.pad(np.ones((4, 4), dtype=int), 2)] * 2, axis=2)
-    cell = hmm.Cell.from_image(labels, PORES_OF, void="solid", physics="conduction")
+    cell = hmm.images.image_cell(labels, PORES_OF, void="solid", physics="conduction")
     K = hmm.homogenize(cell, {"fluid": 3.0}, physics="conduction").tensor
     assert pytest.approx(np.diag([0, 0, 0.75]), abs=1e-12) == K

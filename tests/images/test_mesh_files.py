@@ -56,7 +56,7 @@ def test_hexahedra_of_other_programs_are_the_voxels_they_look_like(folder, suffi
         write(path, "hexahedron", points, elements, tags)
     COMM.barrier()
     phases = {"matrix": "MATRIX", "fibre": "FIBRE"} if suffix == "inp" else {"matrix": 3, "fibre": 8}
-    cell = hmm.Cell.from_mesh(path, phases, tags=None if suffix == "inp" else "material")
+    cell = hmm.images.mesh_cell(path, phases, tags=None if suffix == "inp" else "material")
     same = hmm.cells.voxels(tags.reshape(2, 2, 2), {"matrix": 3, "fibre": 8}, spacing=0.5)
     assert cell.volume_fractions == pytest.approx(same.volume_fractions, rel=1e-12)
     assert relative_error(stiffness(cell), stiffness(same)) < 1e-10
@@ -65,8 +65,8 @@ def test_hexahedra_of_other_programs_are_the_voxels_they_look_like(folder, suffi
 @pytest.mark.mpi
 def test_gmsh_files_by_meshio_and_by_gmsh_are_the_same():
     names = {"matrix": "matrix", "fibre": "fibre"}
-    by_gmsh, by_name = hmm.Cell.from_mesh(BENCHMARK), hmm.Cell.from_mesh(BENCHMARK, names)
-    spread = hmm.Cell.from_mesh(BENCHMARK, names, comm=COMM)
+    by_gmsh, by_name = hmm.images.mesh_cell(BENCHMARK), hmm.images.mesh_cell(BENCHMARK, names)
+    spread = hmm.images.mesh_cell(BENCHMARK, names, comm=COMM)
     assert by_name.phases.keys() == by_gmsh.phases.keys() == {"matrix", "fibre"}
     C = stiffness(by_gmsh)
     assert relative_error(stiffness(by_name), C) < 1e-10
@@ -80,7 +80,7 @@ def test_quadratic_triangles(tmp_path):
     points = np.concatenate([corners, [(corners[a] + corners[b]) / 2 for a, b in pairs]])
     elements = np.array([[0, 1, 2, 4, 5, 6], [0, 2, 3, 6, 7, 8]])
     path = write(tmp_path / "a.vtu", "triangle6", np.pad(points, ((0, 0), (0, 1))), elements, np.array([3, 8]))
-    cell = hmm.Cell.from_mesh(path, {"matrix": 3, "fibre": 8}, tags="material")
+    cell = hmm.images.mesh_cell(path, {"matrix": 3, "fibre": 8}, tags="material")
     assert cell.mesh.geometry.cmaps[0].degree == 2
     assert cell.volume_fractions == pytest.approx({"matrix": 0.5, "fibre": 0.5})
 
@@ -108,7 +108,7 @@ def test_mistakes(tmp_path):
     ]
     for name, phases, options, message in bad:
         with pytest.raises(hmm.InputError) as caught:
-            hmm.Cell.from_mesh(tmp_path / name, phases, **options)
+            hmm.images.mesh_cell(tmp_path / name, phases, **options)
         assert message in str(caught.value), name
         assert "\n" not in str(caught.value)
     assert path.is_file()
@@ -137,7 +137,7 @@ def test_abaqus_elements_and_sets(tmp_path, kind):
     """The set of the second block belongs to it, although the first block has none."""
     path = tmp_path / "a.inp"
     path.write_text(ABAQUS.format(kind, "*ELSET, ELSET=matrix, GENERATE\n11, 12\n*NSET, NSET=all\n1, 2\n"))
-    cell = hmm.Cell.from_mesh(path)
+    cell = hmm.images.mesh_cell(path)
     assert cell.volume_fractions == pytest.approx({"Fibre": 0.5, "matrix": 0.5})
     fibre = cell.phase_tags.find(cell.phases["Fibre"])
     centres = cell.mesh.geometry.x[cell.mesh.geometry.dofmaps[0][fibre]].mean(axis=1)
@@ -162,7 +162,7 @@ MATRIX = "*ELSET, ELSET=MATRIX\n11, 12\n"
 def test_overlapping_sets(tmp_path, sets, phases, fractions):
     path = tmp_path / "a.inp"
     path.write_text(ABAQUS.format("CPS3", sets))
-    assert hmm.Cell.from_mesh(path, phases).volume_fractions == pytest.approx(fractions)
+    assert hmm.images.mesh_cell(path, phases).volume_fractions == pytest.approx(fractions)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_mistakes_in_abaqus_files(tmp_path, more, phases, message):
     path = tmp_path / "a.inp"
     path.write_text(ABAQUS.format("CPS3", more))
     with pytest.raises(hmm.InputError) as caught:
-        hmm.Cell.from_mesh(path, phases)
+        hmm.images.mesh_cell(path, phases)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -210,7 +210,7 @@ def test_abaqus_assembly_and_long_elements(tmp_path):
         "1, 1, 2, 3, 4, 5,\n6, 7, 8, 9, 10\n*End Part\n"
         "*Assembly, name=A\n*Instance, name=P-1, part=P\n*End Instance\n*Node\n1, 9., 9., 9.\n*End Assembly\n"
     )
-    cell = hmm.Cell.from_mesh(path)
+    cell = hmm.images.mesh_cell(path)
     assert cell.mesh.geometry.cmaps[0].degree == 2
     assert cell.volume_fractions == pytest.approx({"tet": 1 / 6})
 
@@ -256,13 +256,13 @@ def volumes(model, dim):
 @pytest.mark.parametrize(("order", "recombine"), [(1, False), (2, False), (3, False), (2, True), (3, True)])
 def test_gmsh_formats_and_orders(tmp_path, version, binary, order, recombine):
     areas = drawn(tmp_path / "a.msh", order, version, binary, recombine)
-    cell = hmm.Cell.from_msh(tmp_path / "a.msh")
+    cell = hmm.images.msh_cell(tmp_path / "a.msh")
     assert cell.mesh.geometry.cmaps[0].degree == order
     assert dict(cell.phases) == {"matrix": 7, "fibre": 3}
     assert cell.volume_fractions == pytest.approx(areas, rel=1e-12)
     assert sum(areas.values()) == pytest.approx(1.0, abs=1e-12)
     with pytest.raises(hmm.InputError, match=r"dim = 3 is not the dimension"):
-        hmm.Cell.from_msh(tmp_path / "a.msh", dim=3)
+        hmm.images.msh_cell(tmp_path / "a.msh", dim=3)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
@@ -280,7 +280,7 @@ def test_solid_gmsh_files(tmp_path, order):
         model.mesh.setOrder(order)
         gmsh.write(str(tmp_path / "a.msh"))
         found = volumes(model, 3)
-    cell = hmm.Cell.from_msh(tmp_path / "a.msh", lattice=2 * np.eye(3))
+    cell = hmm.images.msh_cell(tmp_path / "a.msh", lattice=2 * np.eye(3))
     assert cell.volume_fractions["ball"] * 8 == pytest.approx(found["ball"], rel=1e-12)
 
 
@@ -301,7 +301,7 @@ def test_overlapping_physical_groups(tmp_path):
         model.mesh.generate(2)
         gmsh.write(str(path))
     expected = pytest.approx({"all": 0.5, "upper": 0.5})
-    assert hmm.Cell.from_msh(path).volume_fractions == expected
-    assert hmm.Cell.from_mesh(path, {"upper": "upper", "all": "all"}).volume_fractions == expected
+    assert hmm.images.msh_cell(path).volume_fractions == expected
+    assert hmm.images.mesh_cell(path, {"upper": "upper", "all": "all"}).volume_fractions == expected
     with pytest.raises(hmm.InputError, match="several physical groups"):
-        hmm.Cell.from_mesh(path, {"all": 1, "upper": 2})
+        hmm.images.mesh_cell(path, {"all": 1, "upper": 2})

@@ -75,7 +75,7 @@ def test_a_generator_with_a_report(folder, capsys):
 def test_an_image(folder, elements):
     text = IMAGE.replace("[phases.matrix]", f'elements = "{elements}"\nspacing = 0.5\n[phases.matrix]', 1)
     found = run(folder, text + NUMBERS)
-    cell = hmm.Cell.from_image(np.load(folder / "image.npy"), {"matrix": 0, "fibre": 1}, mesh=elements, spacing=0.5)
+    cell = hmm.images.image_cell(np.load(folder / "image.npy"), {"matrix": 0, "fibre": 1}, mesh=elements, spacing=0.5)
     assert found.tensor == pytest.approx(hmm.homogenize(cell, LAWS).tensor, rel=1e-12)
     assert {path.name for path in (folder / "job").iterdir()} == {"properties.json"}
 
@@ -84,7 +84,7 @@ def test_options_of_an_image(folder):
     options = "crop = [[0, 8], [0, 12]]\ndownsample = [2, 2]\nmirror = true\n[phases.matrix]"
     found = run(folder, IMAGE.replace("[phases.matrix]", options, 1) + NUMBERS)
     labels, phases = np.load(folder / "image.npy"), {"matrix": 0, "fibre": 1}
-    cell = hmm.Cell.from_image(labels, phases, crop=[(0, 8), (0, 12)], downsample=2, mirror=True)
+    cell = hmm.images.image_cell(labels, phases, crop=[(0, 8), (0, 12)], downsample=2, mirror=True)
     assert found.how["elements"] == 96
     assert found.tensor == pytest.approx(hmm.homogenize(cell, LAWS).tensor, rel=1e-12)
 
@@ -435,7 +435,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
 
 
 def test_a_job_without_its_results_is_a_failure(folder, monkeypatch):
-    monkeypatch.setattr("hmm.effective.properties.write_whole", lambda path, text: None)
+    monkeypatch.setattr("hmm.effective.data.write_whole", lambda path, text: None)
     with pytest.raises(hmm.HMMError, match=r"properties.json was not written, or was removed: run the job again"):
         jobs.run_job(job_of(folder, FIBRE + NUMBERS), folder / "out", COMM)
 

@@ -87,7 +87,7 @@ def test_not_warned_without_reason(cell, contrast, request, caplog):
 def test_not_warned_where_nothing_connects(caplog):
     """Layers with void between them have no stiffness across, which is no error."""
     labels = np.repeat([[0, 0, 1, 1]], 4, axis=0)
-    cell = hmm.Cell.from_image(labels, {"solid": 0, "pore": 1}, void="pore")
+    cell = hmm.images.image_cell(labels, {"solid": 0, "pore": 1}, void="pore")
     caplog.clear()
     w, G = hmm.fluctuation(cell, shape=()), hmm.macro_gradient(cell)
     answer = hmm.RVE(cell, w, G, law={"solid": hmm.laws.Fourier(np.eye(2).tolist())}).solve([1.0, 1.0])

@@ -11,7 +11,7 @@ from support.cells_and_rves import TIGHT, follow, neo_hookean, relative_error
 from support.pressure import up_energy, up_rve
 
 import hmm
-from hmm.cells import _gmsh
+from hmm.cells import _edge_lengths, _generate, _gmsh
 
 STRETCH, POROSITY, BULK, DISC = 1.1, 0.2, 1e5, np.pi / 4
 
@@ -23,8 +23,8 @@ def hollow_cylinder(mesh_size, order):
         ring = model.occ.cut([(2, disc(model, 0.5))], [(2, disc(model, 0.5 * POROSITY**0.5))])[0]
         model.occ.synchronize()
         _gmsh.name_phases(model, 2, {"matrix": [tag for _, tag in ring]})
-        sizes = _gmsh.Sizes.tabulate(np.eye(2), lambda x: np.full(len(x), mesh_size), mesh_size)
-        _gmsh.generate(model, sizes, order)
+        sizes = _edge_lengths.EdgeLengths.tabulate(np.eye(2), lambda x: np.full(len(x), mesh_size), mesh_size)
+        _generate.generate(model, sizes, order)
 
     return _gmsh.build(draw, MPI.COMM_SELF, np.eye(2))
 

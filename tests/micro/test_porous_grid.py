@@ -35,7 +35,7 @@ def porous_labels(name):
 
 
 def porous_cell(name):
-    cell = hmm.Cell.from_image(porous_labels(name), NAMES, void="pore", remove_floating=True, spacing=PORES[name][1])
+    cell = hmm.images.image_cell(porous_labels(name), NAMES, void="pore", remove_floating=True, spacing=PORES[name][1])
     assert set(cell.phases) == {"matrix", "grain"} and cell.grid == PORES[name][0]
     return cell
 
@@ -43,7 +43,7 @@ def porous_cell(name):
 def cube_with_pore(n, radius=0.2):
     x = (np.indices((n, n, n)) + 0.5) / n - 0.5
     labels = (np.sum(x**2, axis=0) < radius**2).astype(int)
-    return hmm.Cell.from_image(labels, {"matrix": 0, "pore": 1}, void="pore")
+    return hmm.images.image_cell(labels, {"matrix": 0, "pore": 1}, void="pore")
 
 
 @pytest.mark.parametrize("name", PORES)
@@ -113,7 +113,7 @@ def test_translation_of_a_periodic_image_changes_nothing(law):
     labels = blobs((10, 8, 9), 0.4)
     found = []
     for shift in ((0, 0, 0), (3, 5, 2)):
-        cell = hmm.Cell.from_image(
+        cell = hmm.images.image_cell(
             np.roll(labels, shift, (0, 1, 2)), {"matrix": 0, "pore": 1}, void="pore", remove_floating=True
         )
         rve = strain_rve(cell, {"matrix": law}, solver="iterative")
@@ -158,7 +158,7 @@ def test_a_plate_in_the_void(solver):
     """Of thickness f in a cube: plane stress, E/(1 - nu^2) f, in its plane and no stiffness across."""
     labels = np.ones((3, 4, 5), dtype=int)
     labels[:, :, 1:3] = 0
-    cell = hmm.Cell.from_image(labels, {"matrix": 0, "pore": 1}, void="pore", spacing=(0.4, 0.3, 0.2))
+    cell = hmm.images.image_cell(labels, {"matrix": 0, "pore": 1}, void="pore", spacing=(0.4, 0.3, 0.2))
     young, poisson, f = 3.0, 0.25, 0.4
     C = strain_rve(cell, {"matrix": Elastic(young, poisson)}, solver=solver).solve(np.zeros(6)).tangent
     C = hmm.tensors.mandel_to_voigt(C)

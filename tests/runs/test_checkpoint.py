@@ -105,7 +105,7 @@ def test_blocks_of_one_row(folder, monkeypatch):
     body = beam(composite())
     body.reactions([-0.04], n=2)
     hmm.checkpoint.save(folder / "a.h5", body.problem)
-    monkeypatch.setattr(hmm.runs.storage, "BLOCK", 1)
+    monkeypatch.setattr(hmm.runs.blocks, "BLOCK", 1)
     hmm.checkpoint.save(folder / "b.h5", body.problem)
     assert (folder / "a.h5").read_bytes()[512:] == (folder / "b.h5").read_bytes()[512:]
     other = beam(composite())
@@ -217,7 +217,7 @@ def test_forged_files_lead_nowhere(good, folder, forge):
         path.write_bytes(good.read_bytes())
         with h5py.File(path, "r+") as file:
             forge(h5py, file, path)
-        hmm.runs.storage._seal(path)
+        hmm.runs.sealing.seal_file(path)
     COMM.barrier()
     with pytest.raises(hmm.InputError, match=r"forged.h5: its '.*' is not what hmm writes there") as caught:
         hmm.checkpoint.load(path, body.problem)

@@ -76,7 +76,7 @@ def test_a_porous_cell_comes_back_with_its_open_faces(directory):
     """A pore at one face only: without `Cell.open_faces`, periodicity would be refused."""
     labels = np.zeros((6, 6), dtype=int)
     labels[:2, 1:4] = 1
-    cell = hmm.Cell.from_image(labels, {"matrix": 0, "pore": 1}, void="pore")
+    cell = hmm.images.image_cell(labels, {"matrix": 0, "pore": 1}, void="pore")
     rve = rve_of(cell, {"matrix": SOFT})
     rve.system.newton_options = hmm.NewtonOptions(rtol=1e-11, max_iterations=1, max_cuts=1)
     path = dumped(fail(directory, rve)[1])

@@ -19,7 +19,7 @@ from dolfinx.mesh import CellType
 from support.macro_tools import STIFF, TIGHT, homogeneous_cell
 
 from hmm.foundation.described import described
-from hmm.runs.fingerprint import fingerprint, present_values
+from hmm.runs.fingerprint import present_values, problem_fingerprint
 
 COMM = MPI.COMM_WORLD
 J2 = type(hmm.laws.J2(1.0, 0.3, 1.0))
@@ -111,14 +111,14 @@ def test_the_same_problem_is_not(good):
 def test_one_rank_and_several_say_the_same(listed):
     """All of it, also where boundaries run through the places that are described."""
     spread, alone = body(listed=listed).problem, body(MPI.COMM_SELF, listed=listed).problem
-    assert fingerprint(spread) == fingerprint(alone)
+    assert problem_fingerprint(spread) == problem_fingerprint(alone)
     assert present_values(spread) == present_values(alone)
 
 
 @pytest.mark.mpi
 def test_an_update_is_told_apart_by_what_it_computes():
     """The signature of its UFL, whatever the code is called."""
-    one, other = fingerprint(body().problem), fingerprint(body(law=own_law(0.5)).problem)
+    one, other = problem_fingerprint(body().problem), problem_fingerprint(body(law=own_law(0.5)).problem)
     assert {k for k in one if one[k] != other[k]} == {"law of 'matrix'", "update of 'matrix'"}
 
 
@@ -207,7 +207,7 @@ def test_words_do_not_depend_on_the_process():
     """Two processes that hash strings differently say what this one says."""
     folders = [str(Path(hmm.__file__).parents[1]), *map(str, Path(__file__).parents[:2])]
     code = "import hmm, json, test_same_problem as t; print(json.dumps([t.sayings(), t.fingerprint(t.body().problem)]))"
-    here = json.loads(json.dumps([sayings(), fingerprint(body().problem)]))
+    here = json.loads(json.dumps([sayings(), problem_fingerprint(body().problem)]))
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         environment["PYTHONPATH"] = os.pathsep.join(folders)

@@ -1,4 +1,4 @@
-"""The name that was meant."""
+"""Names that a user may write: synonyms, and the nearest known name for one that is misspelt."""
 
 from __future__ import annotations
 

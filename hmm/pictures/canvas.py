@@ -1,0 +1,158 @@
+"""The parts of a picture of bodies: windows, surfaces, edges, outlines, colour bars."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from hmm.foundation.errors import writing
+from hmm.foundation.files import require_writable
+from hmm.pictures.packages import require_package
+from hmm.pictures.style import INK, NO_VALUE
+
+CROWDED = 20_000
+"""Elements above which edges would cover the picture; outlines of phases are then thin."""
+
+
+def add_body(plotter: Any, grid: Any, scalars: str, bar: dict[str, Any], colours: str, quantile: float = 1.0) -> None:
+    """A body coloured by cell values, with a colour bar and, if they do not cover it, the edges of its elements."""
+    least, most = np.nanmin(grid.cell_data[scalars]), np.nanquantile(grid.cell_data[scalars], quantile)
+    limits = (0.0 if 0 <= least < 0.2 * most else least, most)
+    style = {
+        "clim": limits,
+        "cmap": colours,
+        "nan_color": NO_VALUE,
+        "scalar_bar_args": bar,
+        **light_of(grid),
+    }
+    plotter.add_mesh(surface_of(grid), scalars=scalars, **style)
+    if grid.n_cells <= CROWDED:
+        add_lines(plotter, edges_of(grid), color="#808080", line_width=0.8, opacity=0.5)
+
+
+def add_lines(plotter: Any, lines: Any, **style: Any) -> None:
+    """Lines in front of the surface they lie in."""
+    mapper = plotter.add_mesh(lines, lighting=False, **style).mapper
+    mapper.SetResolveCoincidentTopologyToPolygonOffset()
+    mapper.SetRelativeCoincidentTopologyLineOffsetParameters(0.0, -6.0)
+
+
+def add_outlines(plotter: Any, grid: Any) -> None:
+    """Bold lines around each phase."""
+    tags, crowded = grid.cell_data["phase"], grid.n_cells > CROWDED
+    for tag in np.unique(tags):
+        lines = _boundary(surface_of(grid.extract_cells(np.flatnonzero(tags == tag))), angle=60)
+        if lines.n_points and crowded:
+            plotter.add_mesh(lines, color="white", line_width=1, opacity=0.4, lighting=False)
+        elif lines.n_points:
+            plotter.add_mesh(lines, color="white", line_width=5, lighting=False)
+            plotter.add_mesh(lines, color=INK, line_width=2.5, lighting=False)
+
+
+def surface_of(grid: Any) -> Any:
+    """The surface of a grid (in 2D: all of it) as triangles fine enough for curved elements and quadratic fields."""
+    geometry = importlib.import_module("vtkmodules.vtkFiltersGeometry").vtkDataSetSurfaceFilter()
+    geometry.SetInputData(grid)
+    geometry.SetNonlinearSubdivisionLevel(2)
+    geometry.Update()
+    return require_package("pyvista").wrap(geometry.GetOutput())
+
+
+def edges_of(grid: Any) -> Any:
+    """Edges of the elements, curved if they are; in a solid, where the faces of an element meet."""
+    return _boundary(surface_of(grid.separate_cells()), angle=None if is_flat(grid) else 20.0)
+
+
+def light_of(grid: Any) -> dict[str, Any]:
+    """No shading in the plane, where colours are to be read; little on solids."""
+    return {"lighting": False} if is_flat(grid) else {"lighting": True, "ambient": 0.45, "diffuse": 0.65}
+
+
+def is_flat(grid: Any) -> bool:
+    """Whether a grid lies in a plane z = constant."""
+    return bool(grid.bounds[5] == grid.bounds[4])
+
+
+def _boundary(surface: Any, angle: float | None = None) -> Any:
+    """Border of a surface, and where it folds by more than an angle in degrees."""
+    return surface.extract_feature_edges(
+        feature_angle=angle or 180.0,
+        boundary_edges=True,
+        feature_edges=angle is not None,
+        manifold_edges=False,
+        non_manifold_edges=False,
+    )
+
+
+def cut_open(grid: Any) -> Any:
+    """A solid without the elements in the octant nearest to the viewer; a plane body as it is."""
+    if is_flat(grid):
+        return grid
+    low, high = np.reshape(grid.bounds, (3, 2)).T
+    return grid.extract_cells(np.flatnonzero(~(grid.cell_centers().points > 0.5 * (low + high)).all(axis=1)))
+
+
+def horizontal_bar(title: str, x: float, y: float, width: float = 0.46) -> dict[str, Any]:
+    """The style of a colour bar at fractions of the window."""
+    return {
+        "title": title + "\n",
+        "vertical": False,
+        "position_x": x,
+        "position_y": y,
+        "width": width,
+        "height": 0.11,
+        "title_font_size": 24,
+        "label_font_size": 20,
+        "color": INK,
+        "n_labels": 5,
+        "fmt": "%.3g",
+    }
+
+
+def new_plotter(pv: ModuleType, size: tuple[int, int], **options: Any) -> Any:
+    """A plotter off screen with a white background."""
+    with pv.vtk_verbosity("error"):  # without a screen VTK warns before it finds another way
+        plotter = pv.Plotter(off_screen=True, window_size=list(size), border=False, **options)
+    plotter.set_background("white")
+    plotter.enable_anti_aliasing("ssaa")
+    return plotter
+
+
+def look_at(plotter: Any, dim: int, margin: float, up: float = 0.0) -> None:
+    """Frame everything: the plane from above, solids from a corner, both without perspective.
+
+    `margin` is the size of the view per size of what is seen; `up` moves the picture up by that part of the view.
+    """
+    plotter.enable_parallel_projection()
+    if dim == 2:
+        plotter.view_xy()
+        width, height, _ = np.diff(np.reshape(plotter.bounds, (3, 2))).ravel()
+        plotter.camera.parallel_scale = 0.5 * max(width, height)
+    else:
+        plotter.view_isometric()
+    plotter.camera.parallel_scale *= margin
+    shift = 2 * up * plotter.camera.parallel_scale * np.array(plotter.camera.up)
+    plotter.camera.focal_point = np.array(plotter.camera.focal_point) - shift
+    plotter.camera.position = np.array(plotter.camera.position) - shift
+
+
+def save_picture(plotter: Any, path: Path) -> Path:
+    """Write what the plotter shows, and close it."""
+    try:
+        with writing(path):
+            plotter.screenshot(str(path))
+    finally:
+        plotter.close()
+    return path
+
+
+def prepare_picture(path: Path) -> ModuleType:
+    """PyVista, after making sure that the picture can be written."""
+    pv = require_package("pyvista")
+    require_writable(path.parent)
+    return pv

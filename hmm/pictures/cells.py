@@ -1,0 +1,136 @@
+"""Pictures of unit cells and of the fields in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from dolfinx.plot import vtk_mesh
+
+from hmm.cells.cell import Cell
+from hmm.foundation.errors import InputError, collectively
+from hmm.foundation.forms import owned_cells
+from hmm.micro.local_fields import LocalFields
+from hmm.pictures.canvas import (
+    CROWDED,
+    add_body,
+    add_lines,
+    add_outlines,
+    cut_open,
+    edges_of,
+    horizontal_bar,
+    light_of,
+    look_at,
+    new_plotter,
+    prepare_picture,
+    save_picture,
+    surface_of,
+)
+from hmm.pictures.drawing import Drawing
+from hmm.pictures.packages import require_package
+from hmm.pictures.style import INK, PHASE_COLOURS
+
+
+def plot_rve(
+    path: str | Path,
+    cell: Cell,
+    fields: LocalFields,
+    variable: str,
+    *,
+    label: str | None = None,
+    warp: float | None = None,
+    quantile: float = 1.0,
+) -> Path:
+    """Draw a deformed RVE coloured by a local field; not collective.
+
+    Parameters
+    ----------
+    path
+        The ``.png`` file.
+    cell
+        The unit cell.
+    fields
+        Its fields, from `hmm.local_fields`.
+    variable
+        Name of a scalar cellwise field.
+    label
+        Title of the colour bar; `variable` by default.
+    warp
+        Factor on the displacements; a round one that makes them visible by default.
+    quantile
+        Part of the elements whose values the colours tell apart; those above have the last colour.
+    """
+    path = Path(path)
+    pv = prepare_picture(path)
+    drawing = drawing_of_fields(cell, fields, variable)
+    plotter = new_plotter(pv, (900, 900))
+    grid = cut_open(drawing.grid(pv, drawing.warp_factor() if warp is None else warp))
+    bar = horizontal_bar(label or variable, 0.2, 0.03, 0.6)
+    add_body(plotter, grid, variable, bar, "inferno", quantile)
+    add_outlines(plotter, grid)
+    look_at(plotter, cell.dim, 1.35, 0.06)
+    return save_picture(plotter, path)
+
+
+def plot_cell(path: str | Path, cell: Cell) -> Path:
+    """Draw the mesh of a unit cell, one colour a phase (collective on the cell's communicator).
+
+    Parameters
+    ----------
+    path
+        The ``.png`` file.
+    cell
+        The unit cell.
+    """
+    path, fractions = Path(path), cell.volume_fractions
+    with collectively(cell.comm):
+        if cell.comm.rank == 0:
+            prepare_picture(path)
+    parts = cell.comm.gather(_drawing_of_mesh(cell))
+    with collectively(cell.comm):
+        if parts is not None:
+            _draw_cell(path, Drawing.joined(parts), fractions)
+    return path
+
+
+def _drawing_of_mesh(cell: Cell) -> Drawing:
+    """This rank's own elements and the number of the phase of each."""
+    cells, types, points = vtk_mesh(cell.mesh)
+    numbers = np.zeros(len(types))
+    for k, tag in enumerate(cell.phases.values()):
+        own = cell.phase_tags.find(tag)
+        numbers[own[own < len(types)]] = k
+    return Drawing(cells, types, points, np.zeros_like(points), {"number": numbers})
+
+
+def _draw_cell(path: Path, drawing: Drawing, fractions: Mapping[str, float]) -> None:
+    pv, n = require_package("pyvista"), len(fractions)
+    plotter = new_plotter(pv, (900, 900))
+    grid = cut_open(drawing.grid(pv, 0.0))
+    colours = [PHASE_COLOURS[k % len(PHASE_COLOURS)] for k in range(n)]
+    style = {"cmap": colours, "clim": (-0.5, n - 0.5), **light_of(grid)}
+    bar = {**horizontal_bar(" ", 0.15, 0.01, 0.7), "n_labels": 0}
+    plotter.add_mesh(surface_of(grid), scalars="number", scalar_bar_args=bar, **style)
+    words = [f"{name} {100 * fraction:.3g} %" for name, fraction in fractions.items()]
+    words = words if n <= len(PHASE_COLOURS) else [f"{n} phases"]
+    size = 13 if len(words) * max(map(len, words)) < 50 else 10
+    for k, text in enumerate(words):
+        place = (0.15 + 0.7 * (k + 0.5) / len(words), 0.09)
+        written = plotter.add_text(text, position=place, viewport=True, font_size=size, color=INK)
+        written.prop.justification_horizontal = "center"
+    if grid.n_cells <= CROWDED:
+        add_lines(plotter, edges_of(grid), color=INK, line_width=1.0)
+    look_at(plotter, drawing.dim, 1.3, 0.06)
+    save_picture(plotter, path)
+
+
+def drawing_of_fields(cell: Cell, fields: LocalFields, variable: str) -> Drawing:
+    """The RVE with its phases and one field, which is not a number in phases that do not have it."""
+    if fields.displacement.ufl_shape == () or variable not in fields.cellwise:
+        names = [name for name, f in fields.cellwise.items() if f.ufl_shape == ()]
+        raise InputError(f"the RVE has no displacement or no scalar field {variable!r}: its fields are {names}")
+    n = owned_cells(fields.mesh).size
+    values = fields.cellwise[variable].x.array[:n].copy()
+    values[~np.isin(fields.cellwise["phase"].x.array[:n], [cell.phases[p] for p in fields.phases[variable]])] = np.nan
+    return Drawing.of(fields.displacement, {"phase": fields.cellwise["phase"].x.array[:n].copy(), variable: values})

@@ -1,0 +1,73 @@
+"""Files sealed by a checksum: the first bytes say what a file is, its length and the SHA-256 of the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from io import BufferedIOBase
+from pathlib import Path
+
+from hmm.foundation.errors import InputError
+from hmm.foundation.files import regular_file
+
+FORMAT = 3
+
+TITLE = b"hmm checkpoint"
+
+SEAL = 512
+"""Bytes of the text before the HDF5 data."""
+
+
+def seal_file(part: Path) -> None:
+    """Write length and checksum into the first bytes and bring all to the disk."""
+    with open(part, "r+b") as file:
+        text = seal_text(file)
+        file.seek(0)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def seal_text(file: BufferedIOBase) -> bytes:
+    """What the first bytes of a file must be."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(SEAL)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    text = TITLE + f" (HDF5 after these {SEAL} bytes), format {FORMAT}\nbytes {size}\nsha256 {digest}\n".encode()
+    return text.ljust(SEAL, b" ")
+
+
+def synchronize_directory(directory: Path) -> None:
+    """Bring the new name of a file to the disk."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems do not do this for directories
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def require_whole(path: Path) -> None:
+    """Raise `InputError` unless the file is what was once written."""
+    regular_file(path, "checkpoint file", "give another file")
+    try:
+        with open(path, "rb") as file:
+            head = file.read(SEAL)
+            wanted = seal_text(file)
+    except OSError as error:
+        raise InputError(f"cannot read {path} ({error.strerror}): give another file") from None
+    if not head.startswith(TITLE):
+        raise InputError(f"{path} is not a checkpoint of hmm: give another file, or remove it to start anew")
+    if head == wanted:
+        return
+    if f"format {FORMAT}\n".encode() not in head:
+        found = head[len(TITLE) :].split(b"\n")[0].decode(errors="replace").rsplit(" ", 1)[-1]
+        raise InputError(
+            f"{path} has the format {found[:9]!r} and this hmm reads format {FORMAT}: continue with the hmm that wrote "
+            "it, or remove it to start anew"
+        )
+    raise InputError(
+        f"{path} is damaged: its length or checksum is not what was written; take a copy of it, or remove it to start "
+        "anew"
+    )
