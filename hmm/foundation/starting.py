@@ -19,7 +19,7 @@ LATER = 1.0
 
 
 def guard_start() -> Callable[[], None]:
-    """End with one line, as `hmm.foundation.errors.run` does, at a signal during the imports; returns what puts all back.
+    """End with one line, as `hmm.foundation.errors.run` does, at a signal during the imports; returns what undoes it.
 
     Handlers that somebody has set, signals that are ignored, and interactive sessions are left alone.
     """

@@ -148,9 +148,9 @@ class Tangents:
         if relative[worst] <= REQUESTED:
             return None
         message = (
-            f"the component {component_names(self.problem.inputs)[worst]} of the cell's tangent has a relative error of "
-            f"about {min(relative[worst], 1.0):.0e}: the phases differ too much for double precision; take a contrast "
-            "of 1e9 or less, or leave a soft phase out as void"
+            f"the component {component_names(self.problem.inputs)[worst]} of the cell's tangent has a relative error "
+            f"of about {min(relative[worst], 1.0):.0e}: the phases differ too much for double precision; take a "
+            "contrast of 1e9 or less, or leave a soft phase out as void"
         )
         if refused.any():
             raise ConvergenceError(message)

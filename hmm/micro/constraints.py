@@ -114,7 +114,7 @@ def constrain(
     held
         Local dofs (unrolled, ghosts included) that are held at 0 besides, such as those on walls.
     pieces
-        Piece of each local cell (see `hmm.cells.connectivity`), if a point of each has to be held where a field is pinned.
+        Piece of each local cell (see `hmm.cells.connectivity`), if a point of each is held where a field is pinned.
 
     Raises
     ------

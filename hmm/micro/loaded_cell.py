@@ -1,4 +1,4 @@
-"""A constrained cell at one point: fluctuation, macroscopic input and history loaded, residual and response evaluated."""
+"""A constrained cell at one point: fluctuation, input and history loaded, residual and response evaluated."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class LoadedCell:
         return self.reduced.sum(dense(self.forms.D))
 
     def phase_tangents(self, phases: Iterable[str]) -> dict[str, Floats]:
-        """Packed tangent of some phases' own laws at the loaded point, shape (m, m), averaged over each (collective)."""
+        """Packed tangent of some phases' own laws at the loaded point, shape (m, m), mean of each (collective)."""
         cell, tangents = self.problem.cell, {}
         for phase in phases:
             forms = self._phase_forms.get(phase) or self._D_of_phase(phase)

@@ -158,7 +158,7 @@ class MixedControl:
             The given components of the macroscopic input: their tensor, their packed vector, shape (m,), or values by
             label, such as ``{"11": 1e-3}``; components not named are those of the undeformed state.
         state
-            State at the start of the step: of an earlier `solve`, or of the RVE; the undeformed one by default. Not modified.
+            State at the start of the step: of an earlier `solve`, or of the RVE; by default undeformed. Not modified.
         tangent
             Whether to compute the consistent tangent; without it, the response's is filled with NaN.
         dt

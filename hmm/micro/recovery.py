@@ -161,8 +161,8 @@ def solve_step(
     2. Substeps of the macroscopic increment, from the start of the step: the half of it, halved again when it fails and
        doubled after two successes, each from the tangent of the one before. The internal variables in between belong to
        this answer only; those of `start` are not changed.
-    3. The same, from the whole step on, each first guess by the stiffness of the undeformed cell. It helps where the last
-       tangent is a bad guide, as after a reversal of the load.
+    3. The same, from the whole step on, each first guess by the stiffness of the undeformed cell. It helps where the
+       last tangent is a bad guide, as after a reversal of the load.
 
     Parameters
     ----------
@@ -175,13 +175,13 @@ def solve_step(
     guess
         Shape (n_unknowns,); first guess of the first strategy. Not modified.
     division
-        Ends of substeps that served for a near-by `E`: tried first, in place of the first strategy, so that the response
-        stays a smooth function of the macroscopic input while the macro problem iterates.
+        Ends of substeps that served for a near-by `E`: tried first, in place of the first strategy, so that the
+        response stays a smooth function of the macroscopic input while the macro problem iterates.
 
     Returns
     -------
     StepSolution
-        Never raises: every exception is the failure of an attempt, and `StepSolution.failure` names the first and the last.
+        Never raises: an exception fails an attempt, and `StepSolution.failure` names the first and the last.
 
     Notes
     -----

@@ -41,3 +41,8 @@ def test_each_package_says_what_it_is(package):
     architecture = ROOT.parent / "docs" / "architecture.md"
     if architecture.exists():
         assert f"| `{package}` |" in architecture.read_text()
+
+
+def test_no_file_is_long():
+    lengths = {str(module.relative_to(ROOT)): len(module.read_text().splitlines()) for module in ROOT.rglob("*.py")}
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
