@@ -9,7 +9,7 @@ from rich.console import Console
 
 from hmm.effective.data import EffectiveData
 from hmm.effective.picture import draw_properties
-from hmm.effective.table import as_html, table
+from hmm.effective.table import as_html, properties_table
 from hmm.effective.writing import write_report
 from hmm.foundation.console import Paper
 
@@ -42,13 +42,13 @@ class EffectiveProperties(EffectiveData):
     def print(self) -> None:
         """Print tables on rank 0."""
         if self.comm.rank == 0:
-            Paper().print(table(self))
+            Paper().print(properties_table(self))
 
     def __str__(self) -> str:
         console = Console(width=110, color_system=None)
         with console.capture() as captured:
-            console.print(table(self))
+            console.print(properties_table(self))
         return captured.get().rstrip()
 
     def _repr_html_(self) -> str:
-        return as_html(table(self))
+        return as_html(properties_table(self))

@@ -114,7 +114,7 @@ def _verdict(limits: Limits) -> str:
     return "; ".join([*said, *[limits.remark] * bool(limits.remark)])
 
 
-def table(found: EffectiveData) -> Group:
+def properties_table(found: EffectiveData) -> Group:
     """Everything, to print with rich."""
     parts: list[RenderableType] = [Text(heading(found), style="bold"), _grid(tensor_grid(found))]
     parts.append(_grid(constants_grid(found)))

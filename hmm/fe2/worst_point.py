@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from hmm.fe2.homogenizer import Homogenizer
 from hmm.foundation.errors import InputError, collectively
 from hmm.micro.local_fields import LocalFields
+from hmm.models.points import reference_of
 from hmm.models.protocol import Viewable
 
 
@@ -84,8 +85,7 @@ def point_fields(hom: Homogenizer, point: int) -> LocalFields:
 
 def largest_input(hom: Homogenizer) -> str:
     """Where the macro input is farthest from its reference, and its value, in words for a message (collective)."""
-    reference = np.concatenate([e.reference for e in hom.model.inputs])
-    E = hom.macro_inputs() - reference
+    E = hom.macro_inputs() - reference_of(hom.model.inputs)
     size = np.linalg.norm(E, axis=1)
     best = int(np.argmax(size)) if size.size else -1
     x = hom.coordinates()

@@ -60,8 +60,7 @@ class RVE:
         ``"periodic"``, ``"dirichlet"`` or ``"minimal"`` (see `hmm.micro.constraints`).
     micro
         Local fields without a macroscopic counterpart that laws may ask for, by name: an operator on `w` each, such as
-        ``{"pressure": hmm.component(1)}``. A law's response to one is the conjugate in its virtual work; it need not
-        answer all.
+        ``{"pressure": hmm.component(1)}``. A law's response to one, if it has any, is conjugate in its virtual work.
     held
         Dofs of `w` that are held at zero besides, as from `hmm.held_on_walls`.
     quadrature_degree

@@ -23,7 +23,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class RowTable:
     """Rows of several arrays, spread over the ranks; together the ranks have each key 0, 1, 2, ... once.
 
     Attributes
@@ -50,13 +50,13 @@ class Table:
 class TableBlocks:
     """How a table is cut on its way to the file: rows of all ranks, rows of a block, MPI tag of the first block."""
 
-    table: Table
+    table: RowTable
     rows: int
     step: int
     first_tag: int
 
 
-def cut_into_blocks(comm: MPI.Comm, tables: list[Table]) -> list[TableBlocks]:
+def cut_into_blocks(comm: MPI.Comm, tables: list[RowTable]) -> list[TableBlocks]:
     """How the tables are cut: blocks are bounded in bytes, and so few that each has an MPI tag (collective)."""
     plan: list[TableBlocks] = []
     first, most = 0, max(1, MAX_BLOCKS // len(tables))
@@ -68,7 +68,7 @@ def cut_into_blocks(comm: MPI.Comm, tables: list[Table]) -> list[TableBlocks]:
     return plan
 
 
-def _size(comm: MPI.Comm, table: Table) -> int:
+def _size(comm: MPI.Comm, table: RowTable) -> int:
     """Rows of all ranks, whose keys must be 0, 1, 2, ... (collective)."""
     rows = comm.allreduce(table.keys.size)
     last = comm.allreduce(int(table.keys.max(initial=-1)), op=MPI.MAX)

@@ -57,7 +57,7 @@ def save(
     }
     cells = np.asarray(hom.mesh.topology.original_cell_index)[hom.cells].astype(np.int64)
     fields = {name: _by_cell(field)[hom.cells] for name, field in problem.accepted_fields().items()}
-    tables = [storage.Table("fields", cells, fields), *_state_tables(hom)]
+    tables = [storage.RowTable("fields", cells, fields), *_state_tables(hom)]
     storage.write(Path(path), hom.comm, header, tables)
 
 
@@ -105,12 +105,12 @@ def read_note(path: str | Path, problem: MacroProblem, identity: Identity | None
     return dict(_header(Path(path), problem, identity)["note"])
 
 
-def _state_tables(hom: Homogenizer) -> list[storage.Table]:
+def _state_tables(hom: Homogenizer) -> list[storage.RowTable]:
     """The states of each kind of RVE; those of a group are on its first rank (collective)."""
     leads, tables = hom.comm.rank == hom.ensemble.leader, []
     kinds = zip(hom.state_keys(), hom.row_layouts, hom.batches.points, strict=True)
     for k, (keys, layout, states) in enumerate(kinds):
-        tables.append(storage.Table(_table_name(k), keys if leads else keys[:0], layout.whole(states.persistent())))
+        tables.append(storage.RowTable(_table_name(k), keys if leads else keys[:0], layout.whole(states.persistent())))
     return tables
 
 

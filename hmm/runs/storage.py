@@ -26,7 +26,7 @@ from hmm.foundation.hdf5 import foreign, own_dataset, require_h5py
 from hmm.foundation.locking import holds, sole
 from hmm.runs.blocks import (
     Arrays,
-    Table,
+    RowTable,
     TableBlocks,
     bytes_per_row,
     collect_rows,
@@ -37,7 +37,7 @@ from hmm.runs.blocks import (
 from hmm.runs.sealing import SEAL, require_whole, seal_file, synchronize_directory
 
 
-def write(path: Path, comm: MPI.Comm, note: Mapping[str, object], tables: list[Table]) -> None:
+def write(path: Path, comm: MPI.Comm, note: Mapping[str, object], tables: list[RowTable]) -> None:
     """Write a file in place of the old one, which stays whole until that moment (collective).
 
     Rank 0 writes; the others send it their rows in blocks of bounded size. A symbolic link stays one: what it points to
