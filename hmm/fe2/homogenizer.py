@@ -54,7 +54,8 @@ class Homogenizer:
     degree
         Degree of the macro quadrature rule. By default what the macro element needs
         (`hmm.fe2.quadrature_points.sufficient_degree`): ``2 (k - 1)`` on triangles and tetrahedra of degree k, more if
-        they are curved, and k + 1 points a direction on quadrilaterals and hexahedra. A warning says when a rule has fewer points than that.
+        they are curved, and k + 1 points a direction on quadrilaterals and hexahedra. A warning says when a rule has
+        fewer points than that.
     algorithm
         ``"monolithic"`` (default) or ``"nested"``; see `hmm.micro.algorithms`.
     ensemble

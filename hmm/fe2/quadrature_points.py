@@ -127,10 +127,10 @@ class MacroPoints:
 def sufficient_degree(mesh: Mesh, strains: Sequence[ufl.core.expr.Expr]) -> int:
     """Degree of the quadrature rule with which the macro elements have no deformation free of stress.
 
-    It integrates the linear stiffness: see `hmm.foundation.forms.stiffness_degree`. What counts is the highest degree of
-    the Functions that the strains differentiate, and of the mesh's geometry. With it a method of degree k keeps its order,
-    also if the form has terms of lower derivatives (Ciarlet 1978, theorem 4.1.6). Where nothing is differentiated the
-    matrix is a mass matrix, with polynomials of degree 2k.
+    It integrates the linear stiffness: see `hmm.foundation.forms.stiffness_degree`. What counts is the highest degree
+    of the Functions that the strains differentiate, and of the mesh's geometry. With it a method of degree k keeps its
+    order, also if the form has terms of lower derivatives (Ciarlet 1978, theorem 4.1.6). Where nothing is
+    differentiated the matrix is a mass matrix, with polynomials of degree 2k.
 
     Parameters
     ----------

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hmm.foundation.naming import nearest
 from hmm.foundation.errors import InputError
+from hmm.foundation.naming import nearest
 from hmm.laws import Law
 from hmm.laws.registry import LAWS
 
