@@ -67,7 +67,9 @@ def _rotations(given: Floats, dim: int, points: MacroPoints) -> Floats:
         if zero.size:
             raise InputError(f"orientation: the direction vanishes at {points.describe(zero[0])}")
         return _turned_to(given / length[:, None])
-    defect = np.abs(given @ given.transpose(0, 2, 1) - np.eye(dim)).reshape(len(given), -1).max(axis=1, initial=0.0)
+    defect = (
+        np.abs(given @ given.transpose(0, 2, 1) - np.eye(dim)).reshape(len(given), dim * dim).max(axis=1, initial=0.0)
+    )
     bad = np.flatnonzero((defect > 1e-8) | (np.linalg.det(given) < 0))
     if bad.size:
         raise InputError(f"orientation: {given[bad[0]].tolist()} at {points.describe(bad[0])} is no rotation matrix")

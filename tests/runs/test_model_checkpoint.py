@@ -11,7 +11,7 @@ from support.function_models import j2_model, radial_return
 from support.macro_tools import J2, beam, beam_mesh, difference, homogeneous_cell, rve_of
 
 import hmm
-from hmm.runs.fingerprint import fingerprint
+from hmm.runs.fingerprint import problem_fingerprint
 
 COMM = MPI.COMM_WORLD
 STRAIN = hmm.models.strain(2)
@@ -90,7 +90,7 @@ def test_other_variables_or_another_kind_of_model_are_refused(path):
     run(beam(j2_model()), path, stop_after=1)
     more = hmm.FunctionModel(lambda E, old, dt: law(E, old, dt), STRAIN, {"plastic_strain": 6, "p": 1, "q": 2})
     fingerprints = [
-        fingerprint(beam(model).problem) for model in (j2_model(), rve_of(homogeneous_cell(), {"matrix": J2}))
+        problem_fingerprint(beam(model).problem) for model in (j2_model(), rve_of(homogeneous_cell(), {"matrix": J2}))
     ]
     assert fingerprints[0]["micro model"] != fingerprints[1]["micro model"]
     assert more.fingerprint()["variables of the micro model"] == "plastic_strain (6,), p (1,), q (2,)"
