@@ -1,8 +1,8 @@
 """Unit cells: meshes with named phases.
 
-`cell.Cell` is the mesh, its phases and the lattice that repeats it; the other modules generate cells, each returned
-as a `Cell`. May import laws and the foundation. Begin with `cell`, then `_laminate`, the shortest generator; those
-with Gmsh draw with `_gmsh`, mesh with `_generate` and take edge lengths from `_edge_lengths`.
+`cell.Cell` is a mesh with named phases and a periodic lattice; the other modules generate cells, each returned as a
+`Cell`. May import laws and the foundation. Begin with `cell`, then `_laminate`, the shortest generator; those with Gmsh
+draw with `_gmsh`, mesh with `_generate` and take edge lengths from `_edge_lengths`.
 """
 
 from hmm.cells._arrays import extrude

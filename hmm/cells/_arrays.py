@@ -1,4 +1,4 @@
-"""Meshes and cells from arrays of points and elements that rank 0 has, and prismatic cells extruded from plane ones."""
+"""Meshes and cells from arrays of points and elements on rank 0, and cells extruded from plane cells."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hmm.foundation.errors import InputError
 
 @dataclass(frozen=True)
 class Arrays:
-    """A whole mesh in NumPy arrays.
+    """A complete mesh in NumPy arrays.
 
     Attributes
     ----------
@@ -86,12 +86,12 @@ def mesh_from_arrays(
 def cell_from_arrays(
     arrays: Arrays | None, phases: Mapping[str, int], lattice: NDArray[np.float64], comm: MPI.Comm
 ) -> Cell:
-    """The cell with the mesh that rank 0 holds (None on the others); collective.
+    """The cell with the mesh on rank 0 (None on the others); collective.
 
     Parameters
     ----------
     arrays
-        The whole mesh, on rank 0.
+        The complete mesh, on rank 0.
     phases, lattice
         As in `Cell`, on all ranks; the origin is 0.
     comm
@@ -106,16 +106,17 @@ def cell_from_arrays(
 
 
 def extrude(cell: Cell, thickness: float, *, mesh_size: float | None = None, comm: MPI.Comm = MPI.COMM_SELF) -> Cell:
-    """A plane cell swept along z, as for unidirectional fibres: layers of prisms, each split into three tetrahedra.
+    """A plane cell extruded along z, as for unidirectional fibres: layers of prisms, each split into three tetrahedra.
 
     Parameters
     ----------
     cell
-        A cell of triangles, whole on this rank; curved ones (``order=2``) give curved tetrahedra.
+        A cell of triangles, entirely on this rank; curved triangles (``order=2``) give curved tetrahedra.
     thickness
         Height of the new cell, in the unit of the mesh.
     mesh_size
-        Largest height of a layer; `thickness`, a single layer, by default. What does not vary along z needs no more.
+        Largest height of a layer; `thickness`, a single layer, by default. This is sufficient if nothing varies along
+        z.
     comm
         Communicator of the new cell's mesh.
 
@@ -128,7 +129,7 @@ def extrude(cell: Cell, thickness: float, *, mesh_size: float | None = None, com
     kind, degree = cell.mesh.topology.cell_name(), cell.mesh.geometry.cmaps[0].degree
     if cell.dim != 2 or kind != "triangle" or degree > 2 or cell.comm.size > 1:
         raise InputError(
-            f"the cell to extrude is of {kind} elements of order {degree} on {cell.comm.size} ranks: give a plane "
+            f"the cell to extrude has {kind} elements of order {degree} on {cell.comm.size} ranks: give a plane "
             "cell of triangles of order 1 or 2 on one rank"
         )
     check_range("thickness", thickness, 0.0, np.inf, "give a positive height")
@@ -146,8 +147,8 @@ def _prisms(cell: Cell, thickness: float, layers: int) -> Arrays:
     """Tetrahedra between copies of a plane mesh.
 
     The diagonals of a prism's sides follow the order of its vertices, and a vertex and its image have the same rank in
-    that order: so neighbours agree, and opposite faces of the cell do too. Node i on level k is i + k n; a curved mesh
-    has a level also in the middle of each layer.
+    that order. Therefore neighbouring prisms match, and so do opposite faces of the cell. Node i on level k is i + k n;
+    a curved mesh has a level in the middle of each layer too.
     """
     degree = cell.mesh.geometry.cmaps[0].degree
     x = cell.mesh.geometry.x[:, :2] - cell.origin
@@ -155,7 +156,7 @@ def _prisms(cell: Cell, thickness: float, layers: int) -> Arrays:
     triangles = nodes[:, :3]
     order = _periodic_numbers(cell)[triangles]
     if np.any(np.diff(np.sort(order, axis=1)) == 0):
-        raise InputError("the cell to extrude is one element wide: take a smaller mesh_size in the plane")
+        raise InputError("the cell to extrude is one element wide: use a smaller mesh_size in the plane")
     corners = np.argsort(order, axis=1)
     tets = np.concatenate([_tetrahedra(nodes, corners, split, len(x)) for split in SPLIT], axis=1)
     tets = tets.reshape(3 * len(nodes), -1)

@@ -1,6 +1,6 @@
-"""Convex bodies of random microstructures: where they are, how far from a point, how much two of them overlap.
+"""Convex bodies of random microstructures: positions, distances from a point, overlaps of pairs.
 
-Only geometry, in NumPy. All lengths are in the unit of the cell; arrays have one row per body.
+This module contains geometry in NumPy only. All lengths are in the unit of the cell; arrays have one row per body.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 
 class Bodies(Protocol):
-    """What packing and meshing ask of n bodies in d dimensions."""
+    """The interface of n bodies in d dimensions for packing and meshing."""
 
     @property
     def centres(self) -> Array:
@@ -25,7 +25,7 @@ class Bodies(Protocol):
 
     @property
     def reach(self) -> Array:
-        """Radius of the sphere around the centre that holds each body, shape (n,)."""
+        """Radius of the sphere around the centre that contains each body, shape (n,)."""
 
     @property
     def extents(self) -> Array:
@@ -44,10 +44,10 @@ class Bodies(Protocol):
         """Longest edge that still resolves the surface of each body, shape (n,)."""
 
     def at(self, centres: Array) -> Self:
-        """The same bodies elsewhere."""
+        """The same bodies at other places."""
 
     def select(self, index: NDArray[np.intp]) -> Self:
-        """Some of the bodies, also repeatedly."""
+        """A selection of the bodies, possibly with repetitions."""
 
     def scaled(self, factor: float) -> Self:
         """Each body scaled about its centre."""
@@ -65,7 +65,7 @@ class Bodies(Protocol):
         """About `n` points spread evenly at random over the surface of the first body (d = 3), and its area."""
 
     def overlaps(self, i: NDArray[np.intp], j: NDArray[np.intp], offset: Array) -> tuple[Array, Array]:
-        """Overlap of body i and a body j whose centre is `offset` away, positive if they do, and its gradient."""
+        """Overlap of body i and a body j at the distance `offset`, positive if they overlap, and its gradient."""
 
     def draw(self, model: Any, k: int) -> int:
         """Draw body k, in the plane or a ball, in the current Gmsh model and return its tag."""
@@ -241,7 +241,7 @@ class Ellipsoids:
         return replace(self, semi_axes=factor * self.semi_axes)
 
     def grown(self, by: float) -> Self:
-        """Semi-axes longer by `by`: the layer has that thickness at their ends and is a little thinner elsewhere."""
+        """Semi-axes longer by `by`: the layer has this thickness at their ends and is slightly thinner elsewhere."""
         return replace(self, semi_axes=self.semi_axes + by)
 
     def distances(self, points: Array) -> Array:
@@ -258,7 +258,7 @@ class Ellipsoids:
         return np.asarray(self.centres[k] + away / np.linalg.norm(local, axis=1)[:, None])
 
     def scatter(self, n: int, rng: np.random.Generator) -> tuple[Array, float]:
-        """A uniform sample of the sphere, thinned by how much each place is stretched."""
+        """A uniform sample of the sphere, thinned according to the local stretch."""
         axes = self.semi_axes[0]
         out = _directions(8 * n, rng)
         stretch = axes.prod() * np.linalg.norm(out / axes, axis=1)

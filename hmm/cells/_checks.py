@@ -1,4 +1,4 @@
-"""Checks of generator arguments; every rank calls them with the same values, before anything collective."""
+"""Checks of generator arguments. Every rank calls them with the same values, before any collective call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def check_real(name: str, value: object, remedy: str) -> None:
 
 
 def real_array(name: str, values: object, remedy: str) -> NDArray[np.float64]:
-    """The values as an array; raise an `InputError` unless they are real numbers in a regular shape, one at least."""
+    """The values as an array; raise an `InputError` unless they are one or more real numbers in a regular shape."""
     try:
         array = np.array(values, dtype=float)
     except (TypeError, ValueError):
@@ -51,10 +51,10 @@ def check_order(order: int) -> None:
 
 
 def check_memory(n_cells: int, bytes_per_cell: float, remedy: str) -> None:
-    """Raise an `InputError` if a mesh of `n_cells` would not fit into the memory that is free.
+    """Raise an `InputError` if a mesh of `n_cells` would not fit into the free memory.
 
-    `bytes_per_cell` is what mesh and solver take at their peak, as measured; the operating system is asked what is
-    free. Where it does not say, nothing is checked.
+    `bytes_per_cell` is the measured peak memory of mesh and solver per element. If the operating system does not report
+    the free memory, nothing is checked.
     """
     free = available_memory()
     if n_cells * bytes_per_cell > free:
@@ -66,7 +66,7 @@ def check_memory(n_cells: int, bytes_per_cell: float, remedy: str) -> None:
 
 
 def available_memory() -> float:
-    """Bytes of memory that are free now; infinite where the operating system does not say."""
+    """Free memory in bytes; infinite if the operating system does not report it."""
     try:
         return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     except (ValueError, OSError):
@@ -74,22 +74,22 @@ def available_memory() -> float:
 
 
 BYTES_PER_ELEMENT = 4000.0
-"""Memory of an element in Gmsh, DOLFINx and an assembled matrix, roughly, with as much to spare for solving."""
+"""Approximate memory of an element in Gmsh, DOLFINx and an assembled matrix, and the same amount for the solver."""
 
 
 def check_elements(estimate: float, argument: str) -> None:
-    """Raise an `InputError` if about `estimate` elements do not fit; `argument` is what the user may make coarser."""
+    """Raise an `InputError` if about `estimate` elements do not fit; `argument` is the parameter to be made coarser."""
     check_memory(int(estimate), BYTES_PER_ELEMENT, f"make {argument} coarser or the cell smaller")
 
 
 KERNEL = 1e-7
-"""Tolerance of the geometry kernel, an absolute length in cells of unit size: what is smaller vanishes."""
+"""Tolerance of the geometry kernel, an absolute length in cells of unit size; smaller parts are lost."""
 
 LAYER_ELEMENTS = 5e5
-"""Elements in and next to interface layers up to which Gmsh is known to mesh them, in a minute or two."""
+"""Largest number of elements in and next to interface layers that Gmsh meshes reliably, in a minute or two."""
 
 PER_LAYER = 1.2
-"""Elements in 3D per area / thickness^2 of a layer, as measured: edges are four times as long as it is thick."""
+"""Measured number of elements in 3D per area / thickness^2 of a layer, with edges of four times the thickness."""
 
 
 def check_interface(thickness: float, size: float, dim: int, area: float) -> None:
@@ -108,7 +108,7 @@ def check_interface(thickness: float, size: float, dim: int, area: float) -> Non
     if dim == 3:
         least = max(least, sqrt(PER_LAYER * area / LAYER_ELEMENTS))
     if 0 < thickness / size < least:
-        digits = 10 ** (floor(log10(least * size)) - 1)  # rounded up, so that what is said works
+        digits = 10 ** (floor(log10(least * size)) - 1)  # rounded up, so that the recommended value works
         why = "has too many elements" if dim == 3 else "is lost in the tolerance of the geometry kernel"
         raise InputError(
             f"interface = {thickness:g} is too thin, as the layer {why}: give {digits * ceil(least * size / digits):g} "
@@ -119,13 +119,13 @@ def check_interface(thickness: float, size: float, dim: int, area: float) -> Non
 def check_seed(seed: int) -> None:
     """Raise an `InputError` unless `seed` is a non-negative integer."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InputError(f"seed = {seed!r} is not a seed of random numbers: give an integer from 0 on")
+        raise InputError(f"seed = {seed!r} is not a seed: give an integer, zero or larger")
 
 
 def check_number(name: str, value: int, least: int = 1) -> None:
     """Raise an `InputError` unless `value` is an integer not below `least`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(f"{name} = {value!r} is not a count: give an integer from {least} on")
+        raise InputError(f"{name} = {value!r} is not a count: give an integer, {least} or larger")
 
 
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:

@@ -1,4 +1,4 @@
-"""Closed cracks: slits without width, whose two sides have nodes of their own."""
+"""Closed cracks: slits without width, with separate nodes on both sides."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ THICKNESS = 0.1
 """Thickness over radius of the ellipsoid that keeps penny cracks apart."""
 
 TRIES = 4
-"""Packings of which the first with a sound mesh is taken."""
+"""Number of packings to try until a mesh is good."""
 
 
 def cracks(
@@ -42,8 +42,8 @@ def cracks(
 ) -> Cell:
     """Line cracks in a square or penny-shaped cracks in a cube, as slits with double nodes.
 
-    Nothing keeps the sides of a slit from overlapping: the cell is right for loads that open all cracks. Cracks do not
-    reach through the faces of the cell. Thin voids that do are `random_ellipsoids` with a small aspect and `void`.
+    There is no contact between the sides of a slit, so the cell is valid for loads that open all cracks. Cracks do not
+    cross the faces of the cell. For thin voids that do, use `random_ellipsoids` with a small aspect and `void`.
 
     Parameters
     ----------
@@ -51,13 +51,13 @@ def cracks(
         Crack density ``number * a**dim / size**dim`` with the half length (radius) a of the cracks
         (Budiansky and O'Connell 1976), which sets a.
     number
-        Cracks in the cell.
+        Number of cracks in the cell.
     dim
         2 or 3.
     orientation
         Distribution of the normals, as in `random_ellipsoids`.
     gap
-        Least distance between cracks and from the faces, in the unit of `size`; by default 0.4 a.
+        Smallest distance between cracks and from the faces, in the unit of `size`; by default 0.4 a.
     mesh_size
         Largest edge length, in the unit of `size`; edges at the tips are a / 4 at most.
     size, seed, comm
@@ -98,7 +98,7 @@ def cracks(
 
 
 def _flat(normals: Array, a: float, rng: np.random.Generator) -> Bodies:
-    """What keeps cracks apart: segments, or flat ellipsoids around the discs."""
+    """Bodies that keep cracks apart: segments, or flat ellipsoids around the discs."""
     n, dim = normals.shape
     turned = frames(normals, rng)
     if dim == 2:
@@ -108,12 +108,12 @@ def _flat(normals: Array, a: float, rng: np.random.Generator) -> Bodies:
 
 @dataclass(frozen=True)
 class Slits:
-    """Cracks inside the unit cell, and how to mesh them.
+    """Cracks inside the unit cell, and their mesh parameters.
 
     Attributes
     ----------
     bodies
-        Where they are, and their distance from a point.
+        Positions, and distances from a point.
     normals
         Shape (n, d).
     a

@@ -17,17 +17,17 @@ from scipy.ndimage import map_coordinates
 from hmm.cells._checks import check_elements
 
 BLOCK = 12
-"""Edge of the blocks of grid points whose edge lengths are asked for together: what is near is near to all of them."""
+"""Edge of the blocks of grid points whose edge lengths are computed together, from the same bodies nearby."""
 
 
 @dataclass(frozen=True)
 class EdgeLengths:
-    """Wanted edge lengths on a grid, which Gmsh interpolates: calls into Python for each point cost minutes.
+    """Edge lengths on a grid, which Gmsh interpolates; calls into Python for each point would take minutes.
 
     Attributes
     ----------
     low, step
-        Shape (d,); where the grid starts, and its spacing.
+        Shape (d,); origin and spacing of the grid.
     values
         Shape (n_1, ..., n_d).
     """
@@ -50,14 +50,14 @@ class EdgeLengths:
         lattice
             Shape (d, d), rows the lattice vectors; the cell starts at the origin.
         edge_lengths
-            Wanted edge length at points of shape (p, d).
+            Edge length at points of shape (p, d).
         shortest
             Edge length the grid should resolve.
 
         Raises
         ------
         InputError
-            If the mesh would not fit into the memory that is free.
+            If the mesh would not fit into the free memory.
         """
         dim = len(lattice)
         corners = np.array(list(product((0, 1), repeat=dim))) @ lattice
@@ -81,7 +81,7 @@ class EdgeLengths:
 
     @contextmanager
     def background(self, model: Any) -> Iterator[None]:
-        """Let Gmsh take its edge lengths from here."""
+        """Set these edge lengths in Gmsh."""
         dim = self.values.ndim
         with NamedTemporaryFile(suffix=".bin") as file:
             file.write(np.r_[self.low, np.zeros(3 - dim)].tobytes() + np.r_[self.step, np.ones(3 - dim)].tobytes())

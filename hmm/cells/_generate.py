@@ -18,7 +18,7 @@ POOR = 0.05
 """Radius ratio (d * inradius / circumradius, 1 for a regular simplex) below which an element is worth a warning."""
 
 WANTED = 0.2
-"""Radius ratio below which tetrahedra are replaced by better ones where that can be."""
+"""Radius ratio below which tetrahedra are replaced by better ones if possible."""
 
 CURVED = 0.02
 """Scaled Jacobian of curved tetrahedra below which they are made straighter."""
@@ -26,7 +26,7 @@ CURVED = 0.02
 
 @contextmanager
 def scratch(model: Any) -> Iterator[None]:
-    """An empty current model for the body, removed after it."""
+    """An empty current model in the body, removed afterwards."""
     name = model.getCurrent()
     model.add("hmm scratch")
     try:
@@ -37,7 +37,7 @@ def scratch(model: Any) -> Iterator[None]:
 
 
 def generate(model: Any, sizes: EdgeLengths, order: int = 1) -> None:
-    """Mesh the model with simplices of wanted edge lengths.
+    """Mesh the model with simplices of the given edge lengths.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ def generate(model: Any, sizes: EdgeLengths, order: int = 1) -> None:
 
 
 def run_mesher(model: Any, dim: int, sizes: EdgeLengths) -> None:
-    """Call the mesh generator; an error it reports is raised when it has ended.
+    """Call the mesh generator; an error is raised after it has ended.
 
-    Raised within, as the API does by default, it leaves Gmsh locked: all later meshes are empty.
+    If it were raised inside, as in the API by default, Gmsh would remain locked, and all later meshes would be empty.
     """
     import gmsh
 
@@ -108,7 +108,7 @@ def bend(
     curved: NDArray[np.float64],
     copies: NDArray[np.intp],
 ) -> None:
-    """Move the middle nodes of edges of second-order tetrahedra where they belong, less far where elements invert.
+    """Move the midside nodes of second-order tetrahedra to their positions, or less far if elements would invert.
 
     Parameters
     ----------
@@ -117,9 +117,9 @@ def bend(
     nodes
         Tags, shape (n,).
     straight, curved
-        Where they are and should be, shape (n, 3).
+        Present and required positions, shape (n, 3).
     copies
-        Shape (n,); nodes that are images of each other have the same number, and move alike.
+        Shape (n,); nodes that are periodic images of each other have the same number and the same displacement.
     """
     elements, corners = model.mesh.getElementsByType(11)
     factor, moved = np.ones(copies.max() + 1), np.ones(len(nodes), dtype=bool)
@@ -157,7 +157,7 @@ def check_quality(model: Any, dim: int) -> float:
     """The smallest radius ratio of the elements of the mesh; raise an `HMMError` if one is inverted."""
     kinds = model.mesh.getElements(dim)[1]
     if not kinds:
-        raise HMMError("gmsh made no elements, as surface meshes intersect: change mesh_size, gap or seed")
+        raise HMMError("gmsh created no elements, because surface meshes intersect: change mesh_size, gap or seed")
     elements = np.concatenate(kinds)
     worst = float(np.min(model.mesh.getElementQualities(elements, "minSJ")))
     if worst <= 0:
@@ -166,14 +166,14 @@ def check_quality(model: Any, dim: int) -> float:
 
 
 def draw_best(model: Any, draws: Sequence[Callable[[Any], float]]) -> int:
-    """Leave the mesh of the first drawing whose worst radius ratio is good enough, or warn about the best one.
+    """Keep the mesh of the first drawing whose worst radius ratio is good enough, or the best one with a warning.
 
     Parameters
     ----------
     model
         The current Gmsh model, which is emptied between drawings.
     draws
-        Each draws and meshes the same cell in another way, and returns the worst radius ratio.
+        Each draws and meshes the same cell in a different way and returns the worst radius ratio.
 
     Returns
     -------

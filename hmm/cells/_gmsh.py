@@ -62,10 +62,10 @@ def add_parallelogram(model: Any, lattice: NDArray[np.float64]) -> int:
 
 
 def wrap(model: Any, body: int, lattice: NDArray[np.float64], shifts: NDArray[np.float64]) -> list[int]:
-    """Cut a body that reaches out of the cell along the faces, and move each piece back into the cell.
+    """Cut a body that crosses the faces of the cell, and move each piece back into the cell.
 
-    Pieces from both sides of a face keep the same edges and vertices on it, translated: what a mesh generator needs
-    to make opposite faces match.
+    The pieces on both sides of a face have the same edges and vertices on it, up to the translation. A mesh generator
+    needs this to match opposite faces.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def wrap(model: Any, body: int, lattice: NDArray[np.float64], shifts: NDArray[np
     lattice
         Shape (d, d), rows the lattice vectors; the cell starts at the origin.
     shifts
-        Shape (n, d), the lattice coordinates of the cells the body may reach into.
+        Shape (n, d), the lattice coordinates of the cells that the body may intersect.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def wrap(model: Any, body: int, lattice: NDArray[np.float64], shifts: NDArray[np
 
 
 def split(model: Any, dim: int, cell: int, families: Sequence[Sequence[int]], void: bool = False) -> list[list[int]]:
-    """Cut a cell along the boundaries of bodies, which may reach out of it, and drop what is outside.
+    """Cut a cell along the boundaries of bodies, which may cross its faces, and remove the parts outside.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def split(model: Any, dim: int, cell: int, families: Sequence[Sequence[int]], vo
     cell, families
         Their tags, the bodies' by family; they are replaced by the pieces.
     void
-        Drop the pieces inside the bodies of the last family too.
+        Remove the pieces inside the bodies of the last family too.
 
     Returns
     -------
@@ -147,7 +147,7 @@ def name_phases(model: Any, dim: int, phases: Mapping[str, Sequence[int]]) -> No
     """
     if lost := [name for name, entities in phases.items() if len(entities) == 0]:
         raise HMMError(
-            f"nothing is left of the phase {lost[0]!r}, which the geometry kernel cannot tell from a surface: make it "
+            f"the phase {lost[0]!r} is lost in the tolerance of the geometry kernel: make it "
             f"thicker or larger, above {KERNEL:g} of the cell"
         )
     for group, (name, entities) in enumerate(phases.items(), start=1):
@@ -157,7 +157,7 @@ def name_phases(model: Any, dim: int, phases: Mapping[str, Sequence[int]]) -> No
 def set_periodic(model: Any, lattice: NDArray[np.float64]) -> None:
     """Make the mesh on each face of a cell the translated copy of the mesh on the opposite face.
 
-    An entity lies on a face if its centre of mass does, as nothing reaches out of the cell; its partner is the entity
+    An entity lies on a face if its centre of mass does, because no entity crosses a face; its partner is the entity
     with as many vertices around the same middle after the translation: discs and the rings around them have different
     numbers. Centres of mass and sizes, which the kernel integrates only to a percent if there are splines, decide
     between those.
@@ -215,6 +215,6 @@ def _partners(wanted: NDArray[np.float64], found: NDArray[np.float64], axis: int
     if alike := len(partners) - len(set(partners)):
         raise HMMError(
             f"{alike} of the {len(found)} entities of a face across lattice vector {axis + 1} are like others "
-            "(vertices, centre of mass, size): draw the geometry without pieces that are all but equal"
+            "(vertices, centre of mass, size): draw the geometry without nearly equal pieces"
         )
     return partners

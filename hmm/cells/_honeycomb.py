@@ -53,9 +53,9 @@ def honeycomb(
     size
         Length of the lattice vectors: the distance of opposite walls of hexagons and squares, the side of triangles.
     phases
-        Names of the walls and of what fills the holes.
+        Names of the walls and of the filling of the holes.
     void
-        Leave the holes out.
+        Do not mesh the holes.
     order
         Geometry degree of the triangles.
     comm
@@ -83,7 +83,9 @@ def honeycomb(
     edge = min(mesh_size / size, (1 - scale) * apothem)
 
     def draw(model: Any) -> float:
-        sizes = EdgeLengths.tabulate(lattice, lambda x: np.full(len(x), edge), 1.0)  # refuses what is too thin
+        sizes = EdgeLengths.tabulate(
+            lattice, lambda x: np.full(len(x), edge), 1.0
+        )  # raises an error for walls that are too thin
         families = [[piece for hole in holes for piece in _wrapped(model, hole, lattice)]]
         pieces = _gmsh.split(model, 2, _gmsh.add_parallelogram(model, lattice), families, void)
         _gmsh.name_phases(model, 2, dict(zip(phases, pieces, strict=False)))

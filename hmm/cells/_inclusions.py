@@ -21,7 +21,7 @@ INTERFACE = "interface"
 """Name of the phase between matrix and inclusions."""
 
 CORRECTIONS = 3
-"""How often the sizes of inclusions are corrected at most, until that changes them by less than `FITS`."""
+"""Largest number of corrections of the sizes of inclusions, until the change is less than `FITS`."""
 
 FITS = 3e-4
 """See `CORRECTIONS`."""
@@ -29,7 +29,7 @@ FITS = 3e-4
 
 @dataclass(frozen=True)
 class Inclusions:
-    """Bodies repeated on a lattice, and how to mesh a cell of them.
+    """Bodies on a lattice, and the mesh parameters of their cell.
 
     Attributes
     ----------
@@ -43,19 +43,19 @@ class Inclusions:
     phases
         Names of the matrix and of the inclusions.
     void
-        Leave the inclusions out.
+        Do not mesh the inclusions.
     interface
         Thickness of a layer around the inclusions, the phase ``"interface"``; 0 for none.
     order
         Geometry degree.
     match_fraction
-        Scale each inclusion so that its volume is the wanted one; only for discs and spheres where each face of the
-        cell that cuts one goes through its centre, for the nodes move away from that.
+        Scale each inclusion so that its mesh has the requested volume; only for discs and spheres through whose centre
+        each intersecting face of the cell passes, because the nodes move radially.
     wanted
-        Volume that the mesh should have of the inclusions, all drawn larger or smaller for that, with layers of the
-        same thickness. Without it they are drawn as they are.
+        Volume of the inclusions in the mesh. All inclusions are scaled for this, with layers of the same thickness;
+        without it they are not scaled.
     most
-        Largest factor for that.
+        Largest factor of this scaling.
 
     Raises
     ------
@@ -87,7 +87,7 @@ class Inclusions:
         if self.match_fraction and growth > self.half_gap / 2:
             raise InputError(
                 f"the gap between inclusions, {2 * self.half_gap:.3g} of the cell, leaves no room for chords of the "
-                f"wanted fraction: take a volume_fraction, radius or interface that leaves {4 * growth:.2g}, or "
+                f"requested fraction: use a volume_fraction, radius or interface that leaves {4 * growth:.2g}, or "
                 "match_fraction=False"
             )
 
@@ -110,15 +110,15 @@ class Inclusions:
         return _generate.check_quality(model, dim)
 
     def families(self, scale: float = 1.0) -> list[Bodies]:
-        """The inclusions with their layers, if there are any, and the inclusions, scaled."""
+        """The inclusions with their layers, if any, and the inclusions, scaled."""
         bodies = self.bodies.scaled(scale)
         return [bodies.grown(self.interface), bodies] if self.interface else [bodies]
 
     def _mesh_fitted(self, model: Any, sizes: EdgeLengths) -> list[list[int]]:
-        """Mesh the cell, with bodies of such a size that the mesh has the volumes wanted; its pieces in each phase.
+        """Mesh the cell with bodies scaled to the requested volume in the mesh; the pieces in each phase.
 
-        Chords take the same share at nearly equal sizes, so a few corrections do. In 3D the triangles of the surfaces
-        say the volumes before there are tetrahedra.
+        The straight edges reduce nearly equal sizes by the same share, so a few corrections suffice. In 3D the surface
+        triangles give the volumes before there are tetrahedra.
         """
         scale = 1.0
         for left in reversed(range(CORRECTIONS + 1)):
@@ -156,7 +156,7 @@ class Inclusions:
     def _corrected(
         self, scale: float, model: Any, surfaces: Sequence[Surface], pieces: Sequence[Sequence[int]]
     ) -> float:
-        """Factor on the bodies for the volume wanted, if there is one, from a mesh of them, or of their surfaces."""
+        """Factor on the bodies for the requested volume, if any, from a mesh of them or of their surfaces."""
         if self.wanted is None:
             return scale
         n, dim = 2 if self.interface else 1, len(self.lattice)
@@ -178,13 +178,13 @@ class Inclusions:
 
     @property
     def by_triangles(self) -> bool:
-        """Whether the surfaces are triangulated before Gmsh sees them, not drawn with its geometry kernel."""
+        """Whether the surfaces are triangulated beforehand, not drawn with the geometry kernel of Gmsh."""
         return len(self.lattice) == 3 and not self.match_fraction
 
     def _regions(
         self, model: Any, families: Sequence[Bodies], surfaces: Sequence[Surface], sizes: EdgeLengths
     ) -> tuple[list[list[int]], Callable[[], None]]:
-        """The volumes of each phase, bounded by triangles, and what curves these."""
+        """The volumes of each phase, bounded by triangles, and the function that curves these."""
         volumes, curve = _shells.draw_shells(model, families, surfaces, sizes)
         if self.void:
             model.geo.remove([(3, tag) for tag in volumes.pop()])
@@ -202,7 +202,7 @@ class Inclusions:
         )
 
     def edge_lengths(self, points: Array) -> Array:
-        """Wanted edge lengths at points of shape (p, d).
+        """Edge lengths at points of shape (p, d).
 
         At most the distance between the two nearest inclusions, and about half the radius on the surface of one (less
         with a thin interface), growing by half the distance from it. An inclusion whose volume is matched grows by
@@ -242,7 +242,7 @@ class Inclusions:
 
     @cached_property
     def _shortest(self) -> float:
-        """Where two surfaces nearly meet no edge is shorter than a twentieth of what resolves the smallest body."""
+        """Where surfaces nearly touch, no edge is shorter than a twentieth of those that resolve the smallest body."""
         return min(0.05 * float(self.bodies.fineness.min()), self.mesh_size)
 
     @cached_property
@@ -253,7 +253,7 @@ class Inclusions:
         return np.minimum(fine, 4 * self.interface) if self.interface else fine
 
     def _match(self, model: Any, pieces: list[list[int]]) -> None:
-        """Move the nodes of each ball along its radii so that the meshed volumes, with and without layer, are true."""
+        """Move the nodes of each ball radially so that the meshed volumes, with and without layer, are exact."""
         dim, n = len(self.lattice), len(pieces)
         cell = abs(float(np.linalg.det(self.lattice)))
         matrix = _generate.volume(model, dim, pieces[0])

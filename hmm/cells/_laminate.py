@@ -1,4 +1,4 @@
-"""Laminates, meshed by boxes split into simplices; no mesh generator is involved."""
+"""Laminates, meshed by boxes split into simplices, without a mesh generator."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def laminate(
         Volume fraction of each layer by phase name, stacked from the origin in the order given; they sum to 1. A
         sequence of pairs may name a phase repeatedly: ``[("A", 0.3), ("B", 0.4), ("A", 0.3)]``.
     normal
-        Axis (0, 1 or 2) the layers are stacked along.
+        Stacking axis of the layers (0, 1 or 2).
     dim
         2 (triangles) or 3 (tetrahedra).
     size
         Edge length of the cell; it sets the unit of length.
     mesh_size
-        Largest edge length along an axis, in the unit of `size`; each layer has one row of elements at least.
+        Largest edge length along an axis, in the unit of `size`; each layer has at least one row of elements.
     comm
         Communicator of the cell's mesh.
 
@@ -84,7 +84,7 @@ def _checked(
             list(fractions.items()) if isinstance(fractions, Mapping) else [(name, part) for name, part in fractions]
         )
     except (TypeError, ValueError):
-        raise InputError(f"fractions = {fractions!r} are no layers: give pairs of a name and a fraction") from None
+        raise InputError(f"fractions = {fractions!r} are not layers: give pairs of a name and a fraction") from None
     for name, fraction in layers:
         check_range(
             f"fraction of layer {name!r}", fraction, 0.0, 1.0, "give positive fractions that sum to 1", closed=True

@@ -1,6 +1,6 @@
 """Voxel cells of level sets: minimal surfaces, strut lattices, weaves, checkerboards.
 
-The surface of such a cell is a staircase, but its volume fraction is met to one voxel: the threshold of the level set
+The surface of such a cell is stepped, but its volume fraction is accurate to one voxel: the threshold of the level set
 is a quantile of its values at the centres of the voxels.
 """
 
@@ -43,7 +43,7 @@ STRUTS: dict[str, list[tuple[tuple[float, ...], tuple[float, ...]]]] = {
         if abs(np.linalg.norm(a - b) - 0.5**0.5) < 1e-9 and tuple(a) < tuple(b)
     ],
 }
-"""Axes of the struts of each lattice in the unit cell; their images make the whole."""
+"""Axes of the struts of each lattice in the unit cell; periodic images complete the lattice."""
 
 
 def tpms(
@@ -62,7 +62,7 @@ def tpms(
     Parameters
     ----------
     volume_fraction
-        Fraction of the sheet or of the solid side, met up to voxels of equal value.
+        Fraction of the sheet or of the solid side, accurate up to voxels of equal value.
     surface
         ``"gyroid"``, ``"schwarz_p"`` or ``"diamond"``, one period.
     kind
@@ -72,7 +72,7 @@ def tpms(
     size
         Edge length of the cell.
     phases
-        Names of the rest and of the solid.
+        Names of the remaining part and of the solid.
     void
         Mesh the solid only.
     comm
@@ -81,7 +81,7 @@ def tpms(
     Raises
     ------
     InputError
-        If an argument is out of range, or the solid is not connected and `void` is asked for.
+        If an argument is out of range, or the solid is not connected and `void` is true.
     """
     check_choice("surface", surface, SURFACES)
     check_choice("kind", kind, ("sheet", "solid"))
@@ -105,7 +105,7 @@ def lattice(
     Parameters
     ----------
     volume_fraction
-        Fraction of the struts, which sets their radius; met up to voxels of equal distance.
+        Fraction of the struts, which determines their radius, accurate up to voxels of equal distance.
     struts
         ``"cubic"``, ``"bcc"`` (half diagonals of the cube) or ``"octet"`` (neighbours of the face-centred lattice).
     mesh_size, size, phases, void, comm
@@ -139,13 +139,14 @@ def plain_weave(
 ) -> Cell:
     """A plain weave of two warp yarns along x and two weft yarns along y, as a voxel cell of one ply.
 
-    The axes of the yarns are cosines, their sections ellipses; where two would overlap, the nearer one wins. The size
-    of the ellipses is what meets the volume fraction. The cell is one ply, periodic through the thickness too.
+    The axes of the yarns are cosines, their sections ellipses; where two would overlap, a voxel belongs to the nearer
+    one. The size of the ellipses follows from the volume fraction. The cell is one ply, periodic through the thickness
+    too.
 
     Parameters
     ----------
     volume_fraction
-        Fraction of all yarns together, met up to voxels of equal value.
+        Fraction of all yarns together, accurate up to voxels of equal value.
     width
         Width of a yarn over the distance of yarns at the nominal section, which sets the shape of the ellipses.
     height
@@ -192,12 +193,12 @@ def checkerboard(
     phases: tuple[str, str] = ("white", "black"),
     comm: MPI.Comm = MPI.COMM_SELF,
 ) -> Cell:
-    """A board of squares (cubes) of two phases in turn; voxels fit it exactly.
+    """A board of alternating squares (cubes) of two phases, which voxels resolve exactly.
 
     Parameters
     ----------
     blocks
-        Blocks along each edge of the cell; an even number, or the board would not repeat.
+        Blocks along each edge of the cell; an even number, so that the board is periodic.
     dim
         2 or 3.
     mesh_size
@@ -219,7 +220,7 @@ def checkerboard(
     check_sizes(mesh_size, size)
     _check_names(phases)
     if blocks % 2:
-        raise InputError(f"blocks = {blocks} is odd, and the board would not repeat: give an even number")
+        raise InputError(f"blocks = {blocks} is odd, so the board is not periodic: give an even number")
     voxels_per_block = ceil(size / blocks / mesh_size - 1e-9)
     n = blocks * voxels_per_block
     check_elements(float(n) ** dim, "mesh_size")
@@ -236,7 +237,7 @@ def _centres(mesh_size: float, dim: int, size: float) -> NDArray[np.float64]:
 
 
 def _below(field: NDArray[np.float64], volume_fraction: float) -> NDArray[np.bool_]:
-    """Where a field is below the threshold that comes nearest to the fraction; equal values stay together."""
+    """Where a field is below the threshold that gives the nearest fraction; equal values stay together."""
     check_range("volume_fraction", volume_fraction, 0.0, 1.0, "give the fraction of the solid")
     values, counts = np.unique(np.round(field, 10), return_counts=True)
     fractions = np.cumsum(counts) / field.size
@@ -267,13 +268,13 @@ def _cell(
 
 
 def _check_connected(solid: NDArray[np.bool_], volume_fraction: float) -> None:
-    """Raise `InputError` if a solid in the void is not one piece that holds itself up."""
+    """Raise `InputError` if a solid in a void is not one connected piece."""
     _, pieces = pieces_of_mask(solid)
     if len(pieces) > 1 or pieces[0].rank < solid.ndim - 1:
         what = f"falls into {len(pieces)} pieces" if len(pieces) > 1 else "floats"
         raise InputError(
             f"void = True, but the solid of volume_fraction = {volume_fraction:g} {what}: take a smaller mesh_size or "
-            "a larger volume_fraction, or leave void out and give the matrix a soft law"
+            "a larger volume_fraction, or omit void and give the matrix a soft law"
         )
 
 

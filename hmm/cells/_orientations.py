@@ -1,4 +1,4 @@
-"""Directions of fibres and orientations of grains, drawn at random with a wanted distribution."""
+"""Random directions of fibres and orientations of grains with a given distribution."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMED = {
 """Second-order orientation tensor of each named distribution: aligned with x, planar in the xy plane."""
 
 ACROSS = (0.0, 0.0, 1.0)
-"""Direction of fibres across the plane: those of plane cells, and of what these are extruded to."""
+"""Direction of the fibres of plane cells and of cells extruded from them."""
 
 
 def orientation_tensor(directions: ArrayLike) -> NDArray[np.float64]:
@@ -47,7 +47,7 @@ def wanted_tensor(orientation: str | Sequence[Sequence[float]] | ArrayLike, dim:
     remedy = f"give {sorted(NAMED)} or a symmetric, positive semidefinite {dim} x {dim} tensor of trace 1"
     a = real_array("orientation", orientation, remedy)
     if a.shape != (dim, dim) or not np.allclose(a, a.T, atol=1e-9) or abs(np.trace(a) - 1) > 1e-6:
-        raise InputError(f"orientation = {a.tolist()} is no orientation tensor: {remedy}")
+        raise InputError(f"orientation = {a.tolist()} is not an orientation tensor: {remedy}")
     if np.linalg.eigvalsh(a)[0] < -1e-9:
         raise InputError(f"orientation = {a.tolist()} has a negative eigenvalue: {remedy}")
     return 0.5 * (a + a.T)
@@ -56,12 +56,12 @@ def wanted_tensor(orientation: str | Sequence[Sequence[float]] | ArrayLike, dim:
 def random_directions(
     n: int, orientation: str | Sequence[Sequence[float]] | ArrayLike, dim: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Unit vectors, shape (n, d), whose own orientation tensor is the wanted one.
+    """Unit vectors, shape (n, d), with exactly the given orientation tensor.
 
     They follow the angular central Gaussian distribution (Tyler 1987), the exact solution of Jeffery's equation for
-    slender fibres that were random at first (Montgomery-Smith et al. 2011). Linear maps p -> M p / |M p| stay in this
-    family, so M is iterated until the tensor of these very vectors is met, not only that of the distribution. That
-    is possible with n >= d vectors; fewer come as near as they can.
+    slender fibres with random initial directions (Montgomery-Smith et al. 2011). Linear maps p -> M p / |M p| stay in
+    this family, so M is iterated until the sample itself, not only the distribution, has the given tensor. This is
+    possible with n >= d vectors; fewer vectors give an approximation.
     """
     values, vectors = np.linalg.eigh(wanted_tensor(orientation, dim))
     kept = values > 1e-9

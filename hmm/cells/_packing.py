@@ -1,4 +1,4 @@
-"""Random packings in a periodic box: bodies moved apart until none overlap. Only the algorithm, no meshes.
+"""Random packings in a periodic box: bodies are moved apart until none overlap.
 
 The bodies start at random places and keep their orientations. The sum of the squared overlaps of all pairs, a potential
 of soft repelling bodies, is minimized over the translations with L-BFGS; a packing without overlap has zero energy
@@ -18,7 +18,7 @@ from hmm.cells._bodies import Array, Bodies
 from hmm.foundation.errors import InputError
 
 ATTEMPTS = 6
-"""Random starts before a packing is given up."""
+"""Number of random starts."""
 
 
 def pack[B: Bodies](
@@ -34,22 +34,22 @@ def pack[B: Bodies](
     Parameters
     ----------
     bodies
-        What to place; their centres are ignored, their orientations are kept.
+        The bodies to place; their centres are ignored, their orientations do not change.
     gap
-        Least distance between two bodies.
+        Smallest distance between two bodies.
     rng
         Source of the starting points.
     what
         Plural name of the bodies, for the errors.
     inside
-        Keep the bodies, with their gap, inside the box.
+        Whether the bodies, with their gap, stay inside the box.
     amount
-        Name and value of what was asked for, for the errors; by default the volume fraction.
+        Name and value of the requested quantity, for the errors; by default the volume fraction.
 
     Raises
     ------
     InputError
-        If a body does not fit the box, or the bodies cannot be moved apart: it says what fraction was reached.
+        If a body does not fit the box, or the bodies cannot be moved apart; the message gives the fraction reached.
     """
     n, dim = bodies.centres.shape
     name, value = amount or ("volume_fraction", float(bodies.volumes.sum()))
@@ -76,8 +76,9 @@ def pack[B: Bodies](
 def placements(bodies: Bodies, count: int = 8, tries: int = 5) -> list[Array]:
     """Centres of periodic bodies, moved together so that no surface nearly touches a face or an edge of the unit cell.
 
-    Faces that graze a body leave slivers. On each axis the candidates are the middles of the widest intervals without
-    the end of a body; their combinations are sorted by the distance from the edges too, the best `count` are returned.
+    A face that almost touches a surface causes slivers. On each axis the candidates are the middles of the widest
+    intervals without the end of a body; their combinations are sorted by the distance from the edges too, the best
+    `count` are returned.
     """
     dim = bodies.centres.shape[1]
     options = [free_places(bodies.centres[:, k], bodies.extents[:, k], tries) for k in range(dim)]

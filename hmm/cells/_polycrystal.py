@@ -33,14 +33,15 @@ type Texture = ArrayLike | Callable[[int, np.random.Generator], ArrayLike] | Non
 
 @dataclass(frozen=True)
 class Polycrystal:
-    """A periodic cell of grains, what they were made of, and how their crystals lie.
+    """A periodic cell of grains, with their seeds and crystal orientations.
 
     Attributes
     ----------
     cell
         The unit cell; grain k is the phase ``f"grain_{k}"``.
     orientations
-        Shape (n, 3, 3); rotation matrix of each grain, which takes vectors of the crystal frame to the cell's.
+        Shape (n, 3, 3); rotation matrix of each grain, which maps vectors from the crystal frame to the frame of the
+        cell.
     seeds
         Shape (n, d), in the cell, in the unit of the mesh.
     weights
@@ -75,14 +76,14 @@ class Polycrystal:
     def laws(self, law: Anisotropic) -> dict[str, Law]:
         """A law for each grain: that of the crystal, in the axes of the grain.
 
-        It is one law with the field `rotation`, so that another polycrystal compiles nothing anew.
+        All grains share one law with the field `rotation`, so another polycrystal needs no new compilation.
         """
         if law.rotation is not None:
-            raise InputError("the law of the crystal is turned already: give it without a rotation")
+            raise InputError("the law of the crystal is already rotated: give it without a rotation")
         return dict.fromkeys(self.cell.phases, self.turned(law))
 
     def turned[L: Law](self, law: L) -> L:
-        """A law in the axes of each grain, if it has axes and does not say where these are."""
+        """A law in the axes of each grain, if it has axes and no rotation."""
         if isinstance(law, Anisotropic | HolzapfelGasserOgden) and law.rotation is None:
             return replace(law, rotation=self.rotation)
         if isinstance(law, Combined):
@@ -103,7 +104,7 @@ def voronoi(
     seeds: ArrayLike | None = None,
     comm: MPI.Comm = MPI.COMM_SELF,
 ) -> Polycrystal:
-    """A polycrystal of Voronoi cells around seeds at random (a Poisson-Voronoi tessellation).
+    """A polycrystal of Voronoi cells around random seeds (a Poisson-Voronoi tessellation).
 
     Parameters
     ----------
@@ -128,7 +129,7 @@ def voronoi(
     Raises
     ------
     InputError
-        If an argument is out of range or the texture is not of rotations.
+        If an argument is out of range or the texture does not consist of rotations.
     HMMError
         If Gmsh fails.
     """
@@ -143,7 +144,9 @@ def voronoi(
             )
         apart = np.abs((sites[:, None] - sites + 0.5) % 1.0 - 0.5).max(axis=2) + np.eye(grains)
         if apart.min() < 1e-6:
-            raise InputError(f"seeds {np.argwhere(apart < 1e-6)[0].tolist()} are at the same place: give each its own")
+            raise InputError(
+                f"seeds {np.argwhere(apart < 1e-6)[0].tolist()} are at the same place: give different seeds"
+            )
     return _build(sites, np.zeros(grains), mesh_size, size, rng, texture, comm)
 
 
@@ -158,11 +161,10 @@ def laguerre(
     texture: Texture = None,
     comm: MPI.Comm = MPI.COMM_SELF,
 ) -> Polycrystal:
-    """A polycrystal of Laguerre cells around the balls of a random packing, which set the sizes of the grains.
+    """A polycrystal of Laguerre cells around the balls of a random packing, which determine the sizes of the grains.
 
-    Each grain holds its ball, so none vanishes, and the distribution of sizes is that of the radii
-    (Fan, Wu, Zhao and Lu, Comput. Mater. Sci. 29, 2004, 301). With `spread` = 0 the grains are more alike than those
-    of `voronoi`.
+    Each grain contains its ball, so none vanishes, and the distribution of sizes is that of the radii (Fan, Wu, Zhao
+    and Lu, Comput. Mater. Sci. 29, 2004, 301). With `spread` = 0 the grains are more uniform than those of `voronoi`.
 
     Parameters
     ----------
@@ -171,7 +173,7 @@ def laguerre(
 
     Notes
     -----
-    All other parameters, and what is raised, are those of `voronoi`.
+    All other parameters and the errors are those of `voronoi`.
     """
     _check(grains, dim, mesh_size, size, seed)
     check_spread(spread)
@@ -202,7 +204,7 @@ def _build(
     texture: Texture,
     comm: MPI.Comm,
 ) -> Polycrystal:
-    """Orientations, and the mesh of the tessellation, moved so that its corners keep away from the cell's faces."""
+    """Orientations and the mesh of the tessellation, shifted so that its corners are not close to the cell's faces."""
     dim = sites.shape[1]
     orientations = _orientations(len(sites), texture, rng)
     moved, used = placed(sites, weights), list[int]()
@@ -227,5 +229,7 @@ def _orientations(n: int, texture: Texture, rng: np.random.Generator) -> NDArray
         raise InputError(f"texture has shape {R.shape}, not {(n, 3, 3)}: {remedy}")
     defect = np.abs(R @ R.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2)) + np.abs(np.linalg.det(R) - 1)
     if defect.max() > 1e-6:
-        raise InputError(f"texture of grain {int(defect.argmax())} is no rotation (error {defect.max():.2g}): {remedy}")
+        raise InputError(
+            f"texture of grain {int(defect.argmax())} is not a rotation (error {defect.max():.2g}): {remedy}"
+        )
     return R

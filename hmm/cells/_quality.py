@@ -1,4 +1,4 @@
-"""How well shaped the elements of a cell are."""
+"""Shape quality of the elements of a cell."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Quality:
         Of triangles and tetrahedra the radius ratio d * inradius / circumradius; of quadrilaterals and hexahedra the
         shortest over the longest edge.
     n_elements
-        Elements of the whole mesh.
+        Number of elements of the mesh.
     worst_phase, worst_at
-        Phase and middle, shape (d,), of the element with the minimum.
+        Phase and centre, shape (d,), of the element with the minimum.
     """
 
     minimum: float
@@ -41,7 +41,7 @@ class Quality:
 
 
 def quality(cell: Cell) -> Quality:
-    """The shapes of a cell's elements, their edges taken as straight; collective on the communicator of the cell."""
+    """The shapes of a cell's elements with straight edges; collective on the communicator of the cell."""
     d = cell.dim
     owned = owned_cells(cell.mesh)
     nodes = np.asarray(cell.mesh.geometry.dofmaps[0])[owned]

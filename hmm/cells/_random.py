@@ -38,7 +38,7 @@ from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError, collectively
 
 MISSED = 5e-3
-"""Relative error of the fraction of the inclusions in a mesh that is worth a warning."""
+"""Relative error of the fraction of the inclusions in a mesh above which there is a warning."""
 
 type FibreOrientation = str | Sequence[Sequence[float]] | NDArray[np.float64]
 
@@ -61,27 +61,27 @@ def random_fibres(
     match_fraction: bool = True,
     comm: MPI.Comm = MPI.COMM_SELF,
 ) -> Cell:
-    """A square of round fibres at random places, in the plane across them or extruded along them.
+    """A square cell with round fibres at random places, in the transverse plane or extruded along the fibres.
 
     Parameters
     ----------
     volume_fraction
-        Fraction of the fibres (of the holes, if `void`). Beyond 0.8 discs of one size crystallize, and no random
+        Fraction of the fibres (of the holes, if `void`). Above 0.8, discs of one size crystallize, and no random
         packing exists.
     number
-        Fibres in the cell.
+        Number of fibres in the cell.
     radii
-        Instead of `volume_fraction`: the radius of all fibres, or one of each, which then sets `number`, in the unit of
-        `size`.
+        Instead of `volume_fraction`: the radius of all fibres, or the radius of each, which then determines `number`,
+        in the unit of `size`.
     spread
         Standard deviation of the radii over their mean. The radii are quantiles of a lognormal distribution.
     gap
-        Least distance between fibres (between their interface layers), in the unit of `size`; by default 0.05 of the
-        mean radius. The smaller the gap, the finer the mesh there.
+        Smallest distance between fibres (between their interface layers), in the unit of `size`; by default 0.05 of the
+        mean radius. A smaller gap gives a finer mesh there.
     thickness
         Height of the cell along the fibres, which makes it 3D, in the unit of `size`; by default the cell is plane.
     mesh_size
-        Largest edge length, in the unit of `size`; edges on and between fibres are shorter where it needs them.
+        Largest edge length, in the unit of `size`; edges on and between fibres are shorter where necessary.
     size
         Edge length of the cell; it sets the unit of length.
     seed
@@ -89,21 +89,23 @@ def random_fibres(
     phases
         Names of the matrix and of the fibres.
     void
-        Leave the fibres out: no mesh there. |Y| still counts them.
+        Do not mesh the fibres; |Y| still includes them.
     interface
         Thickness of a layer around each, the phase ``"interface"``, in the unit of `size`; 0 for none.
     order
         Geometry degree of the triangles: 1 (straight) or 2 (curved); only 1 if extruded.
     match_fraction
-        Draw the fibres a little larger, so that the mesh, with its chords instead of circles, has the wanted fraction;
-        else the nodes lie on the true circles. A warning says what was reached if the gaps leave too little room.
+        Enlarge the fibres slightly, so that the mesh, with straight edges instead of circles, has the requested
+        fraction; else the nodes lie on the exact circles. If the gaps are too small for this, a warning gives the
+        fraction reached.
     comm
         Communicator of the cell's mesh; rank 0 packs and meshes.
 
     Raises
     ------
     InputError
-        If an argument is out of range, or the fibres cannot be packed that densely: it says what was reached.
+        If an argument is out of range, or the fibres cannot be packed that densely; the message gives the fraction
+        reached.
     HMMError
         If Gmsh fails.
     """
@@ -112,7 +114,7 @@ def random_fibres(
     if thickness is not None:
         check_range("thickness", thickness, 0.0, float("inf"), "give a positive height")
     if thickness is not None and order != 1:
-        raise InputError(f"order = {order!r} cannot be extruded: take order=1 with thickness")
+        raise InputError(f"order = {order!r} cannot be extruded: use order=1 with thickness")
     with collectively(comm):
         across = comm if thickness is None else MPI.COMM_SELF
         plane = options.mesh(lambda _: Rods.balls(np.zeros((len(sizes), 2)), sizes), 2, "fibres", across)
@@ -137,10 +139,9 @@ def random_spheres(
     match_fraction: bool = True,
     comm: MPI.Comm = MPI.COMM_SELF,
 ) -> Cell:
-    """A cube of spheres at random places.
+    """A cubic cell with spheres at random places.
 
-    Spheres of one size pack at random up to about 0.6. The parameters, and what is raised, are those of
-    `random_fibres`.
+    Random packings of spheres of one size reach about 0.6. The parameters and the errors are those of `random_fibres`.
     """
     sizes = _sizes(3, volume_fraction, number, radii, spread, size, 4 / 3 * pi)
     options = _Options(gap, mesh_size, size, seed, phases, void, interface, order, match_fraction)
@@ -167,7 +168,7 @@ def random_ellipsoids(
     match_fraction: bool = True,
     comm: MPI.Comm = MPI.COMM_SELF,
 ) -> Cell:
-    """Ellipsoids in a cube (ellipses in a square) at random places, their first axes with a wanted distribution.
+    """Ellipsoids in a cube (ellipses in a square) at random places, with a given distribution of their first axes.
 
     Parameters
     ----------
@@ -176,8 +177,8 @@ def random_ellipsoids(
         `void` for open cracks), or one number for each axis.
     orientation
         Distribution of the first axes p: ``"uniform"``, ``"aligned"`` with x, ``"planar"`` (in the xy plane), or the
-        orientation tensor, the mean of p (x) p, shape (dim, dim); that of the ellipsoids drawn is the same, if there
-        are at least `dim`.
+        orientation tensor, the mean of p (x) p, shape (dim, dim); the ellipsoids have exactly this tensor if there are
+        at least `dim`.
     dim
         2 or 3.
     radii
@@ -185,9 +186,9 @@ def random_ellipsoids(
 
     Notes
     -----
-    Orientations are kept while the ellipsoids are packed, which limits the fraction: about 0.4 for uniform
-    orientations of aspect 3. `gap` and `interface` are met at the ends of the semi-axes, a little less elsewhere.
-    All other parameters, and what is raised, are those of `random_fibres`.
+    The packing does not change orientations, which limits the fraction: about 0.4 for uniform orientations of aspect 3.
+    `gap` and `interface` have the requested width at the ends of the semi-axes and are slightly thinner elsewhere. All
+    other parameters and the errors are those of `random_fibres`.
     """
     check_choice("dim", dim, (2, 3))
     sizes = _sizes(dim, volume_fraction, number, radii, spread, size, pi if dim == 2 else 4 / 3 * pi)
@@ -237,8 +238,8 @@ def short_fibres(
 
     Notes
     -----
-    A fibre must be shorter than the cell: with few, long fibres take a larger `number`. About 0.2 is reached with
-    uniform orientations of aspect 5. All other parameters, and what is raised, are those of `random_fibres`.
+    A fibre must be shorter than the cell: for few, long fibres use a larger `number`. Uniform orientations of aspect 5
+    reach a fraction of about 0.2. All other parameters and the errors are those of `random_fibres`.
     """
     check_choice("dim", dim, (2, 3))
     check_range("aspect", aspect, 1.0, float("inf"), "give length / diameter, more than 1 (or use spheres)")
@@ -276,7 +277,7 @@ def _sizes(
     size: float,
     unit_volume: float,
 ) -> NDArray[np.float64]:
-    """Radii per `size` of bodies with the volume `unit_volume` at radius 1, after checking the arguments."""
+    """Radii per `size` of bodies with the volume `unit_volume` at radius 1, from checked arguments."""
     check_range("size", size, 0.0, float("inf"), "give a positive edge length")
     if (volume_fraction is None) == (radii is None):
         raise InputError(f"volume_fraction = {volume_fraction} and radii = {radii}: give exactly one")
@@ -295,7 +296,7 @@ def _sizes(
 
 
 def _area(bodies: Bodies) -> float:
-    """Of the surfaces of bodies, at least: that of balls of their volumes (of their circles, in the plane)."""
+    """Lower bound of the surface area of bodies: that of balls of the same volume (in the plane, of circles)."""
     dim = bodies.centres.shape[1]
     unit = {2: pi, 3: 4 / 3 * pi}[dim]
     return float((dim * unit ** (1 / dim) * bodies.volumes ** (1 - 1 / dim)).sum())
@@ -306,13 +307,15 @@ def _shape(aspect: float | Sequence[float], dim: int) -> NDArray[np.float64]:
     axes = real_array("aspect", aspect, f"give a positive number, or {dim} of them")
     axes = np.r_[axes, np.ones(dim - 1)] if axes.ndim == 0 else axes
     if axes.shape != (dim,) or not np.all((axes > 0) & np.isfinite(axes)):
-        raise InputError(f"aspect = {aspect} is no shape of an ellipsoid: give a positive number, or {dim} of them")
+        raise InputError(
+            f"aspect = {aspect} is not the shape of an ellipsoid: give a positive number, or {dim} of them"
+        )
     return np.asarray(axes / axes.prod() ** (1 / dim))
 
 
 @dataclass(frozen=True)
 class _Options:
-    """What all random cells have in common; lengths in the unit of `size`. See `random_fibres`."""
+    """Common parameters of all random cells; lengths in the unit of `size`. See `random_fibres`."""
 
     gap: float | None
     mesh_size: float
@@ -332,11 +335,11 @@ class _Options:
             check_real(name, value, "give a length in the unit of size")
             if not 0 <= value < self.size:
                 raise InputError(
-                    f"{name} = {value:g} is outside [0, {self.size:g}): give a length of parts of the cell"
+                    f"{name} = {value:g} is outside [0, {self.size:g}): give a length smaller than the cell"
                 )
 
     def mesh(self, make: Callable[[np.random.Generator], Bodies], dim: int, what: str, comm: MPI.Comm) -> Cell:
-        """Pack the bodies that `make` gives on rank 0, and mesh a cell of them."""
+        """Pack the bodies that `make` returns on rank 0, and mesh their cell."""
         layer, longest = self.interface / self.size, self.mesh_size / self.size
 
         def draw(model: object) -> None:
@@ -357,7 +360,7 @@ class _Options:
         return _gmsh.build(draw, comm, np.eye(dim), self.size)
 
     def _pack(self, bodies: Bodies, gap: float, rng: np.random.Generator, what: str) -> Bodies:
-        """The bodies as large as chords will make them, at random places; as they are if there is no room for that."""
+        """The bodies, enlarged as the straight edges require, at random places; not enlarged if there is no room."""
         chords = self._chords(bodies)
         if chords > 1:
             with suppress(InputError):
@@ -365,9 +368,10 @@ class _Options:
         return pack(bodies, gap, rng, what)
 
     def _chords(self, bodies: Bodies) -> float:
-        """Factor on the radii, at most, by which the mesh has the volumes of bodies: it cuts them at chords.
+        """Largest factor on the radii by which the mesh, with its straight edges, has the volumes of the bodies.
 
-        A chord of length h takes h^2 / (12 r^2) of the radius of a circle; the triangles of a sphere, h^2 / (8 r^2).
+        A chord of length h reduces the radius of a circle by h^2 / (12 r^2), the triangles of a sphere by h^2 / (8
+        r^2).
         """
         if not self.match_fraction or self.order == 2:
             return 1.0
@@ -378,14 +382,14 @@ class _Options:
         return 1 + float(((edges / radii) ** 2).max()) / {2: 12, 3: 8}[bodies.centres.shape[1]]
 
     def _fit(self, bodies: Bodies, packed: Bodies, free: float) -> dict[str, Any]:
-        """Volume the mesh should have, and what bodies may grow by for that: half of each gap has to be left."""
+        """Required volume of the mesh, and the largest growth of the bodies: half of each gap must remain."""
         if self.order == 2 and bodies.centres.shape[1] == 3:
             return {}  # curved triangles miss nearly nothing
         reach = packed.grown(self.interface / self.size + free / 4)
         return {"wanted": float(bodies.volumes.sum()), "most": free_scale(reach, 1.2)}
 
     def _check_fraction(self, model: object, bodies: Bodies) -> None:
-        """Warn if the mesh has another fraction of the inclusions than was asked for."""
+        """Warn if the mesh does not have the requested fraction of the inclusions."""
         meshed = _generate.phase_volumes(model, bodies.centres.shape[1])
         found = meshed.get(self.phases[1], 1 - sum(meshed.values()))
         wanted = float(bodies.volumes.sum())

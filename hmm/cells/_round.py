@@ -32,8 +32,8 @@ SPHERES = {
 CENTRED_UP_TO = 0.38
 """Largest radius, per centre distance, of a fibre drawn at the centre of the hexagonal cell.
 
-A centred disc would cross the sides of the rhombus from sqrt(3)/4 = 0.433 on, in slivers no mesh likes; around the
-lattice points it never does.
+A centred disc would cross the sides of the rhombus above sqrt(3)/4 = 0.433, with slivers in the mesh; a disc around the
+lattice points never does.
 """
 
 
@@ -51,7 +51,7 @@ def fibre(
     match_fraction: bool = True,
     comm: MPI.Comm = MPI.COMM_SELF,
 ) -> Cell:
-    """The primitive cell of a square or hexagonal array of round fibres, in the plane across them.
+    """The primitive cell of a square or hexagonal array of round fibres, in the transverse plane.
 
     Parameters
     ----------
@@ -63,27 +63,27 @@ def fibre(
     array
         ``"square"``, or ``"hexagonal"`` with the rhombic cell spanned by (1, 0) and (1/2, sqrt(3)/2) times `size`.
     mesh_size
-        Largest edge length, in the unit of `size`; edges on and between fibres are shorter where it needs them.
+        Largest edge length, in the unit of `size`; edges on and between fibres are shorter where necessary.
     size
         Centre distance of neighbouring fibres; it sets the unit of length.
     phases
         Names of the matrix and of the fibres.
     void
-        Leave the fibres out: no mesh there. |Y| still counts them.
+        Do not mesh the fibres; |Y| still includes them.
     interface
         Thickness of a layer around each, the phase ``"interface"``, in the unit of `size`; 0 for none.
     order
         Geometry degree of the triangles: 1 (straight) or 2 (curved, six nodes).
     match_fraction
-        Scale the meshed fibre radially so that its area is the wanted one; else its nodes lie on the true circle.
+        Scale the meshed fibre radially to the requested area; else its nodes lie on the exact circle.
     comm
         Communicator of the cell's mesh; rank 0 meshes.
 
     Returns
     -------
     Cell
-        With origin 0 and a single fibre at the centre; thick hexagonal fibres (radius > 0.38 `size`, volume fraction
-        > 0.524) sit on the corners of the cell instead, which is the same microstructure.
+        With origin 0 and a single fibre at the centre; thick hexagonal fibres (radius > 0.38 `size`, volume fraction >
+        0.524) are at the corners of the cell instead, which is the same microstructure.
 
     Raises
     ------
@@ -131,26 +131,27 @@ def sphere(
     array
         ``"sc"`` (one sphere a cell), ``"bcc"`` (two) or ``"fcc"`` (four).
     mesh_size
-        Largest edge length, in the unit of `size`; edges on and between spheres are shorter where it needs them.
+        Largest edge length, in the unit of `size`; edges on and between spheres are shorter where necessary.
     size
         Edge length of the cell; it sets the unit of length.
     phases
         Names of the matrix and of the spheres.
     void
-        Leave the spheres out: no mesh there. |Y| still counts them.
+        Do not mesh the spheres; |Y| still includes them.
     interface
         Thickness of a layer around each, the phase ``"interface"``, in the unit of `size`; 0 for none.
     order
         Geometry degree of the tetrahedra: 1 (straight) or 2 (curved, ten nodes).
     match_fraction
-        Scale the meshed sphere radially so that its volume is the wanted one; else its nodes lie on the true sphere.
+        Scale the meshed sphere radially to the requested volume; else its nodes lie on the exact sphere.
     comm
         Communicator of the cell's mesh; rank 0 meshes.
 
     Returns
     -------
     Cell
-        With origin 0; the sphere of the simple cubic array at the centre, else one of them at the corner.
+        With origin 0; the sphere of the simple cubic array is at the centre; the other arrays have one sphere at the
+        corner.
 
     Raises
     ------
@@ -218,7 +219,7 @@ def _touching(lattice: NDArray[np.float64], centres: NDArray[np.float64]) -> flo
 def _unit_interface(
     interface: float, size: float, radius: float, lattice: NDArray[np.float64], centres: NDArray[np.float64]
 ) -> float:
-    """Thickness of the interface per `size`, after checking that the layers do not touch."""
+    """Thickness of the interface per `size`; raises an error if the layers touch."""
     free = _touching(lattice, centres) - radius
     if interface != 0:
         check_range("interface", interface, 0.0, free * size, "the layers touch, give 0 or a smaller thickness")

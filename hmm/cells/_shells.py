@@ -1,7 +1,7 @@
 """The unit cube divided by the surfaces of bodies into regions, all of triangles, and tetrahedra between them.
 
 The pieces of a body's surface are moved into the cell with their nodes, and each face of the cell is meshed once for
-both sides: opposite faces are equal by construction. Gmsh fills the regions, which its discrete entities bound.
+both sides, so opposite faces are equal. Gmsh fills the regions between its discrete entities.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class Soup:
                 n += len(x)
         x = np.vstack(points)
         if x.min() < -1e-9 or x.max() > 1 + 1e-9:
-            raise HMMError("a triangle reaches through a face of the cell: change mesh_size or seed")
+            raise HMMError("a triangle crosses a face of the cell: change mesh_size or seed")
         number, first = merged(x)
         corners = number[np.concatenate(triangles)]
         return cls(x[first], corners, np.concatenate(sheet), np.concatenate(cells), len(surfaces))
@@ -299,7 +299,7 @@ class Soup:
         return bounding.ravel()
 
     def _holds(self, sides: Indices, patch_sheet: Indices, point: Array) -> bool:
-        """Whether a point lies inside a closed shell: by the solid angle (van Oosterom and Strackee 1983)."""
+        """Whether a point lies inside a closed shell, by the solid angle (van Oosterom and Strackee 1983)."""
         total = 0.0
         for side in sides:
             corners = self.points[self.triangles[self.patches == side // 2]] - point

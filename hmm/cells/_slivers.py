@@ -1,9 +1,9 @@
-"""Flat tetrahedra replaced, inside one region each, by better ones: the last step of a mesh.
+"""Replacement of flat tetrahedra by better ones inside a region: the last step of meshing.
 
 Mesh generators leave slivers where four points of a curved surface are nearly on a circle. Such an element and some of
-its neighbours are taken out, and the cavity is filled with tetrahedra from its boundary to one point, new or already
+its neighbours are removed, and the cavity is filled with tetrahedra from its boundary to one point, new or already
 there (the star of a vertex, an edge or an element in turn; Klingner and Shewchuk, Int. Meshing Roundtable 16, 2007).
-Surfaces of regions and of the cell stay as they are, so that meshes stay conforming and periodic.
+The surfaces of regions and of the cell do not change, so the mesh remains conforming and periodic.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FACETS = np.array([[1, 3, 2], [0, 2, 3], [0, 3, 1], [0, 1, 2]])
 """Facet i is opposite to vertex i; a positive tetrahedron is on the side from which they are clockwise."""
 
 GIVE_UP = 12
-"""Elements that cannot be made better before the others, which are less bad, are left as they are."""
+"""Number of elements that cannot be improved after which the remaining, less flat ones are left."""
 
 
 def radius_ratios(a: Array, b: Array, c: Array, d: Array) -> Array:
@@ -38,7 +38,7 @@ def radius_ratios(a: Array, b: Array, c: Array, d: Array) -> Array:
 
 @dataclass
 class Tetrahedra:
-    """A mesh that is repaired in place.
+    """A mesh that is improved in place.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Tetrahedra:
     region
         Shape (t,).
     held
-        Shape (f, 3); facets that stay though the region is the same on both sides.
+        Shape (f, 3); fixed facets with the same region on both sides.
     """
 
     x: Array
@@ -62,7 +62,7 @@ class Tetrahedra:
         return radius_ratios(*self.x[self.tets].transpose(1, 0, 2))
 
     def repair(self, wanted: float, passes: int = 6) -> None:
-        """Replace elements with a radius ratio below `wanted` where that makes the worst of them better."""
+        """Replace elements with a radius ratio below `wanted` if this improves the worst of them."""
         rng, hopeless = np.random.default_rng(0), set[tuple[int, ...]]()
         for _ in range(passes):
             ratios = self.quality()
@@ -72,7 +72,7 @@ class Tetrahedra:
                 return
 
     def _replace(self, bad: list[int], ratios: Array, hopeless: set[tuple[int, ...]], rng: np.random.Generator) -> int:
-        """Better elements in place of each bad one that is still there; how many were replaced."""
+        """Replace each remaining bad element by better ones; the number of replacements."""
         held = self._codes(self.held)
         order = np.argsort(self.tets.ravel(), kind="stable") // 4
         starts = np.searchsorted(np.sort(self.tets.ravel()), np.arange(len(self.x) + 1))

@@ -1,8 +1,8 @@
-"""Triangles on the surfaces of convex bodies, cut along the faces of the unit cells that the bodies reach into.
+"""Triangles on the surfaces of convex bodies, cut along the faces of the unit cells that they intersect.
 
 Boolean operations of a CAD kernel leave vertices and short edges where the seams and poles of its parametrizations meet
-the faces of the cell. Here are neither: curves on the faces are found by bisection, points on a surface keep away from
-them, and their triangulation is made Delaunay by flips (Lawson), which keeps the curves.
+the faces of the cell. This module avoids both: curves on the faces are found by bisection, points on a surface are not
+close to them, and their triangulation is made Delaunay by flips (Lawson), which keeps the curves.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from hmm.cells._slivers import Indices
 from hmm.foundation.errors import HMMError
 
 SAMPLES = 720
-"""Points of the polygon that stands for a curve before it is divided."""
+"""Points of the polygon that represents a curve before it is divided."""
 
 AWAY = 0.65
-"""Least distance of points on a surface from its curves, per length of the segments there."""
+"""Smallest distance of points on a surface from its curves, per length of the segments there."""
 
 APART = 0.66
-"""Least distance of points on a surface from each other, per edge length: they are that and more apart, at random."""
+"""Smallest distance between points on a surface, per edge length; the points are random."""
 
 CROWD = 16
 """Random points per edge length squared, from which they are chosen."""
@@ -35,7 +35,7 @@ CROWD = 16
 
 @dataclass(frozen=True)
 class Surface:
-    """The triangulated surface of one body, whole; no triangle reaches through a face of a cell.
+    """The complete triangulated surface of one body; no triangle crosses a face of a cell.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Surface:
 
     @property
     def volume(self) -> float:
-        """What the triangles enclose."""
+        """The volume that the triangles enclose."""
         return float(np.linalg.det(self.points[self.triangles] - self.points[0]).sum()) / 6
 
 
@@ -67,7 +67,7 @@ class Curves:
     body
         A single one.
     lengths
-        Wanted edge length at points of shape (p, 3).
+        Edge length at points of shape (p, 3).
     points
         On the curves.
     segments
@@ -173,14 +173,14 @@ def _angle(axis: int, away: Array) -> float:
 
 
 def triangulate(bodies: Bodies, lengths: Callable[[Array], Array]) -> list[Surface]:
-    """The surface of each body with triangles of wanted edge lengths.
+    """The surface of each body, with triangles of the given edge lengths.
 
     Parameters
     ----------
     bodies
         Convex, in three dimensions.
     lengths
-        Wanted edge length at points of shape (p, 3).
+        Edge length at points of shape (p, 3).
 
     Raises
     ------
@@ -210,7 +210,7 @@ def triangulate(bodies: Bodies, lengths: Callable[[Array], Array]) -> list[Surfa
 
 
 def _spread(curves: Curves, rng: np.random.Generator) -> tuple[Array, Indices]:
-    """The points on the curves, then others as far from these and from each other as wanted; and the segments."""
+    """The points on the curves, then others with the required distances; and the segments."""
     cloud = _candidates(curves, rng)
     on, ends = np.reshape(curves.points, (-1, 3)), np.reshape(np.array(curves.segments, dtype=np.intp), (-1, 2))
     if len(ends):
@@ -255,7 +255,7 @@ def _hull(local: Array) -> Indices:
 
 @dataclass
 class _Flips:
-    """Closed triangulated surfaces that are made better by flipping edges, but not fixed ones, and moving points."""
+    """Closed triangulated surfaces, improved by moving points and flipping edges that are not fixed."""
 
     bodies: Bodies
     x: Array
@@ -274,7 +274,7 @@ class _Flips:
             self.flip()
         corners = self.x[self.triangles]
         if np.any(np.ptp(corners, axis=1) + np.abs(corners[:, 0] - np.round(corners[:, 0])) == 0):
-            raise HMMError("a face of the cell grazes an inclusion: change mesh_size or seed")
+            raise HMMError("a face of the cell almost touches an inclusion: change mesh_size or seed")
 
     def flip(self, sweeps: int = 400) -> None:
         """Flip edges until the angles opposite to each add up to less than 180 degrees."""
@@ -300,7 +300,7 @@ class _Flips:
             self.triangles[tri[chosen, 1]] = np.stack([d, b, c], axis=1)[chosen]
 
     def smooth(self) -> None:
-        """Move each free point to the middle of its neighbours, on its surface, where that makes no triangle worse."""
+        """Move each free point to the middle of its neighbours, on its surface, if no triangle becomes worse."""
         free = np.ones(len(self.x), dtype=bool)
         free[self.fixed] = False
         halves = _half_edges(self.triangles)

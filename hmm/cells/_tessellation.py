@@ -132,12 +132,12 @@ def _edge(a: int, b: int) -> tuple[int, int]:
 
 
 def _loop(numbers: list[int]) -> tuple[int, ...]:
-    """The loop without corners that were merged with the one before."""
+    """The loop without corners that were merged with the preceding one."""
     return tuple(number for k, number in enumerate(numbers) if number != numbers[k - 1] or len(set(numbers)) == 1)
 
 
 def _free_cells(sites: Array, weights: Array) -> list[tuple[Array, Array]]:
-    """Planes (unit normal, minus offset) and corners of each Laguerre cell, whole; each holds its site."""
+    """Planes (unit normal, minus offset) and corners of each complete Laguerre cell; each contains its site."""
     dim = sites.shape[1]
     shifts = neighbours(dim)
     copies, power = (sites[:, None] + shifts).reshape(-1, dim), np.repeat(weights, len(shifts))

@@ -1,4 +1,4 @@
-"""Cells made of equal voxels: one square or cube an entry of a label array."""
+"""Cells of equal voxels: one square or cube for each entry of a label array."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def voxels(
 ) -> Cell:
     """A cell of equal quadrilaterals or hexahedra, one for each entry of an array of labels.
 
-    Such a cell knows its `Cell.grid`, so that large problems on it are solved by FFT-preconditioned iterations.
+    Such a cell has a `Cell.grid`, so large problems on it are solved by FFT-preconditioned iterations.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def voxels(
     Raises
     ------
     InputError
-        If the array is not of integers in two or three dimensions, or has labels that no phase claims.
+        If the array is not of integers in two or three dimensions, or has labels that belong to no phase.
     """
     array = _checked(labels, phases)
     edges = voxel_edges(spacing, array.shape)
@@ -90,7 +90,7 @@ def _checked(labels: ArrayLike, phases: Mapping[str, int]) -> NDArray[np.int64]:
     if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.round(array)).all():
         array = array.astype(np.int64)
     if array.dtype.kind not in "iub":
-        raise InputError(f"labels have type {array.dtype} or values that are no integers: give one integer a voxel")
+        raise InputError(f"labels have type {array.dtype} or values that are not integers: give one integer per voxel")
     unknown = sorted(set(np.unique(array).tolist()) - set(phases.values()))
     if unknown:
         raise InputError(f"labels {unknown} belong to no phase: the phases are {dict(phases)}")

@@ -1,4 +1,4 @@
-"""The unit cell: a mesh, phases by name and the lattice that repeats it."""
+"""The unit cell: a mesh, named phases and the periodic lattice."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Cell:
     Attributes
     ----------
     mesh
-        The mesh of everything solid; usually on ``MPI.COMM_SELF``, so that each rank solves its own RVEs.
+        The mesh of the cell without voids; usually on ``MPI.COMM_SELF``, so that each rank solves its own RVEs.
     phase_tags
         Cell tags, one per cell of the mesh.
     phases
@@ -40,16 +40,16 @@ class Cell:
         Voxels along each axis if the mesh is a regular grid of equal quadrilaterals or hexahedra from `origin`, some of
         which may be missing (voids), else None.
     open_faces
-        Whether the solid may end at a face of the cell where the opposite one is void: such points stay free.
+        Whether the solid may end at a face of the cell where the opposite face is void: such points remain free.
     fibres
-        For each phase of fibres their direction, shape (3,), or the mean of p (x) p over their directions p, shape
-        (3, 3), which it is kept as. Laws with an axis are warned of if it lies elsewhere.
+        For each phase of fibres their direction, shape (3,), or the mean of p (x) p over their directions p, shape (3,
+        3), as which it is stored. There is a warning if the axis of a law differs.
 
     Raises
     ------
     InputError
-        If a phase has no cells, two phases have one tag, a cell has no phase, no volume or is turned inside out, two
-        overlap, a node is not finite, or the lattice does not fit the mesh.
+        If a phase has no cells, two phases have one tag, a cell has no phase, no volume or is inverted, two overlap, a
+        node is not finite, or the lattice does not fit the mesh.
     """
 
     mesh: Mesh
@@ -127,7 +127,7 @@ class Cell:
         return {name: float(self.comm.allreduce(value)) / self.volume for name, value in volumes.items()}
 
     def measure(self, **metadata: object) -> ufl.Measure:
-        """The volume measure ``dx`` that knows the phases; `metadata` goes to the form compiler."""
+        """The volume measure ``dx`` with the phases as subdomains; `metadata` goes to the form compiler."""
         return ufl.Measure("dx", self.mesh, subdomain_data=self.phase_tags, metadata=metadata or None)
 
     def fractional(self, x: ArrayLike) -> NDArray[np.float64]:
@@ -136,7 +136,7 @@ class Cell:
 
     @property
     def tolerance(self) -> float:
-        """Distance, in lattice coordinates, below which two points are taken as one."""
+        """Distance, in lattice coordinates, below which two points are identical."""
         return 1e-8
 
     def boundary_facets(self) -> NDArray[np.int32]:
@@ -170,7 +170,7 @@ class Cell:
         return result
 
     def _check_elements(self) -> None:
-        """Raise an `InputError` if a cell of this rank would be integrated wrongly; a grid is right by construction."""
+        """Raise an `InputError` if a cell of this rank would be integrated wrongly; grids need no check."""
         geometry = self.mesh.geometry
         if self.grid is None:
             kind, degree = self.mesh.topology.cell_name(), geometry.cmaps[0].degree

@@ -1,4 +1,4 @@
-"""Which pieces a cell consists of once it is repeated, and in which lattice directions each goes on for ever."""
+"""Connected pieces of a periodically repeated cell, and the lattice directions in which each is unbounded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Edge = tuple[int, int, tuple[int, ...]]
 
 @dataclass(frozen=True, eq=False)
 class Pieces:
-    """The connected pieces of a repeated cell; pieces that meet at a vertex are one.
+    """The connected pieces of a repeated cell; a common vertex connects.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Pieces:
 
     @property
     def open_directions(self) -> NDArray[np.int64]:
-        """Numbers of the lattice directions in which some piece goes on for ever."""
+        """Numbers of the lattice directions in which some piece is unbounded."""
         return np.unique(np.nonzero(np.vstack(self.windings))[1])
 
 
@@ -44,7 +44,7 @@ def pieces(cell: Cell) -> Pieces:
     Notes
     -----
     The pieces inside the cell are joined by the vertices on opposite faces, each such joint a step of one lattice
-    vector. A tree of joints places each piece in the repeated medium; a joint that closes a loop tells how far it goes.
+    vector. A tree of joints places each piece in the repeated medium; a joint that closes a loop gives its winding.
     """
     mesh, dim = cell.mesh, cell.mesh.topology.dim
     mesh.topology.create_connectivity(dim, 0)

@@ -1,4 +1,4 @@
-"""Whether points and elements are a mesh: what would crash DOLFINx, or give wrong integrals, is refused by name."""
+"""Checks that points and elements are a valid mesh: faults that crash DOLFINx or give wrong integrals are errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FLAT = 1e-14
 """Jacobian determinant of an element, relative to its longest extent to the power d, below which it has no volume."""
 
 CHUNK = 50_000
-"""Elements whose Jacobians are computed at a time."""
+"""Number of elements whose Jacobians are computed at once."""
 
 
 def check_mesh(
@@ -23,7 +23,7 @@ def check_mesh(
     Parameters
     ----------
     where
-        What the arrays are, such as the path of a file; for the message.
+        Name of the arrays for the message, such as the path of a file.
     points
         Shape (n_points, d).
     elements
@@ -37,7 +37,7 @@ def check_mesh(
     ------
     InputError
         If there is no element, a node is out of range, not finite or twice in an element, an element has no volume or
-        is turned inside out, or two elements lie on the same side of a face they share.
+        is inverted, or two elements lie on the same side of a face they share.
     """
     check_nodes(where, points, elements)
     check_shapes(where, points, elements, kind, degree)
@@ -75,8 +75,7 @@ def check_shapes(
 ) -> None:
     """Raise an `InputError` if an element has no volume or its Jacobian changes sign.
 
-    The sign itself is free: an element may be numbered either way round, as DOLFINx allows. Parameters as for
-    `check_mesh`.
+    The sign itself is free: DOLFINx allows both orientations of an element. Parameters as for `check_mesh`.
     """
     _check_finite(where, points)
     gradients = _gradients(kind, degree)
@@ -92,12 +91,12 @@ def check_shapes(
             flat = bool((np.abs(determinants[k]) <= FLAT).all())
             raise InputError(
                 f"{where}: element {start + k} with its centre at {_centre(points[elements[start + k]])} "
-                f"{'has no volume' if flat else 'is turned inside out'}: move its nodes, or mesh anew"
+                f"{'has no volume' if flat else 'is inverted'}: move its nodes, or mesh anew"
             )
 
 
 def _scale(points: NDArray[np.float64]) -> float:
-    """The largest coordinate: divided by it, products neither overflow nor vanish, whatever the unit of length."""
+    """The largest coordinate, for scaling: products then neither overflow nor vanish for any unit of length."""
     return float(np.abs(points).max(initial=0.0)) or 1.0
 
 
@@ -107,7 +106,7 @@ def _centre(x: NDArray[np.float64]) -> list[float]:
 
 
 def _order(keys: NDArray[np.int64]) -> NDArray[np.intp]:
-    """An order of rows of non-negative integers in which equal rows are neighbours."""
+    """A sorting order of rows of non-negative integers, with equal rows adjacent."""
     size = int(keys.max(initial=0)) + 1
     if size ** keys.shape[1] < 2**63:  # one number a row, which is sorted faster
         return np.argsort(keys @ (size ** np.arange(keys.shape[1])), kind="stable")
@@ -136,7 +135,7 @@ def _gradients(kind: str, degree: int) -> NDArray[np.float64]:
 
 
 def _check_neighbours(where: str, points: NDArray[np.float64], elements: NDArray[np.int64], kind: str) -> None:
-    """Refuse elements that lie on the same side of a face they share: doubled, or folded over one another."""
+    """Refuse elements on the same side of a common face: duplicate or folded ones."""
     dim = points.shape[1]
     cell = getattr(basix.CellType, kind)
     faces = np.array(basix.topology(cell)[dim - 1])

@@ -1,4 +1,4 @@
-"""Gmsh sessions that clean up after themselves: the only module that starts Gmsh."""
+"""Gmsh sessions; the only module that starts Gmsh."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ OPTIONS = {
 
 @contextmanager
 def session(name: str) -> Iterator[Any]:
-    """A Gmsh model of its own, inside the running Gmsh session if there is one.
+    """A separate Gmsh model, in the running Gmsh session if there is one.
 
-    Whatever happens in the body, the model is removed, the options and the current model are those from before, and
-    Gmsh is finalized if it was started here.
+    After the body, also after an exception, the model is removed, the previous options and current model are restored,
+    and Gmsh is finalized if it was started here.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def distribute(draw: Callable[[Any], object], comm: MPI.Comm, dim: int) -> io.gm
 
 @contextmanager
 def gmsh_errors() -> Iterator[None]:
-    """Turn whatever is raised in the body (Gmsh raises bare `Exception`) into an `HMMError`."""
+    """Convert any exception of the body (Gmsh raises bare `Exception`) into an `HMMError`."""
     try:
         yield
     except HMMError:

@@ -1,4 +1,4 @@
-"""Connected pieces of a phase, also across the faces of a periodic image, and along which axes they go on for ever."""
+"""Connected pieces of a phase, also across the faces of a periodic image, and the axes along which they percolate."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Piece:
     voxel
         Indices of one of them.
     axes
-        Along which axes the piece percolates: in a periodic image, meets its own image after going around; else
-        reaches from one face to the opposite one.
+        The axes along which the piece percolates: in a periodic image it connects to its own image; else it reaches
+        from one face to the opposite one.
     rank
-        In how many independent directions it does so.
+        Number of independent directions of percolation.
     """
 
     size: int
@@ -53,14 +53,14 @@ def label_pieces(mask: Mask, periodic: bool = True) -> tuple[NDArray[np.int32], 
 def pieces_of_mask(mask: Mask, periodic: bool = True) -> tuple[NDArray[np.int32], list[Piece]]:
     """The pieces of a mask, largest first.
 
-    Voxels are connected if they share a face: what hangs on by an edge or a corner is a hinge, not a connection.
+    Voxels are connected if they share a face; a common edge or corner is a hinge, not a connection.
 
     Parameters
     ----------
     mask
         Shape (nx, ny) or (nx, ny, nz).
     periodic
-        Whether the image repeats, so that pieces go on across its faces.
+        Whether the image is periodic, so that pieces continue across its faces.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def _seams(inside: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int
 
 
 def _windings(mask: Mask, numbers: NDArray[np.int32], n: int) -> list[NDArray[np.int64]]:
-    """For each piece, how far around the torus its closed paths lead, shape (n_paths, d).
+    """For each piece, the windings of its closed paths around the torus, shape (n_paths, d).
 
     The parts of a piece inside the image are nodes of a graph, seams its edges. A walk gives each part the period it is
     in; a seam that then leads to another period closes a path around the torus.

@@ -1,7 +1,7 @@
 """Checks of what the theory promises.
 
-What a user can ask of a cell, a law or a two-scale computation. May import fe2 and below. Begin with `averages`
-(Hill-Mandel) and `tangents`.
+Checks of a cell, a law or a two-scale computation. May import fe2 and below. Begin with `averages` (Hill-Mandel) and
+`tangents`.
 """
 
 from hmm.checks.averages import hill_mandel_defect

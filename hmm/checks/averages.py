@@ -1,4 +1,4 @@
-"""Whether the averages of a solved cell belong to it."""
+"""The Hill-Mandel condition of a solved cell."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from hmm.micro.rve import RVE
 
 
 def hill_mandel_defect(problem: RVE | MixedControl, response: Response) -> float:
-    """How far a cell is from the Hill-Mandel condition, ``|<sigma : eps> - Sigma : E| / |Sigma : E|``.
+    """Relative error of the Hill-Mandel condition, ``|<sigma : eps> - Sigma : E| / |Sigma : E|``.
 
-    The average of the local work equals the work of the averages for every admissible constraint at equilibrium, so
-    that the defect is the micro residual in disguise: round-off times the condition of the cell for a converged one.
+    At equilibrium, the average of the local work equals the work of the averages for every admissible constraint. The
+    defect therefore measures the micro residual: for a converged cell it is round-off times the condition number.
     Source: Hill, *J. Mech. Phys. Solids* 11 (1963) 357; averages are over |Y|, voids included.
 
     Parameters
     ----------
     problem
-        The microproblem; its fields must still be those of `response`, which they are after `solve`.
+        The cell problem; its fields must still be those of `response`, as they are after `solve`.
     response
-        What it answered last.
+        Its last response.
 
     Returns
     -------

@@ -31,7 +31,7 @@ def voigt(fractions: ArrayLike, stiffnesses: ArrayLike) -> Floats:
     Parameters
     ----------
     fractions
-        Shape (n,); volume fractions of the phases. What is missing to 1 is void.
+        Shape (n,); volume fractions of the phases. The remainder to 1 is void.
     stiffnesses
         Shape (n, m, m); packed as the effective tangent is.
     """
@@ -58,7 +58,7 @@ def hashin_shtrikman(
     Parameters
     ----------
     fractions
-        Shape (n,); volume fractions of the phases. What is missing to 1 is void.
+        Shape (n,); volume fractions of the phases. The remainder to 1 is void.
     bulk_moduli
         Shape (n,); in 3D the bulk moduli K, in 2D the plane-strain ones ``K + G/3``.
     shear_moduli
@@ -73,11 +73,11 @@ def hashin_shtrikman(
 
     Notes
     -----
-    With the largest (smallest) moduli as those of a reference medium, ``K = (sum f / (K_i + K*))^-1 - K*`` and likewise
-    G with ``K* = 4/3 G, G* = G (9 K + 8 G) / (6 (K + 2 G))`` in 3D, and ``K* = G, G* = K G / (K + 2 G)`` in 2D. The
-    bound on K also holds for cubic (in 2D: square) symmetry. Source: Hashin and Shtrikman, *J. Mech. Phys. Solids* 11
-    (1963) 127; Hashin, *ibid.* 13 (1965) 119 for fibres; Walpole, *ibid.* 14 (1966) 151 for phases that are not
-    ordered.
+    The largest and the smallest moduli are those of a reference medium: ``K = (sum f / (K_i + K*))^-1 - K*`` and
+    likewise G with ``K* = 4/3 G, G* = G (9 K + 8 G) / (6 (K + 2 G))`` in 3D, and ``K* = G, G* = K G / (K + 2 G)`` in
+    2D. The bound on K also holds for cubic (in 2D: square) symmetry. Source: Hashin and Shtrikman, *J. Mech. Phys.
+    Solids* 11 (1963) 127; Hashin, *ibid.* 13 (1965) 119 for fibres; Walpole, *ibid.* 14 (1966) 151 for phases that are
+    not ordered.
     """
     _require_dimension(dim)
     f = _fractions(fractions)
@@ -107,7 +107,7 @@ def hashin_shtrikman_conductivity(fractions: ArrayLike, conductivities: ArrayLik
     Parameters
     ----------
     fractions
-        Shape (n,); volume fractions of the phases. What is missing to 1 does not conduct.
+        Shape (n,); volume fractions of the phases. The remainder to 1 does not conduct.
     conductivities
         Shape (n,).
     dim
@@ -129,7 +129,7 @@ def _mixed(f: Floats, values: Floats, star: float) -> float:
 
 
 def _with_voids(f: Floats, *moduli: Floats) -> tuple[Floats, ...]:
-    """Fractions and moduli with those of the voids added, if there are any."""
+    """Fractions and moduli, including those of the voids, if there are any."""
     rest = 1 - f.sum()
     if rest <= 1e-9:
         return f, *moduli

@@ -1,4 +1,4 @@
-"""Whether an effective tangent is one that the phases can have."""
+"""Whether an effective tangent is within the bounds for its phases."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BoundsReport:
     violations
         One sentence for each bound that is violated, with both numbers.
     allowed
-        The same for each bound that is exceeded by no more than the error of the tangent.
+        One sentence for each bound that is exceeded by at most the error of the tangent.
     """
 
     applied: tuple[str, ...]
@@ -48,11 +48,11 @@ def respects_bounds(
 ) -> BoundsReport:
     """Compare an effective stiffness or conductivity with the bounds it must respect.
 
-    Voigt and Reuss hold as quadratic forms for any microstructure, and for all three constraints of a cell. Those of
-    Hashin and Shtrikman are applied to a tangent of the symmetry they need: on the bulk modulus if a uniform expansion
-    gives a uniform pressure (cubic or square symmetry at least), on the shear modulus if it is isotropic, on the
-    conductivity if it is isotropic. They hold for periodic cells, up to the error of the mesh; uniform boundary
-    conditions on one cell may exceed them.
+    Voigt and Reuss hold as quadratic forms for any microstructure, and for all three constraints of a cell. The bounds
+    of Hashin and Shtrikman need a certain symmetry. They are applied to the bulk modulus if a uniform expansion gives a
+    uniform pressure (cubic or square symmetry at least), and to the shear modulus and the conductivity if they are
+    isotropic. They hold for periodic cells, up to the error of the mesh; uniform boundary conditions on one cell may
+    exceed them.
 
     Parameters
     ----------
@@ -60,18 +60,18 @@ def respects_bounds(
         Shape (m, m); `Response.tangent` of a cell: (3, 3) or (6, 6) Mandel stiffness, (4, 4) with the component 33, or
         (d, d) conductivity.
     fractions
-        Volume fraction of each phase, as `Cell.volume_fractions`; what is missing to 1 is void.
+        Volume fraction of each phase, as `Cell.volume_fractions`; the remainder to 1 is void.
     phases
-        What each phase is: an elastic law (with `bulk_modulus` and `shear_modulus`, or with such a part named
-        `elastic`, for the tangent of a virgin cell), its conductivity, or its own tangent, shape (m, m), as from
+        For each phase an elastic law (with `bulk_modulus` and `shear_modulus`, or with such a part named `elastic`, for
+        the tangent of an undeformed cell), its conductivity, or its own tangent, shape (m, m), as from
         `RVE.phase_tangents`.
     rtol
-        By how much of the upper bound a bound may be exceeded.
+        Part of the upper bound by which a bound may be exceeded.
     quantity
         ``"stiffness"`` or ``"conductivity"``; by default a conductivity if the phases are numbers.
     error
-        Shape (m, m); by how much the tangent may differ from the exact one. A finite element solution is too stiff by
-        its discretization error; that is about the tangent minus the one of fluctuations of a higher degree.
+        Shape (m, m); possible error of the tangent. A finite element solution is too stiff by its discretization error,
+        which is about the tangent minus the tangent for fluctuations of a higher degree.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def hashin_shtrikman_intervals(
 Floats = NDArray[np.float64]
 
 Said = list[tuple[str, bool]]
-"""Sentences, and whether each is of a bound that is exceeded by no more than the error of the tangent."""
+"""Sentences, and whether each is about a bound that is exceeded by at most the error of the tangent."""
 
 
 def _conductivity(A: Floats, error: Floats, f: Floats, phases: Floats, rtol: float) -> BoundsReport:

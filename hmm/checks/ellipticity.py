@@ -1,4 +1,4 @@
-"""Loss of ellipticity: where a material, or a homogenized cell, lets shear bands form."""
+"""Loss of ellipticity of a material or a homogenized cell, at which shear bands may form."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def acoustic_tensor(tangent: NDArray[np.float64], direction: ArrayLike) -> NDArr
     tangent
         ``A_ijkl``, shape (d, d, d, d).
     direction
-        n, shape (d,), of any length but zero.
+        n, shape (d,), of any length except zero.
     """
     n = np.asarray(direction, dtype=float)
     n = n / np.linalg.norm(n)
@@ -28,12 +28,11 @@ def acoustic_tensor(tangent: NDArray[np.float64], direction: ArrayLike) -> NDArr
 
 
 def weakest_direction(tangent: ArrayLike) -> tuple[float, NDArray[np.float64]]:
-    """Smallest eigenvalue of the symmetric part of the acoustic tensor over all directions, and where it is.
+    """Smallest eigenvalue of the symmetric part of the acoustic tensor over all directions, and its direction.
 
-    While it is positive the material is strongly elliptic. At zero a discontinuity of the deformation gradient across
-    planes of that normal becomes possible: homogenization ends there unless the macroscopic problem is regularized.
-    Source: Rice, *Proc. 14th IUTAM Congress* (1976) 207; Geymonat, Müller and Triantafyllidis, *Arch. Ration. Mech.
-    Anal.* 122 (1993) 231.
+    While it is positive, the material is strongly elliptic. At zero, a discontinuity of the deformation gradient across
+    planes with this normal becomes possible, and the macroscopic problem needs a regularization. Source: Rice, *Proc.
+    14th IUTAM Congress* (1976) 207; Geymonat, Müller and Triantafyllidis, *Arch. Ration. Mech. Anal.* 122 (1993) 231.
 
     Parameters
     ----------
@@ -78,4 +77,7 @@ def _fourth_order(tangent: NDArray[np.float64]) -> NDArray[np.float64]:
         return tangent
     if tangent.ndim == 2 and tangent.shape[0] == tangent.shape[1] and tangent.shape[0] in packings:
         return packings[tangent.shape[0]].to_fourth_order(tangent)
-    raise InputError(f"a tangent of shape {tangent.shape} is none of a strain or a deformation gradient: see the docs")
+    raise InputError(
+        f"a tangent of shape {tangent.shape} belongs to neither a strain nor a deformation gradient: give a packed "
+        "one, or shape (d, d, d, d)"
+    )

@@ -1,4 +1,4 @@
-"""Whether the scales are apart: the cell against the macro field and mesh, relaxation times against time steps."""
+"""Separation of scales: the cell and the macro field or mesh; relaxation times and time steps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIMIT = 0.1
 
 @dataclass(frozen=True)
 class ScaleSeparation:
-    """The sizes that first-order homogenization takes to be far apart, all in the unit of the macro mesh.
+    """The lengths that first-order homogenization assumes to be well separated, all in the unit of the macro mesh.
 
     Attributes
     ----------
@@ -35,9 +35,9 @@ class ScaleSeparation:
     element_size
         Smallest diameter of a macro cell.
     gradient_length
-        Smallest ``|E| / |grad E|`` of the points that are strained noticeably, infinite if the field is uniform.
+        Smallest ``|E| / |grad E|`` of the points with a noticeable strain, infinite if the field is uniform.
     x
-        Where that is, shape (gdim,).
+        Its position, shape (gdim,).
     """
 
     cell_size: float
@@ -59,8 +59,8 @@ class ScaleSeparation:
         where = ", ".join(f"{c:.4g}" for c in self.x)
         overlap = "; it is larger than a macro element" if self.cells_overlap else ""
         return (
-            f"the cell of size {self.cell_size:.3g} meets a macro field that changes over {self.gradient_length:.3g} "
-            f"at ({where}): expect a relative error of the order {self.error:.2g}{overlap}"
+            f"the cell of size {self.cell_size:.3g} has a macro field that changes over a length of "
+            f"{self.gradient_length:.3g} at ({where}): expect a relative error of the order {self.error:.2g}{overlap}"
         )
 
 
@@ -69,22 +69,22 @@ def scale_separation(
 ) -> ScaleSeparation:
     """Compare the unit cell with the macro mesh and with the length over which the macro field changes (collective).
 
-    First-order homogenization neglects the variation of ``E`` over a cell; relative to what it keeps, that is of the
-    order ``eps / L`` with the size ``eps`` of the cell and ``L = |E| / |grad E|`` (Kouznetsova, Geers and Brekelmans,
-    *Int. J. Numer. Methods Engrg.* 54 (2002) 1235; Geers, Kouznetsova and Brekelmans, *J. Comput. Appl. Math.* 234
-    (2010) 2175). It is an order of magnitude: for cells with a centre of symmetry the error is smaller. A warning goes
-    to the logger ``hmm`` on rank 0 if the ratio exceeds `limit`.
+    First-order homogenization neglects the variation of ``E`` over a cell. The relative error is of the order
+    ``eps / L``, with the size ``eps`` of the cell and ``L = |E| / |grad E|`` (Kouznetsova, Geers and Brekelmans, *Int.
+    J. Numer. Methods Engrg.* 54 (2002) 1235; Geers, Kouznetsova and Brekelmans, *J. Comput. Appl. Math.* 234 (2010)
+    2175). It is an order of magnitude: for cells with a centre of symmetry the error is smaller. A warning goes to the
+    logger ``hmm`` on rank 0 if the ratio exceeds `limit`.
 
     Parameters
     ----------
     hom
         The homogenizer; its macro field is the one of the last solve.
     cell_size
-        Size of the unit cell in the unit of the macro mesh; by default the longest lattice vector, which supposes that
+        Size of the unit cell in the unit of the macro mesh; by default the longest lattice vector, which requires that
         both meshes have the same unit.
     noticeable
-        Points with less than this fraction of the largest ``|E|`` are not considered: where nothing happens ``|E| /
-        |grad E|`` is small and means nothing.
+        Points with less than this fraction of the largest ``|E|`` are not considered, because ``|E| / |grad E|`` has no
+        meaning where the strain is negligible.
     limit
         Ratio above which to warn.
 
@@ -101,7 +101,7 @@ def scale_separation(
     if cell_size is None:
         cells = [model.cell for model in hom.models.values() if isinstance(model, RVE | MixedControl)]
         if not cells:
-            raise InputError("the micro models have no cells: give the cell_size of what they stand for")
+            raise InputError("the micro models have no cells: give cell_size")
         cell_size = max(float(np.linalg.norm(cell.lattice, axis=1).max()) for cell in cells)
     if not 0 < cell_size < float("inf"):
         raise InputError(f"cell_size = {cell_size} must be positive and finite")
@@ -176,7 +176,7 @@ def _element_size(hom: Homogenizer) -> float:
 
 @dataclass(frozen=True)
 class TimeScales:
-    """Relaxation times of a cell's laws against the time step and the time of the macro process.
+    """Relaxation times of a cell's laws compared with the time step and the time of the macro process.
 
     Attributes
     ----------
@@ -187,7 +187,7 @@ class TimeScales:
     process
         Duration of the macro process, or None.
     remarks
-        What is wrong or could be simpler, one sentence each.
+        Problems and possible simplifications, one sentence each.
     """
 
     relaxation: dict[str, tuple[float, ...]]
@@ -206,22 +206,22 @@ def time_scales(
 ) -> TimeScales:
     """Compare the relaxation times of the laws with the time step and the duration of the macro process.
 
-    The response at a point is a function of the history of ``E`` alone, so that rates enter through the laws only. A
-    law with the relaxation time ``tau`` is resolved if ``dt`` is a small part of it: the error of implicit Euler over a
-    step is ``dt / (2 tau)`` to leading order (Hairer, Norsett and Wanner, *Solving Ordinary Differential Equations I*
-    (1993), II.7). Processes much shorter (longer) than ``tau`` see the unrelaxed (relaxed) law. Each remark is also a
+    The response at a point is a function of the history of ``E``, so rates enter only through the laws. A law with the
+    relaxation time ``tau`` is resolved if ``dt`` is a small part of it: the error of implicit Euler over a step is
+    ``dt / (2 tau)`` to leading order (Hairer, Norsett and Wanner, *Solving Ordinary Differential Equations I* (1993),
+    II.7). For processes much shorter (longer) than ``tau``, use the unrelaxed (relaxed) law. Each remark is also a
     warning in the logger ``hmm`` on rank 0 of the cell.
 
     Parameters
     ----------
     problem
-        The microproblem. Laws say their ``relaxation_times``, a tuple; those that do not have none.
+        The cell problem. Its laws may have ``relaxation_times``, a tuple.
     dt
         Duration of a step.
     process
         Duration of the macro process, such as the loading time or the period.
     limit
-        Ratio of times taken as small.
+        Ratio of times below which a time is small.
 
     Raises
     ------
@@ -245,7 +245,7 @@ def time_scales(
 
 
 def _remarks(phase: str, tau: float, dt: float, process: float | None, limit: float) -> list[str]:
-    """What is to be said of one relaxation time."""
+    """The remarks on one relaxation time."""
     if process is not None and tau < limit * process and dt > limit * tau:
         return [
             f"phase {phase!r} relaxes in {tau:.3g}, a small part of the process of {process:.3g}: take the relaxed law"

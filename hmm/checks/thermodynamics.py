@@ -1,4 +1,4 @@
-"""Whether laws dissipate: the work done at each quadrature point against the change of the stored energy."""
+"""Dissipation of laws: the work at each quadrature point minus the change of the stored energy."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Dissipation:
     increments
         For each phase an array of shape (n_steps, n_points), in the unit of the energy density.
     work
-        Largest energy density moved at a point in a step, all ranks: the scale of rounding.
+        Largest work or change of energy density at a point in a step, on all ranks: the scale for rounding errors.
     smallest
         The smallest increment of all phases, steps, points and ranks.
     where
         Phase and step (from 0) of the smallest increment on this rank.
     responses
-        What the cell answered at each step.
+        The response of the cell at each step.
     """
 
     increments: Mapping[str, Floats]
@@ -47,21 +47,21 @@ class Dissipation:
     responses: tuple[Response, ...]
 
     def holds(self, rtol: float = 1e-9) -> bool:
-        """Whether no increment is negative by more than `rtol` of the largest energy moved."""
+        """Whether no increment is negative by more than `rtol` times `work`."""
         return self.smallest >= -rtol * self.work
 
 
 def dissipation(
     problem: RVE | MixedControl, path: Iterable[ArrayLike | Mapping[str, float]], *, dt: float | None = None
 ) -> Dissipation:
-    """Dissipation at each quadrature point along a path from the virgin state (collective on the cell's ranks).
+    """Dissipation at each quadrature point along a path from the undeformed state (collective on the cell's ranks).
 
     In a step it is ``D = response . (change of the field) - (change of the stored energy)``, summed over the law's
-    fields, with the response at the end of the step, as implicit laws are integrated. The second law asks for
+    fields. The response is that at the end of the step, as for implicit integration. The second law requires
     ``D >= 0``. Laws whose update minimises ``energy + dissipation potential``, both convex (generalised standard
-    materials: Halphen and Nguyen, *J. Mecanique* 14 (1975) 39), satisfy it in steps of any size, with a surplus of
-    second order in the step also where they are elastic. At finite strain the energy is not convex: the error of second
-    order then has either sign, and the steps must be small.
+    materials: Halphen and Nguyen, *J. Mecanique* 14 (1975) 39), satisfy it in steps of any size, with a positive error
+    of second order in the step, also in elastic steps. At finite strain the energy is not convex: the error of second
+    order may have either sign, and the steps must be small.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class _Values:
 
 
 class _Probe:
-    """Evaluates what a law is given and what it answers at the quadrature points of its phase."""
+    """Evaluates the local fields and the responses of a law at the quadrature points of its phase."""
 
     def __init__(self, rve: RVE, phase: str, law: Law) -> None:
         at = rve.at(phase)
@@ -158,7 +158,7 @@ def _energy(law: Law, at: Local) -> ufl.core.expr.Expr:
 
 def _check_laws(rve: RVE) -> None:
     if not rve.law:
-        raise InputError("this RVE is made from an energy, which dissipates nothing: give one made with laws")
+        raise InputError("this RVE has an energy, which does not dissipate: give an RVE with laws")
     for phase, law in rve.law.items():
         if not hasattr(law, "energy"):
             raise InputError(

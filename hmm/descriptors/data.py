@@ -22,7 +22,7 @@ class PhaseDescription:
     n_pieces
         Number of connected pieces.
     percolates
-        Whether it goes on for ever along each axis.
+        Whether the phase percolates along each axis.
     correlation
         Distances and radially averaged two-point correlation, each of shape (n,).
     chords
@@ -30,8 +30,8 @@ class PhaseDescription:
     orientation
         Tensor of the interface's normals, shape (d, d).
     specific_surface
-        Interface per volume, per voxel edge, from the slope of the correlation along the axes: ``-4 S2'(0)`` in 3D
-        (Debye et al. 1957), ``-pi S2'(0)`` in 2D; exact for isotropic interfaces.
+        Interface area per volume, in units of the inverse voxel edge, from the slope of the correlation along the axes:
+        ``-4 S2'(0)`` in 3D (Debye et al. 1957), ``-pi S2'(0)`` in 2D; exact for isotropic interfaces.
     """
 
     fraction: float
@@ -61,7 +61,7 @@ class DescriptionData:
     phases
         The description of each phase.
     periodic
-        Whether the image was taken to repeat.
+        Whether the image was assumed to be periodic.
     """
 
     labels: NDArray[np.int64]

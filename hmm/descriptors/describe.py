@@ -1,4 +1,4 @@
-"""All descriptors of an image at once: as numbers, as a table and as a picture."""
+"""All descriptors of an image: as numbers, as a table and as a picture."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Description(DescriptionData):
     """The descriptors of an image, from `describe`: the attributes of `DescriptionData`, shown and drawn."""
 
     def table(self) -> Table:
-        """A table to print with rich, one row a phase."""
+        """A table for rich, one row per phase."""
         shape = " x ".join(map(str, self.labels.shape))
         table = Table(title=f"{shape} voxels, {'periodic' if self.periodic else 'not periodic'}", title_justify="left")
         for title in ("phase", "fraction", "pieces", "percolates", "mean chord", "surface", "normals"):
@@ -58,7 +58,7 @@ class Description(DescriptionData):
         return captured.get().rstrip()
 
     def plot(self, path: str | Path) -> Path:
-        """Draw the image, its correlations, chords and orientation into one picture; not collective."""
+        """Draw the image, its correlations, chords and orientation in one picture; not collective."""
         return draw_description(self, Path(path))
 
 
@@ -72,12 +72,12 @@ def describe(image: Labelled, phases: Mapping[str, int] | None = None, periodic:
     phases
         Label of each phase name; by default those of the cell, or all labels.
     periodic
-        Whether the image repeats.
+        Whether the image is periodic.
 
     Raises
     ------
     InputError
-        If a phase is not in the image, or it is no label array.
+        If a phase is not in the image, or the image is not a label array.
     """
     labels, names = labels_of(image), phases_of(image, phases)
     for name, label in names.items():

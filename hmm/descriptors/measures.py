@@ -16,7 +16,7 @@ from hmm.foundation.errors import InputError
 
 Floats = NDArray[np.float64]
 Labelled = ArrayLike | Cell
-"""What can be described: labels, shape (nx, ny) or (nx, ny, nz), or a cell whose `Cell.grid` is complete."""
+"""An image: labels, shape (nx, ny) or (nx, ny, nz), or a cell whose `Cell.grid` is complete."""
 
 
 def labels_of(image: Labelled) -> NDArray[np.int64]:
@@ -25,7 +25,7 @@ def labels_of(image: Labelled) -> NDArray[np.int64]:
     Raises
     ------
     InputError
-        If the cell has no grid or is spread over ranks, or the array is not one of integers in 2D or 3D.
+        If the cell has no grid or is distributed over ranks, or the array does not hold integers in 2D or 3D.
     """
     if isinstance(image, Cell):
         return _labels_of_cell(image)
@@ -38,7 +38,7 @@ def labels_of(image: Labelled) -> NDArray[np.int64]:
 
 
 def phases_of(image: Labelled, phases: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Label of each phase: those given, those of the cell, or all labels under the names ``phase 0``, ..."""
+    """Label of each phase: as given, as in the cell, or all labels with the names ``phase 0``, ..."""
     if phases is not None:
         return dict(phases)
     if isinstance(image, Cell):
@@ -47,13 +47,13 @@ def phases_of(image: Labelled, phases: Mapping[str, int] | None = None) -> dict[
 
 
 def volume_fractions(image: Labelled, phases: Mapping[str, int] | None = None) -> dict[str, float]:
-    """Fraction of the voxels that each phase has."""
+    """Volume fraction of each phase."""
     labels = labels_of(image)
     return {name: float(np.mean(labels == label)) for name, label in phases_of(image, phases).items()}
 
 
 def two_point_correlation(image: Labelled, phase: int, periodic: bool = True) -> Floats:
-    """Probability ``S2(r)`` that both ends of a vector r, thrown at random, lie in a phase.
+    """Probability ``S2(r)`` that both ends of a vector r at a random place lie in a phase.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def two_point_correlation(image: Labelled, phase: int, periodic: bool = True) ->
     phase
         Label of the phase.
     periodic
-        Whether the image repeats; if not, only vectors with both ends inside the image count.
+        Whether the image is periodic; if not, only vectors with both ends inside the image count.
 
     Returns
     -------
@@ -85,12 +85,12 @@ def radial_average(correlation: ArrayLike, largest: int | None = None) -> tuple[
     correlation
         From `two_point_correlation`.
     largest
-        Greatest distance in voxels; by default half the shortest edge.
+        Largest distance in voxels; by default half the shortest edge.
 
     Returns
     -------
     r, S2
-        Distances 0, 1, 2, ... voxels, and the mean over vectors that long to the nearest voxel.
+        Distances 0, 1, 2, ... voxels, and the mean over the vectors of this length, to the nearest voxel.
     """
     S2 = np.asarray(correlation, dtype=float)
     steps = np.meshgrid(*(n * fft.fftfreq(n) for n in S2.shape), indexing="ij", sparse=True)
@@ -101,14 +101,14 @@ def radial_average(correlation: ArrayLike, largest: int | None = None) -> tuple[
 
 
 def chord_lengths(image: Labelled, phase: int, axis: int, periodic: bool = False) -> NDArray[np.int64]:
-    """Lengths in voxels of all chords of a phase: the pieces it cuts out of lines along an axis.
+    """Lengths in voxels of all chords of a phase: the segments of lines along an axis that lie in the phase.
 
-    Chords that the faces of the image cut are left out; if it is periodic they go on across the faces, and lines that
-    lie in the phase altogether have none.
+    Chords that reach a face of the image are not counted. In a periodic image they continue across the faces, and lines
+    that lie entirely in the phase have none.
     """
     labels = labels_of(image)
     if axis not in range(labels.ndim):
-        raise InputError(f"axis = {axis} is no axis of an image of shape {labels.shape}: take 0, 1, ...")
+        raise InputError(f"axis = {axis} is not an axis of an image of shape {labels.shape}: take 0, 1, ...")
     lines = np.moveaxis(labels == phase, axis, -1).reshape(-1, labels.shape[axis])
     lines = lines[~lines.all(axis=1)]
     if periodic:
@@ -126,7 +126,7 @@ def connected_pieces(image: Labelled, phase: int | list[int], periodic: bool = T
 
 
 def percolation(image: Labelled, phase: int, periodic: bool = True) -> tuple[bool, ...]:
-    """Whether a connected piece of a phase goes on for ever along each axis (across the image if not `periodic`)."""
+    """Whether a connected piece of a phase percolates along each axis (crosses the image if not `periodic`)."""
     labels = labels_of(image)
     axes = {axis for piece in pieces_of_mask(labels == phase, periodic)[1] for axis in piece.axes}
     return tuple(axis in axes for axis in range(labels.ndim))
@@ -147,9 +147,9 @@ def fabric_tensor(
         ``"interface"``: mean of n (x) n over the interface, n its normal, from the gradient of the smoothed phase; long
         inclusions along x have small 11 entries. ``"particles"``: mean of p (x) p over connected pieces, weighted by
         their size, p the axis of least inertia, as the orientation tensor of fibres (Advani and Tucker 1987); long
-        inclusions along x have 11 near one. Pieces cut by a face are seen in parts.
+        inclusions along x have 11 near one. A piece that a face cuts counts as several.
     periodic
-        Whether the image repeats.
+        Whether the image is periodic.
     sigma
         Width in voxels of the Gaussian whose derivative is the gradient.
 
@@ -177,7 +177,7 @@ def fabric_tensor(
 
 
 def _axes_of_particles(inside: NDArray[np.bool_]) -> Floats:
-    """Sum of p (x) p times size over the pieces; round ones, without an axis, count as isotropic."""
+    """Sum of p (x) p times size over the pieces; round pieces without an axis count as isotropic."""
     numbers, n = ndimage.label(inside)
     where = np.argwhere(inside)
     of = numbers[inside] - 1
@@ -202,7 +202,7 @@ def _autocorrelation(inside: Floats, shape: tuple[int, ...]) -> Floats:
 
 def _labels_of_cell(cell: Cell) -> NDArray[np.int64]:
     if not cell.has_whole_grid or cell.comm.size > 1:
-        raise InputError("the cell is no complete grid of voxels on one rank: give the label array it is made of")
+        raise InputError("the cell is not a complete grid of voxels on one rank: give its label array")
     tags: Any = cell.phase_tags
     shape: Any = cell.grid
     edges = np.diag(cell.lattice) / shape

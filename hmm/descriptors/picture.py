@@ -32,7 +32,7 @@ def draw_description(description: DescriptionData, path: Path) -> Path:
 
 
 def _draw_image(figure: Any, place: Any, description: DescriptionData) -> None:
-    """The image, or of a solid the three faces of its middle, with a legend of fractions."""
+    """The image, or in 3D three central sections, with a legend of fractions."""
     from matplotlib.patches import Patch
 
     names = list(description.phases)
@@ -85,7 +85,7 @@ def _draw_correlations(axes: Any, description: DescriptionData) -> None:
 
 
 def _draw_chords(figure: Any, places: list[Any], description: DescriptionData) -> None:
-    """Distribution of chords along x and y: how much of their total length is in chords of each length."""
+    """Distribution of chords along x and y: the share of the total length in chords of each length."""
     found = np.concatenate([chords for phase in description.phases.values() for chords in phase.chords])
     limit = max(10, int(np.quantile(found, 0.995)) + 1) if found.size else 10
     width = max(1, round(limit / 18))
@@ -132,5 +132,5 @@ def _finish(axes: Any, title: str, xlabel: str, ylabel: str) -> None:
 
 
 def _literal(name: str) -> str:
-    """A name that Matplotlib draws as it is, not as a formula; a leading underscore would hide it from the legend."""
+    """The name without formulas for Matplotlib; a leading underscore would remove it from the legend."""
     return (" " * name.startswith("_")) + name.replace("$", r"\$")

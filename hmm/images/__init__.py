@@ -1,7 +1,7 @@
 """Cells from images and mesh files.
 
-Readers of image and mesh files, and what is done to label arrays before they become cells. May import cells and below.
-Begin with `cells` for images and `meshes` for files; `contours` makes smooth interfaces.
+Readers of image and mesh files, and the processing of label arrays. May import cells and below. Begin with `cells` for
+images and `meshes` for files; `contours` makes smooth interfaces.
 """
 
 from hmm.cells.pieces import Piece, pieces_of_mask

@@ -21,13 +21,13 @@ FAMILIES = (
     (r"(?:T2D|T3D|SAX|RAX|R2D)([23])[A-Z]*", LINE),
     (r"B[23]([12])[A-Z]*", {1: "line", 2: "line3"}),
 )
-"""Element names of Abaqus without what follows the number of nodes (R, H, I, M, T, ...), and their types in meshio."""
+"""Element names of Abaqus without the suffix after the number of nodes (R, H, I, M, T, ...), and their meshio types."""
 
 NODES = {kind: n for table in (PLANE, SOLID, LINE) for n, kind in table.items()}
 """Nodes of each type."""
 
 UNREAD = ("INCLUDE", "NGEN", "NFILL", "NCOPY", "NMAP", "ELGEN", "ELCOPY", "SYSTEM", "IMPORT", "PARAMETER")
-"""Keywords that make nodes and elements, or read other files."""
+"""Keywords that generate nodes and elements, or read other files."""
 
 Row = tuple[str, dict[str, str], list[str]]
 
@@ -43,8 +43,8 @@ def read_abaqus(path: Path) -> MeshFile:
     Raises
     ------
     InputError
-        If a keyword makes nodes and elements or reads another file, a number is not understood, an element type is
-        not known, a node or element is given twice, or there are several instances.
+        If a keyword generates nodes and elements or reads another file, a number is invalid, an element type is
+        unknown, a node or element is repeated, or there are several instances.
     """
     reader = _Reader(path)
     for keyword, parameters, lines in _rows(path):
@@ -64,7 +64,7 @@ def _rows(path: Path) -> Iterator[Row]:
             if head or line.startswith("*"):
                 head += line
                 if head.endswith(","):
-                    continue  # the keyword line goes on
+                    continue  # the keyword line continues
                 if current:
                     yield current
                 current, head = _keyword(head), ""
@@ -179,11 +179,11 @@ class _Reader:
         try:
             return float(word)
         except ValueError:
-            raise InputError(f"{self.path}: {word.strip()[:40]!r} is no number: correct it") from None
+            raise InputError(f"{self.path}: {word.strip()[:40]!r} is not a number: correct it") from None
 
     def _whole(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
         if (bad := values[~(np.abs(values) < 2.0**53) | (values != np.floor(values))]).size:
-            raise InputError(f"{self.path}: {bad[0]:g} is no number of a node or element: give an integer")
+            raise InputError(f"{self.path}: {bad[0]:g} is not the number of a node or element: give an integer")
         return values.astype(np.int64)
 
     def result(self) -> MeshFile:
@@ -203,14 +203,14 @@ class _Reader:
 
 
 class _Positions:
-    """Where the node or element of a number is in the file."""
+    """Position of the node or element with a given number in the file."""
 
     def __init__(self, path: Path, what: str, numbers: NDArray[np.int64]) -> None:
         self.path, self.what = path, what
         self.order = np.argsort(numbers, kind="stable")
         self.numbers = numbers[self.order]
         if (twice := self.numbers[1:][self.numbers[1:] == self.numbers[:-1]]).size:
-            raise InputError(f"{path} has the {what} {twice[0]} twice: give each {what} a number of its own")
+            raise InputError(f"{path} has the {what} {twice[0]} twice: give each {what} a different number")
 
     def find(self, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
         at = np.minimum(np.searchsorted(self.numbers, wanted), len(self.numbers) - 1)

@@ -1,4 +1,4 @@
-"""From an image to a cell: read, name the phases, clean, drop the voids, mesh."""
+"""From an image to a cell: read, assign phases, clean, remove voids, mesh."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from hmm.images.percolation import PHYSICS, supported
 from hmm.images.readers import Image, read_image
 
 FEW = 10
-"""Voxels below which a phase is hardly resolved."""
+"""Number of voxels below which a phase is hardly resolved."""
 
 BYTES_PER_VOXEL = {2: 1_000.0, 3: 2_000.0}
 """Memory of a voxel cell with its elastic RVE, by dimension, measured with the solver ``"auto"`` and rounded up."""
 
 BYTES_PER_VOID = {2: 300.0, 3: 400.0}
-"""The same of a voxel that is left out: what the solver keeps of it."""
+"""The same for a void voxel, for which the solver stores data too."""
 
 
 def image_cell(
@@ -57,14 +57,14 @@ def image_cell(
         Labels or grey values, shape (nx, ny) or (nx, ny, nz), axis i along coordinate i; or a file, read by
         `hmm.images.read_image`.
     phases
-        What each phase name claims: a label, a list of labels, or a tuple (low, high) of grey values low <= v < high.
+        For each phase name a label, a list of labels, or a tuple (low, high) of grey values low <= v < high.
     dataset
         Name of the array in a file that holds several.
     spacing
-        Edge length of a voxel of the image as it is read, one number or one per axis; by default what the file says,
-        else the longest edge of the cell is 1.
+        Edge length of a voxel of the original image, one number or one per axis; by default the value in the file, else
+        the longest edge of the cell is 1.
     crop
-        (start, stop) of the voxels taken along each axis.
+        (start, stop) of the selected voxels along each axis.
     downsample
         Voxels along each axis that become one, by majority.
     fill
@@ -72,23 +72,23 @@ def image_cell(
     mirror
         Axes along which the mirror image is added, or True for all: the result is periodic.
     void
-        Names of phases that are empty: they are not meshed, and |Y| counts them.
+        Names of phases that are empty: they are not meshed, but |Y| includes them.
     remove_floating
-        Also leave out solid that is not connected to the largest piece; the logger ``hmm`` says how much that is.
+        Also remove solid that is not connected to the largest piece; the logger ``hmm`` reports its amount.
     mesh
         ``"voxels"``: a quadrilateral or hexahedron for each voxel. ``"smooth"`` (2D): triangles along smoothed
         interfaces; the area of each piece of a phase is kept.
     mesh_size
         Edge length of the smooth mesh at interfaces, in voxels; it grows away from them.
     periodic
-        Whether the image goes on periodically: pieces are then connected across its faces, and opposite faces of a
-        smooth mesh match. Where the image does not fit its neighbour there is an interface along the seam; with False
-        there is none, and the smooth mesh serves the constraints ``"dirichlet"`` and ``"minimal"`` only.
+        Whether the image is periodic: pieces are then connected across its faces, and opposite faces of a smooth mesh
+        match. Where the image does not fit its periodic neighbour, there is an interface along the seam. With False
+        there is no such interface, and the smooth mesh can only have the constraints ``"dirichlet"`` and ``"minimal"``.
     physics
-        What the cell is for, as in `hmm.homogenize`: what is not void must hang together as that needs. A solid
-        (``"elasticity"``, ``"thermoelasticity"``) is one piece that cannot turn, what conducts (``"conduction"``) one
-        that leads through the cell. Of a fluid (``"flow"``; the solid is then `void`) each piece that leads through
-        the cell is kept; fluid that leads nowhere carries no flow and is left out, and the logger says how much.
+        The physics, as in `hmm.homogenize`, which determines the required connectivity. A solid (``"elasticity"``,
+        ``"thermoelasticity"``) must be one piece that cannot rotate; a conductor (``"conduction"``) must be one piece
+        that percolates. For a fluid (``"flow"``; the solid is then `void`) each piece that percolates is kept; other
+        fluid carries no flow and is removed, and the logger reports its amount.
     comm
         Communicator of the cell's mesh.
 
@@ -101,13 +101,13 @@ def image_cell(
     Raises
     ------
     InputError
-        If the image cannot be read, does not fit the phases, has solid that floats or fluid that leads nowhere, or is
+        If the image cannot be read, does not fit the phases, has floating solid or fluid that does not percolate, or is
         too large for the memory.
 
     Notes
     -----
-    Steps are done in the order of the parameters. A phase of fewer than 10 voxels, and a solid that does not reach
-    through the cell along each axis, are warned of by the logger ``hmm``.
+    The steps follow the order of the parameters. The logger ``hmm`` warns of a phase of fewer than 10 voxels, and of a
+    solid that does not percolate along each axis.
     """
     names = list(phases)
     empty = [void] if isinstance(void, str) else list(void)
@@ -161,7 +161,7 @@ def _prepared(
 
 def _check_choices(names: Sequence[str], void: Sequence[str], mesh: str) -> None:
     if mesh not in ("voxels", "smooth"):
-        raise InputError(f"mesh = {mesh!r} is no kind of mesh: choose 'voxels' or 'smooth'")
+        raise InputError(f"mesh = {mesh!r} is unknown: choose 'voxels' or 'smooth'")
     if unknown := [name for name in void if name not in names]:
         raise InputError(f"void = {unknown} names no phase of the image: the phases are {names}")
     if names and set(void) == set(names):
@@ -181,6 +181,6 @@ def _check_smooth(labels: Labels, mesh_size: float) -> None:
 def _warn_of_few(labels: Labels, names: Sequence[str]) -> None:
     for name, count in zip(names, np.bincount(labels.ravel(), minlength=len(names)).tolist(), strict=True):
         if count == 0:
-            raise InputError(f"phase {name!r} has no voxels left after crop, downsample and fill: take less of them")
+            raise InputError(f"phase {name!r} has no voxels left after crop, downsample and fill: reduce these")
         if count < FEW:
             logging.getLogger("hmm").warning("phase %r has only %d of %d voxels", name, count, labels.size)

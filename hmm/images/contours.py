@@ -42,7 +42,7 @@ def smooth_cell(
     mesh_size
         Edge length at interfaces, in pixels.
     periodic
-        Whether the image goes on periodically.
+        Whether the image is periodic.
     comm
         Communicator of the mesh; rank 0 draws.
 
@@ -66,7 +66,7 @@ def smooth_cell(
 
 
 def network_of(tags: Labels, mesh_size: float, periodic: bool) -> Network:
-    """The interfaces of an image, smoothed, coarsened to `mesh_size` pixels, and of the right areas."""
+    """The interfaces of an image, smoothed, coarsened to `mesh_size` pixels, with corrected areas."""
     fine = smoothed(marched(tags, periodic))
     counts = {}
     lines = chains(fine)

@@ -1,4 +1,4 @@
-"""Label arrays: from grey values or labels to phases, cut out, made coarser, cleaned and mirrored."""
+"""Label arrays: assign phases to grey values or labels, crop, downsample, clean and mirror."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hmm.foundation.errors import InputError
 
 Labels = NDArray[np.int32]
 Claim = int | tuple[float, float] | Sequence[int]
-"""What a phase claims: a label, a list of labels, or grey values low <= v < high as a tuple."""
+"""Values of a phase: a label, a list of labels, or grey values low <= v < high as a tuple."""
 
 
 def segment(values: ArrayLike, phases: Mapping[str, Claim]) -> Labels:
@@ -25,7 +25,7 @@ def segment(values: ArrayLike, phases: Mapping[str, Claim]) -> Labels:
     values
         Labels or grey values, shape (nx, ny) or (nx, ny, nz).
     phases
-        What each phase name claims: a label, a list of labels, or a tuple (low, high) of grey values low <= v < high.
+        For each phase name a label, a list of labels, or a tuple (low, high) of grey values low <= v < high.
 
     Returns
     -------
@@ -36,11 +36,11 @@ def segment(values: ArrayLike, phases: Mapping[str, Claim]) -> Labels:
     ------
     InputError
         If the array has another dimension or values that are not finite numbers, if a value belongs to no phase or to
-        two, or if a phase gets nothing.
+        two, or if a phase has no voxels.
     """
     array = _checked(values)
     if not phases:
-        raise InputError("phases = {} names no phase: give what each phase claims, such as {'matrix': 0, 'fibre': 1}")
+        raise InputError("phases = {} names no phase: give the values of each phase, such as {'matrix': 0, 'fibre': 1}")
     result = np.full(array.shape, -1, dtype=np.int32)
     for k, (name, claim) in enumerate(phases.items()):
         own = _claimed(array, name, claim)
@@ -48,7 +48,9 @@ def segment(values: ArrayLike, phases: Mapping[str, Claim]) -> Labels:
             raise InputError(f"phase {name!r} claims {claim}, which the image does not have: it has {_values(array)}")
         if (twice := own & (result >= 0)).any():
             other = list(phases)[result[twice][0]]
-            raise InputError(f"phases {other!r} and {name!r} both claim {_values(array[twice])}: let one have them")
+            raise InputError(
+                f"phases {other!r} and {name!r} both claim {_values(array[twice])}: assign them to one phase"
+            )
         result[own] = k
     if (result < 0).any():
         raise InputError(f"the image has {_values(array[result < 0])} that belong to no phase: phases = {dict(phases)}")
@@ -79,7 +81,7 @@ def crop(labels: NDArray[Any], window: Sequence[tuple[int, int]]) -> NDArray[Any
 
 
 def downsample(labels: Labels, factor: int | Sequence[int]) -> Labels:
-    """Blocks of voxels as one voxel each, of the label that most of them have (the lowest label of a tie).
+    """Replace blocks of voxels by one voxel with their most frequent label (the lowest label if there are several).
 
     Parameters
     ----------
@@ -95,7 +97,7 @@ def downsample(labels: Labels, factor: int | Sequence[int]) -> Labels:
     """
     given, shape = np.asarray(factor), np.array(labels.shape)
     if given.shape not in ((), shape.shape) or given.dtype.kind not in "iu" or np.any(given < 1):
-        raise InputError(f"downsample = {factor} is no positive integer, nor one for each of {labels.ndim} axes")
+        raise InputError(f"downsample = {factor} is not a positive integer, nor one for each of {labels.ndim} axes")
     factors = np.broadcast_to(given, shape.shape)
     if np.any(shape % factors):
         kept = [(0, int(n)) for n in shape - shape % factors]
@@ -109,11 +111,11 @@ def downsample(labels: Labels, factor: int | Sequence[int]) -> Labels:
 def check_smallest(smallest: int) -> None:
     """Raise `InputError` unless it is a number of voxels."""
     if isinstance(smallest, bool | np.bool_) or not isinstance(smallest, int | np.integer) or smallest < 0:
-        raise InputError(f"fill = {smallest!r} is no number of voxels: give an integer, 0 to fill nothing")
+        raise InputError(f"fill = {smallest!r} is not a number of voxels: give an integer, 0 for none")
 
 
 def fill(labels: Labels, smallest: int, periodic: bool = True) -> Labels:
-    """Give pieces of fewer than `smallest` voxels to the phase around them: islands, holes and noise.
+    """Assign pieces of fewer than `smallest` voxels to the phase around them: islands, holes and noise.
 
     A voxel of such a piece takes the label of the nearest voxel of a larger one.
 
@@ -122,14 +124,14 @@ def fill(labels: Labels, smallest: int, periodic: bool = True) -> Labels:
     labels
         Phase numbers, shape (nx, ny) or (nx, ny, nz).
     smallest
-        Voxels of the smallest piece that stays.
+        Number of voxels of the smallest piece that remains.
     periodic
-        Whether pieces and distances go on across the faces of the image.
+        Whether pieces and distances continue across the faces of the image.
 
     Raises
     ------
     InputError
-        If `smallest` is no number of voxels, or no piece is that large.
+        If `smallest` is not a number of voxels, or no piece is that large.
     """
     check_smallest(smallest)
     large = np.zeros(labels.shape, dtype=bool)
@@ -168,7 +170,9 @@ def _checked(values: ArrayLike) -> NDArray[Any]:
     if array.ndim not in (2, 3) or array.size == 0:
         raise InputError(f"the image has shape {array.shape}: give an array of two or three dimensions")
     if array.dtype.kind not in "iubf":
-        raise InputError(f"the image has values of type {array.dtype}: give labels or grey values, one number a voxel")
+        raise InputError(
+            f"the image has values of type {array.dtype}: give labels or grey values, one number per voxel"
+        )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         bad = int((~np.isfinite(array)).sum())
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
@@ -188,7 +192,7 @@ def _claimed(array: NDArray[Any], name: str, claim: Claim) -> NDArray[np.bool_]:
 
 
 def _values(array: NDArray[Any]) -> str:
-    """Which values an array has, in a few words."""
+    """A short description of the values of an array."""
     found = np.unique(array)
     if found.size > 12:
         return f"{found.size} different values from {found[0]:g} to {found[-1]:g}"

@@ -37,7 +37,7 @@ KINDS = {
     "hexahedron": ("hexahedron", 1),
     "hexahedron27": ("hexahedron", 2),
 }
-"""Cell types of meshio that a cell can have: DOLFINx's name and the geometry degree."""
+"""Supported cell types of meshio, with DOLFINx's name and the geometry degree."""
 
 CUBIC = {
     "triangle10": ("triangle", 3),
@@ -48,7 +48,7 @@ CUBIC = {
 """The same, for files of Gmsh only: other formats do not agree on the order of the nodes."""
 
 BYTES_PER_BYTE = 5
-"""Memory for each byte of a mesh file while it is read, roughly."""
+"""Approximate memory per byte of a mesh file while it is read."""
 
 DIMENSION = {"triangle": 2, "quadrilateral": 2, "tetrahedron": 3, "hexahedron": 3}
 
@@ -56,7 +56,7 @@ BY_MESHIO = {
     *(".vtk", ".vtu", ".xdmf", ".xmf", ".med", ".cgns", ".h5m", ".hmf", ".e", ".exo", ".ex2"),
     *(".bdf", ".fem", ".nas", ".mesh", ".meshb", ".su2", ".avs", ".mdpa", ".tec", ".f3grid", ".vol", ".ugrid"),
 }
-"""Suffixes of the formats that meshio reads from one file; others may read what stands beside it."""
+"""Suffixes of the formats that meshio reads from one file; others may read further files."""
 
 
 def mesh_cell(
@@ -75,10 +75,10 @@ def mesh_cell(
         The file. Its elements of the highest dimension, all of one type, are the cell.
     phases
         For each phase name its number in the cell data `tags`, or its set (an Abaqus ELSET, a Gmsh physical group) by
-        name. By default all named sets of the file. Where one set contains another, as a set ALL does, an element is
-        of the inner one; sets that overlap in another way are refused.
+        name. By default all named sets of the file. If one set contains another, as a set ALL does, an element belongs
+        to the inner one; sets that overlap in another way are refused.
     tags
-        Name of the integer cell data that tell the phases apart; may be left out if there is only one such array.
+        Name of the integer cell data that identify the phases; optional if there is only one such array.
     lattice
         Shape (d, d), rows the lattice vectors; the bounding box of the mesh by default.
     comm
@@ -118,7 +118,7 @@ def msh_cell(
 
     Notes
     -----
-    The sections of the file are read without Gmsh, to which a file may be a script that runs commands.
+    The file is read without Gmsh, for which it could be a script that runs commands.
     """
     cell = _cell(path, read_msh, None, None, lattice, comm)
     if dim is not None and dim != cell.dim:
@@ -140,7 +140,7 @@ def _cell(
         if comm.rank == 0:
             file = regular_file(path, "mesh file", "give the path of a mesh")
             if (size := file.stat().st_size * BYTES_PER_BYTE) > available_memory():
-                raise InputError(f"{file} takes {size / 1e9:.3g} GB to read, more than are free: give a smaller mesh")
+                raise InputError(f"{file} takes {size / 1e9:.3g} GB to read, more than is free: give a smaller mesh")
             arrays = _arrays(file, load(file), phases, tags)
     nothing: Any = (None, None, None, None, None)
     points, elements, numbers, kind, names = arrays or nothing
@@ -198,7 +198,7 @@ def _load(path: Path) -> Any:
 
 
 def _refuse_other_files(path: Path) -> None:
-    """Raise an `InputError` if meshio would read a file the user cannot expect it to read, or one without end."""
+    """Raise an `InputError` if meshio would read an unexpected file, or one without end."""
     parts = [path]
     if path.suffix.lower() in (".xdmf", ".xmf"):
         try:
@@ -280,7 +280,7 @@ def _check_phases(path: Path, phases: Mapping[str, int | str], sets: Mapping[str
         if isinstance(wanted, str) and wanted not in sets:
             raise InputError(f"phase {name!r} is the set {wanted!r}, but {path} has the sets {sorted(sets)}")
         if not isinstance(wanted, str) and (isinstance(wanted, bool) or not isinstance(wanted, int | np.integer)):
-            raise InputError(f"phase {name!r} = {wanted!r} is no number in the cell data: give an integer")
+            raise InputError(f"phase {name!r} = {wanted!r} is not a number in the cell data: give an integer")
 
 
 def _by_sets(
@@ -297,7 +297,7 @@ def _by_sets(
             if common < len(lesser) or len(lesser) == len(inside):
                 raise InputError(
                     f"{path}: {common} elements are in the set {phases[names[inner]]!r} and in {phases[name]!r}: "
-                    "an element has one phase, give phases={name: set} with sets apart or one inside the other"
+                    "an element has one phase, give phases={name: set} with disjoint or nested sets"
                 )
         own = inside[owner[inside] < 0]
         if not own.size and not default:

@@ -1,4 +1,4 @@
-"""The mesh of a Gmsh ``.msh`` file, read section by section: to Gmsh itself such a file may be a program."""
+"""The mesh of a Gmsh ``.msh`` file, read section by section, because Gmsh could run such a file as a program."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TYPES = {
 }
 """Element types of Gmsh: their names in meshio, and their nodes."""
 
-REMEDY = "save it anew with Gmsh, as version 4.1"
+REMEDY = "save it again with Gmsh, as version 4.1"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Block:
 
 @dataclass
 class MeshFile:
-    """What a mesh file holds; the attributes are those of ``meshio.Mesh``.
+    """Content of a mesh file; the attributes are those of ``meshio.Mesh``.
 
     Attributes
     ----------
@@ -66,9 +66,9 @@ class MeshFile:
     cell_data
         For each name, values of the elements of each block.
     set_tags
-        Numbers of sets, where the file says them.
+        Numbers of sets, if the file has them.
     order
-        Whose order the nodes of an element have: "vtk", as in meshio, or "gmsh".
+        Order of the nodes of an element: "vtk", as in meshio, or "gmsh".
     """
 
     points: NDArray[np.float64]
@@ -89,7 +89,7 @@ class _Elements:
 
 
 class _Numbers:
-    """The numbers of a section, taken one after another; text or binary."""
+    """The numbers of a section, read one after another; text or binary."""
 
     def __init__(self, path: Path, name: str, content: bytes, order: str | None, size: int) -> None:
         self.path, self.name, self.position = path, name, 0
@@ -100,11 +100,11 @@ class _Numbers:
 
     def _parsed(self, content: bytes) -> NDArray[np.float64]:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # what is no number is a warning to NumPy
+            warnings.simplefilter("error")  # NumPy only warns of invalid numbers
             try:
                 return np.fromstring(content, sep=" ")
             except (DeprecationWarning, ValueError):
-                raise InputError(f"{self.path}: ${self.name} has something that is no number: {REMEDY}") from None
+                raise InputError(f"{self.path}: ${self.name} has a value that is not a number: {REMEDY}") from None
 
     def take(self, kind: str, count: int) -> NDArray[np.float64]:
         """The next `count` numbers: integers ("i"), sizes and tags ("n") or coordinates ("d")."""
@@ -126,19 +126,19 @@ class _Numbers:
         return self.whole(self.take(kind, count))
 
     def whole(self, found: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The numbers as integers; raise an `InputError` if they are none."""
+        """The numbers as integers; raise an `InputError` if they are not integers."""
         if not (np.abs(found) < 2.0**53).all() or (found != np.floor(found)).any():
-            raise InputError(f"{self.path}: ${self.name} has a number where an integer belongs: {REMEDY}")
+            raise InputError(f"{self.path}: ${self.name} has a number that is not an integer: {REMEDY}")
         return found.astype(np.int64)
 
     def end(self) -> None:
-        """Raise an `InputError` if there is more than was taken."""
+        """Raise an `InputError` if there are further numbers."""
         rest = self.values[self.position :].size if self.types is None else self.content[self.position :].strip()
         if rest:
             raise InputError(f"{self.path}: ${self.name} has more numbers than it says: {REMEDY}")
 
     def line(self) -> int:
-        """The integer on the next line, which is text also in a binary file of version 2."""
+        """The integer on the next line, which is text in a binary file of version 2 too."""
         if self.types is None:
             return int(self.integers("n", 1)[0])
         text, _, _ = self.content[self.position : self.position + 40].partition(b"\n")
@@ -151,8 +151,8 @@ class _Numbers:
 def read_msh(path: Path) -> MeshFile:
     """The mesh and the physical groups of a Gmsh file of version 2 or 4.1, text or binary.
 
-    Gmsh takes a file that does not begin with ``$MeshFormat`` for a script, which may run commands, and runs a file of
-    options beside it; nothing of that is done here.
+    Gmsh reads a file that does not begin with ``$MeshFormat`` as a script, which may run commands, and also runs an
+    options file beside it. This reader does neither.
 
     Parameters
     ----------
@@ -162,11 +162,11 @@ def read_msh(path: Path) -> MeshFile:
     Raises
     ------
     InputError
-        If it is no such file, is damaged, or has an element type or a version that is not known.
+        If it is not such a file, is damaged, or has an unknown element type or version.
     """
     data = path.read_bytes()
     if not data.startswith(b"$MeshFormat"):
-        raise InputError(f"{path} does not begin with $MeshFormat: it is no mesh of Gmsh, {REMEDY}")
+        raise InputError(f"{path} does not begin with $MeshFormat: it is not a Gmsh mesh, {REMEDY}")
     sections = _sections(path, data)
     version, order, size = _format(path, sections["MeshFormat"])
     if "PartitionedEntities" in sections:
@@ -189,7 +189,7 @@ def read_msh(path: Path) -> MeshFile:
 
 
 def _sections(path: Path, data: bytes) -> dict[str, bytes]:
-    """The content of each section; of one that is there twice the mesh would be ambiguous."""
+    """The content of each section; a repeated section is an error."""
     found: dict[str, bytes] = {}
     position = 0
     while match := re.compile(rb"\s*\$(\w+)[ \t]*\r?\n").match(data, position):
@@ -202,12 +202,12 @@ def _sections(path: Path, data: bytes) -> dict[str, bytes]:
         found[name] = data[match.end() : end]
         position = end + len(b"$End") + len(name)
     if rest := data[position : position + 40].split():
-        raise InputError(f"{path}: {rest[0][:20]!r} is no section of a mesh file: {REMEDY}")
+        raise InputError(f"{path}: {rest[0][:20]!r} is not a section of a mesh file: {REMEDY}")
     return found
 
 
 def _format(path: Path, content: bytes) -> tuple[str, str | None, int]:
-    """Version, byte order (None for text) and bytes of a size."""
+    """Version, byte order (None for text) and number of bytes of a size."""
     words, _, rest = content.partition(b"\n")
     match = re.fullmatch(rb"\s*([\d.]+)\s+([01])\s+([48])\s*", words)
     version = match[1].decode() if match else repr(words[:40])
@@ -217,7 +217,7 @@ def _format(path: Path, content: bytes) -> tuple[str, str | None, int]:
         return version, None, int(match[3])
     order = {b"\x01\0\0\0": "<", b"\0\0\0\x01": ">"}.get(rest[:4])
     if order is None:
-        raise InputError(f"{path} does not say its byte order: {REMEDY}")
+        raise InputError(f"{path} does not state its byte order: {REMEDY}")
     return version, order, int(match[3])
 
 
@@ -281,7 +281,7 @@ def _nodes_2(numbers: _Numbers, binary: bool) -> tuple[NDArray[np.int64], NDArra
 
 
 def _elements_2(numbers: _Numbers, binary: bool) -> list[_Elements]:
-    """Elements of version 2, where each one says its physical group."""
+    """Elements of version 2, in which each element has its physical group."""
     rows: dict[tuple[int, int], list[NDArray[np.int64]]] = {}
     left = numbers.line()
     while left > 0:

@@ -11,12 +11,12 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MARGIN = 0.1
-"""Distance, in pixels, that interfaces keep from the boundary of the cell and its corners."""
+"""Smallest distance, in pixels, of interfaces from the boundary of the cell and its corners."""
 
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Straight segments between nodes; those of the cell's boundary are among them.
+    """Straight segments between nodes, including those of the cell's boundary.
 
     Attributes
     ----------
@@ -25,13 +25,13 @@ class Network:
     torus
         Shape (n,); nodes that are images of each other have the same number.
     free
-        Shape (n, 2); in which directions a node may move.
+        Shape (n, 2); the directions in which a node may move.
     segments
         Shape (m, 2), nodes.
     sides
         Shape (m, 2); the piece left and right of each segment, -1 outside the cell.
     areas
-        Shape (n_pieces,); what each piece covers in the image, in pixels.
+        Shape (n_pieces,); area of each piece in the image, in pixels.
     tags
         Shape (n_pieces,); the tag of each piece's phase.
     """

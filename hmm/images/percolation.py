@@ -1,4 +1,4 @@
-"""Whether what is meshed of an image hangs together, as the physics asked for needs it."""
+"""Connectivity of the meshed part of an image, as required by the physics."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from hmm.foundation.errors import InputError
 Mask = NDArray[np.bool_]
 
 PHYSICS = ("elasticity", "thermoelasticity", "conduction", "flow")
-"""For which it is known what an image needs."""
+"""Physics for which the requirements on an image are known."""
 
 
 def supported(mask: Mask, physics: str, remove: bool, periodic: bool) -> tuple[Mask, list[str]]:
-    """What is left of a mask once the pieces that the physics cannot use are gone, and what to warn of.
+    """The mask without the pieces that are not admissible for the physics, and remarks for the user.
 
     Parameters
     ----------
     mask
-        What is to be meshed: the solid, or the fluid.
+        The part to be meshed: the solid or the fluid.
     physics
         See `hmm.images.image_cell`.
     remove
-        Whether loose pieces are left out; else they are an error. Fluid that leads nowhere is left out in any case.
+        Whether floating pieces are removed; else they are an error. Fluid that does not percolate is always removed.
     periodic
-        Whether the image repeats.
+        Whether the image is periodic.
 
     Raises
     ------
     InputError
-        If there are loose pieces, or what is left does not hold or lead through the cell.
+        If there are floating pieces, or the remaining part does not percolate as required.
     """
     numbers, pieces = pieces_of_mask(mask, periodic)
     if physics == "flow":
@@ -49,19 +49,19 @@ def supported(mask: Mask, physics: str, remove: bool, periodic: bool) -> tuple[M
 
 
 def _solid(pieces: Sequence[Piece], remove: bool, dim: int, periodic: bool) -> tuple[list[Piece], list[str]]:
-    """The largest piece, unless it can turn; a remark if it has no stiffness in some directions."""
+    """The largest piece, unless it can rotate; a remark if it has no stiffness in some directions."""
     main = _only(pieces, remove, "solid")
     if periodic and main.rank < dim - 1:
         raise InputError(
-            f"the solid floats: its largest piece, {main}, percolates along {_axes(main)} and can turn freely; "
-            'give an image in which it is connected across the cell, or say physics="flow" if it is a fluid'
+            f"the solid floats: its largest piece, {main}, percolates along {_axes(main)} and can rotate freely; "
+            'give an image in which it is connected across the cell, or use physics="flow" if it is a fluid'
         )
     said = f"the solid percolates along {_axes(main)} only: the cell has no stiffness in other directions"
     return [main], [said] * (len(main.axes) < dim)
 
 
 def _conductor(pieces: Sequence[Piece], remove: bool, dim: int) -> tuple[list[Piece], list[str]]:
-    """The only piece that leads through the cell; a remark if it does in some directions only."""
+    """The only piece that percolates; a remark if it does so in some directions only."""
     through = [piece for piece in pieces if piece.rank > 0]
     if not through:
         raise InputError(
@@ -74,17 +74,17 @@ def _conductor(pieces: Sequence[Piece], remove: bool, dim: int) -> tuple[list[Pi
             "related: mesh the void too, as a phase of small conductivity"
         )
     main = _only([through[0], *(piece for piece in pieces if piece.rank == 0)], remove, "conducting phases")
-    said = f"what conducts percolates along {_axes(main)} only: the conductivity is zero in other directions"
+    said = f"the conductor percolates along {_axes(main)} only: the conductivity is zero in other directions"
     return [main], [said] * (len(main.axes) < dim)
 
 
 def _fluid(pieces: Sequence[Piece]) -> tuple[list[Piece], list[str]]:
-    """All pieces that lead through the cell; in which directions is for the macroscopic pressure gradient to say."""
+    """All pieces that percolate in some direction."""
     through = [piece for piece in pieces if piece.rank > 0]
     if not through:
         raise InputError(
-            f"the fluid does not percolate: no piece of it leads through the cell (the largest has {pieces[0]}), and "
-            "the permeability is zero; name the solid by void=, or take an image with connected pores"
+            f"the fluid does not percolate: no piece of it crosses the cell (the largest has {pieces[0]}), and "
+            "the permeability is zero; give the solid as void=, or use an image with connected pores"
         )
     return through, []
 
@@ -93,26 +93,27 @@ def _only(pieces: Sequence[Piece], remove: bool, what: str) -> Piece:
     """The largest piece; others are an error unless they are to be removed."""
     loose = pieces[1:]
     if loose and not remove:
+        floats = "1 piece of the {} floats" if len(loose) == 1 else f"{len(loose)} pieces of the {{}} float"
         raise InputError(
-            f"{len(loose)} pieces of the {what} float, with no face in common with the largest one: {_shown(loose)}. "
-            "Take remove_floating=True, or fill= to give small pieces to the void around them"
+            f"{floats.format(what)}, with no face in common with the largest one: {_shown(loose)}. "
+            "Use remove_floating=True, or fill= to assign small pieces to the void around them"
         )
     return pieces[0]
 
 
 def _how_much(mask: Mask, left: Mask, n: int, physics: str) -> str:
-    """How much of what was to be meshed is left out."""
+    """A message on the amount of material that was removed."""
     before, gone = int(mask.sum()), int(mask.sum() - left.sum())
-    what = {"flow": "fluid that leads nowhere", "conduction": "what conducts but floats"}.get(physics, "floating solid")
+    what = {"flow": "fluid that does not percolate", "conduction": "floating conductor"}.get(physics, "floating solid")
     pieces, voxels = f"{n} piece{'s' * (n > 1)}", f"{gone} voxel{'s' * (gone > 1)}"
     return (
-        f"left out {what}: {voxels} in {pieces}, {100 * gone / before:.3g} % of it and "
+        f"removed {what}: {voxels} in {pieces}, {100 * gone / before:.3g} % of it and "
         f"{100 * gone / mask.size:.3g} % of the image"
     )
 
 
 def _shown(pieces: Sequence[Piece]) -> str:
-    """The first of several pieces."""
+    """A short list of several pieces."""
     return "; ".join(str(piece) for piece in pieces[:5]) + ("; ..." if len(pieces) > 5 else "")
 
 

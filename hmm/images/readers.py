@@ -1,4 +1,4 @@
-"""Image files as arrays whose axis i runs along coordinate i; the packages that read them are imported when needed."""
+"""Image files as arrays whose axis i runs along coordinate i; packages for reading are imported when needed."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from hmm.foundation.files import check_plain_hdf5, regular_file
 
 @dataclass(frozen=True, eq=False)
 class Image:
-    """What a file holds.
+    """Content of an image file.
 
     Attributes
     ----------
     values
         Shape (nx, ny) or (nx, ny, nz); labels or grey values, axis i along coordinate i.
     spacing
-        Edge lengths of a voxel, shape (d,), if the file says them.
+        Edge lengths of a voxel, shape (d,), if the file has them.
     """
 
     values: NDArray[Any]
@@ -46,7 +46,7 @@ def read_image(path: str | Path, dataset: str | None = None) -> Image:
     ``.h5``, ``.hdf5``  `dataset`, in x, y, z order, or z, y, x if its attribute ``permute_order`` begins with z;
                         that is how FANS and MSUtils store microstructures
     ``.vti``            the cell or point array `dataset`, with its spacing
-    ``.tif``, ``.tiff``  pages are z, columns x, rows y; a single page is turned as a picture is
+    ``.tif``, ``.tiff``  pages are z, columns x, rows y; a single page is rotated like a picture
     ``.png``, ``.bmp``  a picture, seen with x to the right and y upwards: the last row of pixels is y = 0
     ==================  ==========================================================================================
 
@@ -68,7 +68,7 @@ def read_image(path: str | Path, dataset: str | None = None) -> Image:
     path = regular_file(path, "image file", f"give the path of one of {', '.join(READERS)}")
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise InputError(f"{path} has a suffix no reader knows: give one of {', '.join(READERS)}, or a NumPy array")
+        raise InputError(f"{path} has an unknown suffix: give one of {', '.join(READERS)}, or a NumPy array")
     try:
         image = reader(path, dataset)
     except HMMError:
@@ -81,7 +81,7 @@ def read_image(path: str | Path, dataset: str | None = None) -> Image:
 
 
 def _check_size(path: Path, shape: Sequence[int], dtype: Any) -> None:
-    """Raise an `InputError` if an array has no numbers, or more than fit into the memory that is free."""
+    """Raise an `InputError` if an array has no numbers, or more than fit into the free memory."""
     if np.dtype(dtype).kind not in "biuf":
         raise InputError(f"{path} holds values of type {dtype}: give labels or grey values, integers or reals")
     size, free = math.prod(int(n) for n in shape) * np.dtype(dtype).itemsize, available_memory()
@@ -93,7 +93,7 @@ def _check_size(path: Path, shape: Sequence[int], dtype: Any) -> None:
 
 
 def require(package: str, what: str) -> Any:
-    """Import a package of the extra ``images``, or say how to install it."""
+    """Import a package of the extra ``images``; the error tells how to install it."""
     try:
         return importlib.import_module(package)
     except ImportError as error:
@@ -117,7 +117,7 @@ def _npz(path: Path, dataset: str | None) -> Image:
 
 
 def _check_npy(path: Path, file: IO[bytes], size: int) -> None:
-    """Raise an `InputError` unless the header of an array of NumPy fits what follows it, and the memory."""
+    """Raise an `InputError` unless the header of a NumPy array fits its data and the memory."""
     version = np.lib.format.read_magic(file)
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
     if read is None:
@@ -125,7 +125,9 @@ def _check_npy(path: Path, file: IO[bytes], size: int) -> None:
     shape, _, dtype = read(file)
     _check_size(path, shape, dtype)
     if math.prod(shape) * dtype.itemsize > size - file.tell():
-        raise InputError(f"{path} says it has {' x '.join(map(str, shape))} values and has less: is the file complete?")
+        raise InputError(
+            f"{path} should have {' x '.join(map(str, shape))} values and has fewer: is the file complete?"
+        )
 
 
 def _hdf5(path: Path, dataset: str | None) -> Image:
@@ -158,7 +160,7 @@ def _vti(path: Path, dataset: str | None) -> Image:
 
 
 def _check_extent(path: Path) -> None:
-    """Raise an `InputError` if the head of a VTK image says it has more points than fit into the memory."""
+    """Raise an `InputError` if a VTK image has more points than fit into the memory."""
     with path.open("rb") as file:
         head = file.read(100_000).decode("utf-8", errors="replace")
     for extent in re.findall(r"Extent\s*=\s*[\"']([^\"']*)[\"']", head):
@@ -191,7 +193,7 @@ def _tif(path: Path, dataset: str | None) -> Image:
 
 @contextmanager
 def _silent(logger: str) -> Iterator[None]:
-    """Keep a package from logging what it then raises."""
+    """Suppress log messages of a package about errors that it raises."""
     log = logging.getLogger(logger)
     before = log.disabled
     log.disabled = True
@@ -210,9 +212,9 @@ def _picture(path: Path, dataset: str | None) -> Image:
 
 
 def _grey(path: Path, values: NDArray[Any]) -> NDArray[Any]:
-    """The one channel of a colour picture that only has shades of grey."""
+    """The single channel of a colour picture that has shades of grey only."""
     if values.shape[-1] >= 3 and np.any(values[..., :3] != values[..., :1]):
-        raise InputError(f"{path} has colours: save it with one label or grey value a pixel")
+        raise InputError(f"{path} has colours: save it with one label or grey value per pixel")
     return values[..., 0]
 
 

@@ -13,16 +13,16 @@ from scipy.spatial import cKDTree
 from hmm.images.network import Floats, Ints, Network
 
 SMOOTHED, CORRECTED = 0.2, 0.3
-"""How far, in pixels, a node may go by smoothing and by correcting areas: crossings on a line are 1 apart."""
+"""Largest displacement of a node, in pixels, by smoothing and by correcting areas; crossings on a line are 1 apart."""
 
 SHORT = 16
 """Crossings of an interface that is too short to be smoothed."""
 
 
 def smoothed(network: Network, steps: int = 20) -> Network:
-    """Taubin smoothing: steps of a Laplacian inwards and a little more outwards, which keep long waves.
+    """Taubin smoothing: alternating Laplacian steps inwards and slightly larger ones outwards, which keep long waves.
 
-    Interfaces of a few pixels have no long waves and would shrink to nothing: they stay as they are.
+    Interfaces of a few pixels have no long waves and would vanish: they are not smoothed.
     """
     small = [chain for chain in chains(network) if len(chain) <= SHORT]
     smooth = np.ones((len(network.points), 1), dtype=bool)
@@ -113,9 +113,9 @@ def coarsened(network: Network, chains: list[Ints], counts: dict[int, int]) -> t
 
 
 def with_areas(network: Network) -> Network:
-    """The network moved as little as possible so that pieces have their areas.
+    """The network with the smallest displacement that gives the pieces their areas.
 
-    Where pieces are so small that nodes may not go far enough, the phase as a whole still gets its area.
+    If pieces are too small for this, the phase in total still has its area.
     """
     n = int(network.torus.max()) + 1
     total = np.zeros((n, 2))
@@ -150,7 +150,7 @@ def _area_gradient(network: Network, groups: Ints, n: int) -> csr_array:
 
 
 def crossing(network: Network) -> Ints:
-    """Segments that cross another one without being its neighbours, or are there twice."""
+    """Segments that cross another one that is not a neighbour, and repeated segments."""
     p, q = network.points[network.segments[:, 0]], network.points[network.segments[:, 1]]
     reach = float(np.linalg.norm((q - p)[network.sides[:, 1] >= 0], axis=1).max(initial=0.0))
     inner = np.flatnonzero(network.sides[:, 1] >= 0)

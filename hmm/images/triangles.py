@@ -94,7 +94,7 @@ def _pieces_of_triangles(network: Network, points: Floats, triangles: Ints) -> I
     by_key = np.argsort(keys, kind="stable")
     twins = by_key[np.flatnonzero(np.diff(keys[by_key]) == 0)[:, None] + [0, 1]]
     if distance.max() > 1e-6 or not np.isin(wall_keys, keys).all():
-        raise HMMError("gmsh did not keep the interfaces of the image: take another mesh_size")
+        raise HMMError("gmsh did not preserve the interfaces of the image: change mesh_size")
     open_twins = owner[twins[~np.isin(keys[twins[:, 0]], wall_keys)]]
     graph = coo_array((np.ones(len(open_twins)), open_twins.T), shape=(len(triangles),) * 2)
     n_parts, part = connected_components(graph, directed=False)
@@ -105,5 +105,5 @@ def _pieces_of_triangles(network: Network, points: Floats, triangles: Ints) -> I
         left = direction[a, b][0] if (a, b) in direction else direction[b, a][1]
         piece_of[part[owner[k]]] = left
     if (piece_of < 0).any():
-        raise HMMError("the interfaces of the image do not close: take another mesh_size")
+        raise HMMError("the interfaces of the image are not closed: change mesh_size")
     return piece_of[part]

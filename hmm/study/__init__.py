@@ -1,6 +1,6 @@
 """Representative size of a random material.
 
-An ensemble of cells over sizes and realisations. May import effective and below. Begin with `sizes`, then `statistics`.
+Statistics of random cells of several sizes. May import effective and below. Begin with `sizes`, then `statistics`.
 """
 
 from hmm.study.properties import Property, conductivity, stiffness, yield_onset

@@ -23,9 +23,9 @@ from hmm.micro.rve import RVE
 
 
 class Property(Protocol):
-    """What is asked of a cell: any function of the cell and the name of a constraint that returns a number.
+    """An apparent property: any function of a cell and the name of a constraint that returns a number.
 
-    It is given what ``make_cell`` returned: a `hmm.Cell`, or an array as it is.
+    The cell is the return value of ``make_cell``: an `hmm.Cell`, or an array.
     """
 
     def __call__(self, cell: Any, constraint: str, /) -> float:
@@ -42,7 +42,7 @@ class Stiffness:
 
     @property
     def name(self) -> str:
-        """What it is called in tables and pictures."""
+        """Name in tables and pictures."""
         return {"bulk": "bulk modulus", "shear": "shear modulus"}.get(self.component, f"stiffness {self.component}")
 
     def __call__(self, cell: Cell | Polycrystal, constraint: str) -> float:
@@ -129,8 +129,8 @@ def stiffness(laws: Mapping[str, Law], component: str = "bulk") -> Property:
     Parameters
     ----------
     laws
-        The law of each phase, ``"*"`` for all that are not named, such as the grains of a polycrystal, which turn it;
-        of laws with an ``elastic`` part, such as `hmm.laws.J2`, that part.
+        The law of each phase; ``"*"`` for all phases that are not named, such as the grains of a polycrystal, which
+        rotate it. Laws with an ``elastic`` part, such as `hmm.laws.J2`, contribute this part.
     component
         ``"bulk"`` or ``"shear"``, the modulus of the isotropic part (see `hmm.bounds.moduli_of`), or a component of
         the Mandel matrix such as ``"1111"`` or ``"1122"``.
@@ -150,9 +150,9 @@ def yield_onset(laws: Mapping[str, Law], direction: str = "11", volume: float = 
     """The macro stress at which a small part of a phase first reaches its yield stress, by the elastic solution.
 
     The cell is loaded by the mean stress ``Sigma e_i e_j``, all other mean stresses zero (in 2D: those in the plane).
-    The onset is the Sigma at which the von Mises stress ``q`` is at the yield stress or above in the part `volume` of
-    the volume of a phase: the first phase counts. It is decided by the tail of the local field, not by its mean, and
-    belongs to the mesh as much as to the material where stresses are singular.
+    The onset is the smallest Sigma at which the von Mises stress ``q`` reaches the yield stress in the part `volume` of
+    the volume of a phase. It depends on the tail of the local field, not on its mean. If stresses are singular, it
+    depends on the mesh too.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def _elastic(laws: Mapping[str, Law]) -> dict[str, Law]:
 
 
 def _present[T](cell: Cell | Polycrystal, given: Mapping[str, T]) -> dict[str, T]:
-    """What is given for the phases that a cell has: a random one may lack some."""
+    """The values for the phases of a cell; a random cell may lack some phases."""
     phases = (cell.cell if isinstance(cell, Polycrystal) else cell).phases
     for phase in phases:
         if phase not in given and REST not in given:

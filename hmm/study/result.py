@@ -18,13 +18,13 @@ from hmm.study.statistics import SizeStatistics
 
 @dataclass(frozen=True, eq=False)
 class RepresentativeSize(SizeStatistics):
-    """Apparent property against size and constraint, and what follows (see `representative_size`).
+    """Apparent property as a function of size and constraint, and derived errors (see `representative_size`).
 
     Attributes are those of `hmm.study.statistics.SizeStatistics`.
     """
 
     def verdict(self, size: float | None = None, target: float = 0.01) -> str:
-        """In words: the error at a size (the largest studied by default), and what reaches the `target`."""
+        """The error at a size (by default the largest studied) and the cells needed for the `target`, as a sentence."""
         size = self.sizes[-1] if size is None else size
         words = f"{self.name}, {self.constraint}: at size {size:g} the error of one realisation is "
         words += f"{_percent(self.error(size))} with 95 % confidence; "
@@ -43,7 +43,7 @@ class RepresentativeSize(SizeStatistics):
         return words
 
     def table(self) -> tuple[list[str], list[list[object]]]:
-        """Columns and rows of what `print` shows."""
+        """Columns and rows of the printed table."""
         columns = ["constraint", "size", "n", "mean", "± 95 %", "std / mean", "bias", "error of one"]
         rows: list[list[object]] = []
         for name, samples in self.samples.items():
@@ -64,14 +64,14 @@ class RepresentativeSize(SizeStatistics):
         say(self.comm, self.verdict())
 
     def plot(self, path: str | Path) -> Path:
-        """Draw means, variances and errors against the size (collective; needs the extra ``plot``)."""
+        """Plot means, variances and errors over the size (collective; needs the extra ``plot``)."""
         with collectively(self.comm):
             if self.comm.rank == 0:
                 draw_study(self, Path(path))
         return Path(path)
 
     def to_json(self, path: str | Path) -> Path:
-        """Write all values and what follows from them (collective)."""
+        """Write all values and results (collective)."""
         with collectively(self.comm):
             if self.comm.rank == 0:
                 require_writable(Path(path).parent)

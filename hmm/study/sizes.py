@@ -1,4 +1,4 @@
-"""The ensemble: realisations of all sizes under all constraints."""
+"""The computation: realisations of all sizes under all constraints."""
 
 from __future__ import annotations
 
@@ -41,41 +41,43 @@ def representative_size(
     comm: MPI.Comm = MPI.COMM_WORLD,
     resume: str | Path | None = None,
 ) -> RepresentativeSize:
-    """Apparent properties of many random cells, and how large a cell, or how many of them, represent the material.
+    """Apparent properties of many random cells, and the size and number of cells that represent the material.
 
-    The realisation k of size d is the cell ``make_cell(d, s)`` with a seed s that depends on `seed`, d and k only, so
-    that the result is the same on any number of ranks, and more sizes or realisations add to what there is. Each cell
-    is solved under all constraints. Source: Kanit, Forest, Galliet, Mounoury, Jeulin, *Int. J. Solids Struct.* 40
-    (2003) 3647.
+    The realisation k of size d is the cell ``make_cell(d, s)`` with a seed s that depends only on `seed`, d and k. The
+    result is therefore the same on any number of ranks, and further sizes or realisations add to the existing ones.
+    Each cell is solved under all constraints. Source: Kanit, Forest, Galliet, Mounoury, Jeulin, *Int. J. Solids
+    Struct.* 40 (2003) 3647.
 
     Parameters
     ----------
     make_cell
-        Makes a cell of a size and a seed: a `hmm.Cell` (or polycrystal) on ``MPI.COMM_SELF``, or an array of labels,
-        whose voxels become elements. All draws should be independent pieces of one statistically homogeneous material.
+        Returns the cell for a size and a seed: an `hmm.Cell` (or polycrystal) on ``MPI.COMM_SELF``, or an array of
+        labels, whose voxels become elements. All cells should be independent pieces of one statistically homogeneous
+        material.
     laws
-        What `property` needs of each phase: laws, or numbers for ``"conductivity"``. Not used by your own property.
+        The data of each phase for `property`: laws, or numbers for ``"conductivity"``. Not used by your own property.
     sizes
-        Edge lengths of the cells, in a unit of your own: the volume V is the size to the power of the dimension.
+        Edge lengths of the cells, in any unit: the volume V is the size to the power of the dimension.
     realisations
-        How many cells, two at least: one number, or one for each size (fewer large ones will do).
+        Number of cells, at least two: one number, or one for each size (fewer for large sizes).
     constraints
         Of ``"minimal"``, ``"periodic"`` and ``"dirichlet"``.
     property
-        ``"stiffness"`` (the bulk modulus), ``"conductivity"`` or ``"yield_onset"``; one made by `hmm.study.stiffness`
-        and so on with other options; or your own function of the cell and the constraint's name, which gets arrays
-        as they are.
+        ``"stiffness"`` (the bulk modulus), ``"conductivity"`` or ``"yield_onset"``; a property from
+        `hmm.study.stiffness` and similar functions with other options; or your own function of the cell and the
+        constraint's name, which gets arrays as they are.
     phases
         Label of each phase in arrays; by default 0, 1, ... in the order of `laws`.
     point_variance
-        Variance of the property at a point, in its unit squared: what a fit needs to tell the integral range. For
+        Variance of the property at a point, in its unit squared; a fit needs it to find the integral range. For
         stiffness and conductivity it follows from the fractions and properties of the phases.
     seed
-        Another one gives an independent ensemble.
+        Another seed gives independent cells.
     comm
-        The ranks that share the work; each cell is solved by one.
+        The ranks that share the work; each cell is solved on one rank.
     resume
-        A file of JSON lines. What is in it is not done again; a run that is killed loses the cells it was at.
+        A file of JSON lines. Cells in this file are not solved again; a run that is killed loses only the current
+        cells.
 
     Returns
     -------
@@ -85,8 +87,8 @@ def representative_size(
     Raises
     ------
     InputError
-        For sizes, realisations, constraints or a property that cannot be used, values that are not finite, or a file
-        of another study.
+        For invalid sizes, realisations, constraints or properties, values that are not finite, or a file of another
+        study.
     """
     counts = _checked(sizes, realisations, constraints, seed)
     ask = _property(property, laws)
@@ -112,7 +114,7 @@ def representative_size(
 def _checked(
     sizes: Sequence[float], realisations: int | Sequence[int], constraints: Sequence[str], seed: int
 ) -> dict[float, int]:
-    """How many realisations each size has, sizes growing."""
+    """Number of realisations of each size, in the order of increasing size."""
     if not len(sizes) or not all(0 < d < float("inf") for d in sizes) or len(set(sizes)) < len(sizes):
         raise InputError(f"sizes = {list(sizes)}: give different positive numbers")
     counts = [realisations] * len(sizes) if isinstance(realisations, int) else list(realisations)
@@ -143,13 +145,13 @@ def _property(property: str | Property, laws: Mapping[str, Any] | None) -> Prope
 
 
 def _heading(ask: Property, property: object, phases: Mapping[str, int] | None, seed: int) -> Record:
-    """What all records depend on, as far as it can be put into words."""
+    """The data that all records depend on, as text."""
     what = described(ask) if hasattr(ask, "name") else getattr(ask, "__qualname__", type(ask).__name__)
     return {"property": what, "phases": dict(phases) if phases else None, "seed": seed}
 
 
 def _tasks(counts: Mapping[float, int], constraints: Sequence[str], seed: int) -> list[Record]:
-    """All cells, the largest first, so that no rank is left with one at the end."""
+    """All cells, the largest first, for the balance of the ranks."""
     return [
         {"size": size, "realisation": k, "seed": _seed(seed, size, k), "constraints": list(constraints)}
         for size, n in sorted(counts.items(), reverse=True)
@@ -167,7 +169,7 @@ def _key(record: Record) -> tuple[float, int]:
 
 
 def _merged(records: Sequence[Record]) -> dict[tuple[float, int], Record]:
-    """Records by size and realisation, the constraints of each put together."""
+    """Records by size and realisation, with the constraints of each merged."""
     merged: dict[tuple[float, int], Record] = {}
     for record in records:
         old = merged.get(_key(record), record)
@@ -217,7 +219,7 @@ def _result(
     dims = {record["dim"] for record in records}
     with collectively(comm):
         if len(dims) > 1 or min(dims) < 1:
-            raise InputError(f"make_cell made cells of dimensions {sorted(dims)}: all must have the same, 1 to 3")
+            raise InputError(f"make_cell returned cells of dimensions {sorted(dims)}: all must have the same, 1 to 3")
     dim = int(dims.pop())
     samples = {
         name: tuple(

@@ -1,4 +1,4 @@
-"""What an ensemble says: means and their confidence, the law of the variance, and how large is large enough."""
+"""Results of a study: means with confidence intervals, the fitted variance, and the required sizes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Sample:
 
     @property
     def variance(self) -> float:
-        """Unbiased variance of one realisation; rounding errors of equal values count as none."""
+        """Unbiased variance of one realisation; zero if the values differ by rounding errors only."""
         variance = float(self.values.var(ddof=1))
         return variance if variance > (1e-13 * abs(self.mean)) ** 2 else 0.0
 
@@ -68,7 +68,7 @@ class VariancePowerLaw:
     alpha
         The exponent: 1 if the integral range is finite; less for long-range order, more for hyperuniform media.
     alpha_error
-        Half its 95 % confidence interval, from the scatter that sample variances of normal values have.
+        Half its 95 % confidence interval, from the scatter of the sample variances of normal values.
     scale
         ``Var_point A^alpha``: the variance at V = 1.
     integral_range
@@ -99,11 +99,11 @@ class SizeStatistics:
     dim
         Dimension of the cells; the volume is ``size**dim``.
     samples
-        For each constraint one `Sample` for each size, sizes growing.
+        For each constraint one `Sample` for each size, in the order of increasing size.
     point_variance
         Variance of the property at a point, or None.
     comm
-        Rank 0 of it prints and writes.
+        Its rank 0 prints and writes.
     """
 
     name: str
@@ -119,7 +119,7 @@ class SizeStatistics:
 
     @property
     def constraint(self) -> str:
-        """The one that is asked by default: ``"periodic"`` if it is there, else the first."""
+        """The default constraint: ``"periodic"`` if it was studied, else the first."""
         return "periodic" if "periodic" in self.samples else next(iter(self.samples))
 
     @property
@@ -136,14 +136,14 @@ class SizeStatistics:
 
     @cached_property
     def fits(self) -> dict[str, VariancePowerLaw | None]:
-        """The law of the variance for each constraint; None if less than two sizes have any variance."""
+        """The fitted variance for each constraint; None if fewer than two sizes have any variance."""
         return {name: fit(samples, self.dim, self.point_variance) for name, samples in self.samples.items()}
 
     def error(self, size: float, n: int = 1, constraint: str | None = None) -> float:
-        """Relative error of the mean of `n` cells of a size, with 95 % confidence: scatter alone, without the bias.
+        """Relative error of the mean of `n` cells of a size, with 95 % confidence, without the bias.
 
-        From the fitted variance, also at sizes that were not studied; without a fit from the sample of that size.
-        ``t sqrt(Var(Z) / n) / |Z|`` (Kanit et al. 2003, eq. 26, with Student's t for the 2 there).
+        It follows from the fitted variance, also at sizes that were not studied; without a fit, from the sample of that
+        size. ``t sqrt(Var(Z) / n) / |Z|`` (Kanit et al. 2003, eq. 26, with Student's t for the 2 there).
         """
         if n < 1 or not size > 0:
             raise InputError(f"size = {size}, n = {n}: give a positive size and one realisation at least")
@@ -151,17 +151,17 @@ class SizeStatistics:
         return t * float(np.sqrt(variance / n)) / self._magnitude
 
     def realisations_needed(self, size: float, error: float, constraint: str | None = None) -> int:
-        """How many cells of a size reach a relative error of their mean with 95 % confidence (see `error`)."""
+        """Number of cells of a size whose mean has a given relative error with 95 % confidence (see `error`)."""
         self._check_error(error)
         one = self.error(size, 1, constraint)
         return max(1, int(np.ceil((one / error) ** 2 * (1 - 1e-12))))
 
     def size_needed(self, error: float, n: int = 1, constraint: str | None = None) -> float:
-        """The size of which `n` cells reach a relative error of their mean with 95 % confidence (see `error`)."""
+        """Size at which the mean of `n` cells has a given relative error with 95 % confidence (see `error`)."""
         self._check_error(error)
         law = self.fits[self._known(constraint)]
         if law is None or law.alpha <= 0:
-            raise InputError("the variance does not fall with the size, or was not fitted: study more sizes")
+            raise InputError("the variance does not decrease with the size, or was not fitted: study more sizes")
         target = n * (error * self._magnitude / quantile(law.freedom)) ** 2
         return float((law.scale / target) ** (1 / (law.alpha * self.dim)))
 
@@ -184,7 +184,7 @@ class SizeStatistics:
     @property
     def _magnitude(self) -> float:
         if self.effective == 0:
-            raise InputError(f"the mean {self.name} is zero: there is no relative error")
+            raise InputError(f"the mean {self.name} is zero, so there is no relative error: study another property")
         return abs(self.effective)
 
     def _known(self, constraint: str | None) -> str:
@@ -208,15 +208,15 @@ class SizeStatistics:
 
 
 def quantile(freedom: int) -> float:
-    """Student's t that bounds 95 % of both sides."""
+    """Two-sided 95 % quantile of Student's t distribution."""
     return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))
 
 
 def fit(samples: Sequence[Sample], dim: int, point_variance: float | None) -> VariancePowerLaw | None:
-    """Least squares of ``log Var`` against ``log V``, each size with the weight that its realisations give it.
+    """Weighted least-squares fit of ``log Var`` as a function of ``log V``.
 
-    Of normal values the logarithm of a sample variance with v degrees of freedom has the mean
-    ``log Var + psi(v/2) - log(v/2)`` and the variance ``psi'(v/2)``, psi the digamma function: both are used.
+    For normal values, the logarithm of a sample variance with v degrees of freedom has the mean
+    ``log Var + psi(v/2) - log(v/2)`` and the variance ``psi'(v/2)``, with the digamma function psi. The fit uses both.
     """
     used = [s for s in samples if s.variance > 0]
     if len(used) < 2:

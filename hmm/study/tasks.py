@@ -1,4 +1,4 @@
-"""Work that is done once: tasks over ranks, each result on disk as soon as it is there."""
+"""Tasks distributed over ranks; each result is stored on disk at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hmm.foundation.files import regular_file, require_writable
 from hmm.foundation.locking import sole
 
 Record = dict[str, Any]
-"""The result of a task, as JSON has it."""
+"""The result of a task, as a JSON object."""
 
 
 def run_tasks(
@@ -28,9 +28,9 @@ def run_tasks(
     label: str,
     n_done: int,
 ) -> list[Record]:
-    """Do all tasks, dealt out to the ranks in turn, with one progress bar (collective).
+    """Do all tasks, assigned to the ranks in turn, with one progress bar (collective).
 
-    A task that fails ends the run on all ranks, but only after the other ranks have done, and written, their own.
+    A task that fails ends the run on all ranks, after the other ranks have finished and stored their own tasks.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def _named(task: Record) -> str:
 
 @contextmanager
 def _counted(comm: MPI.Comm, label: str, total: int, done: int) -> Iterator[Callable[[], None]]:
-    """A progress bar that also counts what other ranks do: they tell rank 0, which listens when it has time."""
+    """A progress bar that also counts the tasks of other ranks, which send messages to rank 0."""
     line = comm.Dup()
     requests: list[MPI.Request] = []
     try:
@@ -90,17 +90,17 @@ def _counted(comm: MPI.Comm, label: str, total: int, done: int) -> Iterator[Call
 
 
 class Journal:
-    """A file of JSON lines, a heading and one record each, that survives a kill.
+    """A file of JSON lines, a heading and the records, that remains valid if the run is killed.
 
-    While a run is under way each rank adds its results to a file of its own beside it, one whole line at a time; at
-    the end, or when the next run begins, they are merged, and the merged file takes the place of the old one at once.
+    During a run, each rank appends its results to its own file beside it, one complete line at a time. At the end, or
+    when the next run begins, these files are merged, and the merged file replaces the old one atomically.
 
     Parameters
     ----------
     path
-        The file; made when first needed.
+        The file, which is created when first needed.
     heading
-        What the records depend on, by what it is called in messages.
+        The data that the records depend on, by their names in messages.
     comm
         The ranks of the run.
     """
@@ -111,12 +111,12 @@ class Journal:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold the file while the body runs (collective).
+        """Lock the file while the body runs (collective).
 
         Raises
         ------
         InputError
-            On all ranks, if another study holds it or nothing can be written there.
+            On all ranks, if another study uses it or the folder is not writable.
         """
         with collectively(self.comm):
             if self.comm.rank == 0:
@@ -125,12 +125,12 @@ class Journal:
             yield
 
     def read(self) -> list[Record]:
-        """Merge what earlier runs left, and return it on all ranks (collective).
+        """Merge the results of earlier runs, and return them on all ranks (collective).
 
         Raises
         ------
         InputError
-            If the file is of another study, or no such file.
+            If the file belongs to another study, or is not a study file.
         """
         records: list[Record] = []
         with collectively(self.comm):
@@ -170,7 +170,7 @@ class Journal:
             raise InputError(f"{self._own} cannot be written: {error.strerror}") from None
 
     def _replace(self, records: Sequence[Record]) -> None:
-        """Rank 0: the whole file anew, then no more parts."""
+        """Rank 0: write the complete file again and remove the parts."""
         new = self.path.with_name(f"{self.path.name}.new")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -191,13 +191,13 @@ class Journal:
         try:
             heading, *records = [json.loads(line) for line in lines if line.strip()] or [self.heading]
             if not all(isinstance(line, dict) for line in (heading, *records)):
-                raise ValueError("a line is no JSON object")
+                raise ValueError("a line is not a JSON object")
         except ValueError as error:
-            raise InputError(f"{path} is no study to resume ({error}): give another file, or remove it") from None
+            raise InputError(f"{path} is not a study file ({error}): give another file, or remove it") from None
         for name, value in self.heading.items():
             if heading.get(name) != value:
                 raise InputError(
-                    f"{path} is of a study whose {name} is {heading.get(name)!r}, and this one's is {value!r}: "
+                    f"{path} belongs to a study with {name} = {heading.get(name)!r}, but this study has {value!r}: "
                     "give another file"
                 )
         return records

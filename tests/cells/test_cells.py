@@ -240,7 +240,7 @@ def test_a_phase_that_vanished_is_named() -> None:
     def draw(model) -> None:
         _gmsh.name_phases(model, 2, {"matrix": [_gmsh.add_parallelogram(model, np.eye(2))], "film": []})
 
-    with pytest.raises(hmm.HMMError, match=r"nothing is left of the phase 'film'.*thicker"):
+    with pytest.raises(hmm.HMMError, match=r"the phase 'film' is lost in the tolerance.*thicker"):
         _gmsh.build(draw, MPI.COMM_WORLD, np.eye(2))
 
 

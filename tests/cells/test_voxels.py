@@ -61,9 +61,9 @@ def test_booleans_are_labels_0_and_1():
 TWO = np.array([[4, 9], [9, 4]])
 MISTAKES = {
     "labels of no phase": (np.array([[4, 5], [9, -1]]), None, "labels [-1, 5] belong to no phase: the phases are {"),
-    "fractions": (TWO + 0.5, None, "labels have type float64 or values that are no integers"),
-    "not a number": (np.array([[4, np.nan]]), None, "labels have type float64 or values that are no integers"),
-    "infinite": (np.array([[4, np.inf]]), None, "labels have type float64 or values that are no integers"),
+    "fractions": (TWO + 0.5, None, "labels have type float64 or values that are not integers"),
+    "not a number": (np.array([[4, np.nan]]), None, "labels have type float64 or values that are not integers"),
+    "infinite": (np.array([[4, np.inf]]), None, "labels have type float64 or values that are not integers"),
     "names": (np.array([["4", "9"]]), None, "labels have type <U1"),
     "1D": (np.array([4, 9]), None, "labels have shape (2,): give an array of two or three dimensions"),
     "4D": (TWO[None, None], None, "labels have shape (1, 1, 2, 2): give"),

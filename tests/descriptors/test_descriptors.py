@@ -110,9 +110,9 @@ def test_mistakes():
         descriptors.volume_fractions(STRIPES + 0.5)
     with pytest.raises(hmm.InputError, match=r"shape \(4,\)"):
         descriptors.volume_fractions([0, 1, 1, 0])
-    with pytest.raises(hmm.InputError, match="no complete grid of voxels"):
+    with pytest.raises(hmm.InputError, match="not a complete grid of voxels"):
         descriptors.describe(hmm.cells.fibre(0.3, mesh_size=0.3))
-    with pytest.raises(hmm.InputError, match="axis = 2 is no axis"):
+    with pytest.raises(hmm.InputError, match="axis = 2 is not an axis"):
         descriptors.chord_lengths(STRIPES, 1, 2)
     with pytest.raises(hmm.InputError, match="choose 'interface' or 'particles'"):
         descriptors.fabric_tensor(STRIPES, 1, "fibres")

@@ -77,12 +77,12 @@ BAD_MESHES = {
     "given twice": (dict(elements=[*FAN, FAN[0]], groups=(1, 1, 2, 2, 1)), "on the same side of the face"),
     "in no group": (dict(groups=(1, 1, 2, 0)), "1 elements in none of the sets"),
     "of an unknown type": (dict(kind=999), "type 999"),
-    "words": (dict(points=[*SQUARE[:4], ["a", 0.5, 0]]), "is no number"),
-    "a fraction of a node": (dict(elements=[[1, 2, 2.5], *FAN[1:]]), "where an integer belongs"),
+    "words": (dict(points=[*SQUARE[:4], ["a", 0.5, 0]]), "is not a number"),
+    "a fraction of a node": (dict(elements=[[1, 2, 2.5], *FAN[1:]]), "that is not an integer"),
     "a bow tie": (
         dict(points=SQUARE[:4], elements=[[1, 2, 4, 3]], groups=(1,), kind=3),
         "element 0",
-        "is turned inside out",
+        "is inverted",
     ),
 }
 
@@ -179,7 +179,7 @@ def test_gmsh_files_that_do_not_say_what_they_hold(tmp_path):
         (msh().replace("$Elements\n4", "$Elements\n3"), "more numbers than it says"),
         (msh().replace("1 2 2 1 1 1 2 5", "1 2 -2 1 1 1 2 5"), "elements with -2 tags"),
         (msh().replace("2.2 0 8", "2.2 1 8"), "byte order"),
-        (msh().replace("\n5 0.5", "\nnan 0.5"), "where an integer belongs"),
+        (msh().replace("\n5 0.5", "\nnan 0.5"), "that is not an integer"),
         (msh().replace("2.2 0 8", "4.0 0 8"), "format 4.0"),
         (msh().replace("$EndNodes", "$Endnodes"), "$Nodes is not closed"),
         (msh() + "$Nodes\n0\n$EndNodes\n", "two sections $Nodes"),
@@ -275,7 +275,7 @@ def test_meshes_that_read_other_files(tmp_path):
 def test_arrays_larger_than_they_are(tmp_path):
     """Sizes are checked before anything is read: no memory is touched."""
     path, bomb = tmp_path / "a.npy", tmp_path / "a.npz"
-    for shape, word in [((10**6, 10**7), "GB"), ((3, 50), "has less"), ((10**30,), "")]:
+    for shape, word in [((10**6, 10**7), "GB"), ((3, 50), "has fewer"), ((10**30,), "")]:
         with path.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": shape})
             file.write(bytes(100))

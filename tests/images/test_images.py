@@ -112,7 +112,7 @@ def test_spacing_of_a_file_is_that_of_the_cell_and_downsampling_scales_it(tmp_pa
     "file, content, dataset, message",
     [
         ("a.npy", None, None, "there is no image file"),
-        ("a.xyz", b"", None, "has a suffix no reader knows"),
+        ("a.xyz", b"", None, "has an unknown suffix"),
         ("a.npy", b"not an array", None, "cannot be read as .npy"),
         ("a.png", b"not a picture", None, "cannot be read as .png"),
         ("a.h5", b"not a file", "ms", "cannot be read as .h5"),
@@ -215,7 +215,7 @@ MISTAKES = {
         ISLAND,
         NAMES,
         {"void": "matrix"},
-        "1 pieces of the solid float, with no face in common with the largest one: 9 voxels at (4, 4). Take",
+        "1 piece of the solid floats, with no face in common with the largest one: 9 voxels at (4, 4). Use",
     ),
     "a loose cell": (
         1 - np.pad(np.zeros((4, 4), dtype=int), 2, constant_values=1),
@@ -411,12 +411,12 @@ def test_what_is_left_out_is_said(caplog):
     labels = channel(16, 8)
     labels[1, 0] = 1
     cell = hmm.images.image_cell(labels, PORES_OF, void="solid", physics="flow")
-    said = "left out fluid that leads nowhere: 1 voxel in 1 piece, 3.03 % of it and 1.56 % of the image"
+    said = "removed fluid that does not percolate: 1 voxel in 1 piece, 3.03 % of it and 1.56 % of the image"
     assert caplog.messages.count(said) == 1
     assert cell.volume_fractions == pytest.approx({"fluid": 0.5})
     caplog.clear()
     hmm.images.image_cell(labels, PORES_OF, void="solid", remove_floating=True)
-    assert "left out floating solid: 1 voxel in 1 piece, 3.03 % of it and 1.56 % of the image" in caplog.messages
+    assert "removed floating solid: 1 voxel in 1 piece, 3.03 % of it and 1.56 % of the image" in caplog.messages
     assert "the solid percolates along x only" in caplog.text
 
 

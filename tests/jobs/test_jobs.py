@@ -378,7 +378,10 @@ def test_a_wrong_job_is_refused_before_anything_is_done(folder, text, message):
         (TOP.replace("= 0.3\nmesh", "= 1.3\nmesh"), r"job.toml: \[cell\]: volume_fraction = 1.3 is outside"),
         ("degree = 0\n" + TOP, r"job.toml: .*degree 0"),
         ("dt = -1\n" + TOP, r"job.toml: time step -1.0 must be"),
-        (IMAGE.replace("phases = {", "fill = -3\nphases = {"), r"job.toml: \[cell\]: fill = -3 is no number of voxels"),
+        (
+            IMAGE.replace("phases = {", "fill = -3\nphases = {"),
+            r"job.toml: \[cell\]: fill = -3 is not a number of voxels",
+        ),
         (TOP + "[output]\nfields = ['44']\n", r"job.toml: \[output\]: fields: '44' is not a macro component"),
         (IMAGE.replace("fibre = 1", "fibre = 5"), r"\[cell\]: phase 'fibre' claims 5, which the image does not have"),
     ],
