@@ -218,7 +218,8 @@ def test_functions_that_name_one_another():
 def test_words_do_not_depend_on_the_process():
     """Two processes that hash strings differently say what this one says."""
     folders = [str(Path(hmm.__file__).parents[1]), *map(str, Path(__file__).parents[:2])]
-    code = "import hmm, json, test_same_problem as t; print(json.dumps([t.sayings(), t.fingerprint(t.body().problem)]))"
+    said = "[t.sayings(), t.problem_fingerprint(t.body().problem)]"
+    code = f"import hmm, json, test_same_problem as t; print(json.dumps({said}))"
     here = json.loads(json.dumps([sayings(), problem_fingerprint(body().problem)]))
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
