@@ -8,11 +8,13 @@ of soft repelling bodies, is minimized over the translations with L-BFGS; a pack
 from __future__ import annotations
 
 from itertools import product
+from math import log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.spatial import cKDTree
+from scipy.special import ndtri
 
 from hmm.cells._bodies import Array, Bodies
 from hmm.foundation.errors import InputError
@@ -185,3 +187,10 @@ def _edge_clearance(bodies: Bodies) -> float:
     near = copies.select(np.flatnonzero(np.all(np.abs(copies.centres - 0.5) < 0.5 + copies.reach[:, None], axis=1)))
     deepest = [np.abs(near.distances(edge).min(axis=0)).min() for edge in edges]
     return float(min(deepest))
+
+
+def lognormal(number: int, spread: float) -> NDArray[np.float64]:
+    """Radii with the mean 1 whose standard deviation is about `spread`: quantiles of a lognormal distribution."""
+    sigma = sqrt(log(1 + spread**2))
+    radii = np.exp(sigma * ndtri((np.arange(number) + 0.5) / number))
+    return np.asarray(radii / radii.mean())

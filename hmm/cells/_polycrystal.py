@@ -18,8 +18,7 @@ from hmm.cells import _generate, _gmsh
 from hmm.cells._bodies import Array, Rods
 from hmm.cells._checks import check_choice, check_number, check_seed, check_sizes, check_spread, real_array
 from hmm.cells._orientations import random_rotations
-from hmm.cells._packing import neighbours, pack
-from hmm.cells._random import lognormal
+from hmm.cells._packing import lognormal, neighbours, pack
 from hmm.cells._tessellation import Tessellation, placed
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError, collectively

@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from math import log, pi, sqrt
+from math import pi
 from typing import Any
 
 from mpi4py import MPI
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from hmm.cells import _generate, _gmsh
 from hmm.cells._arrays import extrude
@@ -33,7 +32,7 @@ from hmm.cells._checks import (
 )
 from hmm.cells._inclusions import Inclusions
 from hmm.cells._orientations import ACROSS, frames, random_directions, wanted_tensor
-from hmm.cells._packing import free_scale, pack, placements
+from hmm.cells._packing import free_scale, lognormal, pack, placements
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError, collectively
 
@@ -259,13 +258,6 @@ def short_fibres(
 def _in_space(orientation: FibreOrientation, dim: int) -> NDArray[np.float64]:
     """The orientation tensor in space, shape (3, 3), of directions in the plane or in space."""
     return np.pad(wanted_tensor(orientation, dim), (0, 3 - dim))
-
-
-def lognormal(number: int, spread: float) -> NDArray[np.float64]:
-    """Radii with the mean 1 whose standard deviation is about `spread`: quantiles of a lognormal distribution."""
-    sigma = sqrt(log(1 + spread**2))
-    radii = np.exp(sigma * ndtri((np.arange(number) + 0.5) / number))
-    return np.asarray(radii / radii.mean())
 
 
 def _sizes(
