@@ -207,7 +207,7 @@ def moves(
     """Which points go where: `hmm.parallel.ensemble.transfers` rounded to whole points, for all ranks at once.
 
     The points of each worker that gives are laid end to end, costliest first, beside the amounts that it gives, and a
-    point goes where its middle falls: as `hmm.parallel.ensemble.choose`, to within half a point a transfer.
+    point goes where its middle falls: as `hmm.parallel.ensemble.choose_rows`, to within half a point a transfer.
 
     Returns
     -------

@@ -50,7 +50,7 @@ class Variation:
                 several = "; several models go through hmm.variation" if isinstance(rve, Mapping | Sequence) else ""
                 kind = f", for {name!r}" if name else ""
                 raise InputError(
-                    f"{type(rve).__name__} {rve!r} is no micro model{kind}: give an hmm.RVE or another "
+                    f"an object of type {type(rve).__name__} is no micro model{kind}: give an hmm.RVE or another "
                     f"hmm.models.MicroModel{several}"
                 )
         object.__setattr__(self, "models", {str(name): rve for name, rve in self.models.items()})

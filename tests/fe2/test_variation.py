@@ -367,14 +367,14 @@ def test_results_of_several_kinds(tmp_path):
     assert hmm.write_rve(folder / "rve.bp", body.hom, where).is_dir()
     shares = output.cellwise["share_2"].x.array[: body.hom.cells.size]
     assert np.array_equal(shares, (body.hom.cell_average(x) > 2).ravel())
-    with pytest.raises(hmm.InputError, match=r"no RVE has 'q' in a phase 'matrix': the internal variables are"):
+    with pytest.raises(hmm.InputError, match=r"no micro model has a quantity 'q_matrix': there are p_matrix"):
         body.hom.point_average("matrix", "q")
 
 
 def test_a_failure_names_the_kind_and_is_replayed(tmp_path):
     folder, domain = COMM.bcast(tmp_path), beam_mesh()
     kinds = {tag: rve_of(square_cell(), {"matrix": J2, "inclusion": STIFF}) for tag in (1, 2)}
-    kinds[1].newton_options = hmm.NewtonOptions(rtol=1e-11, max_iterations=1, max_cuts=1)
+    kinds[1].system.newton_options = hmm.NewtonOptions(rtol=1e-11, max_iterations=1, max_cuts=1)
     body = beam(variation.regions(kinds, halves(domain)), "nested", domain=domain, dumps=folder, orientation=0.2)
     body.reactions([-1e-3])
     with pytest.raises(hmm.ConvergenceError, match=r"RVE '1' at \(.*'hmm replay (.*)' repeats it") as caught:
@@ -467,9 +467,9 @@ def test_wrong_chances_and_shares_are_refused():
         variation.scattered([rve, rve], per="region")
     with pytest.raises(hmm.InputError, match="there are no RVEs"):
         variation.scattered([])
-    with pytest.raises(hmm.InputError, match=r"is no RVE, for 'b': give an hmm.RVE"):
+    with pytest.raises(hmm.InputError, match=r"Cell is no micro model, for 'b': give an hmm.RVE"):
         variation.scattered({"a": rve, "b": rve.cell})
-    with pytest.raises(hmm.InputError, match=r"is no RVE: give an hmm.RVE"):
+    with pytest.raises(hmm.InputError, match=r"is no micro model: give an hmm.RVE"):
         beam(variation.everywhere({1: rve}))
     with pytest.raises(hmm.InputError, match="is no value of the parameter"):
         variation.graded({"lo": rve, "hi": rve}, 0.1)

@@ -177,7 +177,7 @@ def test_no_transfers_without_imbalance():
 
 
 def test_the_costliest_points_are_chosen():
-    goes = ensemble.choose(np.array([1.0, 8.0, 1.0, 4.0]), np.array([8.0, 5.0]))
+    goes = ensemble.choose_rows(np.array([1.0, 8.0, 1.0, 4.0]), np.array([8.0, 5.0]))
     assert goes.tolist() == [1, 0, -1, 1]
 
 

@@ -71,7 +71,7 @@ def test_moves_are_those_of_the_ensemble_to_within_a_point():
     real = worker.copy()
     for k in range(8):
         mine, out = np.flatnonzero(worker == k), plan.source == k
-        goes = ensemble.choose(costs[mine], plan.amount[out])
+        goes = ensemble.choose_rows(costs[mine], plan.amount[out])
         real[mine[goes >= 0]] = plan.target[out][goes[goes >= 0]]
     ours, theirs = np.bincount(after, costs), np.bincount(real, costs)
     assert np.all(np.abs(ours - theirs) <= 2 * costs.max())
