@@ -84,6 +84,7 @@ def test_the_same_call_gives_the_same_mesh(name: str) -> None:
     assert np.array_equal(first.phase_tags.values, second.phase_tags.values)
 
 
+@pytest.mark.mpi
 @pytest.mark.parametrize("name", ["laminate 3D", "square", "hexagonal, corner holes", "sphere"])
 def test_a_distributed_cell_is_the_same_cell(name: str) -> None:
     alone, shared = GENERATORS[name](), GENERATORS[name](comm=MPI.COMM_WORLD)
@@ -179,6 +180,7 @@ def test_bad_input_is_named(call, words: list[str]) -> None:
     assert [word for word in words if word not in message] == []
 
 
+@pytest.mark.mpi
 def test_an_error_while_meshing_reaches_every_rank() -> None:
     def draw(model: object) -> None:
         raise Exception("no such curve")
@@ -190,6 +192,7 @@ def test_an_error_while_meshing_reaches_every_rank() -> None:
     assert not gmsh.isInitialized()
 
 
+@pytest.mark.mpi
 def test_unequal_faces_are_refused() -> None:
     def draw(model) -> None:
         cell = _gmsh.add_parallelogram(model, np.eye(2))
@@ -236,6 +239,7 @@ def test_entities_that_are_alike_are_no_partners() -> None:
         _gmsh._partners(twice, np.array([[0.0, 0.0], [1.0, 0.0]]), 1)
 
 
+@pytest.mark.mpi
 def test_a_phase_that_vanished_is_named() -> None:
     def draw(model) -> None:
         _gmsh.name_phases(model, 2, {"matrix": [_gmsh.add_parallelogram(model, np.eye(2))], "film": []})

@@ -16,11 +16,14 @@ ARRAYS = {
     "one voxel thick": (np.array([[[4], [9], [9]]]), 0.25),
 }
 PHASES = {"matrix": 4, "fibre": 9}
-COMMS = {"one rank": MPI.COMM_SELF, "spread": MPI.COMM_WORLD}
+COMMS = [
+    pytest.param(MPI.COMM_SELF, id="one rank"),
+    pytest.param(MPI.COMM_WORLD, id="spread", marks=pytest.mark.mpi),
+]
 
 
 @pytest.mark.parametrize("name", ARRAYS)
-@pytest.mark.parametrize("comm", COMMS.values(), ids=COMMS)
+@pytest.mark.parametrize("comm", COMMS)
 def test_each_voxel_has_the_tag_of_its_label(name, comm):
     labels, spacing = ARRAYS[name]
     cell = cells.voxels(labels, PHASES, spacing=spacing, comm=comm)

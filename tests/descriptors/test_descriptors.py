@@ -1,14 +1,11 @@
 """Descriptors against closed forms."""
 
-from mpi4py import MPI
-
 import numpy as np
 import pytest
 
 import hmm
 from hmm import descriptors
 
-COMM = MPI.COMM_WORLD
 STRIPES = np.tile(np.repeat([0, 1], [6, 2])[:, None], (4, 8))  # layers across x: 6 of phase 0, 2 of phase 1
 
 

@@ -178,6 +178,7 @@ def test_a_polycrystal_on_all_ranks_is_the_one_on_one(crystal):
     assert relative_error(hmm.homogenize(spread.cell, spread.laws(law)).tensor, alone) < 1e-9
 
 
+@pytest.mark.slow
 def test_how_many_grains_are_representative():
     """A study of polycrystals: the law of the crystal is that of all grains; its own scatter is not known."""
     result = hmm.study.representative_size(

@@ -76,7 +76,16 @@ def two_scales(stress, length):
 
 
 @pytest.mark.parametrize(
-    "problem", [elasticity, uniform_tractions, conduction, flow, thermoelasticity, plasticity, two_scales]
+    "problem",
+    [
+        elasticity,
+        uniform_tractions,
+        conduction,
+        flow,
+        pytest.param(thermoelasticity, marks=pytest.mark.slow),
+        plasticity,
+        two_scales,
+    ],
 )
 def test_units(problem):
     expected = problem(1.0, 1.0)
