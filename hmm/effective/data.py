@@ -116,14 +116,14 @@ class EffectiveData:
         if A.shape != (self.dim, self.dim) or not np.allclose(A @ A.T, np.eye(self.dim), atol=1e-8):
             raise InputError(f"axes {A.tolist()} are not {self.dim} orthogonal unit vectors: give one in each row")
 
-        def turned(k: Floats) -> Floats:
+        def rotated(k: Floats) -> Floats:
             return A @ k @ A.T
 
         return replace(
             self,
-            tensor=engineering.in_axes(self.tensor, A) if self.is_stiffness else turned(self.tensor),
+            tensor=engineering.in_axes(self.tensor, A) if self.is_stiffness else rotated(self.tensor),
             thermal_stress=None if self.thermal_stress is None else engineering.in_axes(self.thermal_stress, A),
-            conductivity=None if self.conductivity is None else turned(self.conductivity),
+            conductivity=None if self.conductivity is None else rotated(self.conductivity),
             limits=None,
             solved=None,
         )
@@ -224,7 +224,7 @@ class EffectiveData:
         Raises
         ------
         InputError
-            If there is no such component, or the cell is not at hand: this was read from a file, or turned.
+            If there is no such component, or the cell is not at hand: this was read from a file, or rotated.
         """
         if self.solved is None:
             raise InputError("these properties come without their cell: homogenize it again to see local fields")

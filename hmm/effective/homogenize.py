@@ -191,8 +191,8 @@ def _by_phase(cell: Cell | Polycrystal, laws: Mapping[str, Any]) -> tuple[Cell, 
     named = {phase: laws[phase] if phase in laws else laws[REST] for phase in cell.phases}
     if crystal is None:
         return cell, named
-    turned = {id(law): crystal.turned(law) for law in named.values()}  # one law for all grains of a material
-    return cell, {grain: turned[id(law)] for grain, law in named.items()}
+    rotated = {id(law): crystal.rotated(law) for law in named.values()}  # one law for all grains of a material
+    return cell, {grain: rotated[id(law)] for grain, law in named.items()}
 
 
 def _how(rve: RVE, degree: int, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -88,13 +88,13 @@ def symmetry_of_stiffness(stiffness: ArrayLike, tolerance: float = TOLERANCE) ->
     C = (C + C.T) / (2 * size)
     d = 2 if len(C) < 6 else 3
     starts = _starts(C, packing)
-    turned = _turned(C, packing, starts)
+    rotated = _rotated(C, packing, starts)
     kinds = {kind.name: kind for kind in _classes(len(C))}
-    found = {name: kind.nearest(C, packing, starts, turned) for name, kind in kinds.items()}
+    found = {name: kind.nearest(C, packing, starts, rotated) for name, kind in kinds.items()}
     distances = {name: distance for name, (distance, _) in found.items()}
     name = _most_symmetric(distances, tolerance)
     near_enough = max(1.2 * distances[name] + 1e-9, min(tolerance, MISALIGNED * distances["isotropic"]))
-    axes = kinds[name].among_given(turned, starts, near_enough)
+    axes = kinds[name].among_given(rotated, starts, near_enough)
     return Symmetry(name, kinds[name].tidy(found[name][1] if axes is None else axes)[:d, :d], distances, tolerance)
 
 
@@ -151,7 +151,7 @@ def polar_invariants(stiffness: ArrayLike) -> dict[str, float]:
 class _Class:
     """A symmetry class: its rotations in its own axes; None for all of them.
 
-    With `axial` the axes may be turned about the last one; `equivalent` orientations of the axes are otherwise those
+    With `axial` the axes may be rotated about the last one; `equivalent` orientations of the axes are otherwise those
     of its own rotations, or of the given group.
     """
 
@@ -161,14 +161,14 @@ class _Class:
     equivalent: Floats | None = None
     free: bool = False  # whether axes do not matter: isotropic or triclinic
 
-    def defect(self, turned: Floats) -> Floats:
+    def defect(self, rotated: Floats) -> Floats:
         """What the class lacks of tensors in its axes, shape (n, m, m)."""
-        m = turned.shape[-1]
-        return turned - (turned.reshape(len(turned), -1) @ self._mean(m).T).reshape(turned.shape)
+        m = rotated.shape[-1]
+        return rotated - (rotated.reshape(len(rotated), -1) @ self._mean(m).T).reshape(rotated.shape)
 
-    def nearest(self, C: Floats, packing: Packing, starts: Floats, turned: Floats) -> tuple[float, Floats]:
+    def nearest(self, C: Floats, packing: Packing, starts: Floats, rotated: Floats) -> tuple[float, Floats]:
         """Distance to the class and the axes where it is attained."""
-        distances = np.linalg.norm(self.defect(turned), axis=(1, 2))
+        distances = np.linalg.norm(self.defect(rotated), axis=(1, 2))
         if self.free:
             return float(distances[0]), starts[0]
         best = float("inf"), starts[0]
@@ -178,10 +178,10 @@ class _Class:
                 break
         return best
 
-    def among_given(self, turned: Floats, starts: Floats, near_enough: float) -> Floats | None:
+    def among_given(self, rotated: Floats, starts: Floats, near_enough: float) -> Floats | None:
         """The given axes in the order in which they are nearest to the class, or None if these are not near enough."""
-        n = len(_given(turned.shape[-1]))
-        distances = np.linalg.norm(self.defect(turned[:n]), axis=(1, 2))
+        n = len(_given(rotated.shape[-1]))
+        distances = np.linalg.norm(self.defect(rotated[:n]), axis=(1, 2))
         return starts[distances.argmin()] if distances.min() <= near_enough else None
 
     def tidy(self, axes: Floats) -> Floats:
@@ -202,7 +202,7 @@ class _Class:
             return _turn(v, len(start)) @ start
 
         def defect(v: Floats) -> Floats:
-            return self.defect(_turned(C, packing, axes(v)[None])).ravel()
+            return self.defect(_rotated(C, packing, axes(v)[None])).ravel()
 
         n = 3 if packing.size == 6 else 1
         found = least_squares(defect, np.zeros(n), method="lm", xtol=1e-10, ftol=1e-14, gtol=1e-14, max_nfev=200)
@@ -274,7 +274,7 @@ def _starts(C: Floats, packing: Packing) -> Floats:
         return np.concatenate([_given(packing.size), np.array([_about_z(-a)[:d, :d] for a in angles])])
     full = packing.to_fourth_order(C)
     frames = [np.linalg.eigh(np.einsum(how, full))[1].T for how in ("ijkk->ij", "ikjk->ij")]
-    frames = [frame * np.sign(np.linalg.det(frame)) for frame in frames]  # all three turned round: right-handed
+    frames = [frame * np.sign(np.linalg.det(frame)) for frame in frames]  # all three reversed: right-handed
     frames += [frame[order] for frame in frames for order in ([1, 2, 0], [2, 0, 1])]
     return np.concatenate([_given(6), np.array(frames), _grid()])
 
@@ -299,7 +299,7 @@ def _grid() -> Floats:
     return Rotation.from_quat(np.column_stack([r * np.sin(a), r * np.cos(a), R * np.sin(b), R * np.cos(b)])).as_matrix()
 
 
-def _turned(C: Floats, packing: Packing, axes: Floats) -> Floats:
+def _rotated(C: Floats, packing: Packing, axes: Floats) -> Floats:
     """A stiffness in several systems of axes, shape (n, m, m)."""
     R = packing.rotation(axes)
     return R @ C @ np.swapaxes(R, -1, -2)

@@ -270,11 +270,11 @@ def test_a_periodic_translation_of_an_image_changes_nothing():
 def test_turning_an_image_turns_the_tensor():
     """By 90 degrees from axis 0 to axis 1: the new axes 1, 2 are the old 2, -1."""
     labels = blobs()
-    C, turned = of_image(labels), of_image(np.rot90(labels))
-    assert relative_error(turned.tensor, in_axes(C.tensor, [[0.0, -1.0], [1.0, 0.0]])) < 1e-11
-    assert C.constants["E1"] == pytest.approx(turned.constants["E2"])
-    assert relative_error(C.in_axes([[0.0, -1.0], [1.0, 0.0]]).tensor, turned.tensor) < 1e-11
-    assert turned.extremes.highest == pytest.approx(C.extremes.highest)
+    C, rotated = of_image(labels), of_image(np.rot90(labels))
+    assert relative_error(rotated.tensor, in_axes(C.tensor, [[0.0, -1.0], [1.0, 0.0]])) < 1e-11
+    assert C.constants["E1"] == pytest.approx(rotated.constants["E2"])
+    assert relative_error(C.in_axes([[0.0, -1.0], [1.0, 0.0]]).tensor, rotated.tensor) < 1e-11
+    assert rotated.extremes.highest == pytest.approx(C.extremes.highest)
 
 
 def test_a_random_composite_is_within_hashin_shtrikman():

@@ -202,7 +202,7 @@ def test_the_jobs_of_the_demos_run(path, folder):
         assert path.stem == "copper" and found.means["bulk modulus"] == pytest.approx((168.4 + 2 * 121.4) / 3)
 
 
-def test_a_report_of_many_turned_grains(folder):
+def test_a_report_of_many_rotated_grains(folder):
     """The law stands once, its field by name; grains are counted."""
     text = """
 [cell]
