@@ -25,7 +25,7 @@ class Solved:
     Attributes
     ----------
     rve
-        The microproblem.
+        The cell problem.
     state
         Its state.
     """

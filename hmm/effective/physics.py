@@ -16,7 +16,7 @@ from hmm.foundation.naming import require_known
 from hmm.laws import Fourier, Law, Stokes, ThermoElastic
 from hmm.laws.base import value_of
 from hmm.micro.advice import mandel_stiffness
-from hmm.micro.fluctuation import fluctuation, held_on_walls
+from hmm.micro.fluctuation import fluctuation, wall_dofs
 from hmm.micro.inputs import (
     MacroInput,
     macro_deformation_gradient,
@@ -32,12 +32,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A microproblem to be set up: arguments of `hmm.RVE`."""
+    """A cell problem to be set up: arguments of `hmm.RVE`."""
 
     w: fem.Function
     inputs: list[MacroInput]
     laws: Mapping[str, Law]
-    held: ArrayLike = ()
+    fixed_dofs: ArrayLike = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Physics:
     degree
         Default degree of the fluctuation.
     set_up
-        From the cell, the laws, the degree and `out_of_plane` to the microproblem.
+        From the cell, the laws, the degree and `out_of_plane` to the cell problem.
     read
         From the RVE and its tangent to the attributes of `hmm.EffectiveProperties`.
     of_phase
@@ -165,7 +165,7 @@ def _flow(cell: Cell, laws: Mapping[str, Any], degree: int, out_of_plane: bool) 
     if degree < 2:
         raise InputError(f"degree = {degree} of the velocity must be 2 or more: that of the pressure is one less")
     w = fluctuation(cell, (degree, degree - 1))
-    walls = held_on_walls(cell, w, 0)
+    walls = wall_dofs(cell, w, 0)
     if cell.comm.allreduce(len(walls)) == 0:
         raise InputError("the fluid fills the cell and has no wall to flow along: leave the solid out, void= names it")
     return Problem(w, [macro_pressure_gradient(cell)], fluids, walls)

@@ -45,7 +45,7 @@ class Homogenizer:
     Parameters
     ----------
     rve
-        The microproblem; one object serves all points of the rank. Its cell is on ``MPI.COMM_SELF``, or on the
+        The cell problem; one object serves all points of the rank. Its cell is on ``MPI.COMM_SELF``, or on the
         communicator of a group of ranks (see `hmm.Ensemble.split`). An `hmm.MixedControl` of an
         RVE takes as input only the components that are given, such as the in-plane ones of a 3D cell. Or an
         `hmm.variation.Variation` of several, which says where each is.

@@ -93,7 +93,7 @@ def constrain(
     *,
     driven: Collection[int] | None = None,
     pinned: Collection[int] | None = None,
-    held: ArrayLike = (),
+    fixed_dofs: ArrayLike = (),
     pieces: NDArray[np.int64] | None = None,
 ) -> Constraint:
     """The constraint of a given name for fluctuations in `space`.
@@ -111,15 +111,15 @@ def constrain(
     pinned
         Which fields are fixed by their derivatives up to a constant only, so that one point of them is held
         (``periodic`` and ``minimal``); the driven ones by default.
-    held
-        Local dofs (unrolled, ghosts included) that are held at 0 besides, such as those on walls.
+    fixed_dofs
+        Local degrees of freedom (unrolled, ghosts included) that are zero, such as those on walls.
     pieces
         Piece of each local cell (see `hmm.cells.connectivity`), if a point of each is held where a field is pinned.
 
     Raises
     ------
     InputError
-        For an unknown name, if the mesh has no matching faces for ``periodic``, or if `held` has some but not all
+        For an unknown name, if the mesh has no matching faces for ``periodic``, or if `fixed_dofs` has some but not all
         components of a point of a space that is not mixed.
     """
     choice("constraint", name, CONSTRAINTS)
@@ -134,19 +134,19 @@ def constrain(
         if f.continuous and f.number in pinned and name != "dirichlet":
             _pin(cell, f, rows, pieces)
         masters[f.blocks[: f.n_owned]] = rows
-    _hold(space, masters, np.unique(np.asarray(held, dtype=np.int32)))
+    _fix(space, masters, np.unique(np.asarray(fixed_dofs, dtype=np.int32)))
     blocks, n_owned = _number(space, masters)
     return Constraint(name, blocks, space.dofmap.index_map_bs, n_owned, multipliers)
 
 
-def _hold(space: fem.FunctionSpace, masters: NDArray[np.int64], dofs: NDArray[np.int32]) -> None:
-    """Hold the blocks of some local `dofs`, and what they follow and what follows them."""
+def _fix(space: fem.FunctionSpace, masters: NDArray[np.int64], dofs: NDArray[np.int32]) -> None:
+    """Fix the blocks of some local `dofs`, and what they follow and what follows them."""
     size = space.dofmap.index_map_bs
     blocks, counts = np.unique(dofs // size, return_counts=True)
     comm = space.mesh.comm
     if partial := comm.allreduce(int((counts < size).sum())):
         raise InputError(
-            f"held has some but not all of the {size} components of {partial} points: hold whole points, or make w "
+            f"fixed_dofs has some but not all of the {size} components of {partial} points: fix all of them, or make w "
             "of several fields, hmm.fluctuation(cell, degree=(...), shape=(...))"
         )
     mine = masters[blocks[blocks < masters.size]]

@@ -203,7 +203,9 @@ def _checked_dofs(fixed: ArrayLike, space: fem.FunctionSpace) -> NDArray[np.int3
     index_map = space.dofmap.index_map
     dofs, n = np.asarray(fixed), (index_map.size_local + index_map.num_ghosts) * space.dofmap.index_map_bs
     if dofs.size and (dofs.dtype.kind not in "iu" or dofs.min() < 0 or dofs.max() >= n):
-        raise InputError(f"held = {dofs.tolist()[:5]}... are no dofs of w, 0 to {n - 1}: take hmm.held_on_walls")
+        raise InputError(
+            f"fixed_dofs = {dofs.tolist()[:5]}... are not degrees of freedom of w, 0 to {n - 1}: use hmm.wall_dofs"
+        )
     return dofs.astype(np.int32)
 
 

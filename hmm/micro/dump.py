@@ -233,7 +233,7 @@ def _special(problem: CellProblem) -> str:
     parts = {
         "several fields": problem.is_mixed,
         "micro fields": bool(problem.micro),
-        "held dofs": bool(problem.fixed.size),
+        "fixed degrees of freedom": bool(problem.fixed.size),
         "inputs of its own": any(not e.kind or e.contribution or e.target for e in problem.inputs),
         "an out-of-plane component": any(e.packing.shape[:1] > (problem.cell.dim,) for e in problem.inputs),
     }

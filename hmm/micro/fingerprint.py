@@ -31,13 +31,13 @@ def cell_fingerprint(loaded: LoadedCell) -> dict[str, str]:
         "unit cell's lattice": str(cell.lattice.round(12).tolist()),
         "unit cell's phases": str(dict(cell.phases)),
         "constraint": constraint.name,
-        "held dofs": digest(problem.fixed),
+        "fixed degrees of freedom": digest(problem.fixed),
         "fluctuation field": str(space.ufl_element()),
         "numbering of the fluctuation": numbering,
         "quadrature degree of the unit cell": str(problem.quadrature_degree),
         **laws,
         **{what: short(form.signature()) for what, form in _updates(forms).items()},
-        "form of the microproblem": short("".join(form.signature() for form in forms.ufl_forms)),
+        "form of the cell problem": short("".join(form.signature() for form in forms.ufl_forms)),
         "coefficients of the unit cell": digest(*(f.x.array for f in functions)),
     }
 

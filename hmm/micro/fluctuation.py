@@ -1,4 +1,4 @@
-"""The fluctuation of a microproblem: its fields, and where their degrees of freedom lie."""
+"""The fluctuation of a cell problem: its fields, and where their degrees of freedom lie."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def component(number: int) -> Operator:
     return lambda w: ufl.split(w)[number]
 
 
-def held_on_walls(cell: Cell, w: fem.Function, *component: int) -> NDArray[np.int32]:
+def wall_dofs(cell: Cell, w: fem.Function, *component: int) -> NDArray[np.int32]:
     """Dofs of a field on the walls of a cell: where its mesh ends inside the lattice cell.
 
     Parameters
@@ -165,12 +165,12 @@ def held_on_walls(cell: Cell, w: fem.Function, *component: int) -> NDArray[np.in
     w
         The fluctuation.
     component
-        Numbers of the field and, if only that is held, of its component; nothing for all of a `w` of one field.
+        Numbers of the field and, if only one is fixed, of its component; nothing for all of a `w` of one field.
 
     Returns
     -------
     ndarray of int32
-        Local dofs (ghosts included), for ``hmm.RVE(..., held=...)``. Collective.
+        Local dofs (ghosts included), for ``hmm.RVE(..., fixed_dofs=...)``. Collective.
     """
     space = w.function_space
     for number in component:

@@ -1,4 +1,4 @@
-"""The macroscopic inputs of a microproblem: which local field each adds to, and how."""
+"""The macroscopic inputs of a cell problem: which local field each adds to, and how."""
 
 from __future__ import annotations
 

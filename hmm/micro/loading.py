@@ -43,7 +43,7 @@ def plane_stress(rve: RVE | MicroModel) -> MixedControl:
         )
     turns = [] if packing.symmetric else [i for i in out if i[0] > i[1]]
     response = {prefix + _label(i): 0.0 for i in out if i not in turns}
-    return MixedControl(rve, response, held=[prefix + _label(i) for i in turns])
+    return MixedControl(rve, response, fixed=[prefix + _label(i) for i in turns])
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def uniaxial(
     is_turn = [not packing.symmetric and len(i) == 2 and i[0] > i[1] for i in packing.indices]
     others = [k for k in range(packing.size) if k != driven]
     response = {packing.labels[k]: 0.0 for k in others if not is_turn[k]}
-    test = MixedControl(rve, response, held=[packing.labels[k] for k in others if is_turn[k]])
+    test = MixedControl(rve, response, fixed=[packing.labels[k] for k in others if is_turn[k]])
     values = np.atleast_1d(numbers("levels", levels))
     answers = tuple(follow(test, [{component: float(v)} for v in values], state, dt))
     stress = np.array([a.vector[0] / packing.factors[driven] for a in answers])

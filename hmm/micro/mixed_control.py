@@ -34,7 +34,7 @@ class MixedControl:
 
     The input's components whose response is given are free: they are unknowns of the point beside the fluctuation, and
     the equation that belongs to each is that its response has the given value. To algorithms, states and homogenizers
-    this is a microproblem with fewer inputs: a 3D cell with vanishing out-of-plane stresses takes the (2, 2) strain of
+    this is a cell problem with fewer inputs: a 3D cell with vanishing out-of-plane stresses takes the (2, 2) strain of
     a plane-stress macro problem.
 
     Parameters
@@ -46,7 +46,7 @@ class MixedControl:
         Given responses by component, such as ``{"22": 0.0, "33": 0.0}``, in the unit of stress (or of a flux): entries
         of the tensor, not of the Mandel vector. With several macro inputs the labels have the input's name before them,
         ``"strain 33"``.
-    held
+    fixed
         Components that keep their undeformed value and are no inputs either, such as the rotations F31 and F32.
 
     Notes
@@ -65,18 +65,18 @@ class MixedControl:
         If a component is unknown (the message lists those there are) or prescribed twice.
     """
 
-    def __new__(cls, rve: RVE | MicroModel, response: Mapping[str, float], held: Iterable[str] = ()) -> Any:
+    def __new__(cls, rve: RVE | MicroModel, response: Mapping[str, float], fixed: Iterable[str] = ()) -> Any:
         """An RVE under mixed control; another model as an `hmm.models.ControlledModel`."""
         if isinstance(rve, RVE):
             return super().__new__(cls)
         instance("rve", rve, MicroModel, "make it with hmm.RVE, or another micro model")
-        return ControlledModel(rve, dictionary("response", response, "values by component"), held)
+        return ControlledModel(rve, dictionary("response", response, "values by component"), fixed)
 
-    def __init__(self, rve: RVE | MicroModel, response: Mapping[str, float], held: Iterable[str] = ()) -> None:
+    def __init__(self, rve: RVE | MicroModel, response: Mapping[str, float], fixed: Iterable[str] = ()) -> None:
         assert isinstance(rve, RVE)
         self.rve = rve
         response = dictionary("response", response, "values by component")
-        self.components = Components.of(rve.inputs, response, held)
+        self.components = Components.of(rve.inputs, response, fixed)
         self.inputs: tuple[Input, ...] = self.components.inputs
         self.system = BorderedSystem(rve.system, self.components)
         self.prescribe(response)
@@ -88,7 +88,7 @@ class MixedControl:
 
     @property
     def control(self) -> str:
-        """Which components are free and which held."""
+        """Which components are free and which fixed."""
         return str(self.components)
 
     @property
@@ -199,7 +199,7 @@ class MixedControl:
             return pack_inputs(self.inputs, E)
         for k in find_components(self.rve.inputs, E):
             if k not in self.components.given:
-                how = "its response is given" if k in self.components.free else "it is held"
+                how = "its response is given" if k in self.components.free else "it is fixed"
                 raise InputError(f"component {self.components.names[k]} is prescribed twice: {how} already")
         return pack_inputs(self.rve.inputs, E)[self.components.given]
 

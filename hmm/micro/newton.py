@@ -1,4 +1,4 @@
-"""Newton's method for the microproblem."""
+"""Newton's method for the cell problem."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def newton(
     Parameters
     ----------
     rve
-        The microproblem; left loaded at the last iterate.
+        The cell problem; left loaded at the last iterate.
     z
         Shape (rve.n_unknowns,); first guess in, solution out.
     E

@@ -49,7 +49,7 @@ class Response:
     parts: tuple[NDArray[np.float64], ...]
 
     @property
-    def whole(self) -> Response:
+    def full(self) -> Response:
         """The response with all components of the cell: this one (compare `hmm.ControlledResponse`)."""
         return self
 
@@ -77,7 +77,7 @@ class ControlledResponse(Response):
     inputs: tuple[NDArray[np.float64], ...]
 
     @property
-    def whole(self) -> Response:
+    def full(self) -> Response:
         """The response with all components of the cell."""
         return self.cell
 

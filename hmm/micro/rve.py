@@ -61,8 +61,8 @@ class RVE:
     micro
         Local fields without a macroscopic counterpart that laws may ask for, by name: an operator on `w` each, such as
         ``{"pressure": hmm.component(1)}``. A law's response to one, if it has any, is conjugate in its virtual work.
-    held
-        Dofs of `w` that are held at zero besides, as from `hmm.held_on_walls`.
+    fixed_dofs
+        Degrees of freedom of `w` that are zero, such as those from `hmm.wall_dofs`.
     quadrature_degree
         Polynomial degree of the quadrature rule; by default enough for the linear stiffness; less gives a warning.
     newton_options
@@ -107,14 +107,14 @@ class RVE:
         energy: ufl.Form | None = None,
         constraint: str = "periodic",
         micro: Mapping[str, Operator] | None = None,
-        held: ArrayLike = (),
+        fixed_dofs: ArrayLike = (),
         quadrature_degree: int | None = None,
         newton_options: NewtonOptions | None = None,
         solver: str = "auto",
         petsc_options: Mapping[str, object] | None = None,
         dt: fem.Constant | None = None,
     ) -> None:
-        self.problem = define(cell, w, E, law, energy, constraint, micro, held, quadrature_degree, dt)
+        self.problem = define(cell, w, E, law, energy, constraint, micro, fixed_dofs, quadrature_degree, dt)
         with collectively(cell.comm):
             require_communicators()
         if newton_options is not None:

@@ -292,11 +292,11 @@ def _constrained(forms: CellForms) -> tuple[LoadedCell, float]:
     if not problem.is_mixed and not cell.comm.allreduce(dofs.size):
         return LoadedCell(forms, constrain(problem.constraint, cell, space)), 0.0
     fields, driven = fields_of(space), problem.driven
-    free = LoadedCell(forms, constrain(problem.constraint, cell, space, driven=driven, pinned=(), held=dofs))
+    free = LoadedCell(forms, constrain(problem.constraint, cell, space, driven=driven, pinned=(), fixed_dofs=dofs))
     pinned = floating_fields(free, fields)
     free.reduced.destroy()
     parts = pieces(cell).of_cell if pinned else None
-    constraint = constrain(problem.constraint, cell, space, driven=driven, pinned=pinned, held=dofs, pieces=parts)
+    constraint = constrain(problem.constraint, cell, space, driven=driven, pinned=pinned, fixed_dofs=dofs, pieces=parts)
     loaded = LoadedCell(forms, constraint)
     if not problem.is_mixed:
         return loaded, 0.0

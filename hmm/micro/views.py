@@ -16,7 +16,7 @@ def local_fields(rve: RVE | MixedControl, state: PointState, E: ArrayLike) -> Lo
     Parameters
     ----------
     rve
-        The microproblem; it is left loaded with this point.
+        The cell problem; it is left loaded with this point.
     state
         State at the end of the step, as in `hmm.Response.state`.
     E

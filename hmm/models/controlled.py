@@ -26,7 +26,7 @@ SINGULAR = 1e-11
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """Which components of the macroscopic inputs are given, free or held.
+    """Which components of the macroscopic inputs are given, free or fixed.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Components:
         Components whose input is given.
     free
         Components whose response is prescribed; their input is found.
-    held
+    fixed
         Labels of components that keep their undeformed value.
     inputs
         The inputs with the given components only; inputs without any are left out.
@@ -44,20 +44,20 @@ class Components:
 
     given: NDArray[np.int_]
     free: NDArray[np.int_]
-    held: tuple[str, ...]
+    fixed: tuple[str, ...]
     inputs: tuple[Input, ...]
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, inputs: Sequence[Input], free: Iterable[str], held: Iterable[str]) -> Components:
+    def of(cls, inputs: Sequence[Input], free: Iterable[str], fixed: Iterable[str]) -> Components:
         """The components of some inputs, by label; raises `InputError` for one that is unknown or named twice."""
-        labels, held = list(free), tuple(held)
-        taken = find_components(inputs, [*labels, *held])
+        labels, fixed = list(free), tuple(fixed)
+        taken = find_components(inputs, [*labels, *fixed])
         given = np.setdiff1d(np.arange(input_blocks(inputs).size), taken)
         return cls(
             given,
             np.array(taken[: len(labels)], dtype=int),
-            held,
+            fixed,
             restricted(inputs, given),
             tuple(component_names(inputs)),
         )
@@ -77,7 +77,7 @@ class Components:
         return packed
 
     def __str__(self) -> str:
-        return f"free {', '.join(self.names[k] for k in self.free)}; held {', '.join(self.held) or 'none'}"
+        return f"free {', '.join(self.names[k] for k in self.free)}; fixed {', '.join(self.fixed) or 'none'}"
 
 
 def restricted(inputs: Sequence[Input], given: NDArray[np.int_]) -> tuple[Input, ...]:
@@ -97,13 +97,13 @@ class ControlledAnswer(PointAnswer):
 
     Attributes
     ----------
-    whole
+    full
         The answer with all components and the model's own tangent.
     inputs
         The macroscopic inputs as tensors, those that were found included.
     """
 
-    whole: PointAnswer
+    full: PointAnswer
     inputs: tuple[Floats, ...]
 
     @property
@@ -125,7 +125,7 @@ class ControlledModel:
         Any micro model.
     response
         Prescribed responses by component, such as ``{"33": 0.0}``: entries of the tensor.
-    held
+    fixed
         Components that keep their undeformed value.
     rtol
         The prescribed responses are met to this fraction of the largest response of the point.
@@ -137,10 +137,10 @@ class ControlledModel:
     """
 
     def __init__(
-        self, model: MicroModel, response: Mapping[str, float], held: Iterable[str] = (), *, rtol: float = 1e-9
+        self, model: MicroModel, response: Mapping[str, float], fixed: Iterable[str] = (), *, rtol: float = 1e-9
     ) -> None:
         self.model, self.rtol = model, rtol
-        self.components = Components.of(model.inputs, response, held)
+        self.components = Components.of(model.inputs, response, fixed)
         self.inputs = self.components.inputs
         self.prescribed = np.zeros(self.components.free.size)
         self.prescribe(response)
@@ -250,10 +250,10 @@ class ControlledModel:
             self.prescribe(response)
         given = solve_one(self, E, state, dt)
         row = {name: values[None] for name, values in given.state.items()}
-        full = self._full(row["E"], row[FREE])[0]
+        found = self._full(row["E"], row[FREE])[0]
         vector, inputs = row[RESPONSE][0], self.model.inputs
-        whole = PointAnswer(vector, row[TANGENT][0], given.state, split_vector(inputs, vector))
-        return ControlledAnswer(**vars(given), whole=whole, inputs=split_vector(inputs, full))
+        full = PointAnswer(vector, row[TANGENT][0], given.state, split_vector(inputs, vector))
+        return ControlledAnswer(**vars(given), full=full, inputs=split_vector(inputs, found))
 
     def _full(self, given: Floats, free: Floats) -> Floats:
         """Macroscopic inputs with all components, shape (n, m)."""

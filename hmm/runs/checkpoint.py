@@ -110,7 +110,8 @@ def _state_tables(hom: Homogenizer) -> list[storage.RowTable]:
     leads, tables = hom.comm.rank == hom.ensemble.leader, []
     kinds = zip(hom.state_keys(), hom.row_layouts, hom.batches.points, strict=True)
     for k, (keys, layout, states) in enumerate(kinds):
-        tables.append(storage.RowTable(_table_name(k), keys if leads else keys[:0], layout.whole(states.persistent())))
+        rows = layout.gathered(states.persistent())
+        tables.append(storage.RowTable(_table_name(k), keys if leads else keys[:0], rows))
     return tables
 
 

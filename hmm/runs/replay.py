@@ -52,7 +52,7 @@ class Replay:
     dump
         What was replayed.
     rve
-        The microproblem.
+        The cell problem.
     converged
         Whether the point has a solution after all.
     attempts
@@ -106,7 +106,7 @@ def replay(path: str | Path, rve: RVE | MixedControl | None = None, *, trust: bo
     path
         The dump that the error message named.
     rve
-        The microproblem, needed if it was made from ``energy=`` (UFL cannot be written down) or from laws that cannot
+        The cell problem, needed if it was made from ``energy=`` (UFL cannot be written down) or from laws that cannot
         be pickled. By default it is made again from the dump.
     trust
         Whether the dump may run code, as it does where it holds laws of your own: they are pickled. Those of `hmm.laws`

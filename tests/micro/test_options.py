@@ -81,8 +81,8 @@ def test_arguments_of_a_cell_problem(cell):
     rve("energy = .* is no Form", law=None, energy=1.0)
     rve("constraint .* is unknown: choose one of 'periodic'", constraint=["periodic"])
     rve("solver .* is unknown: choose one of 'auto'", solver=None)
-    rve("held = .* are no dofs of w", held=[10**6])
-    rve("held = .* are no dofs of w", held=[0.5])
+    rve("fixed_dofs = .* are not degrees of freedom of w", fixed_dofs=[10**6])
+    rve("fixed_dofs = .* are not degrees of freedom of w", fixed_dofs=[0.5])
     rve("w is on another mesh than the cell", w=hmm.fluctuation(homogeneous_cell()))
     rve("strain is on another mesh than the cell", E=hmm.macro_strain(homogeneous_cell()))
 
