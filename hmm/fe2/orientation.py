@@ -109,7 +109,7 @@ def _packed(R: Floats, inputs: Sequence[Input]) -> Floats:
             fits = np.abs(block @ block.transpose(0, 2, 1) - np.eye(e.size)).max(initial=0.0) < 1e-6
         if not fits:
             raise InputError(
-                f"orientation: the macro {e.name} has only the components {', '.join(e.packing.labels)}, and a rotation "
-                "needs the others too: control single components only where cells are not rotated"
+                f"orientation: the macro {e.name} has only the components {', '.join(e.packing.labels)}, and a "
+                "rotation needs the others too: control single components only where cells are not rotated"
             )
     return Q

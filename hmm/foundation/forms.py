@@ -30,12 +30,12 @@ from hmm.foundation.turns import turn
 _LOG = logging.getLogger("hmm")
 
 PATIENCE = 60
-"""Seconds until a rank that waits for another one's compilation looks whether that one is still alive."""
+"""Seconds after which a rank that waits for the compilation of another checks whether that one is still alive."""
 
 ABANDONED_AFTER = 600
-"""Age in seconds at which a source file of another program is taken as left by one that was killed while it compiled.
+"""Age in seconds after which a source file is considered abandoned by a program that was killed while it compiled.
 
-Where files can be locked, those of `hmm` itself are known at once: see `hmm.foundation.turns`.
+Where files can be locked, abandoned files of `hmm` itself are found immediately: see `hmm.foundation.turns`.
 """
 
 _compiled: list[str] = []
@@ -119,7 +119,7 @@ def _compiled_or_loaded[T](comm: MPI.Comm, compile_with: Callable[[dict[str, Any
 
 
 def _clear_abandoned(source: Path) -> bool:
-    """Set aside a source file whose compiler is long dead; whether that was done. One process at a time does it."""
+    """Move an abandoned source file out of the way; return whether this was done. One process at a time does it."""
     claim = source.with_suffix(".c.abandoned")
     try:
         claim.touch(exist_ok=False)

@@ -137,7 +137,7 @@ def test_pieces():
 
 
 def test_closed_pores(caplog):
-    with pytest.raises(hmm.InputError, match="does not percolate: no part of it leads through"):
+    with pytest.raises(hmm.InputError, match="does not percolate in any direction of the lattice"):
         hmm.macro_pressure_gradient(voxels((4, 4), lambda x: np.abs(x - 0.5)[:2].max(axis=0) < 0.3))
     with caplog.at_level(logging.WARNING, logger="hmm"):
         hmm.macro_pressure_gradient(tilted_channel(0.0)[0])

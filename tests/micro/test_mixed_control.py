@@ -235,7 +235,7 @@ def test_bad_input(composite):
     with pytest.raises(hmm.InputError, match="component 12 is prescribed twice"):
         hmm.MixedControl(composite, {"12": 0.0, "21": 0.0})
     control = hmm.MixedControl(composite, {"22": 0.0})
-    with pytest.raises(hmm.InputError, match="component 22 is prescribed twice: its response is given"):
+    with pytest.raises(hmm.InputError, match="component 22 is prescribed twice: its response is prescribed"):
         control.solve({"11": 1e-3, "22": 0.0})
     with pytest.raises(hmm.InputError, match="response 33 is not prescribed in this MixedControl, which has: 22"):
         control.solve({}, response={"33": 0.0})
