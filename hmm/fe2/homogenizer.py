@@ -50,7 +50,7 @@ class Homogenizer:
         takes the given components only, such as the in-plane components of a 3D cell. An `hmm.variation.Variation`
         distributes several models over the points.
     strain
-        The macroscopic input as UFL of the macro field, such as ``sym(grad(u))``; a sequence if the model has several inputs.
+        The macroscopic input as UFL of the macro field, such as ``sym(grad(u))``; a sequence for several inputs.
     degree
         Degree of the macro quadrature rule. By default it is sufficient for the macro element
         (`hmm.fe2.quadrature_points.sufficient_degree`): ``2 (k - 1)`` on triangles and tetrahedra of degree k, more if
@@ -59,8 +59,8 @@ class Homogenizer:
     algorithm
         ``"monolithic"`` (default) or ``"nested"``; see `hmm.micro.algorithms`.
     ensemble
-        Distribution of the points over the ranks: ``"owner"``, ``"balanced"``, ``"grouped"`` (for RVEs on several ranks),
-        or ``"auto"``, which starts with the owners and moves points when this saves time; see `hmm.Ensemble`.
+        Distribution of the points over the ranks: ``"owner"``, ``"balanced"``, ``"grouped"`` (for RVEs on several
+        ranks), or ``"auto"``, which starts with the owners and moves points when this saves time; see `hmm.Ensemble`.
     dumps
         Directory for dumps of failed points, which `hmm.replay` repeats; created when first needed. At most
         `MOST_DUMPS` files are written in a run; none if None.
@@ -174,7 +174,7 @@ class Homogenizer:
         return tuple(RowLayout(model) for model in self.models.values())
 
     def state_keys(self) -> list[NDArray[np.int64]]:
-        """For each model, the numbers of its rows on this rank; they do not depend on the number of ranks (collective)."""
+        """For each model, the numbers of its rows on this rank, the same on any number of ranks (collective)."""
         keys = self.ensemble.to_workers(self._row_keys)
         return [keys[self.batches.rows(k)] for k in range(len(self.models))]
 

@@ -278,8 +278,8 @@ class MacroProblem:
         said, self._said_fallback = self._said_fallback, True
         if self.hom.comm.rank == 0 and not said:
             logging.getLogger("hmm").warning(
-                "the %s iteration failed (%s); the step is repeated from the initial tangent or with nested iterations; "
-                "so will be later steps that fail, as counted in problem.stats",
+                "the %s iteration failed (%s); the step is repeated from the initial tangent or with nested "
+                "iterations; so will be later steps that fail, as counted in problem.stats",
                 self.hom.algorithm,
                 self._reason(),
             )

@@ -73,7 +73,7 @@ def _element(cell: Cell, degree: int, shape: object, family: object) -> basix.uf
     integer("degree {} of the fluctuation field", degree, lowest[str(family)], LARGEST_DEGREE)
     if not isinstance(shape, tuple):
         raise InputError(
-            f"shape {shape!r} of a fluctuation field is not a shape: give () for a scalar, (d,) for a vector"
+            f"shape {shape!r} of a fluctuation field must be a tuple: give () for a scalar, (d,) for a vector"
         )
     return basix.ufl.element(str(family), cell.mesh.basix_cell(), degree, shape=shape)
 

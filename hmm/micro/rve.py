@@ -60,7 +60,7 @@ class RVE:
         ``"periodic"``, ``"dirichlet"`` or ``"minimal"`` (see `hmm.micro.constraints`).
     micro
         Local fields without a macroscopic counterpart, for laws that ask for them: an operator on `w` for each name,
-        such as ``{"pressure": hmm.component(1)}``. The response of a law to such a field, if any, is work-conjugate to it.
+        such as ``{"pressure": hmm.component(1)}``. A response of a law to such a field is work-conjugate to it.
     fixed_dofs
         Degrees of freedom of `w` that are zero, such as those from `hmm.wall_dofs`.
     quadrature_degree

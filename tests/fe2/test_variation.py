@@ -461,7 +461,7 @@ def test_ranks_without_macro_cells():
 
 def test_wrong_chances_and_shares_are_refused():
     rve = rve_of(homogeneous_cell(), {"matrix": SOFT})
-    with pytest.raises(hmm.InputError, match=r"probabilities \[0.5, 0.6\] are not one for each of 2 RVEs"):
+    with pytest.raises(hmm.InputError, match=r"probabilities \[0.5, 0.6\]: give one for each of 2 RVEs"):
         variation.scattered([rve, rve], probabilities=[0.5, 0.6])
     with pytest.raises(hmm.InputError, match="per = 'region' must be 'point' or 'cell'"):
         variation.scattered([rve, rve], per="region")
@@ -471,15 +471,15 @@ def test_wrong_chances_and_shares_are_refused():
         variation.scattered({"a": rve, "b": rve.cell})
     with pytest.raises(hmm.InputError, match=r"is no micro model: give an hmm.RVE"):
         beam(variation.everywhere({1: rve}))
-    with pytest.raises(hmm.InputError, match="is no value of the parameter"):
+    with pytest.raises(hmm.InputError, match="is not a value of the parameter"):
         variation.graded({"lo": rve, "hi": rve}, 0.1)
     with pytest.raises(hmm.InputError, match="seed = None must be an integer"):
         variation.scattered([rve], seed=None)
-    with pytest.raises(hmm.InputError, match="'skin' is no tag of macro cells"):
+    with pytest.raises(hmm.InputError, match="'skin' is not a tag of macro cells"):
         variation.regions({"skin": rve}, None)
-    with pytest.raises(hmm.InputError, match="NoneType is no MeshTags"):
+    with pytest.raises(hmm.InputError, match="NoneType is not a MeshTags"):
         variation.regions({1: rve}, None)
-    with pytest.raises(hmm.InputError, match="is no function: give one of the macro points"):
+    with pytest.raises(hmm.InputError, match="is not a function: give one of the macro points"):
         variation.Variation({"a": rve}, np.ones((1, 1)))
     own = variation.Variation({"a": rve, "b": rve}, lambda points: np.full((points.n, 2), 0.4))
     with pytest.raises(hmm.InputError, match=r"shares \[0.4, 0.4\] at .* with the sum 1"):

@@ -148,7 +148,7 @@ def test_use_after_destroy(cell):
         thing.destroy()
     refused(loaded.problem.solve, "macro problem was destroyed .*: make a new one")
     assert loaded.problem.reaction(loaded.drive) == reaction
-    refused(lambda: rve.solve({"11": 1e-3}), "this RVE was destroyed .*: make a new one")
+    refused(lambda: rve.solve({"11": 1e-3}), "this RVE was destroyed .*: create a new one")
     refused(rve.system.linearize, "this RVE was destroyed")
     refused(lambda: free.solve({"11": 1e-3}), "this RVE was destroyed")
     refused(loaded.hom.evaluate, "this RVE was destroyed")
@@ -166,7 +166,10 @@ def test_use_after_destroy(cell):
         (lambda rve: rve.solve({11: 1e-3}), "component = 11 is no str: the components are 11, 22, 12"),
         (lambda rve: rve.solve(np.zeros(3), dt=[1]), "time step .* must be zero or more"),
         (lambda rve: rve.solve(np.zeros(3), state=np.zeros(3)), "state = .* is no PointState"),
-        (lambda rve: rve.solve(np.zeros(3), state=PointState(np.zeros(2), np.zeros(0))), "state is of another RVE"),
+        (
+            lambda rve: rve.solve(np.zeros(3), state=PointState(np.zeros(2), np.zeros(0))),
+            "state belongs to another RVE",
+        ),
         (lambda rve: rve.average(rve.w[0], "steel"), "phase 'steel' is unknown: choose one of 'matrix'"),
         (lambda rve: rve.local_response("steel"), "phase 'steel' is unknown: choose one of 'matrix'"),
         (lambda rve: rve.local_response("matrix", "flux"), "response 'flux' is unknown: choose one of 'strain'"),

@@ -144,7 +144,7 @@ def test_failures_and_mistakes():
         control.solve({"11": 2.0})
     with pytest.raises(hmm.InputError, match="the response 11 is not prescribed in this MixedControl, which has: 22"):
         control.prescribe({"11": 0.0})
-    with pytest.raises(hmm.InputError, match="the state is of another model"):
+    with pytest.raises(hmm.InputError, match="the state belongs to another model"):
         control.solve({"11": 0.1}, j2_model().solve({"11": 0.1}).state)
     with pytest.raises(hmm.InputError, match="'33' is not a macro component"):
         hmm.MixedControl(j2_model(), {"33": 0.0})
@@ -154,5 +154,5 @@ def test_failures_and_mistakes():
     stuck = hmm.FunctionModel(
         lambda E, o, dt: (E + 1, np.tile(1e9 * np.eye(3), (len(E), 1, 1)), {}), hmm.models.strain(2)
     )
-    with pytest.raises(hmm.ConvergenceError, match="the prescribed responses were not met"):
+    with pytest.raises(hmm.ConvergenceError, match="the prescribed responses were not reached"):
         hmm.MixedControl(stuck, {"22": 0.0}).solve({"11": 0.1})

@@ -152,7 +152,7 @@ def test_wrong_options():
         hmm.FunctionModel(linear, STRAIN, {"p": "many"})
     with pytest.raises(hmm.InputError, match="give it another name"):
         hmm.models.points_of(hmm.FunctionModel(lambda E, o, dt: (E, None, {"E": o["E"]}), STRAIN, {"E": 1}), 1)
-    with pytest.raises(hmm.InputError, match="is no micro model"):
+    with pytest.raises(hmm.InputError, match="is not a micro model"):
         hmm.Homogenizer(linear, ufl.sym(ufl.grad(beam(j2_model()).u)))
 
 

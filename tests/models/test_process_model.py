@@ -82,7 +82,7 @@ def test_killed_workers_change_nothing(law_file):
 
 def test_a_silent_worker_does_not_hang(strange_file):
     model = model_of(strange_file, "silent", {}, timeout=1.0, retries=0)
-    with pytest.raises(hmm.ConvergenceError, match="was silent for 1 s"):
+    with pytest.raises(hmm.ConvergenceError, match="did not respond for 1 s"):
         model.solve({"11": 1e-3})
     model.close()
 
