@@ -198,7 +198,7 @@ def scattered(
     p = np.asarray([1 / len(named)] * len(named) if probabilities is None else probabilities, dtype=float)
     if p.shape != (len(named),) or not (p >= 0).all() or abs(p.sum() - 1) > 1e-9:
         raise InputError(
-            f"scattered: probabilities {p.tolist()} must be one for each of {len(named)} RVEs, with the sum 1"
+            f"scattered: probabilities {p.tolist()}: give one for each of {len(named)} RVEs, with the sum 1"
         )
     if per not in ("point", "cell"):
         raise InputError(f"scattered: per = {per!r} must be 'point' or 'cell'")

@@ -47,6 +47,6 @@ def _check_state(problem: Linearizable, state: PointState) -> None:
     sizes = state.z.shape, state.history.shape
     if sizes != ((problem.n_unknowns,), (problem.n_history,)):
         raise InputError(
-            f"the state belongs to another RVE: {sizes[0]} unknowns and {sizes[1]} internal variables, but this one has "
+            f"the state belongs to another RVE: {sizes[0]} unknowns and {sizes[1]} internal variables, this one has "
             f"{problem.n_unknowns} and {problem.n_history}"
         )

@@ -33,8 +33,8 @@ class Variable:
         Shape of one point's values.
     role
         ``"state"``: has a trial and a committed value. ``"deferred"``: has a committed value only; the model computes
-        the next one in `MicroModel.commit`. ``"guide"``: has one value, helps the next answer (such as a predictor), and is
-        reset when a step is reverted.
+        the next one in `MicroModel.commit`. ``"guide"``: has one value, helps the next answer (such as a
+        predictor), and is reset when a step is reverted.
     """
 
     shape: tuple[int, ...]

@@ -56,7 +56,7 @@ class Table:
         times, values = self.times, self.values
         if not times[0] <= time <= times[-1]:
             raise InputError(
-                f"a table of a load is given from time {times[0]:g} to {times[-1]:g}, but is needed at {time:g}: extend it"
+                f"a load table is given from time {times[0]:g} to {times[-1]:g}, but is needed at {time:g}: extend it"
             )
         k = int(np.searchsorted(times, time))
         if times[k] == time:

@@ -189,7 +189,7 @@ class Run:
 
     def _require_same(self, recorded: Stage, asked: Stage) -> None:
         which = f"part {len(self.stages) + 1} of the run in {self.path}"
-        remedy = "repeat the call that wrote it to continue, or give another file (or remove this one) to start from the beginning"
+        remedy = "repeat the call that wrote it to continue, or give another file (or remove this one) to start over"
         if recorded.title != asked.title:
             raise InputError(f"{which} is {recorded}, and this call asks for {asked}: {remedy}")
         if recorded.constants != asked.constants:

@@ -525,7 +525,7 @@ def test_wrong_orientations_are_refused_on_all_ranks():
         hmm.InputError, match=r"orientation has values of shape \(3,\): give one of \(\), \(2,\), \(2, 2\)"
     ):
         beam(rve, orientation=[1.0, 0.0, 0.0])
-    with pytest.raises(hmm.InputError, match="orientation = 'up' is no field"):
+    with pytest.raises(hmm.InputError, match="orientation = 'up' is not a field"):
         beam(rve, orientation="up")
     cell = homogeneous_cell()
     control = hmm.MixedControl(rve_of(cell, {"matrix": SOFT}), {"22": 0.0}, fixed=["12"])

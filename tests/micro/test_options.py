@@ -164,7 +164,7 @@ def test_use_after_destroy(cell):
         (lambda rve: rve.solve({"11": "x"}), "values .* of the macroscopic input: give numbers"),
         (lambda rve: rve.solve("abc"), "the macroscopic input = 'abc': give numbers"),
         (lambda rve: rve.solve({11: 1e-3}), "component = 11 is no str: the components are 11, 22, 12"),
-        (lambda rve: rve.solve(np.zeros(3), dt=[1]), "time step .* must be zero or more"),
+        (lambda rve: rve.solve(np.zeros(3), dt=[1]), "time step .* must be finite and not negative"),
         (lambda rve: rve.solve(np.zeros(3), state=np.zeros(3)), "state = .* is no PointState"),
         (
             lambda rve: rve.solve(np.zeros(3), state=PointState(np.zeros(2), np.zeros(0))),
