@@ -1,4 +1,4 @@
-"""Rows of points in an order that does not depend on how many ranks share a micro model."""
+"""Rows of points in an order that does not depend on the number of ranks of a micro model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def as_rows(array: NDArray[Any]) -> NDArray[Any]:
 
 
 class RowLayout:
-    """Where this rank's share of a point's variables lies in those of the entire model.
+    """The positions of this rank's share of the variables of a point in the full rows of the model.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class RowLayout:
     Attributes
     ----------
     positions
-        For each variable that ranks share, the place in the full row of each number of this rank's share.
+        For each distributed variable, the positions of this rank's share in the full row.
     sizes
         Lengths of the full rows.
     """
@@ -77,7 +77,7 @@ class RowLayout:
 
 
 class _Reordered:
-    """An array whose last axis is put into another order where it is looked at."""
+    """An array whose last axis is reordered on access."""
 
     def __init__(self, array: NDArray[Any], order: NDArray[np.int64]) -> None:
         self.shape, self.dtype = array.shape, array.dtype

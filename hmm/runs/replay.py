@@ -190,8 +190,8 @@ def _laws(dump: Dump, trust: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     if not trust:
         raise InputError(
             f"{dump.path} holds the pickled laws or options of {', '.join(dump.settings['own'])[:200]}, and reading a "
-            "pickle runs code: if you created this file yourself, allow this (hmm replay --trust, or trust=True); or give "
-            "the RVE, hmm.replay(path, rve=rve)"
+            "pickle runs code: if you created this file yourself, allow it (hmm replay --trust, or trust=True); or "
+            "give the RVE, hmm.replay(path, rve=rve)"
         )
     try:
         law, options = pickle.loads(dump.law.tobytes())

@@ -243,7 +243,7 @@ def test_bad_input(composite):
         control.prescribe({"22": np.nan})
     with pytest.raises(hmm.InputError, match="has no component 33"):
         hmm.plane_stress(strain_rve(homogeneous_cell(2), {"matrix": STEEL}))
-    with pytest.raises(hmm.InputError, match="a state of one of them"):
+    with pytest.raises(hmm.InputError, match="a state of one of the two"):
         control.solve({}, hmm.PointState(np.zeros(3), np.zeros(0)))
 
 

@@ -146,7 +146,7 @@ def test_use_after_destroy(cell):
     reaction = loaded.problem.reaction(loaded.drive)
     for thing in (loaded.problem, loaded.problem, rve, rve, generalised):  # twice does no harm
         thing.destroy()
-    refused(loaded.problem.solve, "macro problem was destroyed .*: make a new one")
+    refused(loaded.problem.solve, "macro problem was destroyed .*: create a new one")
     assert loaded.problem.reaction(loaded.drive) == reaction
     refused(lambda: rve.solve({"11": 1e-3}), "this RVE was destroyed .*: create a new one")
     refused(rve.system.linearize, "this RVE was destroyed")

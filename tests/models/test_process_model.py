@@ -115,7 +115,7 @@ def test_the_users_file_sees_its_neighbours_only(tmp_path):
 def test_nonsense_is_refused():
     program = "import sys; sys.stdin.buffer.read(4); sys.stdout.write('good morning'); sys.stdout.flush()"
     model = hmm.models.ProcessModel([sys.executable, "-c", program], STRAIN, retries=0)
-    with pytest.raises(hmm.ConvergenceError, match="nonsense: a message begins with b'good'"):
+    with pytest.raises(hmm.ConvergenceError, match="invalid message: a message begins with b'good'"):
         hmm.models.points_of(model, 1)
     model.close()
 
