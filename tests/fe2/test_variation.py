@@ -467,9 +467,9 @@ def test_wrong_chances_and_shares_are_refused():
         variation.scattered([rve, rve], per="region")
     with pytest.raises(hmm.InputError, match="there are no RVEs"):
         variation.scattered([])
-    with pytest.raises(hmm.InputError, match=r"Cell is no micro model, for 'b': give an hmm.RVE"):
+    with pytest.raises(hmm.InputError, match=r"Cell is not a micro model, for 'b': give an hmm.RVE"):
         variation.scattered({"a": rve, "b": rve.cell})
-    with pytest.raises(hmm.InputError, match=r"is no micro model: give an hmm.RVE"):
+    with pytest.raises(hmm.InputError, match=r"is not a micro model: give an hmm.RVE"):
         beam(variation.everywhere({1: rve}))
     with pytest.raises(hmm.InputError, match="is not a value of the parameter"):
         variation.graded({"lo": rve, "hi": rve}, 0.1)
