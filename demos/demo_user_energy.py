@@ -46,7 +46,7 @@ def direction(cell: hmm.Cell, crimp: float) -> ufl.core.expr.Expr:
 
 
 def make_rve(mesh_size: float, crimp: float) -> hmm.RVE:
-    """The microproblem of an energy."""
+    """The cell problem of an energy."""
     cell = hmm.cells.laminate({"tissue": TISSUE, "matrix": 1 - TISSUE}, normal=1, mesh_size=mesh_size)
     w = hmm.fluctuation(cell, degree=2)
     F = hmm.macro_deformation_gradient(cell)

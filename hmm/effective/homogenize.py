@@ -127,7 +127,7 @@ class _Task:
         rve = RVE(
             *(self.cell, problem.w, inputs, problem.laws),
             constraint=self.constraint,
-            held=problem.held,
+            fixed_dofs=problem.fixed_dofs,
             **options,
         )
         answer = rve.solve(rve.reference, dt=self.dt)
@@ -174,7 +174,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
     given = inspect.signature(RVE).parameters.values()
     own = inspect.signature(homogenize).parameters.values()
     passed = [
-        p.name for p in given if p.kind is p.KEYWORD_ONLY and p.name not in ("energy", "constraint", "held", "dt")
+        p.name for p in given if p.kind is p.KEYWORD_ONLY and p.name not in ("energy", "constraint", "fixed_dofs", "dt")
     ]
     known = [p.name for p in own if p.kind is not p.VAR_KEYWORD and p.name not in ("cell", "laws")] + passed
     for name in options:

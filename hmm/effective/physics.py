@@ -16,7 +16,7 @@ from hmm.foundation.naming import require_known
 from hmm.laws import Fourier, Law, Stokes, ThermoElastic
 from hmm.laws.base import value_of
 from hmm.micro.advice import mandel_stiffness
-from hmm.micro.fluctuation import fluctuation, held_on_walls
+from hmm.micro.fluctuation import fluctuation, wall_dofs
 from hmm.micro.inputs import (
     MacroInput,
     macro_deformation_gradient,
@@ -37,7 +37,7 @@ class Problem:
     w: fem.Function
     inputs: list[MacroInput]
     laws: Mapping[str, Law]
-    held: ArrayLike = ()
+    fixed_dofs: ArrayLike = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +165,7 @@ def _flow(cell: Cell, laws: Mapping[str, Any], degree: int, out_of_plane: bool) 
     if degree < 2:
         raise InputError(f"degree = {degree} of the velocity must be 2 or more: the degree of the pressure is one less")
     w = fluctuation(cell, (degree, degree - 1))
-    walls = held_on_walls(cell, w, 0)
+    walls = wall_dofs(cell, w, 0)
     if cell.comm.allreduce(len(walls)) == 0:
         raise InputError("the fluid fills the cell, which has no walls: leave out the solid with void=")
     return Problem(w, [macro_pressure_gradient(cell)], fluids, walls)

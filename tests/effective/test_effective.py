@@ -217,7 +217,7 @@ def test_viscoelastic_stiffness_depends_on_the_duration():
             {"dregee": 2},
             r"unknown option 'dregee' \(did you mean 'degree'\?\): the options are",
         ),
-        ({"A": SOFT, "B": SOFT}, {"held": ()}, "unknown option 'held'"),
+        ({"A": SOFT, "B": SOFT}, {"fixed_dofs": ()}, "unknown option 'fixed_dofs'"),
     ],
 )
 def test_bad_input(laws, options, message):
