@@ -71,9 +71,7 @@ def _run(argv: Sequence[str] | None) -> None:
     commands.add_parser("info", help="show the versions of hmm and its dependencies")
     again = commands.add_parser("replay", help="solve again an RVE that failed in a run")
     again.add_argument("dump", help="the .npz file named in the error message")
-    again.add_argument(
-        "--trust", action="store_true", help="run the code of your own laws; only if you wrote the dump"
-    )
+    again.add_argument("--trust", action="store_true", help="run the code of your own laws; only if you wrote the dump")
     again.add_argument("--plot", metavar="PNG", help="draw the residuals and the deformed cell")
     job = commands.add_parser("homogenize", help="effective properties of the cell that a job file describes")
     job.add_argument("job", nargs="?", help="the job file, in TOML: see docs/effective.md")
@@ -117,7 +115,9 @@ def _to_its_end(job: str) -> Iterator[None]:
     except Interrupted:
         raise
     except SystemExit as end:
-        raise HMMError(f"{job}: something ended the program (exit code {end.code}) before it wrote all results") from end
+        raise HMMError(
+            f"{job}: something ended the program (exit code {end.code}) before it wrote all results"
+        ) from end
 
 
 def _replay(dump: str, picture: str | None, trust: bool) -> None:
