@@ -24,7 +24,7 @@ from hmm.effective.physics import physics_of
 from hmm.effective.symmetry import TOLERANCE, Symmetry, symmetry_of_matrix, symmetry_of_stiffness
 from hmm.foundation import tensors
 from hmm.foundation.errors import InputError
-from hmm.foundation.files import write_whole
+from hmm.foundation.files import write_atomically
 from hmm.micro.local_fields import LocalFields
 
 Floats = NDArray[np.float64]
@@ -252,7 +252,7 @@ class EffectiveData:
         """The properties as JSON text, also written atomically to `path` if given; not collective."""
         text = json.dumps(self.to_dict(), indent=2, allow_nan=False)
         if path is not None:
-            write_whole(Path(path), text + "\n")
+            write_atomically(Path(path), text + "\n")
         return text
 
     @classmethod

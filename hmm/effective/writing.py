@@ -15,7 +15,7 @@ from hmm.effective.data import EffectiveData
 from hmm.effective.picture import can_be_drawn, draw_properties
 from hmm.effective.table import Grid
 from hmm.foundation.errors import collectively, writing
-from hmm.foundation.files import require_writable, write_whole
+from hmm.foundation.files import require_writable, write_atomically
 from hmm.foundation.version import VERSION
 from hmm.pictures import plot_cell
 
@@ -54,7 +54,7 @@ def write_report(
         if found.comm.rank == 0:
             with writing(directory):
                 pictures = drawn | (_pictures(found, described, directory) if plots else {}) | dict(further or {})
-            write_whole(directory / REPORT, "\n".join(_lines(found, described, pictures, notes)) + "\n")
+            write_atomically(directory / REPORT, "\n".join(_lines(found, described, pictures, notes)) + "\n")
     return directory / REPORT
 
 

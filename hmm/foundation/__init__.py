@@ -1,5 +1,5 @@
 """Errors, tensors, compiled forms and files.
 
-May import nothing of `hmm`. Begin with `errors`, which says how all ranks fail together, then `tensors` (how strains
-and stresses are packed) and `forms` (UFL compiled once).
+May import nothing of `hmm`. Begin with `errors` (errors that all ranks raise together), then `tensors` (packing of
+strains and stresses) and `forms` (compilation of UFL).
 """

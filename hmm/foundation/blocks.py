@@ -1,4 +1,4 @@
-"""Several named blocks in one vector."""
+"""Named blocks of a vector."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 class Blocks(Mapping[str, slice]):
-    """Where named blocks lie in one vector that holds them one after another.
+    """The ranges of named blocks that are stored one after another in a vector.
 
     Parameters
     ----------
@@ -48,5 +48,5 @@ class Blocks(Mapping[str, slice]):
         return {name: vector[..., part] for name, part in self._slices.items()}
 
     def join(self, parts: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-        """A new vector of its blocks."""
+        """A new vector from its blocks."""
         return np.concatenate([np.zeros(0), *(parts[name] for name in self._slices)])

@@ -1,4 +1,4 @@
-"""What a run says: on rank 0 only, and quietly when nobody is watching."""
+"""Console output of a run: on rank 0 only, without progress bars if there is no terminal."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from hmm.foundation.errors import flush_output, silence_output
 
 
 class Paper(Console):
-    """A console that goes on when nobody reads any more what it prints (``| head``): results are in files."""
+    """A console that ignores a closed pipe (``| head``), since results are in files."""
 
     def on_broken_pipe(self) -> None:
-        """Do not leave the program, as rich would."""
+        """Do not exit, as rich would."""
         silence_output(BrokenPipeError())
 
     def print(self, *args: Any, **kwargs: Any) -> None:
-        """Print, if anybody reads it."""
+        """Print unless the pipe is closed."""
         with lasting():
             super().print(*args, **kwargs)
 
 
 @contextmanager
 def lasting() -> Iterator[None]:
-    """Print in the body, and go on without when standard output takes no more."""
+    """Print in the body, and continue if standard output fails."""
     try:
         yield
     except OSError as error:
@@ -53,9 +53,9 @@ def progress(comm: MPI.Comm, label: str, total: int, completed: int = 0) -> Iter
     comm
         The communicator.
     label
-        Text beside it.
+        Its label.
     total, completed
-        How many parts there are, and how many were done before.
+        Number of parts, and number of parts completed before.
 
     Yields
     ------
@@ -90,7 +90,7 @@ def print_table(comm: MPI.Comm, title: str, columns: Sequence[str], rows: Sequen
 
 
 def live_table(comm: MPI.Comm, columns: Sequence[str]) -> Callable[..., None]:
-    """Print a heading on rank 0 of `comm`, and return what prints a row beneath it as soon as it is known.
+    """Print a heading on rank 0 of `comm`, and return a function that prints a row.
 
     Parameters
     ----------
@@ -115,23 +115,23 @@ def live_table(comm: MPI.Comm, columns: Sequence[str]) -> Callable[..., None]:
 
 
 def say(comm: MPI.Comm, text: str = "") -> None:
-    """Print on rank 0 of `comm`, at once."""
+    """Print on rank 0 of `comm` immediately."""
     if comm.rank == 0:
         with lasting():
             print(text, flush=True)
 
 
 def demo_parser(description: str, name: str, quick: str) -> ArgumentParser:
-    """A parser with what all demos understand: ``--quick``, ``--output DIR`` and ``--no-plots``.
+    """A parser with the options of all demos: ``--quick``, ``--output DIR`` and ``--no-plots``.
 
     Parameters
     ----------
     description
         What the demo does.
     name
-        Results go to this folder of ``results``, unless the user says where.
+        Folder of ``results`` for the output, unless ``--output`` is given.
     quick
-        What is less with ``--quick``.
+        What ``--quick`` reduces.
     """
     parser = ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help=quick)
@@ -141,7 +141,7 @@ def demo_parser(description: str, name: str, quick: str) -> ArgumentParser:
 
 
 def parse_arguments(parser: ArgumentParser, argv: Sequence[str] | None, comm: MPI.Comm) -> Namespace:
-    """Parse a script's arguments on every rank of `comm`; help and complaints are printed by rank 0 only."""
+    """Parse the arguments of a script on every rank of `comm`; rank 0 prints help and errors."""
     with ExitStack() as stack:
         if comm.rank:
             nowhere = stack.enter_context(open(os.devnull, "w"))
@@ -151,6 +151,6 @@ def parse_arguments(parser: ArgumentParser, argv: Sequence[str] | None, comm: MP
 
 
 def warn(text: str) -> None:
-    """A warning of the logger ``hmm``, once for all ranks that have the same cell."""
+    """A warning of the logger ``hmm``, once for all ranks with the same cell."""
     if MPI.COMM_WORLD.rank == 0:
         logging.getLogger("hmm").warning("%s", text)

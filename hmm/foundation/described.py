@@ -1,4 +1,4 @@
-"""Laws and functions in words that are the same in each run, in each process and on each machine."""
+"""Descriptions of laws and functions that are reproducible in each run, process and machine."""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ from dolfinx import fem
 from hmm.foundation.hashing import digest
 
 DEEPEST = 8
-"""Objects within objects that are looked at; of what lies deeper only the type is said."""
+"""Maximum nesting depth of described objects; deeper ones are described by their type."""
 
 LIBRARIES = {"hmm", "basix", "dolfinx", "ffcx", "mpi4py", "numpy", "petsc4py", "scipy", "ufl", *sys.stdlib_module_names}
-"""Packages whose code is told apart by their versions, and not here."""
+"""Packages whose code is identified by their versions, not here."""
 
 
 def described(value: object) -> str:
-    """A law, a parameter or a function in words.
+    """Description of a law, a parameter or a function as text.
 
-    Numbers are said with all their digits, arrays by a hash. Of a function, and of a class that is not of a library,
-    the words hold a hash of its compiled code, of the values it has captured and of the global ones it names. What a
-    Constant is at present and what UFL consists of are not said: neither a program's run nor its forms are described
-    here. Nothing depends on addresses, the order of sets and dictionaries, or the hashes of strings.
+    Numbers have all their digits; arrays are hashed. For functions and user classes, the text contains a hash of the
+    compiled code, of captured values and of global values that occur in it. Values of Constants and UFL expressions are
+    omitted. The text does not depend on addresses, the order of sets and dictionaries, or hashes of strings.
 
     Parameters
     ----------
@@ -41,15 +40,15 @@ def described(value: object) -> str:
 
 
 class _Describer:
-    """One description. Objects that are being described already, in one another, are named only.
+    """One description. In cyclic references, objects are named only.
 
-    What was said of an object so many levels down is remembered, unless it names one that was being described:
-    functions that name one another would else be described once for each way between them.
+    Descriptions are cached by object and depth, unless they contain such a name. Without the cache, functions that
+    refer to one another would be described once per path between them.
     """
 
     def __init__(self) -> None:
         self._open: list[int] = []
-        self._said: dict[tuple[int, int], tuple[str, object]] = {}  # with the object, which keeps its id
+        self._said: dict[tuple[int, int], tuple[str, object]] = {}  # with the object, so that its id stays unique
         self._is_circular = False
 
     def say(self, value: object) -> str:
@@ -105,7 +104,7 @@ class _Describer:
         return f"{self._class(type(value))}({', '.join(parts)})"
 
     def _class(self, kind: type) -> str:
-        """The name of a class; if it is no library's, with what it and its bases consist of."""
+        """The name of a class; for a user class, with the members of it and its bases."""
         own = [c for c in kind.__mro__ if not _is_library(c)]
         members = [f"{name} {self._member(v)}" for c in own for name, v in sorted(vars(c).items()) if _is_said(name)]
         return _name(kind) + (self._code(members) if own else "")
@@ -120,7 +119,7 @@ class _Describer:
     def _parts_of_function(self, function: FunctionType) -> list[str]:
         captured = [_content(cell) for cell in function.__closure__ or ()]
         given = [function.__defaults__, function.__kwdefaults__, captured]
-        if function.__module__ and _is_library(function):  # what was made by exec belongs to no module
+        if function.__module__ and _is_library(function):  # code from exec has no module
             return [function.__module__, *map(self.say, given)]
         named = sorted(_names(function.__code__) & function.__globals__.keys())
         values = [f"{name} {self.say(function.__globals__[name])}" for name in named]
@@ -132,7 +131,7 @@ class _Describer:
 
 
 def _plain(value: object) -> str | None:
-    """Words for what has no parts, or None."""
+    """Description of an object without parts, or None."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or value is Ellipsis or isinstance(value, bool | int | float | complex | str | bytes):
@@ -140,7 +139,7 @@ def _plain(value: object) -> str | None:
     if isinstance(value, np.ndarray):
         return f"array {value.shape} {digest(value) if value.dtype != object else 'of objects'}"
     if isinstance(value, fem.Constant):
-        return "Constant"  # its value may change in the run, and is checked where the run begins
+        return "Constant"  # its value may change, and is checked at the start of a run
     if isinstance(value, ufl.core.expr.Expr | ufl.Form):
         return "UFL"  # it is part of the form
     if isinstance(value, ModuleType):
@@ -159,7 +158,7 @@ def _name(kind: type) -> str:
 
 
 def _is_said(name: str) -> bool:
-    """Whether an entry of a class is part of what it does."""
+    """Whether an entry of a class affects its behaviour."""
     return not (name.startswith("__") and name.endswith("__")) or name in ("__call__", "__post_init__", "__init__")
 
 
@@ -171,12 +170,12 @@ def _content(cell: Any) -> object:
 
 
 def _names(code: CodeType) -> set[str]:
-    """Names that code and the functions within it look up."""
+    """Global names in code and its inner functions."""
     inner = (_names(c) for c in code.co_consts if isinstance(c, CodeType))
     return set(code.co_names).union(*inner)
 
 
 def _compiled(code: CodeType, say: Callable[[object], str]) -> str:
-    """What code does, without where it stands."""
+    """Code without its position in files."""
     constants = [_compiled(c, say) if isinstance(c, CodeType) else say(c) for c in code.co_consts]
     return f"{code.co_code.hex()} {code.co_names} {code.co_varnames} {code.co_freevars} ({', '.join(constants)})"

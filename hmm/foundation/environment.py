@@ -1,4 +1,4 @@
-"""Load the FEniCSx stack in the right order and refuse one that `hmm` cannot run on."""
+"""Load the FEniCSx stack in the right order, and reject an unsupported one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mpi4py import MPI  # must come before any compiled FEniCSx module
 SUPPORTED = "0.11"
 
 SPARE_COMMUNICATORS = 48
-"""Communicators that must be free when an RVE is made or first solved; a cell and its RVE take about 16 in all."""
+"""Free communicators that an RVE needs; a cell and its RVE use about 16."""
 
 
 def load_stack() -> None:
@@ -23,8 +23,8 @@ def load_stack() -> None:
     Raises
     ------
     EnvironmentMismatch
-        If DOLFINx is missing, of another minor version than `SUPPORTED`, or built with complex PETSc. A program that
-        does not catch it ends with this one line instead of a traceback.
+        If DOLFINx is missing, has another minor version than `SUPPORTED`, or is built with complex PETSc. If it is not
+        caught, the program ends with this line instead of a traceback.
     """
     from hmm.foundation.errors import EnvironmentMismatch
 
@@ -36,7 +36,7 @@ def load_stack() -> None:
 
 
 def _print_one_line(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """An exception hook that prints an unusable stack as one line, on rank 0, and anything else as usual."""
+    """An exception hook that prints an unsupported stack as one line on rank 0; other exceptions as usual."""
     from hmm.foundation.errors import EnvironmentMismatch
 
     if not isinstance(error, EnvironmentMismatch):
@@ -57,7 +57,7 @@ def _load_stack() -> None:
         )
     from hmm.foundation.signals import restore_handlers
 
-    with _petsc_option("-no_signal_handler"):  # it would print a page at each signal, from the moment it starts
+    with _petsc_option("-no_signal_handler"):  # it would print a long message at each signal
         import dolfinx
         from petsc4py import PETSc
 
@@ -69,11 +69,11 @@ def _load_stack() -> None:
 
 @contextmanager
 def _hidden(name: str) -> Iterator[None]:
-    """Make a package look as if it were not installed while the body runs.
+    """Hide a package while the body runs.
 
-    Where `dolfinx.fem.petsc` finds numba, it loads PETSc's library with all its symbols global, through llvmlite. The
-    HDF5 in that library then answers calls meant for the ones of h5py and netCDF4, whose files fail with "Not a
-    datatype". hmm needs nothing of numba; whoever does imports it before or after.
+    If `dolfinx.fem.petsc` finds numba, it loads the PETSc library with global symbols, through llvmlite. The HDF5 in
+    that library then receives calls for those of h5py and netCDF4, which fail with "Not a datatype". hmm does not need
+    numba; programs that do can import it before or after.
     """
     absent = object()
     before: ModuleType | object | None = sys.modules.get(name, absent)
@@ -89,7 +89,7 @@ def _hidden(name: str) -> Iterator[None]:
 
 @contextmanager
 def _petsc_option(option: str) -> Iterator[None]:
-    """Let PETSc start in the body as if the environment asked for an option."""
+    """Add an option to the environment while PETSc starts in the body."""
     before = os.environ.get("PETSC_OPTIONS")
     os.environ["PETSC_OPTIONS"] = f"{before or ''} {option}"
     try:
@@ -120,9 +120,9 @@ def check_stack(version: str, scalar: type) -> None:
 
 
 def require_communicators() -> None:
-    """Raise `HMMError` if this process has hardly any MPI communicators left; a library that finds none aborts.
+    """Raise `HMMError` if this process is running out of MPI communicators, since libraries abort without them.
 
-    MPICH has 2,048 of them in a process.
+    MPICH has 2,048 per process.
     """
     from hmm.foundation.errors import HMMError
 

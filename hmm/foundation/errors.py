@@ -1,4 +1,4 @@
-"""Errors a user can act on, raised on every rank together."""
+"""Errors with a remedy, raised on all ranks together."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from hmm.foundation.signals import Interrupted, ending
 from hmm.foundation.starting import abort
 
 GRACE = 10.0
-"""Seconds until a rank that failed takes itself for the only one: the others wait for it and must be ended."""
+"""Seconds after which a failed rank assumes that it failed alone; the others wait for it and must be ended."""
 
 
 class HMMError(Exception):
-    """Base of all errors raised on purpose by ``hmm``: one line naming the thing, its value and the remedy."""
+    """Base class of the errors of ``hmm``: one line with the name of the input, its value and the remedy."""
 
 
 class InputError(HMMError, ValueError):
-    """A value given by the user that cannot be used."""
+    """An input value is invalid."""
 
 
 class ConvergenceError(HMMError, RuntimeError):
-    """A micro or macro solve that did not converge."""
+    """A micro or macro solve did not converge."""
 
 
 class EnvironmentMismatch(HMMError, ImportError):
-    """The installed FEniCSx stack is not one ``hmm`` can run on."""
+    """The installed FEniCSx stack is not supported."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why something could not be solved, where raising an error would leave other ranks waiting.
+    """The reason of a failed solve, if an exception would leave other ranks waiting.
 
     Attributes
     ----------
@@ -58,10 +58,9 @@ class Failure:
 def collectively(comm: MPI.Comm) -> Iterator[None]:
     """Raise on every rank of `comm` if the body raised an `HMMError` on any of them.
 
-    Use it around what only some ranks do or can fail: nobody is left waiting in a later collective call. The lowest
-    failing rank's error is the one everybody sees. An error of the operating system (a full disk, a directory in the
-    way) becomes an `InputError`. Another exception is raised as it is where it occurred, and named in an `HMMError` on
-    the other ranks.
+    Use it around code that may fail on some ranks only, so that no rank waits in a later collective call. All ranks
+    raise the error of the lowest failing rank. An error of the operating system, such as a full disk, becomes an
+    `InputError`. Another exception is raised unchanged on its rank, and as an `HMMError` on the other ranks.
 
     Parameters
     ----------
@@ -92,18 +91,18 @@ def collectively(comm: MPI.Comm) -> Iterator[None]:
 
 @contextmanager
 def writing(path: object) -> Iterator[None]:
-    """Turn an error of the operating system in the body, which writes `path`, into one line.
+    """Convert an error of the operating system in the body, which writes `path`, to an `InputError`.
 
     Raises
     ------
     InputError
-        If the body raised an `OSError`: no room, no right to write, a directory of that name.
+        If the body raised an `OSError`: disk full, no permission, or a directory with that name.
     """
     try:
         yield
     except OSError as error:
         raise InputError(
-            f"cannot write {path} ({_reason(error)}): make room, clear the way or give another place"
+            f"cannot write {path} ({_reason(error)}): free disk space, remove the obstacle or give another path"
         ) from None
 
 
@@ -113,23 +112,23 @@ def _reason(error: OSError) -> str:
 
 def _of_system(error: OSError) -> str:
     what = f"cannot use {error.filename}" if error.filename is not None else "the operating system refused"
-    return f"{what} ({_reason(error)}): make room, or give another file or directory"
+    return f"{what} ({_reason(error)}): free disk space, or give another file or directory"
 
 
 def run(main: Callable[[], object], comm: MPI.Comm = MPI.COMM_WORLD) -> None:
-    """Run a script's `main`, and end on all ranks together when it fails or is to stop (collective).
+    """Run the `main` function of a script; end on all ranks together if it fails or is interrupted (collective).
 
-    An `HMMError` becomes one line and exit code 1, without a traceback. So does a signal that asks for the end (SIGINT,
-    SIGTERM, SIGHUP, SIGXCPU): the exit code is then 128 and its number, 130 for Ctrl-C. Any other exception is printed
-    with its traceback. A rank that fails alone ends the others, which would wait for it for ever: it gives them
-    `GRACE` seconds to come to their end too.
+    An `HMMError` is printed as one line without traceback; the exit code is 1. A signal (SIGINT, SIGTERM, SIGHUP,
+    SIGXCPU) is also printed as one line; the exit code is 128 plus its number, 130 for Ctrl-C. Any other exception is
+    printed with its traceback. A rank that fails alone ends the others after `GRACE` seconds, since they would wait
+    for it forever.
 
     Parameters
     ----------
     main
-        The script's entry point, called without arguments.
+        The entry point of the script, called without arguments.
     comm
-        The ranks that call this; one of them prints what there is to say.
+        The ranks that call this; one of them prints the message.
     """
     with ending(comm) as asked:
         try:

@@ -1,4 +1,4 @@
-"""Files that a user names: what may be opened, and how much of it is read."""
+"""Checks of files given by the user: type, permission and size."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISSOCK, "a socket"),
 )
-"""What a path can be that is no regular file."""
+"""Types of paths that are not regular files."""
 
 LARGEST_TOML = 10_000_000
-"""Bytes of a TOML file that are read at most."""
+"""Maximum size of a TOML file in bytes."""
 
 
 def regular_file(path: str | os.PathLike[str], what: str = "file", remedy: str = "give the path of a file") -> Path:
-    """The path of a regular file that can be read; a symbolic link to one will do.
+    """The path of a readable regular file, or of a symbolic link to one.
 
-    Opening a FIFO or a device would wait for ever, or read without end. Not collective: call it on the rank that reads,
-    within `hmm.foundation.errors.collectively`.
+    Opening a FIFO or a device could block or never end. Not collective: call it on the rank that reads, within
+    `hmm.foundation.errors.collectively`.
 
     Parameters
     ----------
     path
         The path the user gave.
     what
-        What the file is for, such as ``"image file"``; for the message.
+        Kind of the file in messages, such as ``"image file"``.
     remedy
-        What to do instead; for the message.
+        The remedy in messages.
 
     Raises
     ------
     InputError
-        If there is no such file, it is a directory, a FIFO, a socket or a device, or may not be read.
+        If the file does not exist, is a directory, a FIFO, a socket or a device, or cannot be read.
     """
     try:
         path = Path(path)
@@ -53,7 +53,7 @@ def regular_file(path: str | os.PathLike[str], what: str = "file", remedy: str =
     except OSError as error:
         raise InputError(f"the {what} {path} cannot be read ({error.strerror}): {remedy}") from None
     except (TypeError, ValueError) as error:  # no path at all, or a null byte in it
-        raise InputError(f"the {what} {path!r} is no path ({error}): {remedy}") from None
+        raise InputError(f"the {what} {path!r} is not a path ({error}): {remedy}") from None
     if not stat.S_ISREG(mode):
         kind = next((name for test, name in KINDS if test(mode)), "no regular file")
         raise InputError(f"the {what} {path} is {kind}: {remedy}")
@@ -65,7 +65,7 @@ def regular_file(path: str | os.PathLike[str], what: str = "file", remedy: str =
 def read_toml(
     path: str | os.PathLike[str], what: str = "TOML file", remedy: str = "give a TOML file"
 ) -> dict[str, Any]:
-    """The table of a TOML file, whose size and depth are bounded.
+    """The table of a TOML file of limited size and depth.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def read_toml(
     Raises
     ------
     InputError
-        If it is no regular file, too large, too deep, or not valid TOML.
+        If it is not a regular file, too large, nested too deeply, or not valid TOML.
     """
     path = regular_file(path, what, remedy)
     try:
@@ -95,14 +95,14 @@ def read_toml(
 
 
 def check_plain_hdf5(path: str | os.PathLike[str], what: str = "HDF5 file") -> int:
-    """Refuse an HDF5 file that would make HDF5 read other files; return the bytes its datasets have when unpacked.
+    """Reject an HDF5 file that refers to other files; return the unpacked size of its datasets in bytes.
 
     Parameters
     ----------
     path
         A regular file.
     what
-        What the file is for; for the message.
+        Kind of the file in messages.
 
     Raises
     ------
@@ -136,15 +136,15 @@ def check_plain_hdf5(path: str | os.PathLike[str], what: str = "HDF5 file") -> i
     return sum(sizes)
 
 
-def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file whole or not at all: beside its place, then by renaming; a symbolic link stays one.
+def write_atomically(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file atomically: to a temporary file, then by renaming; a symbolic link is kept.
 
     Not collective.
 
     Raises
     ------
     InputError
-        If it cannot be written; what was there before is untouched.
+        If it cannot be written; an existing file is unchanged.
     """
     target = Path(os.path.realpath(path))
     part = target.with_name(target.name + ".part")
@@ -162,7 +162,7 @@ def write_whole(path: str | os.PathLike[str], text: str) -> None:
 
 
 def require_writable(directory: Path) -> None:
-    """Make the directory, and raise `InputError` if nothing can be written there."""
+    """Create the directory, and raise `InputError` if it is not writable."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):

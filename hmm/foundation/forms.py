@@ -1,4 +1,4 @@
-"""Compile UFL: the only module that talks to the form compiler."""
+"""Compilation of UFL: the only module that calls the form compiler."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _compiled: list[str] = []
 
 
 def compilations() -> tuple[str, ...]:
-    """Names of the forms and expressions this process compiled itself; those found in the cache are not among them."""
+    """Names of the forms and expressions that this process has compiled, without those from the cache."""
     return tuple(_compiled)
 
 
 def compile_form(form: ufl.Form | ufl.ZeroBaseForm) -> fem.Form:
-    """Compile a UFL form, or take it from the cache; of ranks that want the same one, one compiles it.
+    """Compile a UFL form or load it from the cache; one of several ranks compiles a common form.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float6
 
 
 def _note(code: Any) -> None:
-    """Count what was just compiled: only then is there C code, and its declaration has the name."""
+    """Record a compilation: only then is there C code, and its declaration contains the name."""
     parts = code if isinstance(code, list) else [code]  # a list of them on meshes of several cell types
     for declaration, _ in parts:
         if declaration is not None:
@@ -83,14 +83,14 @@ def _note(code: Any) -> None:
 
 
 def _jit[T](comm: MPI.Comm, what: Any, compile_with: Callable[[dict[str, Any]], T]) -> T:
-    """Compile as FFCx does, who waits for a source file that another process has begun; but not for a dead one."""
+    """Compile with FFCx, which waits for another process that compiles the same file, unless that is abandoned."""
     with _turn(comm, what) as abandoned:
         return _compiled_or_loaded(comm, compile_with, abandoned)
 
 
 @contextmanager
 def _turn(comm: MPI.Comm, what: Any) -> Iterator[bool]:
-    """Let one process at a time compile a form or expression; whether the last one was killed while it did."""
+    """Let one process at a time compile a form or expression; yields whether the last one was killed meanwhile."""
     if comm.rank > 0:  # the first rank compiles, and the others wait for it
         yield False
         return
@@ -138,9 +138,9 @@ def _clear_abandoned(source: Path) -> bool:
 
 
 class PackedForm:
-    """A form, compiled when first used; assembled with the values its constants and coefficients have at that time.
+    """A form, compiled on first use, and assembled with the present values of its constants and coefficients.
 
-    Give its `arguments` where it may be zero, which a form alone does not remember.
+    Give its `arguments` if it may be zero, since a zero form has none.
     """
 
     def __init__(self, form: ufl.Form, *arguments: ufl.Argument) -> None:
@@ -162,7 +162,7 @@ class PackedForm:
         return fem.pack_constants(self.form)
 
     def packed(self) -> tuple[fem.Form, object, object]:
-        """The form, its constants and its coefficients as they are now."""
+        """The form with the present values of its constants and coefficients."""
         constants = self._nothing if self._no_constants else fem.pack_constants(self.form)
         return self.form, constants, fem.pack_coefficients(self.form)
 
@@ -172,7 +172,7 @@ class PackedForm:
         fem.assemble_vector(vector, form, constants, coefficients)
 
     def dense(self) -> NDArray[np.float64]:
-        """This rank's share of a bilinear form between two real spaces, shape (m_i, m_j)."""
+        """This rank's part of a bilinear form between two real spaces, shape (m_i, m_j)."""
         self._matrix.zeroEntries()
         form, constants, coefficients = self.packed()
         petsc.assemble_matrix(self._matrix, form, constants=constants, coeffs=coefficients)
@@ -187,7 +187,7 @@ class PackedForm:
 
     @cached_property
     def _matrix(self) -> PETSc.Mat:
-        """Where `dense` assembles; `la.MatrixCSR` knows no blocks that are not square."""
+        """The matrix for `dense`; `la.MatrixCSR` supports square blocks only."""
         sizes = [V.dofmap.index_map_bs for V in self.form.function_spaces]
         matrix = PETSc.Mat().createDense(sizes, comm=PETSc.COMM_SELF)
         matrix.setBlockSizes(*sizes)
@@ -228,16 +228,16 @@ def stiffness_degree(mesh: Mesh, k: int) -> int:
 
 
 def warn_of_few_points(mesh: Mesh, option: str, degree: int, enough: int) -> None:
-    """Warn, once, if a quadrature rule has fewer points than that of a degree that is `enough`.
+    """Warn, once, if a quadrature rule has fewer points than the sufficient rule.
 
     Parameters
     ----------
     mesh
         The mesh.
     option
-        What the degree is called where the user gives it.
+        Name of the option.
     degree, enough
-        The degree given, and the one of `stiffness_degree`.
+        The given degree, and a sufficient one, see `stiffness_degree`.
     """
     n, needed = (len(quadrature_points(mesh, d)) for d in (degree, enough))
     if n < needed and mesh.comm.rank == 0 and MPI.COMM_WORLD.rank == 0:  # of cells each rank may have its own
@@ -264,7 +264,7 @@ def highest_degree(space: fem.FunctionSpace) -> int:
 
 
 def owned_cells(mesh: Mesh) -> NDArray[np.int32]:
-    """Indices of the cells this rank owns."""
+    """Indices of the cells that this rank owns."""
     return np.arange(mesh.topology.index_map(mesh.topology.dim).size_local, dtype=np.int32)
 
 
@@ -276,7 +276,7 @@ def quadrature_weights(mesh: Mesh, degree: int, cells: NDArray[np.int32]) -> NDA
 
 
 def depends_on(form: ufl.Form, functions: list[fem.Function]) -> bool:
-    """Whether a form, its derivatives expanded, still contains any of the `functions`."""
+    """Whether a form contains any of the `functions` after expansion of derivatives."""
     present = set(ufl.algorithms.expand_derivatives(form).coefficients())
     return any(f in present for f in functions)
 

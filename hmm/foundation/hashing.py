@@ -1,4 +1,4 @@
-"""Numbers from numbers: hashes that are the same on any machine and any number of ranks."""
+"""Hashes that are the same on any machine and any number of ranks."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def splitmix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def uniform(keys: NDArray[np.integer], seed: int) -> NDArray[np.float64]:
-    """A number in [0, 1) for each key, which depends on the key and the seed only."""
+    """A pseudo-random number in [0, 1) for each key, which depends on key and seed only."""
     start = splitmix(np.array([seed % 2**64], dtype=np.uint64))
     return (splitmix(splitmix(keys.astype(np.uint64)) ^ start) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def digest(*arrays: NDArray[np.generic]) -> str:
-    """Sixteen characters that tell arrays apart, by shape, type and content."""
+    """A hash of arrays by shape, type and content: sixteen characters."""
     found = hashlib.sha256()
     for array in arrays:
         found.update(str((array.shape, array.dtype.str)).encode())
@@ -32,9 +32,9 @@ def digest(*arrays: NDArray[np.generic]) -> str:
 
 
 GRID = 2.0**32
-"""Coordinates are compared as whole numbers of this part of the largest one."""
+"""Coordinates are rounded to multiples of this fraction of the largest one."""
 
 
 def short(signature: str) -> str:
-    """Sixteen characters that tell long texts apart."""
+    """A hash of a text: sixteen characters."""
     return hashlib.sha256(signature.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""One run at a time on a file or directory: a lock that ends with the process that holds it, however it ends."""
+"""Lock files, so that one run at a time uses a file or directory; a lock ends with its process."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from hmm.foundation.errors import InputError, collectively
 
 SUFFIX = ".lock"
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
-"""What file systems say that have no locks."""
+"""Errors of file systems without locks."""
 
-_held: set[Path] = set()
+_locked: set[Path] = set()
 
 
 class Lock:
-    """What is held until `release`, or until this object or the process is gone; see `acquire`."""
+    """A lock until `release`, or until this object or the process ends; see `acquire`."""
 
     def __init__(self, target: Path, descriptor: int) -> None:
-        _held.add(target)
+        _locked.add(target)
         self._end = weakref.finalize(self, _let_go, target, descriptor, os.getpid())
 
     def release(self) -> None:
-        """Let others have it; once is enough."""
+        """Release the lock; further calls have no effect."""
         self._end()
 
 
 def acquire(path: Path, what: str) -> Lock:
-    """Hold a file or directory that nobody else holds; not collective.
+    """Lock a file or directory; not collective.
 
-    The lock is on a file beside it, ``NAME.lock``, which is removed in the end. One that a killed process left behind
-    does not matter, as the system drops the lock itself.
+    The lock is on a neighbouring file ``NAME.lock``, which is removed at the end. A file left by a killed process has
+    no effect, since the operating system releases its lock.
 
     Parameters
     ----------
     path
-        What is to be held. It need not exist, but the directory it is in must.
+        The file or directory. It need not exist, but its parent directory must.
     what
-        What it is, and in whose hands two runs would destroy it, such as ``"checkpoint file"``; for messages.
+        Its kind in messages, such as ``"checkpoint file"``.
 
     Raises
     ------
     InputError
-        If another run holds it, or the lock cannot be written.
+        If another run has locked it, or the lock cannot be written.
     """
     target = Path(os.path.realpath(path))
     if holds(target):
@@ -70,15 +70,15 @@ def acquire(path: Path, what: str) -> Lock:
 
 
 def holds(path: Path) -> bool:
-    """Whether this process holds a file or directory."""
-    return Path(os.path.realpath(path)) in _held
+    """Whether this process has locked a file or directory."""
+    return Path(os.path.realpath(path)) in _locked
 
 
 @contextmanager
 def sole(path: Path, what: str, comm: MPI.Comm) -> Iterator[None]:
-    """Hold a file or directory by rank 0 while the body runs (collective).
+    """Lock a file or directory by rank 0 while the body runs (collective).
 
-    Raises as `acquire` does, on all ranks. When the body has ended on all of them, others can have it.
+    Raises as `acquire` does, on all ranks. The lock is released when the body has ended on all ranks.
     """
     lock: Lock | None = None
     with collectively(comm):
@@ -100,7 +100,7 @@ def _lock_of(target: Path) -> Path:
 
 
 def _locked(path: Path) -> int:
-    """An open file with this name whose lock is ours; `BlockingIOError` names who has it otherwise."""
+    """An open lock file that this process has locked; otherwise `BlockingIOError` names the owner."""
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
         try:
@@ -113,7 +113,7 @@ def _locked(path: Path) -> int:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # whoever held it has removed it in the meantime
+        os.close(descriptor)  # its owner has removed it in the meantime
 
 
 def _lock(descriptor: int, path: Path) -> None:
@@ -126,7 +126,7 @@ def _lock(descriptor: int, path: Path) -> None:
         if error.errno not in NO_LOCKS:
             raise
         logging.getLogger("hmm").warning(
-            "the file system of %s has no locks (%s): see to it that no other run uses it", path, error.strerror
+            "the file system of %s has no locks (%s): make sure that no other run uses it", path, error.strerror
         )
 
 
@@ -138,7 +138,7 @@ def _is(path: Path, descriptor: int) -> bool:
 
 
 def _sign(descriptor: int) -> None:
-    """Write who has the lock, for the messages of others; not on a full disk."""
+    """Write the owner of the lock, for messages of others; ignored on a full disk."""
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
@@ -147,7 +147,7 @@ def _sign(descriptor: int) -> None:
 def _let_go(target: Path, descriptor: int, owner: int) -> None:
     if os.getpid() != owner:  # a fork of it
         return
-    _held.discard(target)
+    _locked.discard(target)
     with suppress(OSError):
         if _is(_lock_of(target), descriptor):
             os.unlink(_lock_of(target))

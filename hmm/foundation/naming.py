@@ -1,4 +1,4 @@
-"""Names that a user may write: synonyms, and the nearest known name for one that is misspelt."""
+"""Synonyms of names, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ SYNONYMS = {
     "fibre": ("fiber", "cylinder", "inclusion 2d"),
     "sphere": ("particle", "ball"),
 }
-"""Other words for names of physics, constraints, solvers, laws and parameters, in lower case."""
+"""Synonyms of names of physics, constraints, solvers, laws and parameters, in lower case."""
 
 
 def nearest(name: str, choices: Collection[str]) -> str:
-    """A question that names the choice that was meant, or nothing: one that means the same, else one spelt alike."""
+    """A suggestion for messages: a synonym, or a similar spelling; empty if there is none."""
     meant = _synonym(name, choices)
     if meant is None:
         found = get_close_matches(name.lower(), [choice.lower() for choice in choices], 1, 0.5)
@@ -52,13 +52,13 @@ def nearest(name: str, choices: Collection[str]) -> str:
 
 
 def require_known(what: str, name: object, choices: Collection[str]) -> None:
-    """Raise an `InputError` that lists the choices, and names the one that was meant, unless `name` is one of them."""
+    """Raise an `InputError` with the choices and a suggestion unless `name` is one of them."""
     if not isinstance(name, str) or name not in choices:
         listed = ", ".join(map(repr, choices))
         raise InputError(f"{what} = {name!r} is unknown{nearest(str(name), choices)}: choose one of {listed}")
 
 
 def _synonym(name: str, choices: Collection[str]) -> str | None:
-    """The choice of which `name` is another word; ``_`` and ``-`` count as spaces, and apostrophes as nothing."""
+    """The choice of which `name` is a synonym; ``_`` and ``-`` count as spaces, and apostrophes as nothing."""
     word = " ".join(name.lower().replace("_", " ").replace("-", " ").replace("'", "").split())
     return next((c for c in choices if word in SYNONYMS.get(c, ())), None)

@@ -1,6 +1,6 @@
-"""Checks of what a user gives: one for each kind of value, with one form of message.
+"""Checks of user input: one function for each kind of value, with messages of the same form.
 
-What is checked is called by a `name`; with ``{}`` in it, that is where the message shows the value.
+Messages begin with the `name` of the value; ``{}`` in the name is replaced by the value.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from numpy.typing import NDArray
 from hmm.foundation.errors import InputError
 
 LARGEST_QUADRATURE = 30
-"""The highest degree of a quadrature rule that is taken: its points grow with the degree to the power of d."""
+"""The highest degree of a quadrature rule: the number of points grows with its d-th power."""
 
 LARGEST_DEGREE = 10
-"""The highest degree of a fluctuation field: rounding spoils the elements beyond."""
+"""The highest degree of a fluctuation field: higher ones are ill-conditioned."""
 
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
-    """A whole number from `low` to `high`; ``True``, ``2.0`` and ``"2"`` are none.
+    """An integer from `low` to `high`; ``True``, ``2.0`` and ``"2"`` are rejected.
 
     Raises
     ------
     InputError
         If it is not.
     """
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    number = int(cast(int, value)) if whole else low - 1
+    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    number = int(cast(int, value)) if is_integer else low - 1
     if number >= low and (high is None or number <= high):
         return number
     wanted = f"of at least {low}" if high is None else f"of at least {low} and at most {high}"
@@ -55,19 +55,19 @@ def positive(name: str, value: object, below: float = np.inf) -> float:
 
 
 def is_real(value: object) -> bool:
-    """Whether a value is a number that a float can be; ``True``, ``"2"`` and ``10**400`` are none."""
+    """Whether a value can be converted to a float; not ``True``, ``"2"`` or ``10**400``."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         return False
     return not isinstance(value, int) or abs(value) <= sys.float_info.max
 
 
 def numbers(name: str, value: Any) -> NDArray[np.float64]:
-    """A new array of the numbers in a value, which may be nested.
+    """A new array of the numbers in a value, such as nested lists.
 
     Raises
     ------
     InputError
-        If there is anything else in it.
+        If it contains anything else.
     """
     try:
         return np.array(value, dtype=float)
@@ -76,7 +76,7 @@ def numbers(name: str, value: Any) -> NDArray[np.float64]:
 
 
 def choice(name: str, value: object, choices: Iterable[str]) -> str:
-    """One of some names.
+    """A value that must be one of several names.
 
     Raises
     ------
@@ -91,12 +91,12 @@ def choice(name: str, value: object, choices: Iterable[str]) -> str:
 
 
 def dictionary(name: str, value: object, of: str) -> dict[Any, Any]:
-    """A new dictionary with the items of a mapping `of` something; empty for None.
+    """A new dictionary with the items of a mapping; `of` describes them in messages; empty for None.
 
     Raises
     ------
     InputError
-        If it is no mapping.
+        If it is not a mapping.
     """
     if value is None or isinstance(value, Mapping):
         return dict(value or {})
@@ -104,7 +104,7 @@ def dictionary(name: str, value: object, of: str) -> dict[Any, Any]:
 
 
 def instance(name: str, value: object, kind: type | tuple[type, ...], remedy: str) -> None:
-    """Check that a value is an object of a class, or of one of several.
+    """Check that a value is an instance of a class, or of one of several.
 
     Raises
     ------
@@ -113,7 +113,9 @@ def instance(name: str, value: object, kind: type | tuple[type, ...], remedy: st
     """
     if not isinstance(value, kind):
         kinds = kind if isinstance(kind, tuple) else (kind,)
-        raise InputError(f"{_shown(name, value)} is no {' or '.join(k.__name__ for k in kinds)}: {remedy}")
+        names = " or ".join(k.__name__ for k in kinds)
+        article = "an" if names.startswith(("A", "E", "I", "O", "RVE")) else "a"
+        raise InputError(f"{_shown(name, value)} is not {article} {names}: {remedy}")
 
 
 def quadrature_degree(name: str, value: object) -> int:
@@ -122,13 +124,13 @@ def quadrature_degree(name: str, value: object) -> int:
     Raises
     ------
     InputError
-        If it is none, or so high that a cell has thousands of points.
+        If it is not an integer in the allowed range.
     """
     return integer(name, value, 0, LARGEST_QUADRATURE)
 
 
 def _shown(name: str, value: object) -> str:
-    """The name and the value in one short line; of large objects the type only."""
+    """The name and the value in one short line; for large objects, only the type."""
     plain = isinstance(value, str | Real | list | tuple | Mapping | None)
     try:
         text = repr(value) if plain else f"<{type(value).__name__}>"
@@ -140,12 +142,12 @@ def _shown(name: str, value: object) -> str:
 
 
 class Destroyed:
-    """What stands in for objects that were freed: whoever uses it is told so, where PETSc would crash."""
+    """Placeholder for freed objects: its use raises an `InputError`, where PETSc would crash."""
 
     def __init__(self, what: str) -> None:
         self._what = what
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # copies and pickles look for those
+        if name.startswith("__"):  # copy and pickle look up these
             raise AttributeError(name)
         raise InputError(f"{self._what} was destroyed and cannot be used any more: create a new one")

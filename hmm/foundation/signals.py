@@ -1,4 +1,4 @@
-"""Stop in time: signals of the user or the batch system and a limit on the wall time, decided by all ranks together."""
+"""Controlled stop after signals or at a limit of the wall time, decided by all ranks together."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ import numpy as np
 from hmm.foundation.starting import ENDING, abort
 
 SIGNALS = (*ENDING, signal.SIGUSR1)
-"""Signals that end a run with a checkpoint in order."""
+"""Signals that stop a run after writing its checkpoint."""
 
 PATIENCE = 5.0
-"""Seconds until a signal ends a program whose main thread is held up: it waits for another rank, or in a mesher."""
+"""Seconds until a signal ends a program whose main thread is blocked by another rank or a mesher."""
 
 _started = time.monotonic()
 
 
 class Interrupted(SystemExit):
-    """Raised where a signal found the program; the exit code is what shells give such an end, 128 and its number."""
+    """Raised in the main thread by a signal; the exit code is 128 plus its number, as in shells."""
 
     def __init__(self, number: int) -> None:
         super().__init__(128 + number)
@@ -38,7 +38,7 @@ class Interrupted(SystemExit):
 
 
 class Ending:
-    """Which signal was taken, and whether the program has come to its end since."""
+    """The received signal, and whether the program has ended since."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -55,8 +55,8 @@ class Ending:
 def ending(comm: MPI.Comm) -> Iterator[Ending]:
     """Raise `Interrupted` at one of the signals `ENDING` while the body runs.
 
-    If the main thread does not get to it in `PATIENCE` seconds, or is not ``over`` in twice that time, for it took the
-    exception for something else, all ranks of `comm` are ended from here.
+    All ranks of `comm` are ended if the main thread does not react in `PATIENCE` seconds, or is not ``over`` in twice
+    that time because the exception was caught.
     """
     end = Ending()
 
@@ -88,9 +88,9 @@ def ending(comm: MPI.Comm) -> Iterator[Ending]:
 
 
 def restore_handlers() -> None:
-    """Take back the signals that libraries seize when they start: PETSc prints a page at each, Gmsh dies of them.
+    """Restore the signal handlers that libraries replace: PETSc prints long messages, and Gmsh exits.
 
-    A pipe that nobody reads any more is again an error of the write, as in all of Python.
+    A closed pipe is again an error of the write, as usual in Python.
     """
     if threading.current_thread() is threading.main_thread():
         for number in (*SIGNALS, signal.SIGPIPE):
@@ -101,7 +101,7 @@ def restore_handlers() -> None:
 
 @contextmanager
 def _handled(signals: Sequence[int], handler: Callable[[int, FrameType | None], None]) -> Iterator[bool]:
-    """Handle signals in the body, but those that the program was told to ignore (nohup); only the main thread can."""
+    """Handle signals in the body, except ignored ones (nohup); in the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield False
         return
@@ -117,7 +117,7 @@ def _handled(signals: Sequence[int], handler: Callable[[int, FrameType | None], 
 
 
 class Watch:
-    """Whether to stop: because a rank got a signal, or because the next lap would likely end too late.
+    """Decides whether to stop, after a signal or if the next lap would exceed the time limit.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ class Watch:
     longest
         Seconds of the longest lap so far on this rank.
     code
-        Exit code of a program that stops for the `reason`: 130 after SIGINT, as the user gave up on it, else 0.
+        Exit code for the `reason`: 130 after SIGINT, otherwise 0.
     """
 
     def __init__(self, comm: MPI.Comm, limit: float | None) -> None:
@@ -141,21 +141,21 @@ class Watch:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take note of `SIGNALS` instead of dying of them, while the body runs; only the main thread can."""
+        """Record `SIGNALS` while the body runs instead of exiting; in the main thread only."""
         with _handled(SIGNALS, self._note):
             yield
 
     def start(self) -> None:
-        """Begin a lap that nothing came before."""
+        """Begin the first lap."""
         self._lap = time.monotonic()
 
     def reason(self, more: bool) -> str:
-        """End a lap and say why to stop now, or nothing; the same on all ranks (collective).
+        """End a lap and return the reason to stop, or empty; the same on all ranks (collective).
 
         Parameters
         ----------
         more
-            Whether another lap would follow.
+            Whether another lap follows.
         """
         now = time.monotonic()
         self.longest = max(self.longest, now - self._lap)
@@ -173,7 +173,7 @@ class Watch:
         return ""
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        """Note the first signal; who presses Ctrl-C again, a second later or more, does not want to wait."""
+        """Record the first signal; a second Ctrl-C, at least one second later, stops immediately."""
         now = time.monotonic()
         if number == self._signal == signal.SIGINT and now > self._noted + 1.0:
             raise Interrupted(number)

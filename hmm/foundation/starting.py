@@ -1,4 +1,4 @@
-"""Signals while `hmm` and what it needs are imported, which takes seconds; imports nothing heavy itself."""
+"""Signal handling during the import of `hmm`, which takes seconds; itself without heavy imports."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU)
 """Signals that ask a program to end."""
 
 LATER = 1.0
-"""Seconds by which other ranks leave the word to the first, when all got the signal."""
+"""Seconds by which other ranks wait for the message of the first after a common signal."""
 
 
 def guard_start() -> Callable[[], None]:
-    """End with one line, as `hmm.errors.run` does, at a signal during the imports; returns what puts all back.
+    """End with one line at a signal during the imports, like `hmm.errors.run`; returns a function that undoes this.
 
-    Handlers that somebody has set, signals that are ignored, and interactive sessions are left alone.
+    Existing handlers, ignored signals and interactive sessions are not changed.
     """
     interactive = hasattr(sys, "ps1") or "ipykernel" in sys.modules
     usual = (signal.SIG_DFL, signal.default_int_handler)
@@ -41,7 +41,7 @@ def guard_start() -> Callable[[], None]:
 
 
 def _hook(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Print what nobody caught; Ctrl-C ends all ranks, as one that leaves alone would be waited for in vain."""
+    """Print an uncaught exception; Ctrl-C ends all ranks, since they would wait for each other."""
     comm = _world()
     if issubclass(kind, KeyboardInterrupt) and comm is not None and comm.size > 1:
         _end(signal.SIGINT, None)
@@ -63,7 +63,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def abort(comm: Any, code: int) -> None:
-    """End all ranks at once, without further words."""
+    """End all ranks immediately, without further messages."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

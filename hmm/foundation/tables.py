@@ -18,7 +18,7 @@ def write_csv(path: str | Path, comm: MPI.Comm, columns: Sequence[str], rows: It
     Parameters
     ----------
     path
-        The file; its directory is made if need be.
+        The file; its directory is created if necessary.
     comm
         The communicator.
     columns

@@ -1,10 +1,9 @@
-"""Packing of tensors into vectors: the only module that knows the Mandel ordering.
+"""Packing of tensors into vectors; defines the Mandel ordering.
 
 Symmetric tensors are stored as Mandel vectors, in which the scalar product of two vectors equals the double contraction
 of the tensors: (11, 22, sqrt2*12) in 2D and (11, 22, 33, sqrt2*12, sqrt2*13, sqrt2*23) in 3D. The plane-strain vector
-(11, 22, 33, sqrt2*12) holds a 3D tensor without out-of-plane shear. General tensors are stored row by row, and tensors
-of any order that are symmetric in some of their indices likewise: one of the entries that are equal by symmetry, times
-the square root of their number.
+(11, 22, 33, sqrt2*12) holds a 3D tensor without out-of-plane shear. General tensors are stored row by row. For tensors
+of any order with symmetric indices, one of the equal entries is stored, multiplied by the square root of their number.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ SQRT2 = 2.0**0.5
 
 @dataclass(frozen=True)
 class Packing:
-    """How a tensor of a given shape is written as a vector.
+    """The packing of a tensor of a given shape into a vector.
 
     Attributes
     ----------
@@ -35,10 +34,10 @@ class Packing:
     indices
         Tensor index of each component of the vector.
     factors
-        Weight of each component: vector = factor * tensor. It is the square root of the number of entries that a
-        component stands for, so that the scalar product of two vectors is the full contraction of the tensors.
+        Weight of each component: vector = factor * tensor. It is the square root of the number of equal
+        entries, so that the scalar product of two vectors is the full contraction of the tensors.
     symmetric
-        The axes whose indices may be exchanged: ``(0, 1)`` for a symmetric matrix, ``(1, 2)`` for a ``(d, d, d)``
+        Axes with exchangeable indices: ``(0, 1)`` for a symmetric matrix, ``(1, 2)`` for a ``(d, d, d)``
         tensor with ``G_ijk = G_ikj``; none for a general tensor.
     """
 
@@ -76,7 +75,7 @@ class Packing:
         return tuple((i, j) for i, j in np.ndindex(3, 3) if (i, j) not in kept and (i == 2) != (j == 2))
 
     def restrict(self, components: Sequence[int]) -> Packing:
-        """The packing of some `components` only, of tensors just large enough to have them.
+        """The packing of some `components` only, for the smallest tensors that contain them.
 
         Without its out-of-plane components a (3, 3) tensor becomes a (2, 2) one.
         """
@@ -221,7 +220,7 @@ def general(*shape: int, symmetric: Sequence[int] = ()) -> Packing:
     shape
         Shape of the tensor.
     symmetric
-        Axes whose indices may be exchanged, of equal length. A strain gradient ``G_ijk = E_ij,k`` has (0, 1), a second
+        Axes with exchangeable indices, of equal length. A strain gradient ``G_ijk = E_ij,k`` has (0, 1), a second
         gradient ``u_i,jk`` has (1, 2); both have 18 components in 3D and 6 in 2D.
 
     Raises
@@ -251,7 +250,7 @@ def plane_general(dim: int) -> Packing:
 
 
 def blocks(packings: Mapping[str, Packing]) -> Blocks:
-    """Where each of several tensors lies in one vector of them all, by name."""
+    """The range of each of several tensors in the vector of all, by name."""
     return Blocks({name: packing.size for name, packing in packings.items()})
 
 

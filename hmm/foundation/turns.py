@@ -1,4 +1,4 @@
-"""Whose turn it is to compile something: a lock that dies with its owner, and what that owner left behind."""
+"""Mutual exclusion of processes that compile the same code: a lock that ends with its owner."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ BEGUN, DONE = b"begun", b"done "
 
 @contextmanager
 def turn(folder: Path, key: str) -> Iterator[bool]:
-    """Wait until no other process is in this block with the same key, alive, on any machine that shares the folder.
+    """Wait until no other process is in this block with the same key, on any machine that shares the folder.
 
     Parameters
     ----------
     folder
-        Where the lock file is made, named after the `key`. It stays: once the body has ended well, nobody waits again.
+        Folder of the lock file, which is named after the `key`. The file remains after the body has ended.
     key
-        What is made in the body.
+        Identifies the result of the body.
 
     Yields
     ------
     bool
-        Whether the last one in the body did not leave it alive, so that it left its work half done. False where files
-        cannot be locked.
+        Whether the last process was killed in the body, so that its result is incomplete. False if files cannot be
+        locked.
     """
     path = folder / f"hmm_{key}.lock"
     if _state(path) == DONE:
@@ -57,7 +57,7 @@ def _state(path: Path) -> bytes:
 
 
 def _locked(path: Path) -> int | None:
-    """A descriptor of the file, locked for this process only; None where that is not possible."""
+    """A descriptor of the file, locked by this process; None if this is not possible."""
     descriptor = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

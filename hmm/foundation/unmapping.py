@@ -1,4 +1,4 @@
-"""Memory that MPI keeps for each piece of memory a program gives back; imported before MPI starts."""
+"""A setting against a memory leak of UCX in MPI; imported before MPI starts."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import os
 from importlib.metadata import PackageNotFoundError, version
 
 KEPT = "UCX_RCACHE_MAX_UNRELEASED"
-"""The setting of UCX that bounds its queue of returned memory, in bytes of that memory; endless by default."""
+"""The setting of UCX that limits its queue of unmapped memory, in bytes of that memory; by default unlimited."""
 
 
 def bound_unmapped() -> None:
-    """Let the UCX in MPICH's wheel clear its queue every 16 MB of returned memory, unless the environment says else.
+    """Let UCX in the wheel of MPICH clear its queue every 16 MB of unmapped memory, unless the environment sets this.
 
-    UCX watches `munmap` for its cache of registered memory. With UCX 1.20.1 each call leaves 144 bytes in a queue that
-    nothing clears in a usual run, and Python returns the 16 kB pieces of its stack often. The setting has an effect
-    only if `mpi4py.MPI` was not imported before. Older UCX from elsewhere may not know it and would warn of it.
+    UCX intercepts `munmap` for its cache of registered memory. In UCX 1.20.1 each call adds 144 bytes to a queue that
+    is normally never cleared, and Python often unmaps 16 kB pieces of its stack. The setting has an effect only if
+    `mpi4py.MPI` was not imported before. Other, older versions of UCX may not know it and would print a warning.
     """
     try:
         version("mpich")

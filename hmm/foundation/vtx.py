@@ -1,4 +1,4 @@
-"""Fields on disk for ParaView, through ADIOS2, which ends the process when it cannot write: asked only when it can."""
+"""Output of fields for ParaView with ADIOS2; free space is checked first, since ADIOS2 aborts if it cannot write."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from dolfinx import io as dolfinx_io
 from hmm.foundation.errors import EnvironmentMismatch, InputError, collectively, writing
 
 SLACK = 1 << 16
-"""Bytes of a step beside its fields: names, extrema, an index."""
+"""Size in bytes of the metadata of a step: names, extrema, index."""
 
 
 class VTXFile:
-    """One Lagrange field and any number of DG0 fields, step by step, in an ADIOS2 directory (collective).
+    """Time series of one Lagrange field and any number of DG0 fields in an ADIOS2 directory (collective).
 
     It is written in BP4, which all ParaView versions read. Use it as a context manager.
 
@@ -30,14 +30,14 @@ class VTXFile:
     comm
         The communicator of the mesh.
     path
-        The ``.bp`` directory, in one that can be written to.
+        The ``.bp`` directory, in a writable directory.
     functions
         The fields.
 
     Raises
     ------
     InputError
-        On all ranks, if something is in the way or the fields cannot be written.
+        On all ranks, if the path is blocked or the fields cannot be written.
     EnvironmentMismatch
         If DOLFINx is built without ADIOS2.
     """
@@ -67,8 +67,8 @@ class VTXFile:
         Raises
         ------
         InputError
-            On all ranks, if there is no room for it; the steps before stay readable. If the room vanishes while it is
-            written, on one rank: `hmm.foundation.errors.run` then ends the others.
+            On all ranks, if the disk is full; earlier steps remain readable. If it becomes full during the output, on
+            one rank: `hmm.foundation.errors.run` then ends the others.
         """
         if self._writer is None:
             raise InputError(f"{self.path} is closed: a step at time {time:g} cannot be added")
@@ -79,10 +79,10 @@ class VTXFile:
             self._writer.write(time)
         except RuntimeError as error:
             self._abandon()
-            raise InputError(f"cannot write {self.path} ({_last_words(error)}): make room") from None
+            raise InputError(f"cannot write {self.path} ({_last_words(error)}): free disk space") from None
 
     def close(self) -> None:
-        """Close the directory (collective); what was written stays readable."""
+        """Close the directory (collective); it remains readable."""
         writer, self._writer = self._writer, None
         if writer is None:
             return
@@ -91,7 +91,7 @@ class VTXFile:
         except RuntimeError as error:
             self._writer = writer
             self._abandon()
-            raise InputError(f"cannot write {self.path} ({_last_words(error)}): make room") from None
+            raise InputError(f"cannot write {self.path} ({_last_words(error)}): free disk space") from None
 
     def __enter__(self) -> VTXFile:
         return self
@@ -100,19 +100,19 @@ class VTXFile:
         self.close()
 
     def _abandon(self) -> None:
-        """Never touch the writer again: its destructor would try to write once more, and end the process."""
+        """Keep the writer alive: its destructor would try to write again, and abort the process."""
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._writer._cpp_object))
         self._writer = None
 
     def _require_room(self) -> None:
-        """Take the room of one more step behind the longest file, and give it back."""
+        """Allocate the space of one more step at the end of the longest file, and free it again."""
         longest = max((file.stat().st_size for file in self.path.iterdir()), default=0)
         with writing(self.path), tempfile.TemporaryFile(dir=self.path) as file:
             os.posix_fallocate(file.fileno(), longest, self._step)
 
 
 def _clear_the_way(path: Path) -> None:
-    """Make the directory, and see that no file of ADIOS2 would have the name of a directory."""
+    """Create the directory, and check that no directory has the name of a file of ADIOS2."""
     with writing(path):
         path.mkdir(exist_ok=True)
         for found in path.iterdir():
@@ -133,5 +133,5 @@ def _bytes(functions: list[fem.Function]) -> int:
 
 
 def _last_words(error: RuntimeError) -> str:
-    """What ADIOS2 says, without its colours and names."""
+    """The message of ADIOS2, without colours and names."""
     return str(error).partition("\n")[0].rpartition(" : ")[2].replace("\x1b[0m", "").strip()

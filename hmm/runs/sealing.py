@@ -48,7 +48,7 @@ def synchronize_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def require_whole(path: Path) -> None:
+def require_intact(path: Path) -> None:
     """Raise `InputError` if the file is damaged or not a checkpoint."""
     regular_file(path, "checkpoint file", "give another file")
     try:

@@ -34,7 +34,7 @@ from hmm.runs.blocks import (
     rows_per_block,
     send_rows,
 )
-from hmm.runs.sealing import SEAL, require_whole, seal_file, synchronize_directory
+from hmm.runs.sealing import SEAL, require_intact, seal_file, synchronize_directory
 
 
 def write(path: Path, comm: MPI.Comm, note: Mapping[str, object], tables: list[RowTable]) -> None:
@@ -85,7 +85,7 @@ def read_header(path: Path, comm: MPI.Comm) -> dict[str, Any]:
     note: dict[str, Any] = {}
     with collectively(comm):
         if comm.rank == 0:
-            require_whole(path)
+            require_intact(path)
             with _opened(path) as file:
                 note = _note_of(path, file)
     return dict(comm.bcast(note))

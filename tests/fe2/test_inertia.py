@@ -251,13 +251,13 @@ def test_bad_input():
     cell_function = fem.Function(fem.functionspace(mesh.create_unit_square(COMM, 1, 1), ("Lagrange", 1)), name="g")
     edges = fem.Function(fem.functionspace(bar.hom.mesh, ("N1curl", 1)), name="edges")
     for make, match in [
-        (lambda: hmm.Newmark(1.0), "u = 1.0 is no Function"),
+        (lambda: hmm.Newmark(1.0), "u = 1.0 is not a Function"),
         (lambda: hmm.Newmark(u, beta=0.0), "beta = 0.0: give a number from 0.001 to 1"),
         (lambda: hmm.Newmark(u, gamma=0.4), "gamma = 0.4: give a number from 0.5 to 1"),
         (lambda: hmm.GeneralizedAlpha(u, rho_inf=1.5), "rho_inf = 1.5: give a number from 0 to 1"),
         (lambda: hmm.GeneralizedAlpha(u, rho_inf="high"), "rho_inf = 'high'"),
-        (lambda: motion.at_balance(3.0), "a quantity of the balance = 3.0 is no Function or Constant"),
-        (lambda: bar.problem.remember(3.0), "what to remember = 3.0 is no Function or StepMemory"),
+        (lambda: motion.at_balance(3.0), "a quantity of the balance = 3.0 is not a Function or Constant"),
+        (lambda: bar.problem.remember(3.0), "what to remember = 3.0 is not a Function or StepMemory"),
         (lambda: bar.problem.remember(cell_function), "the Function 'g' to remember is on another mesh"),
         (lambda: bar.problem.remember(edges), "the Function 'edges' to remember is of .*: use a Lagrange space"),
         (lambda: bar.problem.solve(), "the problem has inertia, and the step has no duration"),

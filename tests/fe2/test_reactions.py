@@ -87,5 +87,5 @@ def test_facets_of_no_tag():
     problem, _, tags = held_everywhere(mesh.CellType.triangle, 1, lambda x: 0 * x[:2])
     with pytest.raises(hmm.InputError, match="no facet has the tag 7: the tags are 1, 2, 3, 4"):
         problem.reaction_over(tags, 7)
-    with pytest.raises(hmm.InputError, match="tags = 3 is no MeshTags"):
+    with pytest.raises(hmm.InputError, match="tags = 3 is not a MeshTags"):
         problem.reaction_over(3, 1)

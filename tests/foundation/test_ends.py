@@ -105,7 +105,7 @@ def test_a_full_disk(tmp_path, ranks):
     code, lines = end_of(start(ranks, PROGRAM, "full disk", tmp_path))
     assert code == 1
     assert len(lines) == 1
-    assert lines[0].startswith(f"error: cannot write {tmp_path}/macro.bp (File too large): make room")
+    assert lines[0].startswith(f"error: cannot write {tmp_path}/macro.bp (File too large): free disk space")
 
 
 def test_a_reader_that_leaves(tmp_path):

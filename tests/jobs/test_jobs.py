@@ -14,7 +14,7 @@ from support.references import PERMEABILITY_CYLINDERS
 
 import hmm
 from hmm import cli, jobs
-from hmm.foundation.files import write_whole
+from hmm.foundation.files import write_atomically
 from hmm.jobs.cells import CellSource, generators
 from hmm.jobs.values import make_law
 
@@ -408,7 +408,7 @@ def test_numbers_are_on_disk_before_pictures_and_fields(folder, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("hmm.effective.writing._pictures", fail)
-    with pytest.raises(hmm.HMMError, match=r"cannot write .*out \(No space left on device\): make room"):
+    with pytest.raises(hmm.HMMError, match=r"cannot write .*out \(No space left on device\): free disk space"):
         jobs.run_job(job_of(folder, FIBRE), folder / "out", COMM)
     hmm.EffectiveProperties.from_json(folder / "out" / "properties.json")
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["cell.png", "properties.json"]
@@ -424,21 +424,21 @@ def test_a_directory_in_the_way_of_results_is_named_before_the_work(folder, name
         jobs.run_job(job_of(folder, FIBRE), folder / "out", COMM)
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+def test_a_file_is_written_atomically(tmp_path):
     target, link = tmp_path / "a.json", tmp_path / "link.json"
     target.write_text("old")
     link.symlink_to(target)
-    write_whole(link, "new")
+    write_atomically(link, "new")
     assert link.is_symlink() and target.read_text() == "new"
     with pytest.raises(hmm.InputError, match=r"cannot write .*a.json"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "replace", lambda *args: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-        write_whole(target, "newer")
+        write_atomically(target, "newer")
     assert target.read_text() == "new"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "link.json"]
 
 
 def test_a_job_without_its_results_is_a_failure(folder, monkeypatch):
-    monkeypatch.setattr("hmm.effective.data.write_whole", lambda path, text: None)
+    monkeypatch.setattr("hmm.effective.data.write_atomically", lambda path, text: None)
     with pytest.raises(hmm.HMMError, match=r"properties.json was not written, or was removed: run the job again"):
         jobs.run_job(job_of(folder, FIBRE + NUMBERS), folder / "out", COMM)
 

@@ -70,15 +70,15 @@ def test_arguments_of_a_cell_problem(cell):
         given = {"cell": cell, "w": w, "E": E, "law": LAW} | options
         refused(lambda: hmm.RVE(**given), match)
 
-    rve("cell = <Mesh> is no Cell", cell=cell.mesh)
-    rve("w = <MacroInput> is no Function", w=E)
-    rve("E = <Function> is no MacroInput", E=[w])
+    rve("cell = <Mesh> is not a Cell", cell=cell.mesh)
+    rve("w = <MacroInput> is not a Function", w=E)
+    rve("E = <Function> is not a MacroInput", E=[w])
     rve(r"law = \[.* give a dictionary of laws by phase", law=[J2])
     rve("petsc_options = .* give a dictionary", petsc_options=["ksp_rtol", 1e-8])
     rve("micro = .* give a dictionary", micro=[hmm.component(0)])
-    rve("newton_options = .* is no NewtonOptions", newton_options={"rtol": 1e-8})
-    rve("dt = 0.1 is no Constant", dt=0.1)
-    rve("energy = .* is no Form", law=None, energy=1.0)
+    rve("newton_options = .* is not a NewtonOptions", newton_options={"rtol": 1e-8})
+    rve("dt = 0.1 is not a Constant", dt=0.1)
+    rve("energy = .* is not a Form", law=None, energy=1.0)
     rve("constraint .* is unknown: choose one of 'periodic'", constraint=["periodic"])
     rve("solver .* is unknown: choose one of 'auto'", solver=None)
     rve("fixed_dofs = .* are not degrees of freedom of w", fixed_dofs=[10**6])
@@ -92,12 +92,12 @@ def test_arguments_of_a_macro_problem(body):
     refused(lambda: hmm.Homogenizer(body.hom.model, strain, algorithm=["nested"]), "algorithm .* is unknown")
     refused(lambda: hmm.Homogenizer(body.hom.model, strain, ensemble=["owner"]), "ensemble .* is unknown")
     refused(lambda: hmm.Homogenizer(body.hom.model, strain, dumps=3), "dumps = 3 is no str or Path")
-    refused(lambda: hmm.Homogenizer(body.hom.model, [1.0]), "the macro strain = 1.0 is no Expr")
-    refused(lambda: problem_of(body, F=0), "F = 0 is no Form")
-    refused(lambda: problem_of(body, u=strain), "u = .* is no Function")
-    refused(lambda: problem_of(body, hom=body.hom.model), "hom = .* is no Homogenizer")
+    refused(lambda: hmm.Homogenizer(body.hom.model, [1.0]), "the macro strain = 1.0 is not an Expr")
+    refused(lambda: problem_of(body, F=0), "F = 0 is not a Form")
+    refused(lambda: problem_of(body, u=strain), "u = .* is not a Function")
+    refused(lambda: problem_of(body, hom=body.hom.model), "hom = .* is not a Homogenizer")
     refused(lambda: problem_of(body, bcs=body.clamp), "bcs = .* give a list")
-    refused(lambda: problem_of(body, bcs=[0.0]), "condition = 0.0 is no DirichletBC")
+    refused(lambda: problem_of(body, bcs=[0.0]), "condition = 0.0 is not a DirichletBC")
     refused(lambda: problem_of(body, petsc_options=["ksp_type"]), "petsc_options = .* give a dictionary")
     *_, clamp, drive = cantilever(beam_mesh())
     for bc in (clamp, drive):
@@ -110,15 +110,15 @@ def test_arguments_of_a_macro_problem(body):
     [
         ({"n": 1.5}, "^n = 1.5 load steps: give a whole number of at least 1"),
         ({"n": "3"}, "^n = '3' load steps"),
-        ({"load": 0.0}, "^load = 0.0 is no Constant"),
-        ({"load": "drive"}, "^load = .* is no Constant"),
+        ({"load": 0.0}, "^load = 0.0 is not a Constant"),
+        ({"load": "drive"}, "^load = .* is not a Constant"),
         ({"target": "far"}, "^the target of the load = 'far': give numbers"),
         ({"duration": "1"}, "^duration = '1' of the load steps: give a positive"),
         ({"max_cutbacks": 2.5}, "^max_cutbacks = 2.5"),
         ({"every": 1.5}, "^every = 1.5"),
         ({"max_wall_time": "1h", "checkpoint": "run.h5"}, "^max_wall_time = '1h'"),
         ({"checkpoint": 5}, "^checkpoint = 5 is no str or Path"),
-        ({"problem": None}, "^problem = None is no MacroProblem"),
+        ({"problem": None}, "^problem = None is not a MacroProblem"),
     ],
 )
 def test_steps(body, options, match):
@@ -165,7 +165,7 @@ def test_use_after_destroy(cell):
         (lambda rve: rve.solve("abc"), "the macroscopic input = 'abc': give numbers"),
         (lambda rve: rve.solve({11: 1e-3}), "component = 11 is no str: the components are 11, 22, 12"),
         (lambda rve: rve.solve(np.zeros(3), dt=[1]), "time step .* must be finite and not negative"),
-        (lambda rve: rve.solve(np.zeros(3), state=np.zeros(3)), "state = .* is no PointState"),
+        (lambda rve: rve.solve(np.zeros(3), state=np.zeros(3)), "state = .* is not a PointState"),
         (
             lambda rve: rve.solve(np.zeros(3), state=PointState(np.zeros(2), np.zeros(0))),
             "state belongs to another RVE",
@@ -174,15 +174,15 @@ def test_use_after_destroy(cell):
         (lambda rve: rve.local_response("steel"), "phase 'steel' is unknown: choose one of 'matrix'"),
         (lambda rve: rve.local_response("matrix", "flux"), "response 'flux' is unknown: choose one of 'strain'"),
         (lambda rve: hmm.MixedControl(rve, ["11"]), "response = .* give a dictionary"),
-        (lambda rve: hmm.MixedControl(rve.cell, {"11": 0.0}), "rve = <Cell> is no MicroModel"),
+        (lambda rve: hmm.MixedControl(rve.cell, {"11": 0.0}), "rve = <Cell> is not a MicroModel"),
         (lambda rve: hmm.uniaxial(rve, 11, [1e-3]), "component = 11 is no str"),
         (lambda rve: hmm.uniaxial(rve, "11", "x"), "levels = 'x': give numbers"),
-        (lambda rve: hmm.plane_stress(rve.cell), "rve = <Cell> is no MicroModel"),
-        (lambda rve: hmm.macro_strain(rve), "cell = <RVE> is no Cell"),
+        (lambda rve: hmm.plane_stress(rve.cell), "rve = <Cell> is not a MicroModel"),
+        (lambda rve: hmm.macro_strain(rve), "cell = <RVE> is not a Cell"),
         (lambda rve: hmm.macro_gradient(rve.cell, 1.5), "component = 1.5"),
-        (lambda rve: hmm.fluctuation(rve), "cell = <RVE> is no Cell"),
+        (lambda rve: hmm.fluctuation(rve), "cell = <RVE> is not a Cell"),
         (lambda rve: hmm.homogenize(rve.cell, LAW, physics=["x"]), "physics = .* is unknown"),
-        (lambda rve: hmm.RVE(rve.cell, rve.w, 3, LAW), "E = 3 is no MacroInput"),
+        (lambda rve: hmm.RVE(rve.cell, rve.w, 3, LAW), "E = 3 is not a MacroInput"),
     ],
 )
 def test_arguments_of_a_cell(body, call, match):

@@ -258,7 +258,7 @@ def test_no_room_leaves_the_old_file(good, folder, monkeypatch):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
-        with pytest.raises(hmm.InputError, match=r"cannot write .*run.h5 \(File too large\): make room"):
+        with pytest.raises(hmm.InputError, match=r"cannot write .*run.h5 \(File too large\): free disk space"):
             hmm.checkpoint.save(path, body.problem)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

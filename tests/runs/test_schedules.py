@@ -253,7 +253,7 @@ def test_a_ramp_of_nothing_is_warned_of(caplog):
 def test_bad_parts_of_schedules():
     body = square()
     for make, match in [
-        (lambda: hmm.schedule({1.0: abs}), "a load of a schedule = 1.0 is no Constant or Function"),
+        (lambda: hmm.schedule({1.0: abs}), "a load of a schedule = 1.0 is not a Constant or Function"),
         (lambda: hmm.schedule([body.a]), "give a dictionary of functions of time"),
         (lambda: hmm.schedule({body.g: 3.0}), "the Function 'edge' is a float: give a function of x and t"),
         (lambda: hmm.schedule({body.g: hmm.table([0, 1], [0, 1])}), "the Function 'edge' is a Table"),
