@@ -53,10 +53,10 @@ class Plate:
         self.hom = hmm.Homogenizer(rve, [ufl.sym(ufl.grad(u)), T, ufl.grad(T)], degree=2)
         stress, _, flux = self.hom.responses
         F = (ufl.inner(stress, ufl.sym(ufl.grad(v))) + ufl.dot(flux, ufl.grad(q))) * self.hom.dx
-        self.top = held(V, (1,), lambda x: np.isclose(x[1], HEIGHT), HOT)
-        self.bottom = held(V, (1,), lambda x: np.isclose(x[1], 0.0), COLD)
-        self.left = held(V, (0, 0), lambda x: np.isclose(x[0], 0.0))
-        corner = held(V, (0, 1), lambda x: np.isclose(x[0], 0.0) & np.isclose(x[1], 0.0))
+        self.top = prescribed(V, (1,), lambda x: np.isclose(x[1], HEIGHT), HOT)
+        self.bottom = prescribed(V, (1,), lambda x: np.isclose(x[1], 0.0), COLD)
+        self.left = prescribed(V, (0, 0), lambda x: np.isclose(x[0], 0.0))
+        corner = prescribed(V, (0, 1), lambda x: np.isclose(x[0], 0.0) & np.isclose(x[1], 0.0))
         self.problem = hmm.MacroProblem(F, self.U, self.hom, bcs=[self.top, self.bottom, self.left, corner])
 
     def deflection(self) -> float:
@@ -67,7 +67,7 @@ class Plate:
         return -float(self.hom.comm.allreduce(u.x.array[:n][at_end].sum()))
 
 
-def held(V: fem.FunctionSpace, component: tuple[int, ...], where, value: float = 0.0) -> fem.DirichletBC:
+def prescribed(V: fem.FunctionSpace, component: tuple[int, ...], where, value: float = 0.0) -> fem.DirichletBC:
     """A condition on one component of a field of the mixed space."""
     space = V
     for number in component:

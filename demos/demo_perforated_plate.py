@@ -71,13 +71,13 @@ class Plate:
         self.u, v = fem.Function(V, name="displacement"), ufl.TestFunction(V)
         self.hom = hmm.Homogenizer(micro, ufl.sym(ufl.grad(self.u)))
         self.pull = fem.Constant(domain, 0.0)
-        self.top = self._held(V, 1, WIDTH, self.pull)
-        self.bcs = [self._held(V, 0, 0.0, 0.0), self._held(V, 1, 0.0, 0.0), self.top]
+        self.top = self._prescribed(V, 1, WIDTH, self.pull)
+        self.bcs = [self._prescribed(V, 0, 0.0, 0.0), self._prescribed(V, 1, 0.0, 0.0), self.top]
         F = ufl.inner(self.hom.stress, ufl.sym(ufl.grad(v))) * self.hom.dx
         self.problem = hmm.MacroProblem(F, self.u, self.hom, bcs=self.bcs, petsc_options_prefix="plate_")
 
     @staticmethod
-    def _held(V: fem.FunctionSpace, axis: int, at: float, value: float | fem.Constant) -> fem.DirichletBC:
+    def _prescribed(V: fem.FunctionSpace, axis: int, at: float, value: float | fem.Constant) -> fem.DirichletBC:
         """Component `axis` of the displacement where this coordinate has the value `at`."""
         Vi, _ = V.sub(axis).collapse()
         dofs = fem.locate_dofs_geometrical((V.sub(axis), Vi), lambda x: np.isclose(x[axis], at))

@@ -57,7 +57,7 @@ def make_rve(mesh_size: float, crimp: float) -> hmm.RVE:
 
 
 def pull(rve: hmm.RVE, stretches: np.ndarray) -> list[hmm.Response]:
-    """Stretch along axis 1 with the width held, step by step."""
+    """Stretch along axis 1 with the width fixed, step by step."""
     state, answers = None, []
     for stretch in stretches:
         answers.append(rve.solve(np.diag([stretch, 1.0]), state))

@@ -21,14 +21,14 @@ SUFFIX = ".lock"
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 """Errors of file systems without locks."""
 
-_locked: set[Path] = set()
+_targets: set[Path] = set()
 
 
 class Lock:
     """A lock until `release`, or until this object or the process ends; see `acquire`."""
 
     def __init__(self, target: Path, descriptor: int) -> None:
-        _locked.add(target)
+        _targets.add(target)
         self._end = weakref.finalize(self, _let_go, target, descriptor, os.getpid())
 
     def release(self) -> None:
@@ -71,7 +71,7 @@ def acquire(path: Path, what: str) -> Lock:
 
 def holds(path: Path) -> bool:
     """Whether this process has locked a file or directory."""
-    return Path(os.path.realpath(path)) in _locked
+    return Path(os.path.realpath(path)) in _targets
 
 
 @contextmanager
@@ -147,7 +147,7 @@ def _sign(descriptor: int) -> None:
 def _let_go(target: Path, descriptor: int, owner: int) -> None:
     if os.getpid() != owner:  # a fork of it
         return
-    _locked.discard(target)
+    _targets.discard(target)
     with suppress(OSError):
         if _is(_lock_of(target), descriptor):
             os.unlink(_lock_of(target))

@@ -53,8 +53,8 @@ def write(path: Path, comm: MPI.Comm, note: Mapping[str, object], tables: list[R
         if comm.rank == 0:
             _require_place(path)
             _require_space(path, sum(blocks.rows * blocks.table.row_bytes for blocks in plan))
-    held = comm.bcast(holds(path))
-    with nullcontext() if held else sole(path, "checkpoint file", comm):
+    is_locked = comm.bcast(holds(path))
+    with nullcontext() if is_locked else sole(path, "checkpoint file", comm):
         _write(path, comm, note, plan)
 
 

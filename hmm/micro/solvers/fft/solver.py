@@ -136,7 +136,7 @@ class _Product:
 class GridSolver:
     """Solve with the tangent of a periodic voxel cell, without a matrix.
 
-    Iterations run in grid order on all nodes; the held node only takes part in the translation of the result. At nodes
+    Iterations run in grid order on all nodes; the fixed node only takes part in the translation of the result. At nodes
     that only voids touch, K and all right-hand sides are zero, and what the iteration leaves there counts for nothing.
 
     Parameters
@@ -144,7 +144,7 @@ class GridSolver:
     grid
         The grid.
     blocks
-        Shape (n_blocks,); reduced block of each block of dofs of the space, or -1 for the held node.
+        Shape (n_blocks,); reduced block of each block of dofs of the space, or -1 for the fixed node.
     tangent
         Where the tangent comes from.
     options
@@ -159,7 +159,7 @@ class GridSolver:
         self.tangent, self.block = tangent, grid.block
         self._node = np.empty(blocks.max() + 1, dtype=np.int64)
         self._node[blocks[blocks >= 0]] = grid.node[blocks >= 0]
-        self._held = int(grid.node[blocks < 0][0])
+        self._fixed = int(grid.node[blocks < 0][0])
         size = grid.size * grid.block
         self.matrix = PETSc.Mat().createPython((size, size), _Product(tangent), comm=PETSc.COMM_SELF)
         self.matrix.setUp()
@@ -216,7 +216,7 @@ class GridSolver:
         r = rhs.reshape(-1, self.block)
         b = self._b.getArray().reshape(-1, self.block)
         b[self._node] = r
-        b[self._held] = -r.sum(axis=0)
+        b[self._fixed] = -r.sum(axis=0)
         self.ksp.setTolerances(rtol=max(rtol or 0.0, self.rtol))
         self.ksp.solve(self._b, self._x)
         self.iterations += self.ksp.getIterationNumber()
@@ -226,7 +226,7 @@ class GridSolver:
                 f"raise -{PREFIX}ksp_max_it, or take solver='direct'"
             )
         x = self._x.getArray(readonly=True).reshape(-1, self.block)
-        return (x[self._node] - x[self._held]).ravel()
+        return (x[self._node] - x[self._fixed]).ravel()
 
     def solve_columns(self, rhs: PETSc.Mat, solution: PETSc.Mat) -> None:
         """Solve for all columns of the dense matrix `rhs`, into the dense matrix `solution`."""
