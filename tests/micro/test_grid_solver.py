@@ -255,7 +255,7 @@ def test_a_compiler_that_cannot_build_the_loops(monkeypatch, tmp_path):
     monkeypatch.setattr(kernels, "SOURCE", "#error no such compiler\n")
     monkeypatch.setattr(kernels, "get_options", lambda: {"cache_dir": tmp_path})
     kernels.kernel.cache_clear()
-    with pytest.raises(EnvironmentMismatch, match=r"GCC 12, Clang 15 or newer; or take solver='direct'"):
+    with pytest.raises(EnvironmentMismatch, match=r"GCC 12, Clang 15 or newer; or use solver='direct'"):
         kernels.kernel(3, 3)
     kernels.kernel.cache_clear()
     assert list(tmp_path.iterdir()) == []

@@ -164,7 +164,7 @@ def test_too_few_iterations(cell, E, last_is_zero):
     """No column may be left unconverged, whatever became of the others."""
     rve = rve_of(cell, solver="iterative", petsc_options={"ksp_max_it": 1})
     with pytest.raises(
-        hmm.ConvergenceError, match=r"after 1 iterations .*ksp_max_it, or take solver='direct'"
+        hmm.ConvergenceError, match=r"after 1 iterations .*ksp_max_it, or use solver='direct'"
     ) as caught:
         if last_is_zero:
             rve.solve(E)
@@ -181,7 +181,7 @@ def test_unknown_solver(cell):
 
 def test_multipliers_need_a_direct_solver(cell):
     with pytest.raises(
-        hmm.InputError, match=r"constraint 'minimal' makes the tangent indefinite: take solver='direct'"
+        hmm.InputError, match=r"constraint 'minimal' makes the tangent indefinite: use solver='direct'"
     ):
         rve_of(cell, solver="iterative", constraint="minimal")
 
@@ -298,7 +298,7 @@ def test_fall_back_on_a_direct_solver(fibre, monkeypatch, caplog, tangent):
     for answer in answers:
         assert answer.vector == pytest.approx(expected.vector, rel=1e-10)
         assert not tangent or relative_error(answer.tangent, expected.tangent) < 1e-10
-    lines = [record.message for record in caplog.records if "goes on with solver='direct'" in record.message]
+    lines = [record.message for record in caplog.records if "continues with solver='direct'" in record.message]
     assert len(lines) == (MPI.COMM_WORLD.rank == 0)
     assert all("after 1 iterations" in line and "\n" not in line for line in lines)
 

@@ -1,4 +1,4 @@
 """Linear solvers of the cell problem: assembled matrices, and grids in `fft`.
 
-Begin with `choose`, which says which solver a cell gets.
+Begin with `choose`, which selects the solver of a cell.
 """

@@ -1,4 +1,4 @@
-"""The linear solver of a cell problem: one factorization, any number of right-hand sides."""
+"""Linear solvers with assembled matrices: one factorization, any number of right-hand sides."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def direct_options(symmetric: bool, well_scaled: bool) -> dict[str, object]:
     Parameters
     ----------
     symmetric
-        Whether the tangent is symmetric: LDL^T then, LU otherwise.
+        Whether the tangent is symmetric: LDL^T if so, otherwise LU.
     well_scaled
-        Whether all unknowns are of one kind, so that the matrix needs no scaling before factorization.
+        Whether all unknowns have the same unit, so that the matrix needs no scaling before factorization.
     """
     options: dict[str, object] = {
         "ksp_type": "preonly",
@@ -56,25 +56,25 @@ def iterative_options(symmetric: bool) -> dict[str, object]:
 
 
 def reuse_options(symmetric: bool) -> dict[str, object]:
-    """PETSc options of CG (GMRES if not symmetric) preconditioned by a factorization that is kept."""
+    """PETSc options of CG (GMRES if not symmetric), preconditioned by a stored factorization."""
     krylov = {key: value for key, value in iterative_options(symmetric).items() if key.startswith("ksp_")}
     return direct_options(symmetric, well_scaled=True) | krylov
 
 
 def is_direct(options: Mapping[str, object]) -> bool:
-    """Whether `options`, or those of the command line, ask for MUMPS' LDL^T, which needs one triangle only."""
+    """Whether `options` or the command line select LDL^T of MUMPS, which needs one triangle only."""
     wanted = {"pc_type": "cholesky", "pc_factor_mat_solver_type": "mumps"}
     return all(PETSc.Options().getString(PREFIX + k, str(options.get(k, ""))) == v for k, v in wanted.items())
 
 
 class MicroSolver(Protocol):
-    """What an RVE asks of its linear solver."""
+    """The interface of the linear solver of an RVE."""
 
     is_iterative: bool
 
     @property
     def rtol(self) -> float:
-        """Relative residual to which an iterative solver solves."""
+        """Relative tolerance of an iterative solver."""
         ...
 
     def apply(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -87,11 +87,11 @@ class MicroSolver(Protocol):
         ...
 
     def update(self) -> None:
-        """Take the tangent at the loaded point and prepare for solves with it."""
+        """Assemble the tangent at the loaded point and prepare for solves."""
         ...
 
     def forget(self) -> None:
-        """Drop what is left of a solve that an exception ended, so that the next `update` begins anew."""
+        """Discard what remains of a solve that an exception interrupted, so that the next `update` starts afresh."""
         ...
 
     def destroy(self) -> None:
@@ -119,7 +119,8 @@ class AssembledSolver:
     symmetric
         Whether it is symmetric.
     options
-        PETSc options of the KSP, without prefix (see `direct_options`); those of the command line win. Not modified.
+        PETSc options of the KSP, without prefix (see `direct_options`). Not modified; the command line takes
+        precedence.
     keep_first
         Keep the factorization of the first tangent as a preconditioner for all later ones.
     """
@@ -150,7 +151,7 @@ class AssembledSolver:
 
     @property
     def rtol(self) -> float:
-        """Relative residual to which an iterative solver solves."""
+        """Relative tolerance of an iterative solver."""
         return float(self.ksp.rtol)
 
     def apply(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -161,7 +162,7 @@ class AssembledSolver:
         return self._solution.array_r / scales
 
     def set_near_nullspace(self, vectors: Sequence[PETSc.Vec]) -> None:
-        """Give the modes that multigrid must represent, such as rigid motions; they need not be orthonormal."""
+        """Set the modes that multigrid must represent, such as rigid motions; they need not be orthonormal."""
         basis: list[PETSc.Vec] = []
         for vector in vectors:
             for done in basis:
@@ -203,10 +204,10 @@ class AssembledSolver:
             )
 
     def forget(self) -> None:
-        """Begin with a new KSP and vectors.
+        """Create a new KSP and vectors.
 
-        MUMPS refuses to go on after a failed factorization, and PETSc after an exception in the middle of a solve: it
-        leaves vectors locked and a preconditioner halfway.
+        MUMPS cannot continue after a failed factorization, nor PETSc after an exception during a solve: vectors stay
+        locked and the preconditioner is incomplete.
         """
         self._free_solver()
         self._begin()
@@ -259,7 +260,7 @@ class AssembledSolver:
         if self.ksp.getConvergedReason() < 0:
             raise ConvergenceError(
                 f"the micro solver stopped after {self.ksp.getIterationNumber()} iterations "
-                f"(reason {self.ksp.getConvergedReason()}): raise -{PREFIX}ksp_max_it, or take solver='direct'"
+                f"(reason {self.ksp.getConvergedReason()}): raise -{PREFIX}ksp_max_it, or use solver='direct'"
             )
 
     def solve_columns(self, rhs: PETSc.Mat, solution: PETSc.Mat) -> None:
@@ -277,7 +278,7 @@ class AssembledSolver:
 
     @contextmanager
     def _scaled(self, rhs: PETSc.Mat) -> Iterator[None]:
-        """Scale the rows of the dense matrix `rhs` for the time of the block; scales are powers of two, so exactly."""
+        """Scale the rows of the dense matrix `rhs` within the block; exact, since scales are powers of two."""
         if self._scales is None:
             yield
             return
@@ -291,7 +292,7 @@ PRECONDITIONER_PACKAGES = ("hypre", "ml")
 
 
 def check_packages(prefix: str, options: Mapping[str, object]) -> None:
-    """Raise `InputError` if an option asks for a package that this PETSc is built without.
+    """Raise `InputError` if an option names a package that this PETSc does not contain.
 
     Parameters
     ----------
@@ -313,7 +314,7 @@ def check_packages(prefix: str, options: Mapping[str, object]) -> None:
 
 @contextmanager
 def options_in_force(prefix: str, options: Mapping[str, object]) -> Iterator[None]:
-    """Hold PETSc `options` (without `prefix`) in the global database for the time of the block, then restore it.
+    """Set PETSc `options` (without `prefix`) in the global database within the block, then restore it.
 
     PETSc reads some options only when a solver is set up for the first time. Options of the same prefix that are
     already there, as from the command line, win.

@@ -1,7 +1,7 @@
-"""Which linear solver a cell gets, by cost; `hmm.micro.solvers.described` says what each of them is.
+"""Choice of the linear solver of a cell by cost; `hmm.micro.solvers.described` describes the solvers.
 
-Small is what a direct solver does faster: see `DIRECT_LIMIT`. With PETSc options that name a solver, that one is taken.
-Where ``"auto"`` has chosen iterations and they fail, the cell goes on with the direct solver and says so.
+Small cells use a direct solver, see `DIRECT_LIMIT`. PETSc options that name a solver take precedence. If an iterative
+solver that ``"auto"`` has chosen fails, the cell continues with the direct solver, with a warning.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from hmm.micro.solvers.fft.layout import VoxelGrid, element_matrices
 from hmm.micro.solvers.fft.solver import GridSolver, GridTangent, PhaseTangent, PointTangent
 
 NAMING = ("ksp_type", "pc_type", "pc_factor_mat_solver_type")
-"""PETSc options that name a solver, and so take the choice from ``solver=``."""
+"""PETSc options that name a solver and override ``solver=``."""
 
 DIRECT_LIMIT = {2: 200_000, 3: 15_000}
-"""Unknowns up to which ``solver="auto"`` factorizes a tangent, by dimension of the cell.
+"""Number of unknowns up to which ``solver="auto"`` uses a direct solver, by dimension of the cell.
 
-That is where a plastic FE2 point (one Newton step and one consistent tangent) costs as much either way; see
-``python benchmarks solvers``. Without tangents (``rve.solve(..., tangent=False)``) iterations win much earlier.
+At this size a plastic FE2 point (one Newton step and one consistent tangent) costs the same with both; see
+``python benchmarks solvers``. Without tangents (``rve.solve(..., tangent=False)``) iterations are faster much earlier.
 """
 
 GRID_LIMIT = {2: 50_000, 3: 1_000}
@@ -56,7 +56,7 @@ POROUS_LIMIT = {2: 200_000, 3: 4_000}
 
 
 FALLBACK_LIMIT = {2: 3_000_000, 3: 300_000}
-"""Unknowns up to which a cell goes on with a direct solver when iterations fail; more would fill a machine."""
+"""Number of unknowns up to which a cell continues with a direct solver when iterations fail, limited by memory."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class SolverChoice:
     name
         One of `SOLVERS`.
     options
-        PETSc options without prefix; if they name a solver (one of `NAMING`) the choice is theirs.
+        PETSc options without prefix; a solver named there (one of `NAMING`) takes precedence.
     """
 
     name: str = "auto"
@@ -93,7 +93,7 @@ def create_solver(loaded: LoadedCell, symmetric: bool, wanted: SolverChoice) -> 
     Raises
     ------
     InputError
-        For options that name a missing package, or an iterative solver of an indefinite tangent.
+        If options name a missing package, or an iterative solver is requested for an indefinite tangent.
     """
     options, solver, problem = dict(wanted.options), wanted.name, loaded.problem
     large = loaded.reduced.size_global > _direct_limit(loaded, symmetric)[problem.cell.dim]
@@ -102,11 +102,11 @@ def create_solver(loaded: LoadedCell, symmetric: bool, wanted: SolverChoice) -> 
         return _direct_solver(loaded, symmetric, options, plain)
     if not plain:
         what = "a fluctuation of several fields" if problem.is_mixed else "constraint 'minimal'"
-        raise InputError(f"{what} makes the tangent indefinite: take solver='direct'")
+        raise InputError(f"{what} makes the tangent indefinite: use solver='direct'")
     if solver == "reuse":
         return _reusing_solver(loaded, symmetric, options)
     if _fits_grid(loaded, symmetric):
-        with suppress(InputError):  # coefficients of too many values for a matrix each: multigrid then
+        with suppress(InputError):  # too many different coefficients for one matrix each: use multigrid
             return _grid_solver(loaded, {"ksp_rtol": 1e-8, "ksp_max_it": 2000} | options)
     assembled = AssembledSolver(loaded.reduced, loaded.forms.K, symmetric, iterative_options(symmetric) | options)
     assembled.set_near_nullspace(_rigid_motions(loaded, assembled.matrix))
@@ -114,21 +114,21 @@ def create_solver(loaded: LoadedCell, symmetric: bool, wanted: SolverChoice) -> 
 
 
 def can_fall_back(loaded: LoadedCell, wanted: SolverChoice, solver: MicroSolver) -> bool:
-    """Whether a cell's solver is iterative by the program's choice, and a direct one affordable."""
+    """Whether ``"auto"`` has chosen an iterative solver although a direct one is affordable."""
     chosen = wanted.name != "auto" or _is_named(wanted.options)
     affordable = loaded.reduced.size_global <= FALLBACK_LIMIT[loaded.problem.cell.dim]
     return solver.is_iterative and not chosen and affordable
 
 
 def fallback_solver(loaded: LoadedCell, symmetric: bool, error: ConvergenceError) -> MicroSolver:
-    """A direct solver in place of an iterative one that has failed, which is said once."""
+    """A direct solver that replaces a failed iterative one, with a warning once."""
     why = str(error).split(": ", maxsplit=1)[0]
-    warn(f"{why}: this cell goes on with solver='direct'")
+    warn(f"{why}: this cell continues with solver='direct'")
     return _direct_solver(loaded, symmetric, {}, well_scaled=True)
 
 
 def _is_named(options: Mapping[str, object]) -> bool:
-    """Whether PETSc options, those of the command line too, name a solver."""
+    """Whether PETSc options, including those of the command line, name a solver."""
     return any(key in options or PETSc.Options().hasName(PREFIX + key) for key in NAMING)
 
 
@@ -227,7 +227,7 @@ def _phase_moduli(loaded: LoadedCell, phase: str) -> Any:
 
 
 def _rigid_motions(loaded: LoadedCell, matrix: PETSc.Mat) -> list[PETSc.Vec]:
-    """Translations and rotations of the free dofs; translations only for a scalar field."""
+    """Translations and rotations of the free degrees of freedom; for a scalar field, translations only."""
     space = loaded.problem.w.function_space
     x = space.tabulate_dof_coordinates()[:, : loaded.problem.cell.dim]
     block = space.dofmap.index_map_bs

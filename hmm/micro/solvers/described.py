@@ -1,4 +1,4 @@
-"""What the linear solvers of a cell say of themselves: for messages, the docs and the job reader."""
+"""Descriptions of the linear solvers of a cell, for messages, the docs and the job reader."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class SolverEntry:
     Attributes
     ----------
     method
-        What it does, in words.
+        Description of the method.
     cells
-        Which cells it can solve.
+        Cells that it can solve.
     suits
-        Where it is the best choice.
+        Cases in which it is the best choice.
     """
 
     method: str

@@ -74,7 +74,7 @@ def _compile(builder: Any, folder: str) -> str:
     except cffi.VerificationError as error:
         raise EnvironmentMismatch(
             f"the C compiler cannot build the loops over voxels ({str(error).splitlines()[-1]}): "
-            "they need GCC 12, Clang 15 or newer; or take solver='direct'"
+            "they need GCC 12, Clang 15 or newer; or use solver='direct'"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""How a voxel mesh and its dofs lie on the periodic grid, and the element matrices of forms on it."""
+"""The map between a voxel mesh and the periodic grid, and element matrices of forms on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class VoxelGrid:
-    """How a mesh of equal voxels and its first-order space lie on the periodic grid.
+    """The map between a mesh of equal voxels with its first-order space and the periodic grid.
 
     Voxels may be missing. Nodes at which all are missing belong to no dof.
 
@@ -137,7 +137,7 @@ def element_matrices(form: fem.Form, grid: VoxelGrid) -> tuple[Floats, NDArray[n
         values.append(distinct)
     kinds, first, inverse = np.unique(group, axis=0, return_index=True, return_inverse=True)
     if len(kinds) > VOID:
-        raise InputError(f"{len(kinds)} different element matrices, at most {VOID} are kept: take solver='direct'")
+        raise InputError(f"{len(kinds)} different element matrices, at most {VOID} are supported: use solver='direct'")
     phase = np.full(grid.size, VOID, dtype=np.uint8)
     phase[grid.cell] = inverse.ravel()
     nd = len(grid.corner) * grid.block

@@ -25,7 +25,7 @@ class GridTangent(Protocol):
     norm: float
 
     def update(self) -> None:
-        """Take the tangent at the loaded point."""
+        """Update the tangent at the loaded point."""
         ...
 
     def apply(self, u: Floats, y: Floats) -> None:
@@ -37,7 +37,7 @@ class GridTangent(Protocol):
         ...
 
     def precondition(self, pc: CirculantPreconditioner | None) -> CirculantPreconditioner:
-        """The preconditioner of the present tangent; `pc` is the last one, to be changed if it serves."""
+        """The preconditioner of the present tangent; `pc` is the last one, which may be updated."""
         ...
 
 
@@ -49,7 +49,7 @@ class PhaseTangent:
         self.norm = 0.0
 
     def update(self) -> None:
-        """Take the element matrices for the parameters as they are now."""
+        """Update the element matrices for the present parameters."""
         self._matrices, phase = element_matrices(self._form.form, self._grid)
         self._operator = VoxelOperator(self._grid.shape, self._matrices, phase)
         self.norm = self._operator.norm
@@ -92,7 +92,7 @@ class PointTangent:
         self.norm = 0.0
 
     def update(self) -> None:
-        """Take the moduli at the loaded point."""
+        """Update the moduli at the loaded point."""
         self._tangent = self._moduli()
         self._operator.update(self._tangent)
         self._diagonal = self._operator.diagonal()
@@ -136,8 +136,8 @@ class _Product:
 class GridSolver:
     """Solve with the tangent of a periodic voxel cell, without a matrix.
 
-    Iterations run in grid order on all nodes; the fixed node only takes part in the translation of the result. At nodes
-    that only voids touch, K and all right-hand sides are zero, and what the iteration leaves there counts for nothing.
+    Iterations run in grid order on all nodes; the fixed node only determines the translation of the result. At
+    nodes inside voids, K and all right-hand sides are zero, and the result has no effect.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ class GridSolver:
     tangent
         Where the tangent comes from.
     options
-        PETSc options of the KSP, without prefix; those of the command line win. Not modified.
+        PETSc options of the KSP, without prefix; the command line takes precedence. Not modified.
     """
 
     is_iterative = True
@@ -173,7 +173,7 @@ class GridSolver:
             thing.destroy()
 
     def forget(self) -> None:
-        """Begin with a new KSP: an exception in the middle of a solve leaves vectors locked."""
+        """Create a new KSP, since an exception during a solve leaves vectors locked."""
         self._b, self._x = self.matrix.createVecs()
         self.ksp = PETSc.KSP().create(PETSc.COMM_SELF)
         self.ksp.setOptionsPrefix(PREFIX)
@@ -198,7 +198,7 @@ class GridSolver:
         return self.tangent.apply_exactly(field.ravel()).reshape(-1, self.block)[self._node].ravel()
 
     def update(self) -> None:
-        """Take the tangent at the loaded point, and its preconditioner."""
+        """Update the tangent at the loaded point and its preconditioner."""
         self.tangent.update()
         self._pc = self.tangent.precondition(self._pc)
         self.ksp.getPC().setPythonContext(self._pc)
@@ -223,7 +223,7 @@ class GridSolver:
         if self.ksp.getConvergedReason() < 0:
             raise ConvergenceError(
                 f"the micro solver did not reach {self.ksp.rtol:g} in {self.ksp.getIterationNumber()} iterations: "
-                f"raise -{PREFIX}ksp_max_it, or take solver='direct'"
+                f"raise -{PREFIX}ksp_max_it, or use solver='direct'"
             )
         x = self._x.getArray(readonly=True).reshape(-1, self.block)
         return (x[self._node] - x[self._fixed]).ravel()
