@@ -180,9 +180,7 @@ def test_unknown_solver(cell):
 
 
 def test_multipliers_need_a_direct_solver(cell):
-    with pytest.raises(
-        hmm.InputError, match=r"constraint 'minimal' makes the tangent indefinite: use solver='direct'"
-    ):
+    with pytest.raises(hmm.InputError, match=r"constraint 'minimal' makes the tangent indefinite: use solver='direct'"):
         rve_of(cell, solver="iterative", constraint="minimal")
 
 
