@@ -91,7 +91,7 @@ def test_arguments_of_a_macro_problem(body):
     strain = ufl.sym(ufl.grad(body.u))
     refused(lambda: hmm.Homogenizer(body.hom.model, strain, algorithm=["nested"]), "algorithm .* is unknown")
     refused(lambda: hmm.Homogenizer(body.hom.model, strain, ensemble=["owner"]), "ensemble .* is unknown")
-    refused(lambda: hmm.Homogenizer(body.hom.model, strain, dumps=3), "dumps = 3 is no str or Path")
+    refused(lambda: hmm.Homogenizer(body.hom.model, strain, dumps=3), "dumps = 3 is not a str or Path")
     refused(lambda: hmm.Homogenizer(body.hom.model, [1.0]), "the macro strain = 1.0 is not an Expr")
     refused(lambda: problem_of(body, F=0), "F = 0 is not a Form")
     refused(lambda: problem_of(body, u=strain), "u = .* is not a Function")
@@ -117,7 +117,7 @@ def test_arguments_of_a_macro_problem(body):
         ({"max_cutbacks": 2.5}, "^max_cutbacks = 2.5"),
         ({"every": 1.5}, "^every = 1.5"),
         ({"max_wall_time": "1h", "checkpoint": "run.h5"}, "^max_wall_time = '1h'"),
-        ({"checkpoint": 5}, "^checkpoint = 5 is no str or Path"),
+        ({"checkpoint": 5}, "^checkpoint = 5 is not a str or Path"),
         ({"problem": None}, "^problem = None is not a MacroProblem"),
     ],
 )
@@ -163,7 +163,7 @@ def test_use_after_destroy(cell):
     [
         (lambda rve: rve.solve({"11": "x"}), "values .* of the macroscopic input: give numbers"),
         (lambda rve: rve.solve("abc"), "the macroscopic input = 'abc': give numbers"),
-        (lambda rve: rve.solve({11: 1e-3}), "component = 11 is no str: the components are 11, 22, 12"),
+        (lambda rve: rve.solve({11: 1e-3}), "component = 11 is not a str: the components are 11, 22, 12"),
         (lambda rve: rve.solve(np.zeros(3), dt=[1]), "time step .* must be finite and not negative"),
         (lambda rve: rve.solve(np.zeros(3), state=np.zeros(3)), "state = .* is not a PointState"),
         (
@@ -175,7 +175,7 @@ def test_use_after_destroy(cell):
         (lambda rve: rve.local_response("matrix", "flux"), "response 'flux' is unknown: choose one of 'strain'"),
         (lambda rve: hmm.MixedControl(rve, ["11"]), "response = .* give a dictionary"),
         (lambda rve: hmm.MixedControl(rve.cell, {"11": 0.0}), "rve = <Cell> is not a MicroModel"),
-        (lambda rve: hmm.uniaxial(rve, 11, [1e-3]), "component = 11 is no str"),
+        (lambda rve: hmm.uniaxial(rve, 11, [1e-3]), "component = 11 is not a str"),
         (lambda rve: hmm.uniaxial(rve, "11", "x"), "levels = 'x': give numbers"),
         (lambda rve: hmm.plane_stress(rve.cell), "rve = <Cell> is not a MicroModel"),
         (lambda rve: hmm.macro_strain(rve), "cell = <RVE> is not a Cell"),
