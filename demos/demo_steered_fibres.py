@@ -81,9 +81,9 @@ def pulled(domain: mesh.Mesh, micro: hmm.MixedControl | hmm.variation.Variation,
     V = fem.functionspace(domain, ("Lagrange", 2, (2,)))
     u, v = fem.Function(V, name="displacement"), ufl.TestFunction(V)
     hom = hmm.Homogenizer(micro, ufl.sym(ufl.grad(u)), orientation=orientation)
-    right = held(V, 0, WIDTH, STRETCH * WIDTH)
+    right = prescribed(V, 0, WIDTH, STRETCH * WIDTH)
     F = ufl.inner(hom.stress, ufl.sym(ufl.grad(v))) * hom.dx
-    bcs = [held(V, 0, 0.0, 0.0), held(V, 1, 0.0, 0.0), right]
+    bcs = [prescribed(V, 0, 0.0, 0.0), prescribed(V, 1, 0.0, 0.0), right]
     problem = hmm.MacroProblem(F, u, hom, bcs=bcs, petsc_options_prefix="plate_")
     problem.solve()
     E = hom.model.inputs[0].packing.to_tensor(hom.macro_inputs())
@@ -91,7 +91,7 @@ def pulled(domain: mesh.Mesh, micro: hmm.MixedControl | hmm.variation.Variation,
     return Result(hom, u, problem.reaction(right) / WIDTH / STRETCH, largest / STRETCH)
 
 
-def held(V: fem.FunctionSpace, axis: int, at: float, value: float) -> fem.DirichletBC:
+def prescribed(V: fem.FunctionSpace, axis: int, at: float, value: float) -> fem.DirichletBC:
     """Component `axis` of the displacement where this coordinate has the value `at`."""
     Vi, _ = V.sub(axis).collapse()
     dofs = fem.locate_dofs_geometrical((V.sub(axis), Vi), lambda x: np.isclose(x[axis], at))
