@@ -165,9 +165,7 @@ def fibres(straight: bool, x: np.ndarray, fraction: np.ndarray) -> tuple[np.ndar
 
 def arguments(argv: list[str] | None) -> Namespace:
     parser = hmm.console.demo_parser(
-        "A plate with a hole whose fibres are rotated and graded.",
-        "steered_fibres",
-        "a coarse mesh",
+        "A plate with a hole, with fibres rotated and graded from point to point.", "steered_fibres", "a coarse mesh"
     )
     return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 

@@ -115,7 +115,7 @@ def test_a_law_that_does_not_say_how_stiff_it_is():
         def response(self, at):
             return at.strain
 
-    with pytest.raises(hmm.InputError, match="Own, do not say how stiff they are: give young="):
+    with pytest.raises(hmm.InputError, match="Own, have no known modulus: give young="):
         without_rigid({"a": Rigid(), "b": Own()})
     assert without_rigid({"a": Rigid(young=2.0), "b": Own()})["a"].young == 2e5
     with pytest.raises(hmm.InputError, match=r"Rigid: contrast = 10.0 must be in \[100, 1e\+08\]"):
