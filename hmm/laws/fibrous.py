@@ -42,7 +42,8 @@ class HolzapfelGasserOgden(Hyperelastic):
 
     The energy of the fibres depends on the full invariants, not on the isochoric ones. With isochoric invariants,
     fibres in a compressible body would not resist a change of volume, and a ball would stay a ball under pressure
-    (Nolan, Gower, Destrade, Ogden and McGarry, *J. Mech. Behav. Biomed. Mater.* 39 (2014) 48). For an isochoric deformation both agree.
+    (Nolan, Gower, Destrade, Ogden and McGarry, *J. Mech. Behav. Biomed. Mater.* 39 (2014) 48). Both
+    agree for isochoric deformations.
     Source: Holzapfel, Gasser and Ogden, *J. Elasticity* 61 (2000) 1; dispersion: Gasser, Ogden and Holzapfel, *J. R.
     Soc. Interface* 3 (2006) 15.
 
