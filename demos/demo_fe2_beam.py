@@ -192,7 +192,7 @@ def main(argv: list[str] | None = None) -> None:
     rve = composite(size.mesh_size)
     beam = Beam(rve, size.elements, comm)
     n_points, unknowns = comm.allreduce(beam.hom.n_points), rve.n_unknowns
-    hmm.console.say(comm, f"A beam with {n_points} Gauss points, a fibre cell of {unknowns} unknowns at each of them\n")
+    hmm.console.say(comm, f"A beam with {n_points} integration points and a cell of {unknowns} unknowns at each\n")
 
     curve, balance = solve(beam, steps, output)
     worst = hmm.worst_point(beam.hom, beam.hom.point_average("matrix", "p"))

@@ -211,7 +211,9 @@ def main(argv: list[str] | None = None) -> None:
     rve = composite(size.mesh_size)
     plate = Plate(hmm.plane_stress(rve), size, comm)
     n_points = comm.allreduce(plate.hom.n_points)
-    hmm.console.say(comm, f"A quarter plate with {n_points} Gauss points, {rve.n_unknowns} unknowns and E33 at each\n")
+    hmm.console.say(
+        comm, f"A quarter plate: {n_points} integration points, {rve.n_unknowns} unknowns and E33 at each\n"
+    )
     check_elastic(plate, rve, comm)
     curve = pull(plate, size.steps)
 

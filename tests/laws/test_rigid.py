@@ -97,7 +97,7 @@ def test_it_is_relative_to_the_stiffest_other_phase():
 @pytest.mark.parametrize(
     ("laws", "message"),
     [
-        ({"a": Rigid()}, "all deformation_gradient, and there are none"),
+        ({"a": Rigid()}, "of deformation_gradient, but there are none"),
         ({"a": Rigid(), "b": Fourier(1.0)}, "there are 'b' with gradient: give it a stiff law of your own"),
         ({"a": Rigid(), "b": ThermoElastic(1.0, 0.3, 0.0)}, "'b' with strain and temperature"),
         ({"a": Rigid(), "b": combine(Elastic(1.0, 0.3), Fourier(1.0))}, "'b' with strain and gradient"),
