@@ -1,9 +1,9 @@
-"""Water through a filter with a dense core: the permeability of Stokes cells, then Darcy's law with it.
+"""Flow through a filter with a dense core: Darcy's law with the permeability of Stokes cells.
 
 The filter is a regular array of thin rods, packed more densely towards its middle. A cell with one rod, in which the
-Stokes equations are solved (Taylor-Hood), gives the permeability at some solid fractions. It is interpolated between
-them: cells are linear, so that one solve serves all points of the same solid fraction, and no RVE is asked twice.
-Lengths of the cell are in rod distances, of the filter in cm; the pressure drop and the viscosity are one.
+Stokes equations are solved (Taylor-Hood), gives the permeability at some solid fractions. Between
+them it is interpolated. The cells are linear, so that one solution per solid fraction is sufficient.
+Lengths of the cell are in rod distances, those of the filter in cm. The pressure drop and the viscosity are one.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ def permeability(fraction: float, mesh_size: float) -> float:
 
 
 def table(mesh_size: float, comm: MPI.Comm) -> NDArray[np.float64]:
-    """Permeabilities at `FRACTIONS`, shared out among the ranks."""
+    """Permeabilities at `FRACTIONS`, distributed over the ranks."""
     mine = {f: permeability(f, mesh_size) for f in FRACTIONS[comm.rank :: comm.size]}
     known = {f: k for part in comm.allgather(mine) for f, k in part.items()}
     return np.array([known[f] for f in FRACTIONS])
 
 
 def solid_fraction(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How much of the filter is rods: a dense core in an open medium."""
+    """Solid fraction of the filter: a dense core in an open medium."""
     distance = ((x[0] - 0.5 * LENGTH) / 0.35) ** 2 + ((x[1] - 0.45 * HEIGHT) / 0.25) ** 2
     return 0.06 + 0.42 * np.exp(-(distance**2))
 
 
 class Filter:
-    """Darcy's law ``q = -K(x) grad P``: pressure 1 on the left, 0 on the right, tight walls above and below."""
+    """Darcy's law ``q = -K(x) grad P``: pressure 1 on the left, 0 on the right, impermeable walls above and below."""
 
     def __init__(self, log_K: CubicSpline, n: int, comm: MPI.Comm) -> None:
         domain = mesh.create_rectangle(comm, [[0, 0], [LENGTH, HEIGHT]], [2 * n, n])
@@ -77,19 +77,19 @@ class Filter:
         return float(self.domain.comm.allreduce(fem.assemble_scalar(fem.form(form))))
 
     def discharge(self) -> float:
-        """What flows through, from the work of the pressure: ``Q = int K |grad P|^2`` for a pressure drop of 1."""
+        """Discharge from the work of the pressure: ``Q = int K |grad P|^2`` for a pressure drop of 1."""
         return self.integral(ufl.dot(-self.flux, ufl.grad(self.P)) * ufl.dx)
 
     def through(self, x: float) -> float:
-        """What flows through the left or right end, by the normal flux there."""
+        """Discharge through the left or right end, from the normal flux there."""
         where = mesh.locate_entities_boundary(self.domain, 1, lambda y: np.isclose(y[0], x))
         ds = ufl.ds(subdomain_data=mesh.meshtags(self.domain, 1, np.sort(where), np.ones(where.size, np.int32)))
         return self.integral(ufl.dot(self.flux, ufl.as_vector([1.0, 0.0])) * ds(1))
 
     def bounds(self) -> tuple[float, float]:
-        """Discharges that enclose the true one: along straight tubes only, and with the same pressure all across.
+        """Bounds on the discharge: flow along straight tubes only, and constant pressure over each cross-section.
 
-        The first forbids flow across the tubes (Reuss in each), the second puts in conductors for free (Voigt).
+        The first excludes flow across the tubes (Reuss in each), the second adds perfect conductors across (Voigt).
         """
         s = (np.arange(400) + 0.5) / 400
         K = np.exp(self.log_K(solid_fraction(np.array(np.meshgrid(LENGTH * s, HEIGHT * s, indexing="ij")))))
@@ -197,13 +197,13 @@ def main(argv: list[str] | None = None) -> None:
         error = abs(K[FRACTIONS.index(fraction)] / known - 1)
         assert error < (5e-3 if options.quick else 1e-3), f"{error:.2g} off Sangani and Acrivos at {fraction}"
     between = permeability(0.35, mesh_size)
-    assert abs(np.exp(log_K(0.35)) / between - 1) < 1e-2, "the table is too coarse to interpolate in"
+    assert abs(np.exp(log_K(0.35)) / between - 1) < 1e-2, "the table is too coarse for interpolation"
 
     filter = Filter(log_K, 16 if options.quick else 48, comm)
     discharge, ends = filter.discharge(), [filter.through(0.0), filter.through(LENGTH)]
     low, high = filter.bounds()
-    assert np.allclose(ends, discharge, rtol=1e-3), "what flows in flows out"
-    assert low < discharge < high, "between straight tubes and level pressures"
+    assert np.allclose(ends, discharge, rtol=1e-3), "the discharges at both ends must agree"
+    assert low < discharge < high, "the discharge must lie between its bounds"
     hmm.console.say(comm, f"Discharge {discharge:.5g}, at the ends {ends[0]:.5g} and {ends[1]:.5g} (rod distance)²")
     hmm.console.say(comm, f"Straight tubes would carry {low:.5g}, level pressures {high:.5g}")
     if not options.no_plots:

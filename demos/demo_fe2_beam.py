@@ -1,7 +1,7 @@
-"""A cantilever of fibre composite bent far into plasticity: FE2, with one fibre cell at each of its Gauss points.
+"""A cantilever of fibre composite bent far into the plastic range: FE2 with one RVE at each integration point.
 
-The matrix yields, the fibres do not. No homogenized law is known in closed form, so each Gauss point of the beam asks
-its own periodic unit cell for the stress and the consistent tangent. Lengths are in mm, stresses in MPa, forces
+The matrix yields, the fibres do not. There is no homogenized law in closed form, so the periodic unit cell of each
+integration point of the beam returns the stress and the consistent tangent. Lengths are in mm, stresses in MPa, forces
 in N per mm of thickness (plane strain).
 
 Run it on one core or on several:
@@ -33,13 +33,13 @@ REACTIONS = {
     "quick": [-14.9437675095, -17.9722475728, -19.466078925],
 }
 # The unit cells they belong to: number of triangles and norm of all node coordinates. Another version of Gmsh may mesh
-# the cell in another way, and the reactions then agree to about a per cent only.
+# the cell in another way, and the reactions then agree to about one per cent only.
 CELLS = {"full": (522, 14.244569432), "quick": (192, 8.904684072)}
 
 
 @dataclass(frozen=True)
 class Size:
-    """How fine the demo is."""
+    """Resolution of the demo."""
 
     elements: tuple[int, int]
     mesh_size: float
@@ -60,7 +60,7 @@ def composite(mesh_size: float) -> hmm.RVE:
 
 
 class Beam:
-    """The cantilever: clamped on the left, its right end moved down."""
+    """The cantilever: clamped on the left, with a prescribed deflection of its right end."""
 
     def __init__(self, rve: hmm.RVE, elements: tuple[int, int], comm: MPI.Comm = MPI.COMM_WORLD) -> None:
         corners = [[0.0, 0.0], [LENGTH, HEIGHT]]
@@ -136,7 +136,7 @@ def hill_mandel_defect(hom: hmm.Homogenizer, where: hmm.WorstPoint) -> float:
 
 
 def check_reactions(name: str, cell: hmm.Cell, reactions: list[float]) -> str:
-    """Compare with the stored reactions; what was found, in words."""
+    """Compare with the stored reactions; returns the result in words."""
     if len(reactions) != SIZES[name].steps:
         return "reactions: not compared, as the stored ones belong to another number of steps"
     triangles, norm = fingerprint(cell)
@@ -192,7 +192,7 @@ def main(argv: list[str] | None = None) -> None:
     rve = composite(size.mesh_size)
     beam = Beam(rve, size.elements, comm)
     n_points, unknowns = comm.allreduce(beam.hom.n_points), rve.n_unknowns
-    hmm.console.say(comm, f"A beam with {n_points} Gauss points, a fibre cell of {unknowns} unknowns at each of them\n")
+    hmm.console.say(comm, f"A beam with {n_points} integration points and a cell of {unknowns} unknowns at each\n")
 
     curve, balance = solve(beam, steps, output)
     worst = hmm.worst_point(beam.hom, beam.hom.point_average("matrix", "p"))
@@ -220,7 +220,7 @@ def report(
     verdict: str,
     written: list[Path],
 ) -> None:
-    """What was checked, what was written and how to look at it."""
+    """The checks, and the files with hints how to view them."""
     hints = {
         "macro.bp": "the beam at each step; ParaView: open it, Apply, Warp By Vector",
         "rve.bp": f"inside the RVE with the largest plastic strain, at ({worst.x[0]:.3g}, {worst.x[1]:.3g})",

@@ -1,13 +1,13 @@
 """The finite element heterogeneous multiscale method for diffusion, and where its error comes from.
 
-Solve ``-div(a(x/eps) grad u) = f`` without resolving the oscillations of length eps: the macro mesh, of size H, asks a
-small cell, of size delta and mesh size h, for its homogenized conductivity. With first-order elements the error has 3
-parts (E, Ming and Zhang, *J. Amer. Math. Soc.* 18 (2005) 121; Abdulle, *Multiscale Model. Simul.* 4 (2005) 447)
+Solve ``-div(a(x/eps) grad u) = f`` without resolving the oscillations of length eps: the macro mesh, of size H, takes
+the homogenized conductivity from a small cell of size delta and mesh size h. With first-order elements the error has
+three parts (E, Ming and Zhang, *J. Amer. Math. Soc.* 18 (2005) 121; Abdulle, *Multiscale Model. Simul.* 4 (2005) 447)
 
     |u - u_H|  <=  C ( H^2  +  (h/eps)^2  +  eps/delta ),        in the gradient  C ( H + (h/eps)^2 + eps/delta ),
 
-of which the last, the resonance error, is there only if the cell is not a whole number of periods, or its boundary
-conditions are wrong. The medium is ``1 / (2 + 1.5 sin(2 pi x1 / eps))``, whose homogenized tensor is known: the
+of which the last, the resonance error, is zero if the cell is an integer number of periods with periodic boundary
+conditions. The medium is ``1 / (2 + 1.5 sin(2 pi x1 / eps))``, whose homogenized tensor is known: the
 harmonic mean 1/2 across and the arithmetic mean 1/sqrt(4 - 1.5^2) along the layers.
 
     python demos/demo_fehmm.py
@@ -31,7 +31,7 @@ EXACT = np.diag([0.5, (4 - AMPLITUDE**2) ** -0.5])
 
 
 def make_rve(divisions: int, periods: float = 1.0, constraint: str = "periodic") -> hmm.RVE:
-    """A cell of so many periods of length 1, each meshed with `divisions` elements along its edge."""
+    """A cell of a number of periods of length 1, each meshed with `divisions` elements along its edge."""
     cell = hmm.cells.laminate({"medium": 1.0}, size=periods, mesh_size=1 / divisions)
     y = ufl.SpatialCoordinate(cell.mesh)
     a = 1 / (2 + AMPLITUDE * ufl.sin(2 * ufl.pi * y[0]))
@@ -154,7 +154,7 @@ def draw(
 
 
 def _slope(axes, sizes: list[float], error: float, order: int, shift: float) -> None:
-    """A dashed line of the order expected, a little below the errors."""
+    """A dashed line of the expected order, a little below the errors."""
     x = np.array([min(sizes), max(sizes)])
     y = shift * error * (x / x[0]) ** order
     axes.loglog(x, y, "--", color="0.5", linewidth=1)

@@ -1,8 +1,8 @@
-"""One unit cell, three boundary conditions: the first thing to do with a microstructure.
+"""One unit cell with three boundary conditions: a first example.
 
-A square array of stiff elastic fibres in a matrix that yields. First the effective elastic stiffness under the three
-usual conditions on the cell's boundary, between the bounds of Reuss and Voigt; then shear far into plasticity, in steps
-that remember their history. Stresses are in MPa; plane strain.
+The cell is a square array of stiff elastic fibres in a plastic matrix. The demo computes the effective elastic
+stiffness under the three usual boundary conditions, between the Reuss and Voigt bounds. Then it shears the cell far
+into the plastic range, in steps with history. Stresses are in MPa; plane strain.
 
     python demos/demo_first_rve.py
 """
@@ -28,7 +28,7 @@ def phases() -> dict[str, hmm.laws.Law]:
 
 
 def make_rve(cell: hmm.Cell, constraint: str) -> hmm.RVE:
-    """The cell problem: unknown fluctuation, given macroscopic strain, laws and boundary condition."""
+    """The cell problem: unknown fluctuation, prescribed macroscopic strain, laws and boundary condition."""
     w = hmm.fluctuation(cell, degree=2)
     E = hmm.macro_strain(cell)
     return hmm.RVE(cell, w, E, law=phases(), constraint=constraint)
@@ -42,7 +42,7 @@ def plane_strain_stiffness(elastic: hmm.laws.Elastic) -> np.ndarray:
 
 
 def stiffnesses(cell: hmm.Cell) -> dict[str, np.ndarray]:
-    """Effective elastic stiffness by each constraint, and the two elementary bounds."""
+    """Effective elastic stiffness for each constraint, and the two elementary bounds."""
     law = phases()
     parts = {"matrix": plane_strain_stiffness(law["matrix"].elastic), "fibre": plane_strain_stiffness(law["fibre"])}
     f = cell.volume_fractions

@@ -1,8 +1,8 @@
-"""A plate of glass-fibre epoxy, hot above and cold below, bends: FE2 with displacement and temperature on both scales.
+"""A glass-fibre epoxy plate between a hot and a cold face: FE2 with displacement and temperature on both scales.
 
-Each Gauss point asks its cell for stress and heat flux. The cell has two fluctuation fields too, since fibres carry
-forces and heat in their own ways. Fibres expand less than the matrix, so that a plate free of forces is still stressed
-inside. The epoxy conducts better when hot: the temperature through the plate is curved, and the problem nonlinear.
+The cell of each integration point returns stress and heat flux, and has two fluctuation fields as well. The fibres
+expand less than the matrix, so that there are stresses even in a plate without external forces. The conductivity of the
+epoxy increases with temperature. The problem is therefore nonlinear, and so is the temperature profile.
 Lengths in mm, stresses in MPa, temperatures in K, heat in N mm/s (mW); plane strain.
 """
 
@@ -41,7 +41,7 @@ def composite(mesh_size: float) -> hmm.RVE:
 
 
 class Plate:
-    """Half of a plate, cut where it does not rotate; free of forces, two temperatures on its faces."""
+    """Half of a plate, cut at its plane of symmetry, without forces and with prescribed temperatures of its faces."""
 
     def __init__(self, rve: hmm.RVE, n: int, comm: MPI.Comm) -> None:
         domain = mesh.create_rectangle(comm, [[0.0, 0.0], [LENGTH, HEIGHT]], [6 * n, n])
@@ -60,7 +60,7 @@ class Plate:
         self.problem = hmm.MacroProblem(F, self.U, self.hom, bcs=[self.top, self.bottom, self.left, corner])
 
     def deflection(self) -> float:
-        """How far the lower corner of the free end has gone down."""
+        """Downward displacement of the lower corner of the free end."""
         u = self.U.sub(0).sub(1).collapse()
         x, n = u.function_space.tabulate_dof_coordinates(), u.function_space.dofmap.index_map.size_local
         at_end = np.isclose(x[:n, 0], LENGTH) & np.isclose(x[:n, 1], 0.0)
@@ -79,11 +79,12 @@ def prescribed(V: fem.FunctionSpace, component: tuple[int, ...], where, value: f
 
 
 def expected(rve: hmm.RVE) -> tuple[float, float]:
-    """Heat through the plate and deflection of its end, from cells alone.
+    """Heat through the plate and deflection of its end, from cell problems alone.
 
-    One-dimensional conduction: ``q h = int k(T) dT`` over the temperatures between the faces, and the place of each
-    temperature is the share of that integral below it. Plate theory: a free plate has the curvature
-    ``12/h^3 int a (T - T0) y dy`` with the free expansion ``a``, y from the middle; the end is down by L^2/2 times it.
+    One-dimensional conduction: ``q h = int k(T) dT`` over the temperatures between the faces, and the position of each
+    temperature is the part of that integral below it. Plate theory: a free plate has the curvature
+    ``12/h^3 int a (T - T0) y dy`` with the free expansion ``a``, y from the middle; the deflection of the end is L^2/2
+    times it.
     """
     T = np.linspace(COLD, HOT, 9)
     inputs = np.zeros((T.size, rve.n_inputs))
@@ -191,10 +192,10 @@ def main(argv: list[str] | None = None) -> None:
     hmm.console.print_table(comm, "Heated plate", ["", "FE2", "from cells alone"], rows)
     residuals = ", ".join(f"{r:.1e}" for r in stats.residuals)
     hmm.console.say(comm, f"{stats.iterations} macro iterations, residuals {residuals}")
-    assert abs(heat / outflow - 1) < 1e-6, "what flows in flows out"
+    assert abs(heat / outflow - 1) < 1e-6, "the heat flux in and out must agree"
     assert abs(heat / heat_1d - 1) < 5e-3, "one-dimensional conduction"
     assert abs(deflection / deflection_1d - 1) < 1e-2, "a free plate bends as plate theory says"
-    assert abs(pull) < 1e-6, "nothing holds the plate back"
+    assert abs(pull) < 1e-6, "the supports must not carry forces"
     if not options.no_plots:
         hmm.console.say(comm, f"Written:\n  {draw(options.output / 'heated_plate.png', plate)}")
 

@@ -1,8 +1,8 @@
-"""Impact: a plate of fibre composite flies against a rigid wall, and waves run through it.
+"""Impact of a fibre composite plate on a rigid wall, with elastic and plastic waves.
 
-Each Gauss point has a unit cell with a plastic matrix; inertia is in the macro form. An elastic wave leaves the wall
-with the speed of sound, and behind it a slower plastic one. They are compared with the theory of waves in 1D:
-the curve s(e) of the cell gives the speed sqrt(s'(e) / rho) of each strain. In mm, MPa, s, t/mm^3.
+Each integration point has a unit cell with a plastic matrix; the macro form contains the inertia. An elastic wave
+leaves the wall with the speed of sound, followed by a slower plastic wave. They are compared with the theory of waves
+in 1D: the curve s(e) of the cell gives the speed sqrt(s'(e) / rho) of each strain. In mm, MPa, s, t/mm^3.
 
     python demos/demo_impact.py
 """
@@ -105,7 +105,7 @@ def main(argv: list[str] | None = None) -> None:
     time, pressure, speed, kinetic = np.array(rows).T
     found = pressure[(time > 0.4 * LENGTH / sound) & (time < 1.2 * LENGTH / sound)].mean()
     arrival = np.interp(-0.8 * SPEED, -speed[: np.argmin(speed)], time[: np.argmin(speed)])
-    hmm.console.say(comm, f"Pressure on the wall in MPa: {found:.1f}, in the theory of waves {expected:.1f}")
+    hmm.console.say(comm, f"Pressure on the wall in MPa: {found:.1f}, in the wave theory {expected:.1f}")
     hmm.console.say(comm, f"Sound at the free end after {arrival * 1e6:.2f} µs, in theory {LENGTH / sound * 1e6:.2f}")
     assert abs(found / expected - 1) < 0.02, "the pressure on the wall should be that of a plastic wave"
     assert abs(arrival * sound / LENGTH - 1) < 0.06, "the free end should feel the impact when sound arrives"

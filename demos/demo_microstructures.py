@@ -1,7 +1,7 @@
-"""A gallery of the unit cells hmm can make: arrays, random packings, grains, cracks, lattices, surfaces, weaves.
+"""A gallery of the unit cells of hmm: arrays, random packings, grains, cracks, lattices, surfaces, weaves.
 
-Each generator is a plain function of `hmm.cells` with keyword arguments, so that a table of names and arguments, as
-here, is all it takes to make a microstructure. The table of what was made lists volume fractions and mesh quality.
+Each generator is a plain function of `hmm.cells` with keyword arguments, so that a table of names and
+arguments defines all microstructures of this demo. The printed table lists volume fractions and mesh quality.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ GRAINS = "Spectral"
 
 
 def make(name: str, arguments: dict[str, Any], coarse: float) -> hmm.Cell:
-    """The cell of a generator; the name may go on after a comma."""
+    """The cell of a generator; a remark may follow its name after a comma."""
     arguments = dict(arguments)
     if "mesh_size" in arguments:
         arguments["mesh_size"] *= coarse
@@ -52,7 +52,7 @@ def make(name: str, arguments: dict[str, Any], coarse: float) -> hmm.Cell:
 
 
 def check(name: str, cell: hmm.Cell, arguments: dict[str, Any]) -> None:
-    """Fractions are those wanted up to the mesh, elements are sound, opposite faces fit."""
+    """Check the volume fractions, the quality of the elements and the periodicity of the mesh."""
     if name in WANTED:
         assert abs(cell.volume_fractions[WANTED[name]] / arguments["volume_fraction"] - 1) < 0.1
     assert hmm.cells.quality(cell).minimum > 0.02
@@ -61,7 +61,7 @@ def check(name: str, cell: hmm.Cell, arguments: dict[str, Any]) -> None:
 
 def arguments(argv: list[str] | None) -> Namespace:
     parser = hmm.console.demo_parser(
-        "Make one cell of each kind.", "microstructures", "only those that are made in a second, and coarse"
+        "Generate one cell of each kind.", "microstructures", "only those that take a second, with coarse meshes"
     )
     return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 
@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def draw(path: Path, gallery: list[tuple[str, hmm.Cell]], columns: int = 4) -> Path:
-    """One picture of all cells, inclusions of solids shown without their matrix."""
+    """One picture of all cells, inclusions in 3D shown without their matrix."""
     import pyvista as pv
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,10 @@
-"""Plane stress: a plate with a hole, pulled, made of a composite whose cell is free to change its thickness.
+"""Plane stress: tension of a composite plate with a hole.
 
-The macro problem is two-dimensional, the unit cell is not quite: its fibres run through the thickness, so that its
-fields lie in the plane, but it has a mean strain E33 of its own. That component is not given but found, at each Gauss
-point and in each step, such that the mean stress Sigma33 vanishes (`hmm.plane_stress`). First everything is elastic and
-compared with Young's modulus and Poisson's ratio of the cell and with the stress at the edge of a hole; then the matrix
-yields. A quarter of the plate is computed; lengths in radii of the hole, stresses in MPa.
+The macro problem is two-dimensional. The fibres of the unit cell run through the thickness, so that its fluctuation
+lies in the plane, but the mean strain has the component E33. It follows, at each integration point and in each step,
+from the condition that the mean stress Sigma33 vanishes (`hmm.plane_stress`). The elastic solution is compared with
+plane stress for Young's modulus and Poisson's ratio of the cell, and with the known stress at the edge of a hole. Then
+the matrix yields. A quarter of the plate is modelled; lengths in radii of the hole, stresses in MPa.
 
     python demos/demo_perforated_plate.py
 """
@@ -53,7 +53,7 @@ def composite(mesh_size: float) -> hmm.RVE:
 
 
 def quarter_plate(size: Size, comm: MPI.Comm) -> mesh.Mesh:
-    """The quarter of a square plate with a round hole at the origin, in quadrilaterals that are smaller at the hole."""
+    """The quarter of a square plate with a round hole at the origin, with smaller quadrilaterals at the hole."""
     domain = mesh.create_unit_square(comm, size.outwards, size.around, mesh.CellType.quadrilateral)
     s, angle = domain.geometry.x[:, 0].copy(), domain.geometry.x[:, 1] * np.pi / 2
     ray = np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -63,7 +63,7 @@ def quarter_plate(size: Size, comm: MPI.Comm) -> mesh.Mesh:
 
 
 class Plate:
-    """The quarter plate, pulled by its upper edge: a macro problem with an RVE at each Gauss point."""
+    """The quarter plate, pulled by its upper edge: a macro problem with an RVE at each integration point."""
 
     def __init__(self, micro: hmm.MixedControl, size: Size, comm: MPI.Comm) -> None:
         domain = quarter_plate(size, comm)
@@ -135,7 +135,7 @@ def distance(a: fem.Function, b: fem.Function, comm: MPI.Comm) -> float:
 
 
 def check_elastic(plate: Plate, rve: hmm.RVE, comm: MPI.Comm) -> None:
-    """One elastic step against what is known of it."""
+    """Compare one elastic step with reference solutions."""
     young, poisson, across = elastic_constants(rve)
     plate.pull.value = ELASTIC
     plate.problem.solve()
@@ -196,7 +196,7 @@ def draw(plate: Plate, where: hmm.WorstPoint, curve: list[tuple[float, float]], 
 
 def arguments(argv: list[str] | None) -> Namespace:
     parser = hmm.console.demo_parser(
-        "A plate with a hole in plane stress, FE2 with a cell free to get thinner.",
+        "A plate with a hole in plane stress, FE2 with a free thickness of the cell.",
         "perforated_plate",
         "coarse meshes and two steps, in seconds",
     )
@@ -211,7 +211,9 @@ def main(argv: list[str] | None = None) -> None:
     rve = composite(size.mesh_size)
     plate = Plate(hmm.plane_stress(rve), size, comm)
     n_points = comm.allreduce(plate.hom.n_points)
-    hmm.console.say(comm, f"A quarter plate with {n_points} Gauss points, {rve.n_unknowns} unknowns and E33 at each\n")
+    hmm.console.say(
+        comm, f"A quarter plate: {n_points} integration points, {rve.n_unknowns} unknowns and E33 at each\n"
+    )
     check_elastic(plate, rve, comm)
     curve = pull(plate, size.steps)
 

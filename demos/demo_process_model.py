@@ -1,9 +1,9 @@
-"""A micro model written in C, in processes of its own, at the Gauss points of a notched plate.
+"""A micro model in C, in external processes, at the integration points of a notched plate.
 
-The program `process_model/worker.c` answers strains with damaged stresses and their tangents. It knows nothing of
-`hmm` but a small binary framing, and is compiled when the demo starts. What is checked: the tangent against difference
-quotients, quadratic convergence of the macro Newton method, and that a worker killed in the middle of the run changes
-nothing.
+The program `process_model/worker.c` returns stresses with damage and their tangents for given strains. It communicates
+with `hmm` by a small binary protocol, and is compiled when the demo starts. The demo checks the tangent against
+difference quotients, the quadratic convergence of the macro Newton method, and that a worker killed during the run does
+not change the result.
 """
 
 import os
@@ -43,7 +43,7 @@ def compiled(directory: Path, comm: MPI.Comm) -> Path:
 
 
 def plate(comm: MPI.Comm, n: int, model: hmm.models.MicroModel):
-    """A plate clamped at its left end and pulled at its right one."""
+    """A plate in tension, clamped at its left end."""
     domain = mesh.create_rectangle(comm, [[0.0, 0.0], [2.0, 1.0]], [2 * n, n])
     V = fem.functionspace(domain, ("Lagrange", 2, (2,)))
     u, v = fem.Function(V, name="displacement"), ufl.TestFunction(V)
@@ -58,7 +58,7 @@ def plate(comm: MPI.Comm, n: int, model: hmm.models.MicroModel):
 
 
 def run(comm: MPI.Comm, n: int, steps: int, model: hmm.models.MicroModel, kill: bool) -> np.ndarray:
-    """Reactions at each step; if asked for, a worker is killed in between."""
+    """Reactions at each step; optionally, a worker is killed in between."""
     problem, pull, right = plate(comm, n, model)
     reactions = []
     for step in hmm.steps(problem, pull, 0.008, steps):

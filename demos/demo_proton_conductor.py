@@ -1,11 +1,11 @@
 """A layered proton conductor: conducting grains with resistive boundary layers, from 400 K to 1000 K.
 
-In a ceramic electrolyte such as doped barium zirconate protons hop with an Arrhenius law, ``sigma = B/T exp(-Ea/kT)``.
-Thin layers between the grains have a higher barrier: across them they are a series resistance that hides the good
-grains when it is cold, along them they do not matter. The cell gets the temperature beside the gradient of the
-potential, so that one RVE serves all temperatures; here also those of an electrolyte that is hot on one side (FE2).
-Current and conductivity are compared with the closed forms for layers. Units: S/m, V, mm, K; the parameters are
-representative, not a fit.
+In a ceramic electrolyte such as doped barium zirconate the proton conductivity follows an Arrhenius law,
+``sigma = B/T exp(-Ea/kT)``. Thin layers between the grains have a higher barrier. Across the layers they are a series
+resistance that dominates at low temperature; along them they have little effect. The macroscopic inputs are the
+gradient of the potential and the temperature, so that one RVE is used for all temperatures, also for an electrolyte
+that is hot on one side (FE2). Current and conductivity are compared with the closed forms for layers. Units: S/m, V,
+mm, K; the parameters are representative, not a fit.
 
     python demos/demo_proton_conductor.py
 """
@@ -95,8 +95,8 @@ def main(argv: list[str] | None = None) -> None:
     barriers = -BOLTZMANN * np.diff(np.log(found * temperatures[:, None]), axis=0) / np.diff(1 / temperatures)[:, None]
     rows = [(name, *barriers[[0, -1], k].tolist()) for k, name in enumerate(("across", "along"))]
     hmm.console.print_table(comm, "Apparent barrier in eV", ["", "cold", "hot"], rows)
-    assert np.all(np.diff(barriers[:, 0]) < 0), "the colder it is, the more the boundary layers count across"
-    assert np.allclose(barriers[:, 1], PHASES["grain"][1], atol=0.01), "and along the layers they never do"
+    assert np.all(np.diff(barriers[:, 0]) < 0), "across the layers, their effect must grow at low temperature"
+    assert np.allclose(barriers[:, 1], PHASES["grain"][1], atol=0.01), "along the layers, they must have no effect"
     current, exact = current_through_a_plate(rve, 8 if options.quick else 24, comm)
     hmm.console.say(comm, f"Current through the plate: {current:.6g} A/mm^2, exact {exact:.6g}")
     assert abs(current / exact - 1) < 1e-3

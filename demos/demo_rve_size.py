@@ -1,12 +1,13 @@
-"""How large is representative: random two-phase cells of growing size, their scatter, and how many of them are needed.
+"""Representative size: random two-phase cells of increasing size, their scatter, and the required number of cells.
 
-The cells are random blobs cut out of an endless plane. For each size some are drawn and solved under three boundary
-conditions: Dirichlet conditions overestimate, minimal ones underestimate, and all come together as cells grow. The
-scatter falls with the volume, which says how large one cell must be, or how many smaller ones do as well. The onset of
-yielding hangs on the few highest stresses: at the same size the boundary falsifies it more than the stiffness.
+The cells are parts of an unbounded random two-phase medium. For each size, several cells are solved under three
+boundary conditions. Dirichlet conditions overestimate the stiffness, minimal ones underestimate it, and the difference
+decreases with the size. The scatter decreases with the volume. It determines the required size of one cell, or the
+number of smaller cells. The onset of yielding depends on the few highest stresses, so that the boundary affects it more
+than the stiffness.
 
     python demos/demo_rve_size.py
-    mpirun -n 2 python demos/demo_rve_size.py    # a run that was stopped goes on where it was
+    mpirun -n 2 python demos/demo_rve_size.py    # continues an interrupted run
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ LAWS = {
     "grain": hmm.laws.Elastic(young=400e3, poisson=0.2),
 }
 WIDTH = 2.0  # of the blobs, in pixels
-THRESHOLD = 0.385  # of the standard normal: grains take 35 % of the endless plane
+THRESHOLD = 0.385  # of the standard normal: grains take 35 % of the unbounded plane
 
 
 def blobs(size: float, seed: int) -> NDArray[np.int64]:
@@ -63,9 +64,9 @@ def main(argv: list[str] | None = None) -> None:
         results[name] = result
     stiffness, onset = results["stiffness"], results["yield_onset"]
     means = [stiffness.sample(sizes[-1], c).mean for c in ("minimal", "periodic", "dirichlet")]
-    assert means == sorted(means), "the boundary conditions bound each other"
-    assert stiffness.gap(sizes[-1])[0] < stiffness.gap(sizes[0])[0], "and come together as cells grow"
-    assert onset.gap(24)[0] > stiffness.gap(24)[0], "a local property feels the boundary more: it needs larger cells"
+    assert means == sorted(means), "the boundary conditions must bound each other"
+    assert stiffness.gap(sizes[-1])[0] < stiffness.gap(sizes[0])[0], "and their difference must decrease with the size"
+    assert onset.gap(24)[0] > stiffness.gap(24)[0], "the boundary must affect a local property more"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Microstructures that vary: a plate with a hole whose fibres flow around it.
+"""Microstructures that vary: a plate with fibres that run around a hole.
 
-One unit cell, layers of stiff fibres in a soft matrix, is rotated at each Gauss point (`orientation=`): first along x
-everywhere, then along the streamlines of an ideal flow past the hole, as tapes are laid or as grain grows round a knot.
-Fibres that are not cut are denser where streamlines are closer: their fraction goes with the speed of the flow. So in
-the third plate the fraction varies too, with the same amount of fibres in all; there are cells of a few fractions, and
-a point takes the mean of two of them (`hmm.variation.graded`). A quarter of the plate is pulled along x in plane
-stress; lengths in radii of the hole, stresses in GPa.
+One unit cell, layers of stiff fibres in a soft matrix, is rotated at each integration point (`orientation=`). The
+fibres of the first plate are along x, those of the second along the streamlines of an ideal flow past the hole.
+Continuous fibres are denser where the streamlines are closer: their fraction is proportional to the speed of the flow.
+In the third plate the fraction therefore varies too, with the same amount of fibres in total. There are cells of a few
+fractions, and each point uses the mean of two of them (`hmm.variation.graded`). A quarter of the plate is loaded along
+x in plane stress; lengths in radii of the hole, stresses in GPa.
 
     python demos/demo_steered_fibres.py
 """
@@ -29,7 +29,7 @@ FRACTION = 0.3
 STRETCH = 1e-3
 LAWS = {"matrix": hmm.laws.Elastic(young=3.5, poisson=0.35), "fibre": hmm.laws.Elastic(young=70.0, poisson=0.2)}
 FRACTIONS = np.linspace(0.01, 0.64, 8)
-"""Those that have a cell."""
+"""Fractions of the cells."""
 
 
 def layers(fraction: float) -> hmm.MixedControl:
@@ -47,7 +47,7 @@ def flow(x: np.ndarray) -> np.ndarray:
 
 
 def quarter_plate(n: int, comm: MPI.Comm) -> mesh.Mesh:
-    """The quarter of a square plate with a round hole at the origin, in quadrilaterals that are smaller at the hole."""
+    """The quarter of a square plate with a round hole at the origin, with smaller quadrilaterals at the hole."""
     domain = mesh.create_unit_square(comm, n, 2 * n, mesh.CellType.quadrilateral)
     s, angle = domain.geometry.x[:, 0].copy(), domain.geometry.x[:, 1] * np.pi / 2
     ray = np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -57,7 +57,7 @@ def quarter_plate(n: int, comm: MPI.Comm) -> mesh.Mesh:
 
 
 def uncut(domain: mesh.Mesh) -> fem.Function:
-    """The fraction of fibres of which none ends in the plate: it goes with the speed, and its mean is `FRACTION`."""
+    """The fraction of continuous fibres: proportional to the speed, with the mean `FRACTION`."""
     fraction = fem.Function(fem.functionspace(domain, ("Lagrange", 2)))
     fraction.interpolate(lambda x: np.linalg.norm(flow(x), axis=0))
     one = fem.Constant(domain, 1.0)
@@ -99,16 +99,16 @@ def prescribed(V: fem.FunctionSpace, axis: int, at: float, value: float) -> fem.
 
 
 def check(domain: mesh.Mesh, found: dict[str, Result]) -> None:
-    """Turning all cells by a right angle is stacking the layers the other way; steered fibres spread the strain."""
+    """Cells rotated by a right angle must match layers normal to x; steered fibres must reduce the peak strain."""
     rotated = pulled(domain, layers(FRACTION), np.pi / 2)
     cell = hmm.cells.laminate({"matrix": 1 - FRACTION, "fibre": FRACTION}, normal=0, mesh_size=1.0)
     w, E = hmm.fluctuation(cell), hmm.macro_strain(cell, out_of_plane=True)
     across = pulled(domain, hmm.plane_stress(hmm.RVE(cell, w, E, law=LAWS)), None)
-    assert abs(rotated.stiffness / across.stiffness - 1) < 1e-9, "a rotated cell is a cell made that way"
+    assert abs(rotated.stiffness / across.stiffness - 1) < 1e-9, "a rotated cell must equal a cell in that orientation"
     straight, steered, graded = found.values()
     assert all(across.stiffness < r.stiffness < 1.05 * straight.stiffness for r in found.values())
-    assert steered.concentration < 0.7 * straight.concentration, "fibres that flow round the hole are hardly stretched"
-    assert graded.concentration < steered.concentration, "and less where none is cut"
+    assert steered.concentration < 0.7 * straight.concentration, "fibres around the hole must reduce the strain"
+    assert graded.concentration < steered.concentration, "and continuous fibres even more"
 
 
 def draw(path: Path, domain: mesh.Mesh, found: dict[str, Result]) -> Path:
@@ -165,9 +165,7 @@ def fibres(straight: bool, x: np.ndarray, fraction: np.ndarray) -> tuple[np.ndar
 
 def arguments(argv: list[str] | None) -> Namespace:
     parser = hmm.console.demo_parser(
-        "A plate with a hole whose fibres are rotated and graded.",
-        "steered_fibres",
-        "a coarse mesh",
+        "A plate with a hole, with fibres rotated and graded from point to point.", "steered_fibres", "a coarse mesh"
     )
     return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 

@@ -1,7 +1,7 @@
-"""An energy of your own: soft tissue, whose crimped fibres stiffen it once they are pulled straight.
+"""An energy of your own: soft tissue that stiffens when its crimped fibres become straight.
 
-Layers of tissue with collagen fibres lie between layers of bare matrix. The energy is written here in UFL: a
-neo-Hookean matrix and fibres that resist stretch only, by Holzapfel, Gasser and Ogden, *J. Elasticity* 61 (2000) 1:
+Layers of tissue with collagen fibres lie between layers of matrix without fibres. The demo defines the energy in UFL: a
+neo-Hookean matrix, and fibres that resist tension only, by Holzapfel, Gasser and Ogden, *J. Elasticity* 61 (2000) 1:
 
     W = mu/2 (F:F - 2 - 2 ln J) + lambda/2 (ln J)^2 + k1/(2 k2) (exp(k2 <a.C a - 1>^2) - 1)
 
@@ -34,7 +34,7 @@ def matrix_energy(F: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
 
 
 def fibre_energy(F: ufl.core.expr.Expr, a: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
-    """Energy density of fibres along the unit vector `a` of the reference cell: none while they are shortened."""
+    """Energy density of fibres along the unit vector `a` of the reference cell; zero in compression."""
     stretch = ufl.max_value(ufl.inner(F * a, F * a) - 1, 0.0)
     return K1 / (2 * K2) * (ufl.exp(K2 * stretch**2) - 1)
 
@@ -50,7 +50,7 @@ def make_rve(mesh_size: float, crimp: float) -> hmm.RVE:
     cell = hmm.cells.laminate({"tissue": TISSUE, "matrix": 1 - TISSUE}, normal=1, mesh_size=mesh_size)
     w = hmm.fluctuation(cell, degree=2)
     F = hmm.macro_deformation_gradient(cell)
-    local = F.local(w)  # what laws are given as at.deformation_gradient, here of the cell's dimension
+    local = F.local(w)  # as at.deformation_gradient of laws, but of the cell's dimension
     dx = cell.measure(quadrature_degree=4)
     energy = matrix_energy(local) * dx + fibre_energy(local, direction(cell, crimp)) * dx(cell.phases["tissue"])
     return hmm.RVE(cell, w, F, energy=energy, quadrature_degree=4)
@@ -66,14 +66,14 @@ def pull(rve: hmm.RVE, stretches: np.ndarray) -> list[hmm.Response]:
 
 
 def straight(stretch: np.ndarray) -> np.ndarray:
-    """P11 by hand if the fibres are straight: all layers deform alike, for straight fibres add to P11 only."""
+    """Exact P11 for straight fibres, which contribute to P11 only, so that all layers have the same deformation."""
     matrix = MU * (stretch - 1 / stretch) + LAMBDA * np.log(stretch) / stretch
     x = np.maximum(stretch**2 - 1, 0)
     return matrix + TISSUE * 2 * stretch * K1 * x * np.exp(K2 * x**2)
 
 
 def check_energy(rve: hmm.RVE, top: float, steps: int) -> None:
-    """The work of the mean stress (Simpson) is the mean energy: what was put in is stored, whatever happens inside."""
+    """Check that the work of the mean stress (Simpson's rule) equals the mean stored energy."""
     stretches = np.linspace(1.0, top, 2 * steps + 1)
     P = np.array([answer.stress[0, 0] for answer in pull(rve, stretches)])
     h = stretches[1] - stretches[0]
@@ -84,7 +84,7 @@ def check_energy(rve: hmm.RVE, top: float, steps: int) -> None:
 
 
 def check_frame(rve: hmm.RVE) -> None:
-    """A rotation after the deformation rotates the stress and nothing else."""
+    """Check that a rotation after the deformation only rotates the stress."""
     c, s = np.cos(0.4), np.sin(0.4)
     Q, F = np.array([[c, -s], [s, c]]), np.array([[1.15, 0.1], [0.0, 0.95]])
     rotated, P = rve.solve(Q @ F).stress, rve.solve(F).stress
@@ -106,11 +106,13 @@ def main(argv: list[str] | None = None) -> None:
     P, exact = np.array([a.stress[0, 0] for a in crimped]), straight(stretches)
     rows = [(float(stretches[k]), float(P[k]), float(exact[k])) for k in range(0, len(stretches), steps // 3)]
     hmm.console.print_table(comm, "P11 in kPa", ["stretch", "crimped", "straight"], rows)
-    assert np.allclose([a.stress[0, 0] for a in flat], exact, rtol=1e-7, atol=1e-7 * MU), "straight fibres, by hand"
+    assert np.allclose([a.stress[0, 0] for a in flat], exact, rtol=1e-7, atol=1e-7 * MU), (
+        "the exact solution for straight fibres"
+    )
     stiffness = np.array([a.tangent[0, 0] for a in crimped])
     start = int(np.argmin(np.abs(stretches - 1)))
-    assert stiffness[-1] > 2 * stiffness[start], "fibres that are pulled straight stiffen the tissue"
-    assert np.all(P[stretches > 1.01] < exact[stretches > 1.01]), "crimped fibres carry less than straight ones"
+    assert stiffness[-1] > 2 * stiffness[start], "fibres that become straight must stiffen the tissue"
+    assert np.all(P[stretches > 1.01] < exact[stretches > 1.01]), "crimped fibres must carry less than straight ones"
     check_energy(rve, 1.3, steps)
     check_frame(rve)
     if not options.no_plots and comm.rank == 0:

@@ -1,8 +1,8 @@
-"""A large voxel cell without a factorization: the stiffness of a cube with a sphere, from images of it.
+"""A large voxel cell without a factorization: the stiffness of a cube with a sphere, from images.
 
-The cell is a label array, as a tomograph gives it. Its tangent is never assembled: conjugate gradients apply one
+The cell is a label array, such as one from tomography. Its tangent is never assembled: conjugate gradients apply one
 element matrix per phase, preconditioned by the FFT inverse of a homogeneous cell. The number of iterations does not
-grow with the resolution, and the stiffness comes down to that of a conforming mesh as the voxels get smaller.
+grow with the resolution, and the stiffness converges from above to that of a conforming mesh.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def stiffness(n: int) -> tuple[NDArray[np.float64], float]:
     w, E = hmm.fluctuation(cell), hmm.macro_strain(cell)
     rve = hmm.RVE(cell, w, E, law=LAWS, solver="iterative", petsc_options={"ksp_rtol": 1e-6})
     C = hmm.tensors.mandel_to_voigt(rve.solve(np.zeros((3, 3))).tangent)
-    assert np.allclose(np.diag(C)[:3], C[0, 0]), "a cubic cell has three equal axes"
+    assert np.allclose(np.diag(C)[:3], C[0, 0]), "the three axes of a cubic cell must be equivalent"
     return C[[0, 0, 3], [0, 1, 3]], rve.system.solver.iterations / 6
 
 
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
         C, iterations = stiffness(n)
         errors.append(abs(C[0] / CONVERGED[0] - 1))
         row(f"{n}^3", *C.tolist(), iterations, errors[-1])
-        assert iterations < 20, "the preconditioner bounds the iterations at any resolution"
+        assert iterations < 20, "the iterations must be bounded at any resolution"
     assert errors[-1] < (0.035 if options.quick else 0.005)
     if options.no_plots or comm.rank:
         return

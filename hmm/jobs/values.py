@@ -23,7 +23,7 @@ from hmm.laws.registry import LAWS, PARTS, Entry, choices
 SMALLEST, LARGEST, LARGEST_INTEGER = 1e-60, 1e60, 2**31 - 1
 """Range of the absolute values of nonzero numbers and integers: products of a few of them do not overflow."""
 
-_RANGE = f"give zero or a number of absolute value {SMALLEST:g} to {LARGEST:g}; use other units if necessary"
+_RANGE = f"give zero or a number from {SMALLEST:g} to {LARGEST:g} in absolute value; use other units if necessary"
 
 LONGEST_NAME = 80
 """Largest number of characters in the name of a phase."""

@@ -1,7 +1,7 @@
 """Constitutive laws in UFL.
 
 Responses and internal variables of every law, see docs/laws.md. May import the foundation. Begin with `base`, which
-says what a law is, and `elastic`; `plastic` is the first with internal variables.
+defines a law, and `elastic`; `plastic` is the first with internal variables.
 """
 
 from hmm.laws.anisotropic import Anisotropic

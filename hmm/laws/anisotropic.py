@@ -1,4 +1,4 @@
-"""Linear elasticity of crystals, fibres and other materials that have axes of their own."""
+"""Linear elasticity of crystals, fibres and other materials with material axes."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ TRANSVERSELY_ISOTROPIC = {"E1": "stress", "E2": "stress", "nu12": "", "nu23": ""
 )
 @dataclass(frozen=True)
 class Anisotropic(LinearElasticity):
-    """Linear elasticity of any symmetry, ``sigma = C : eps``, in axes of its own.
+    """Linear elasticity of any symmetry, ``sigma = C : eps``, with material axes.
 
     Attributes
     ----------
     stiffness
-        Mandel stiffness, shape (6, 6), in the axes of the material, in the unit of stress: rows 11, 22, 33, 12, 13, 23,
-        as `hmm.EffectiveProperties.tensor` of a 3D cell has it. Symmetric and positive definite. Kept as tuples.
+        Mandel stiffness, shape (6, 6), in the axes of the material, in the unit of stress; rows 11, 22, 33, 12, 13, 23,
+        as in `hmm.EffectiveProperties.tensor` of a 3D cell. Symmetric and positive definite; stored as tuples.
     rotation
         Its columns are the axes of the material in the frame of the cell: numbers, shape (3, 3), or UFL such as a
-        Function that differs from grain to grain (see `hmm.cells.Polycrystal.laws`); those of the cell by default.
+        Function that differs from grain to grain (see `hmm.cells.Polycrystal.laws`); the identity by default.
 
     Notes
     -----
@@ -80,7 +80,7 @@ class Anisotropic(LinearElasticity):
         stiffness
             In the unit of stress.
         order
-            Labels of its rows, for there are several habits: Voigt's is 11, 22, 33, 23, 13, 12; that of
+            Labels of its rows, as conventions differ: Voigt's is 11, 22, 33, 23, 13, 12; that of
             `hmm.EffectiveProperties.voigt` is its `labels`.
         rotation
             As above.
@@ -112,10 +112,10 @@ class Anisotropic(LinearElasticity):
         rotation: Rotation = None,
         axis: Axis = 3,
     ) -> Self:
-        """The same in all directions across one axis, such as a carbon fibre or a hexagonal crystal.
+        """Transverse isotropy about one axis, such as that of a carbon fibre or a hexagonal crystal.
 
-        In the names of the constants, as data sheets have them, 1 is the axis of the material, wherever it lies; in
-        the cell it lies along `axis`.
+        In the names of the constants, 1 is the axis of the material, as in data sheets. In the cell this axis lies
+        along `axis`.
 
         Parameters
         ----------
@@ -126,10 +126,10 @@ class Anisotropic(LinearElasticity):
         G12
             Shear modulus along the axis, in the unit of stress. Across it is ``E2 / (2 (1 + nu23))``.
         rotation
-            As above; it turns the axis too.
+            As above; it rotates the axis too.
         axis
-            Where the axis lies: 1, 2 or 3, or a direction of any length, shape (3,). By default 3, along the fibres
-            of plane fibre cells (across the plane) and of what `hmm.cells.extrude` makes of them.
+            Direction of the axis: 1, 2 or 3, or a vector of any length, shape (3,). By default 3, along the fibres
+            of plane fibre cells (normal to the plane) and of their extrusions by `hmm.cells.extrude`.
         """
         require_positive("Anisotropic", E2=E2, **{"1 + nu23": 1 + nu23})
         along = unit_vector("Anisotropic", axis)
@@ -144,7 +144,7 @@ class Anisotropic(LinearElasticity):
         shear: Sequence[float],
         rotation: Rotation = None,
     ) -> Self:
-        """Three planes of symmetry, such as wood; the axes 1, 2 and 3 are those of the cell.
+        """Orthotropy (three planes of symmetry), such as that of wood; the axes 1, 2 and 3 are those of the cell.
 
         Parameters
         ----------
@@ -176,14 +176,14 @@ class Anisotropic(LinearElasticity):
 
     @property
     def own_axis(self) -> np.ndarray | None:
-        """Axis of transverse isotropy in the axes of the material, a unit vector, shape (3,); None without one."""
+        """Axis of transverse isotropy in the axes of the material, a unit vector, shape (3,); None if there is none."""
         return _axis_of(np.array(self.stiffness))
 
     @property
     def axis(self) -> np.ndarray | None:
         """Axis of transverse isotropy in the frame of the cell, a unit vector, shape (3,).
 
-        None of other materials, and if the rotation is a field.
+        None for other materials, and if the rotation is a field.
         """
         own = self.own_axis
         if own is None or isinstance(self.rotation, ufl.core.expr.Expr):
@@ -205,7 +205,7 @@ class Anisotropic(LinearElasticity):
 
 
 def rotation_of(law: str, rotation: Rotation) -> Rotation:
-    """The axes of a material as they are kept, checked: UFL of shape (3, 3), tuples of numbers, or None."""
+    """The checked axes of a material: UFL of shape (3, 3), tuples of numbers, or None."""
     if rotation is None:
         return None
     if isinstance(rotation, ufl.core.expr.Expr):
@@ -219,19 +219,19 @@ def rotation_of(law: str, rotation: Rotation) -> Rotation:
 
 
 def unit_vector(law: str, axis: Axis) -> np.ndarray:
-    """The unit vector, shape (3,), of an axis that is given by its number or as a direction of any length."""
+    """The unit vector, shape (3,), of an axis given by its number or as a direction of any length."""
     if isinstance(axis, int) and not isinstance(axis, bool) and axis in (1, 2, 3):
         return np.eye(3)[axis - 1]
     with suppress(TypeError, ValueError):
         direction = np.asarray(axis, dtype=float)
         length = float(np.linalg.norm(direction))
         if direction.shape == (3,) and 0 < length < np.inf:
-            return direction if abs(length - 1) < 1e-15 else direction / length  # what is one stays the same
-    raise InputError(f"{law}: axis = {axis!r} is no axis: give 1, 2 or 3, or a direction of three numbers")
+            return direction if abs(length - 1) < 1e-15 else direction / length  # a unit vector is unchanged
+    raise InputError(f"{law}: axis = {axis!r} is not an axis: give 1, 2 or 3, or a direction of three numbers")
 
 
 def _frame(first: np.ndarray) -> np.ndarray:
-    """A rotation, shape (3, 3), whose first column is a given unit vector; cyclic for the axes themselves."""
+    """A rotation, shape (3, 3), whose first column is a given unit vector; a cyclic permutation for coordinate axes."""
     k = int(np.argmax(np.abs(first)))
     second = np.cross(np.eye(3)[(k + 2) % 3], first)
     second /= np.linalg.norm(second)
@@ -245,9 +245,9 @@ def _rotated(stiffness: np.ndarray, R: np.ndarray) -> np.ndarray:
 
 
 def _axis_of(stiffness: np.ndarray) -> np.ndarray | None:
-    """The only axis about which any rotation leaves a Mandel stiffness as it is; None if there is none or many.
+    """The unique axis of rotations that do not change a Mandel stiffness; None if there is none, or several.
 
-    It is the direction of the eigenvalue that stands alone of ``C_ijkk`` or of ``C_ikjk`` (Cowin and Mehrabadi, *Q. J.
+    It is the eigenvector of the simple eigenvalue of ``C_ijkk`` or of ``C_ikjk`` (Cowin and Mehrabadi, *Q. J.
     Mech. Appl. Math.* 40 (1987) 451).
     """
     C = tensors.symmetric(3).to_fourth_order(stiffness)
@@ -257,7 +257,7 @@ def _axis_of(stiffness: np.ndarray) -> np.ndarray | None:
         if gaps.max() < 1e-6:
             continue
         axis = vectors[:, 2 if gaps[1] > gaps[0] else 0]
-        about = Rotations.from_rotvec(axis).as_matrix()  # by one radian: no symmetry of a crystal
+        about = Rotations.from_rotvec(axis).as_matrix()  # by one radian, which is not a symmetry of any crystal
         if np.abs(_rotated(stiffness, about) - stiffness).max() < 1e-6 * np.abs(stiffness).max():
             return np.asarray(axis * np.sign(axis[np.argmax(np.abs(axis))]))
     return None
@@ -268,7 +268,7 @@ def _matrix(values: object, shape: tuple[int, int], name: str, law: str = "Aniso
     try:
         array = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
-        raise InputError(f"{law}: {name} = {values!r} is no matrix of numbers: give shape {shape}") from None
+        raise InputError(f"{law}: {name} = {values!r} is not a matrix of numbers: give shape {shape}") from None
     if array.shape != shape or not np.isfinite(array).all():
         raise InputError(f"{law}: {name}, shape {array.shape}, must be a {shape} matrix of finite numbers")
     return array

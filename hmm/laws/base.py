@@ -1,4 +1,4 @@
-"""What a constitutive law is, and checks its parameters share."""
+"""The definition of a constitutive law, and checks of parameters."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ State = Mapping[str, ufl.core.expr.Expr]
 """Internal variables by name, as UFL tensors; ``old`` ones are those of the last accepted step."""
 
 Parameter = float | ufl.core.expr.Expr
-"""A number, or a ``fem.Constant`` whose value may change between solves without compiling anything again."""
+"""A number, or a ``fem.Constant`` whose value may change between solves without new compilation."""
 
 OfField = Parameter | Callable[[ufl.core.expr.Expr], ufl.core.expr.Expr]
 """A parameter, or a function of a local field in UFL, such as ``lambda T: 40 * (1 - 1e-3 * T)``."""
 
 Responses = ufl.core.expr.Expr | Mapping[str, ufl.core.expr.Expr]
-"""What a law answers: one UFL tensor, or one for each of its fields by name."""
+"""The response of a law: one UFL tensor, or one for each of its fields by name."""
 
 
 @dataclass(frozen=True)
 class Local:
-    """What a law is given at a point of the cell, all as UFL.
+    """The input of a law at a point of the cell, all as UFL.
 
     A field is also an attribute: ``at.strain`` is ``at.fields["strain"]``.
 
@@ -64,8 +64,8 @@ class Local:
 class Law(Protocol):
     """A law between local fields and their responses, with internal variables and their implicit update.
 
-    A law of solids is written once, in 3D tensors; in a 2D cell the strain has no out-of-plane components and the
-    deformation gradient a unit one (plane strain).
+    A law of solids is written in 3D tensors, also for 2D cells. There the out-of-plane components are zero in the
+    strain and those of the identity in the deformation gradient (plane strain).
 
     A law may also offer ``energy(at)``, the stored energy density at the end of the step as a scalar, for
     `hmm.checks.dissipation`, and ``relaxation_times``, a tuple in the user's unit of time, for
@@ -74,15 +74,15 @@ class Law(Protocol):
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Names of the fields it answers, such as ``("strain",)``."""
+        """Names of the fields to which it responds, such as ``("strain",)``."""
         ...
 
     def internal(self, dim: int) -> Mapping[str, Packing]:
-        """Internal variables in a cell of dimension `dim`, by name, and how each is packed; empty if there are none."""
+        """Internal variables in a cell of dimension `dim`, by name, with their packing; empty if there are none."""
         ...
 
     def response(self, at: Local) -> Responses:
-        """Responses at the end of the step, conjugate to the fields; for one field just the tensor."""
+        """Responses at the end of the step, conjugate to the fields; for one field the tensor itself."""
         ...
 
     def update(self, at: Local) -> State:
@@ -91,7 +91,7 @@ class Law(Protocol):
 
 
 class Memoryless:
-    """Base of laws without internal variables: what they answer depends on the present fields only."""
+    """Base of laws without internal variables; their response depends on the present fields only."""
 
     def internal(self, dim: int) -> Mapping[str, Packing]:
         """No internal variables."""
@@ -104,17 +104,17 @@ class Memoryless:
 
 @runtime_checkable
 class ImplicitLaw(Law, Protocol):
-    """A law with local unknowns x: the solution of ``residual = 0`` at each point is part of its response and update.
+    """A law with local unknowns x: the solution of ``residual = 0`` at each point enters its response and update.
 
-    Tangents are exact without more being written: see `hmm.micro.local_unknowns`.
+    Tangents are derived automatically and are exact: see `hmm.micro.local_unknowns`.
     """
 
     def unknowns(self, dim: int) -> Mapping[str, Packing]:
-        """Local unknowns in a cell of dimension `dim`, by name, and how each is packed; empty if there are none."""
+        """Local unknowns in a cell of dimension `dim`, by name, with their packing; empty if there are none."""
         ...
 
     def guess(self, at: Local) -> State:
-        """First guess of each unknown, where Newton's method starts."""
+        """Initial guess of each unknown for Newton's method."""
         ...
 
     def residual(self, at: Local) -> State:
@@ -126,17 +126,19 @@ class ImplicitLaw(Law, Protocol):
 
 
 def responses(law: Law, at: Local) -> State:
-    """The responses of a law by the names of its fields.
+    """The responses of a law, by the names of its fields.
 
     Raises
     ------
     InputError
-        If the law does not answer each of its fields with a tensor of the field's shape.
+        If the law does not return a response of the field's shape for each of its fields.
     """
     answer = law.response(at)
     named = dict(answer) if isinstance(answer, Mapping) else dict.fromkeys(law.fields[:1], answer)
     if set(named) != set(law.fields):
-        raise InputError(f"{type(law).__name__} answers {_listed(named)} and should answer {_listed(law.fields)}")
+        raise InputError(
+            f"{type(law).__name__} responds to {_listed(named)}: return a response to {_listed(law.fields)}"
+        )
     for name, value in named.items():
         shape = ufl.as_ufl(value).ufl_shape
         if shape != at.fields[name].ufl_shape:
@@ -152,19 +154,19 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def value_of(parameter: Parameter) -> float:
-    """The number a parameter is at present."""
+    """The present value of a parameter."""
     return float(getattr(parameter, "value", parameter))
 
 
 def parameter_at(parameter: OfField, field: ufl.core.expr.Expr) -> Parameter:
-    """A parameter at the present value of the `field` it may be a function of."""
+    """A parameter, evaluated at the present `field` if it is a function."""
     if isinstance(parameter, ufl.core.expr.Expr) or not callable(parameter):
         return parameter
     return parameter(field)
 
 
 def constants(**values: OfField) -> dict[str, Parameter]:
-    """Those of the named parameters that are no functions, for the checks below."""
+    """Those of the named parameters that are not functions, for the checks below."""
     return {
         name: value for name, value in values.items() if isinstance(value, ufl.core.expr.Expr) or not callable(value)
     }
@@ -208,7 +210,7 @@ def require_poisson(law: str, poisson: Parameter) -> None:
 
 
 def _numbers(parameters: Mapping[str, Parameter]) -> list[tuple[str, float]]:
-    """Parameters by name with their values, where these are at hand.
+    """Parameters by name with their values, if these are known.
 
     Raises
     ------
@@ -218,7 +220,7 @@ def _numbers(parameters: Mapping[str, Parameter]) -> list[tuple[str, float]]:
     numbers = []
     for name, parameter in parameters.items():
         if isinstance(parameter, ufl.core.expr.Expr) and not hasattr(parameter, "value"):
-            continue  # made of Constants: whoever made it has checked them
+            continue  # an expression of Constants, which were checked when it was created
         try:
             numbers.append((name, value_of(parameter)))
         except (TypeError, ValueError) as error:

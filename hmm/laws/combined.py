@@ -1,4 +1,4 @@
-"""Laws that are made of others, each of which answers some of the fields."""
+"""Laws that combine others, each for some of the fields."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from hmm.laws.base import ImplicitLaw, Law, Local, State, responses
 from hmm.laws.registry import declare
 
 DIM = 3
-"""Dimension of the cell that the names of internal variables are asked for; they are the same for all."""
+"""Dimension of the cell for the names of internal variables, which are the same for all dimensions."""
 
 
 def combine(*parts: Law, add: Collection[str] = ()) -> Combined:
-    """One law of several, each of which answers some of the fields, such as ``combine(Elastic(...), Fourier(...))``.
+    """Combine several laws, each for some of the fields, such as ``combine(Elastic(...), Fourier(...))``.
 
     Parameters
     ----------
     parts
         The laws, at least two.
     add
-        Fields that several of them answer, whose responses add up: the parts then act in parallel, at the same local
-        field, and their stored energies add up too. No other field may have two answers.
+        Fields of several laws, whose responses are added: the parts act in parallel, at the same local field, and their
+        stored energies are added too. Any other field may belong to one law only.
 
     Raises
     ------
     InputError
-        If two parts answer a field that is not in `add`, or a field in `add` has less than two answers.
+        If two parts have a field that is not in `add`, or fewer than two parts have a field in `add`.
     """
     return Combined(tuple(parts), tuple(add))
 
@@ -41,18 +41,18 @@ def combine(*parts: Law, add: Collection[str] = ()) -> Combined:
 @declare("of its parts", {"parts": "laws", "added": "names of fields"}, tests=["laws/test_combined.py"])
 @dataclass(frozen=True)
 class Combined:
-    """Several laws as one: each answers some of the fields; made by `hmm.laws.combine`.
+    """Several laws as one, each for some of the fields; created by `hmm.laws.combine`.
 
-    The parts know nothing of each other: there is no coupling but through the local fields. For thermal expansion take
-    `hmm.laws.ThermoElastic`. Internal variables and local unknowns keep their names; those that several parts have get
-    the number of the part, such as ``p_1`` and ``p_2``.
+    The parts are coupled only through the local fields. For thermal expansion use `hmm.laws.ThermoElastic`. Internal
+    variables and local unknowns keep their names; if several parts use the same name, the number of the part is
+    appended, as in ``p_1`` and ``p_2``.
 
     Attributes
     ----------
     parts
         The laws.
     added
-        Fields that several parts answer, whose responses add up.
+        Fields of several parts, whose responses are added.
     """
 
     parts: tuple[Law, ...]
@@ -63,18 +63,18 @@ class Combined:
             raise InputError(f"combine: {len(self.parts)} laws are given: give at least two")
         for k, part in enumerate(self.parts):
             if not isinstance(part, Law):
-                raise InputError(f"combine: part {k + 1}, {part!r}, is no law: give one of hmm.laws, or your own")
+                raise InputError(f"combine: part {k + 1}, {part!r}, is not a law: give one of hmm.laws, or your own")
         for name, answers in self._answers().items():
             if len(answers) > 1 and name not in self.added:
                 raise InputError(
-                    f"combine: {' and '.join(answers)} both answer {name!r}: leave one out, or give add=({name!r},) if "
-                    "they act in parallel and their responses add up"
+                    f"combine: {' and '.join(answers)} both respond to {name!r}: omit one, or give add=({name!r},) if "
+                    "they act in parallel and their responses are added"
                 )
         for name in self.added:
             if len(answers := self._answers().get(name, [])) < 2:
                 raise InputError(
-                    f"combine: add = {name!r} is answered by {' and '.join(answers) or 'none'} of the laws: name "
-                    "fields that two or more answer"
+                    f"combine: add = {name!r} is a field of {' and '.join(answers) or 'none'} of the laws: name "
+                    "fields of two or more laws"
                 )
 
     @property
@@ -94,12 +94,12 @@ class Combined:
 
     @property
     def relaxation_times(self) -> tuple[float, ...]:
-        """Those of all parts."""
+        """Relaxation times of all parts."""
         return tuple(tau for part in self.parts for tau in getattr(part, "relaxation_times", ()))
 
     @property
     def energy(self) -> Callable[[Local], ufl.core.expr.Expr]:
-        """The stored energy density, that of all parts; there is none unless each part has one."""
+        """The sum of the stored energy densities; it exists only if each part has one."""
         silent = [type(part).__name__ for part in self.parts if not hasattr(part, "energy")]
         if silent:
             raise AttributeError(f"{', '.join(silent)} has no stored energy")
@@ -134,7 +134,7 @@ class Combined:
         return _renamed([part.update(own) for part, own in self._each(at)], self._internal)
 
     def guess(self, at: Local) -> State:
-        """First guesses of all local unknowns."""
+        """Initial guesses of all local unknowns."""
         return self._implicit(at, lambda part, own: part.guess(own))
 
     def residual(self, at: Local) -> State:
@@ -147,7 +147,7 @@ class Combined:
         return _renamed(found, self._unknown)
 
     def _answers(self) -> dict[str, list[str]]:
-        """Names of the parts that answer each field."""
+        """Names of the parts with each field."""
         found: dict[str, list[str]] = {}
         for part in self.parts:
             for name in part.fields:
@@ -163,7 +163,7 @@ class Combined:
         return _unique([list(_unknowns(part, DIM)) for part in self.parts])
 
     def _each(self, at: Local) -> list[tuple[Law, Local]]:
-        """Each part with what it is given: its own internal variables and unknowns, under its own names."""
+        """Each part with its input: its own internal variables and unknowns, under its own names."""
         return [
             (part, replace(at, old=_selected(at.old, old), unknown=_selected(at.unknown, unknown)))
             for part, old, unknown in zip(self.parts, self._internal, self._unknown, strict=True)
@@ -171,9 +171,9 @@ class Combined:
 
 
 def initial_modulus(law: object) -> float:
-    """The largest eigenvalue of a law's stiffness in the undeformed state, or a bound on it; 0 if it does not say.
+    """The largest eigenvalue of a law's stiffness in the undeformed state, or a bound on it; 0 if it is unknown.
 
-    A law says it by an attribute ``initial_modulus``, or its part ``elastic`` does.
+    It is the attribute ``initial_modulus`` of the law or of its part ``elastic``.
     """
     for one in (law, getattr(law, "elastic", None)):
         if (modulus := getattr(one, "initial_modulus", None)) is not None:
@@ -186,16 +186,16 @@ def _unknowns(part: Law, dim: int) -> Mapping[str, Packing]:
 
 
 def _unique(names: list[list[str]]) -> list[dict[str, str]]:
-    """For each part, its names and what they are called among those of all."""
+    """For each part, its names and the corresponding unique names."""
     count = Counter(name for of in names for name in of)
     found = [{name: name if count[name] == 1 else f"{name}_{k + 1}" for name in of} for k, of in enumerate(names)]
     if len({new for of in found for new in of.values()}) == sum(map(len, found)):
         return found
-    return [{name: f"{name}_{k + 1}" for name in of} for k, of in enumerate(names)]  # no two can be the same
+    return [{name: f"{name}_{k + 1}" for name in of} for k, of in enumerate(names)]  # all names are unique
 
 
 def _selected(values: State, names: Mapping[str, str]) -> State:
-    """Values of one part under its own names, of those that there are."""
+    """The available values of one part, under its own names."""
     return {old: values[new] for old, new in names.items() if new in values}
 
 

@@ -1,4 +1,4 @@
-"""Damage: a stiffness that is lost when the material is strained too far."""
+"""Damage: the loss of stiffness under large strain."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Damage(ElasticPart):
     The largest equivalent strain so far, ``kappa = max sqrt(eps : C : eps / E)``, which in uniaxial stress is the
     strain itself, drives the damage: with ``kappa_0 = strength / young``
 
-        d = 0 up to kappa_0,  beyond  d = (1 - residual) (1 - kappa_0 / kappa exp(-(kappa - kappa_0) / softening)).
+        d = 0 up to kappa_0,  then  d = (1 - residual) (1 - kappa_0 / kappa exp(-(kappa - kappa_0) / softening)).
 
     Uniaxial stress falls as ``strength exp(-(eps - kappa_0) / softening)``, in compression as in tension.
 
-    A law that softens and is local has no length of its own: in a cell the damage localizes in one row of elements,
-    the path may snap back, where no step in strain can follow it, and with finer meshes less energy is dissipated.
-    `viscosity` lets the damage follow with delay, by which the problem of each step stays well-posed. Choose it as a
-    small part of the duration of the loading, and compare with half of it.
+    A local law with softening has no internal length. In a cell the damage localizes in one row of elements, the path
+    may snap back, so that strain control cannot follow it, and finer meshes dissipate less energy. `viscosity` delays
+    the damage, so that the problem of each step stays well-posed. Choose a small part of the duration of the loading,
+    and compare with the results for half of it.
     Source: Simo and Ju, *Int. J. Solids Structures* 23 (1987) 821 (equivalent strain, sections 3 and 5: viscous
     damage); Peerlings et al., *Int. J. Numer. Methods Engrg.* 39 (1996) 3391 (exponential softening, loss of
     well-posedness).
@@ -61,10 +61,10 @@ class Damage(ElasticPart):
         Strain over which the stress falls by the factor e; positive. The energy dissipated per volume is
         ``strength^2 / (2 young) + strength softening``.
     viscosity
-        Time by which the damage lags behind, in the user's unit of time (see `hmm.laws.regularization.delayed`); zero
+        Time scale of the delay of the damage, in the user's unit of time (see `hmm.laws.regularization.delayed`); zero
         (default) for none. With it each step needs its duration, ``dt``.
     residual
-        Part of the stiffness that is never lost, in [0, 1); 1e-6 by default, which keeps a broken cell solvable.
+        Part of the stiffness that is never lost, in [0, 1); 1e-6 by default, so that a broken cell can be solved.
     """
 
     strength: Parameter
@@ -107,7 +107,7 @@ class Damage(ElasticPart):
     def _squared(self, at: Local) -> ufl.core.expr.Expr:
         """Square of the largest equivalent strain so far, at least that of the strength.
 
-        The maximum is taken before the root, which has no derivative at zero strain.
+        The maximum is taken before the square root, which has no derivative at zero strain.
         """
         now = 2 * self.elastic.energy(at) / self.young
         reached = ufl.max_value(at.old["kappa"] ** 2, (self.strength / self.young) ** 2)

@@ -1,4 +1,4 @@
-"""Linear elasticity: what its laws have in common, and the isotropic one."""
+"""Linear elasticity: the base classes, and the isotropic law."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hmm.laws.registry import MODULI, declare
 
 
 class LinearElasticity(Memoryless):
-    """What laws with a `stress` linear in the strain have in common."""
+    """Base of laws whose `stress` is linear in the strain."""
 
     fields = ("strain",)
 
@@ -49,7 +49,7 @@ class YoungAndPoisson:
         shear, bulk
             Shear modulus, and bulk modulus in 3D, in the unit of stress; positive.
         others
-            The other parameters of the law by name, if it has some.
+            The other parameters of the law, by name.
         """
         require_positive(cls.__name__, shear=shear, bulk=bulk)
         young = 9 * bulk * shear / (3 * bulk + shear)
@@ -58,7 +58,7 @@ class YoungAndPoisson:
 
 
 class ElasticPart(YoungAndPoisson):
-    """Base of laws with an isotropic elastic part, which is all they are at very small strain."""
+    """Base of laws with an isotropic elastic part, to which they reduce at very small strain."""
 
     @property
     def elastic(self) -> Elastic:

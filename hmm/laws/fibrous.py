@@ -29,19 +29,21 @@ LAW = "HolzapfelGasserOgden"
 )
 @dataclass(frozen=True)
 class HolzapfelGasserOgden(Hyperelastic):
-    """Fibres that stiffen exponentially in tension, in a compressible neo-Hooke matrix; one family or more.
+    """Fibres that stiffen exponentially in tension, in a compressible neo-Hookean matrix; one or more families.
 
     With ``I1 = tr C``, the squared stretch ``I4 = a . C a`` of a fibre along the unit vector a, and
     ``e = dispersion (I1 - 3) + (1 - 3 dispersion) (I4 - 1)``,
 
         W = mu/2 (J^(-2/3) I1 - 3) + kappa/2 (J - 1)^2 + sum over the families of k1 / (2 k2) (exp(k2 <e>^2) - 1),
 
-    where ``<e>`` is e if it is positive, else zero: fibres bear tension only. The stress is continuous there. Hence the
-    tangent of the undeformed state is that of the matrix alone, with the moduli `shear_modulus` and `bulk_modulus`.
+    where ``<e>`` is e if it is positive, otherwise zero: fibres carry tension only. The stress is continuous there.
+    Hence the tangent of the undeformed state is that of the matrix alone, with the moduli `shear_modulus` and
+    `bulk_modulus`.
 
-    The fibres' part takes the full invariants and not the isochoric ones: with those, fibres in a compressible body
-    would not notice a change of volume, and would stretch a ball under pressure to one (Nolan, Gower, Destrade, Ogden
-    and McGarry, *J. Mech. Behav. Biomed. Mater.* 39 (2014) 48). For a body that keeps its volume both are the same.
+    The energy of the fibres depends on the full invariants, not on the isochoric ones. With isochoric invariants,
+    fibres in a compressible body would not resist a change of volume, and a ball would stay a ball under pressure
+    (Nolan, Gower, Destrade, Ogden and McGarry, *J. Mech. Behav. Biomed. Mater.* 39 (2014) 48). Both
+    agree for isochoric deformations.
     Source: Holzapfel, Gasser and Ogden, *J. Elasticity* 61 (2000) 1; dispersion: Gasser, Ogden and Holzapfel, *J. R.
     Soc. Interface* 3 (2006) 15.
 
@@ -53,14 +55,14 @@ class HolzapfelGasserOgden(Hyperelastic):
         Stiffness of the fibres, in the unit of stress; positive. At small tension along a family without dispersion
         they add ``4 k1`` to the modulus.
     k2
-        How fast they stiffen, a plain number; positive.
+        Exponent of the stiffening, dimensionless; positive.
     dispersion
-        In [0, 1/3]: 0 (default) for fibres that are all aligned, 1/3 for fibres in all directions alike.
+        In [0, 1/3]: 0 (default) for aligned fibres, 1/3 for uniformly distributed directions.
     fibres
         The direction of each family: 1, 2 or 3, or three numbers of any length. By default one family along 3, across
         the plane of a 2D cell.
     rotation
-        Its columns are the axes of the material in the frame of the cell, as of `hmm.laws.Anisotropic`.
+        Its columns are the axes of the material in the frame of the cell, as for `hmm.laws.Anisotropic`.
     """
 
     shear_modulus: Parameter
@@ -82,7 +84,7 @@ class HolzapfelGasserOgden(Hyperelastic):
 
     @property
     def elastic(self) -> Elastic:
-        """Its linearization at F = I, where no fibre is in tension: the matrix."""
+        """Its linearization at F = I, where no fibre is in tension, which is that of the matrix."""
         return Elastic.from_moduli(shear=self.shear_modulus, bulk=self.bulk_modulus)
 
     @property
@@ -92,7 +94,7 @@ class HolzapfelGasserOgden(Hyperelastic):
 
     @property
     def axis(self) -> NDArray[np.float64] | None:
-        """Direction of the fibres in the frame of the cell, shape (3,); None of several families or a field."""
+        """Direction of the fibres in the frame of the cell, shape (3,); None for several families or a field."""
         if len(self.fibres) > 1 or isinstance(self.rotation, ufl.core.expr.Expr):
             return None
         own = np.array(self.fibres[0])
@@ -105,7 +107,7 @@ class HolzapfelGasserOgden(Hyperelastic):
         return matrix + sum(self._family(C - ufl.Identity(3), a) for a in self.fibres)
 
     def _family(self, strain: ufl.core.expr.Expr, axis: Axis) -> ufl.core.expr.Expr:
-        """Energy density of one family, of twice Green's strain: that is exactly zero without strain."""
+        """Energy density of one family, from twice Green's strain, which is exactly zero without strain."""
         a = ufl.as_vector(axis)
         a = a if self.rotation is None else ufl.as_tensor(self.rotation) * a
         e = self.dispersion * ufl.tr(strain) + (1 - 3 * self.dispersion) * ufl.inner(a, strain * a)

@@ -13,8 +13,9 @@ from hmm.laws.registry import declare
 class Stokes(Memoryless):
     """Incompressible Newtonian fluid in creeping flow, ``2 mu div eps(u) = grad p`` with ``div u = 0``.
 
-    For `hmm.macro_pressure_gradient` and a velocity with its pressure, ``hmm.fluctuation(cell, degree=(2, 1))``. It is
-    derived from the potential ``-(mu eps(u):eps(u) + u . grad p)``; its sign makes the permeability positive.
+    The macroscopic input is `hmm.macro_pressure_gradient`, the fluctuation a velocity with its pressure,
+    ``hmm.fluctuation(cell, degree=(2, 1))``. The potential is ``-(mu eps(u):eps(u) + u . grad p)``; its sign makes the
+    permeability positive.
     Source: Sanchez-Palencia, *Non-Homogeneous Media and Vibration Theory* (1980), chapter 7.
 
     Attributes

@@ -26,7 +26,7 @@ from hmm.laws.registry import declare
 )
 @dataclass(frozen=True)
 class DruckerPrager(ElasticPart):
-    """Perfect Drucker-Prager plasticity with non-associated flow, returned to the cone or to its apex in closed form.
+    """Perfect Drucker-Prager plasticity with non-associated flow, with a closed-form return to the cone or to its apex.
 
     Yield function ``f = sqrt(J2) + eta p - xi cohesion`` and flow potential ``sqrt(J2) + eta_psi p`` with the mean
     stress p (tension positive). The cone passes through the outer edges of Mohr-Coulomb's pyramid,
@@ -65,7 +65,7 @@ class DruckerPrager(ElasticPart):
 
     @property
     def apex(self) -> ufl.core.expr.Expr | float:
-        """The largest mean stress the material bears, ``cohesion / tan(phi)``."""
+        """The largest mean stress that the material can carry, ``cohesion / tan(phi)``."""
         eta, xi = _slopes(self.friction_angle)
         return xi / eta * self.cohesion
 
@@ -93,7 +93,7 @@ class DruckerPrager(ElasticPart):
         return ufl.inner(self.response(at), at.strain - self.update(at)["plastic_strain"]) / 2
 
     def update(self, at: Local) -> State:
-        """Plastic strain and its accumulated norm: what of the strain the stress does not explain."""
+        """Plastic strain, from the total strain and the stress, and its accumulated norm."""
         stress = self.response(at)
         elastic = ufl.dev(stress) / (2 * self.elastic.shear_modulus)
         elastic += ufl.tr(stress) / (9 * self.elastic.bulk_modulus) * ufl.Identity(3)
@@ -110,5 +110,5 @@ def _slopes(angle: Parameter) -> tuple[ufl.core.expr.Expr, ufl.core.expr.Expr]:
 
 
 def _choose(flag: ufl.core.expr.Expr, one: ufl.core.expr.Expr, other: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
-    """The tensor `one` where `flag` is 1, else the `other`."""
+    """The tensor `one` where `flag` is 1, otherwise the `other`."""
     return flag * one + (1 - flag) * other

@@ -11,24 +11,24 @@ from hmm.laws.base import Parameter, require_between, require_not_negative, requ
 from hmm.laws.registry import declare_part
 
 TINY = 1e-100
-"""Keeps powers of zero, and their derivatives, finite where their value is not used."""
+"""Keeps powers of zero and their derivatives finite in branches that are not used."""
 
 
 @runtime_checkable
 class Hardening(Protocol):
-    """Isotropic hardening: how the yield stress grows with the accumulated plastic strain.
+    """Isotropic hardening: the growth of the yield stress with the accumulated plastic strain.
 
     It may also offer ``energy(p)``, the integral of `stress`, for `hmm.checks.dissipation`.
     """
 
     def stress(self, p: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
-        """What is added to the initial yield stress at the accumulated plastic strain `p`."""
+        """Increase of the yield stress at the accumulated plastic strain `p`."""
         ...
 
     def reach(self, stress: ufl.core.expr.Expr, p: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
-        """An increment of plastic strain, from `p`, by which the yield stress grows by no more than `stress`.
+        """An increment of plastic strain, from `p`, for which the yield stress grows by at most `stress`.
 
-        Newton's method starts from such lower bounds: where hardening gets flatter it then converges from one side.
+        Newton's method starts from such lower bounds. If the hardening rate decreases, it converges from one side.
         """
         ...
 
@@ -72,11 +72,11 @@ class Voce:
     Attributes
     ----------
     saturation
-        What the yield stress gains in the end, in the unit of stress; zero or more.
+        Limit of the increase of the yield stress, in the unit of stress; zero or more.
     rate
-        How fast, per unit of plastic strain; positive.
+        Rate of saturation, per unit of plastic strain; positive.
     slope
-        Linear hardening on top, in the unit of stress; zero or more.
+        Additional linear hardening, in the unit of stress; zero or more.
     """
 
     saturation: Parameter
@@ -105,8 +105,8 @@ class Voce:
 class PowerLaw:
     """Power law, ``modulus ((p + offset)^exponent - offset^exponent)``.
 
-    Ludwik's law is that with offset 0. Swift's law ``K (p + p0)^n`` is that with the initial yield stress ``K p0^n``,
-    modulus K and offset p0. Source: Swift, *J. Mech. Phys. Solids* 1 (1952) 1.
+    Ludwik's law has the offset 0. Swift's law ``K (p + p0)^n`` has the initial yield stress ``K p0^n``, the modulus K
+    and the offset p0. Source: Swift, *J. Mech. Phys. Solids* 1 (1952) 1.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class PowerLaw:
     exponent
         In (0, 1].
     offset
-        Plastic strain before the test; zero or more.
+        Initial plastic strain; zero or more.
     """
 
     modulus: Parameter
@@ -170,7 +170,8 @@ class ArmstrongFrederick:
 class Perzyna:
     """Viscoplastic flow, ``dp/dt = rate (f / overstress)^exponent`` where the yield function f is positive.
 
-    Source: Perzyna, *Adv. Appl. Mech.* 9 (1966) 243. As the rate of loading goes to zero it is rate-independent.
+    Source: Perzyna, *Adv. Appl. Mech.* 9 (1966) 243. The limit of slow loading is
+    rate-independent.
 
     Attributes
     ----------

@@ -23,7 +23,7 @@ from hmm.laws.registry import MODULI, declare
 
 
 class Hyperelastic(Memoryless):
-    """What the laws below share: the first Piola-Kirchhoff stress ``P = dW/dF``, and no internal variables."""
+    """Base of the laws below: the first Piola-Kirchhoff stress ``P = dW/dF``, and no internal variables."""
 
     fields = ("deformation_gradient",)
 
@@ -49,7 +49,7 @@ class Hyperelastic(Memoryless):
 )
 @dataclass(frozen=True)
 class NeoHooke(ElasticPart, Hyperelastic):
-    """Compressible neo-Hooke, ``W = mu/2 (F:F - 3 - 2 ln J) + lambda/2 (ln J)^2``.
+    """Compressible neo-Hookean law, ``W = mu/2 (F:F - 3 - 2 ln J) + lambda/2 (ln J)^2``.
 
     Source: Bonet and Wood, *Nonlinear Continuum Mechanics for Finite Element Analysis* (2008), section 6.4.3.
 
@@ -78,7 +78,7 @@ class NeoHooke(ElasticPart, Hyperelastic):
 class SaintVenant(ElasticPart, Hyperelastic):
     """Saint Venant-Kirchhoff, ``W = lambda/2 tr(E)^2 + mu E:E`` with Green's strain E.
 
-    For small strains and any rotation. It softens in compression: loss of ellipticity must be expected there.
+    For small strains and arbitrary rotations. It softens in compression and may lose ellipticity there.
 
     Attributes
     ----------
@@ -169,7 +169,7 @@ class Ogden(Hyperelastic):
     Attributes
     ----------
     terms
-        Pairs ``(mu_p, alpha_p)``: in the unit of stress, and a plain number other than 0; ``mu_p alpha_p`` is positive.
+        Pairs ``(mu_p, alpha_p)``: in the unit of stress, and dimensionless, not 0; ``mu_p alpha_p`` is positive.
     bulk_modulus
         kappa, in the unit of stress; positive.
     """
@@ -194,7 +194,7 @@ class Ogden(Hyperelastic):
         shear, bulk
             Shear and bulk modulus, in the unit of stress; positive.
         exponent
-            alpha, a number other than 0; 2 by default, which is neo-Hooke with an isochoric part of its own.
+            alpha, a number other than 0; 2 by default, which is a neo-Hookean law in isochoric form.
         """
         require_positive("Ogden", shear=shear, bulk=bulk)
         if exponent == 0:

@@ -26,11 +26,11 @@ from hmm.laws.registry import declare
 )
 @dataclass(frozen=True)
 class J2(ElasticPart):
-    """J2 (von Mises) plasticity and viscoplasticity, backward Euler (radial return).
+    """J2 (von Mises) plasticity and viscoplasticity, by the backward Euler method (radial return).
 
     Yield function ``f = q - (yield_stress + R(p))`` with ``q = sqrt(3/2 (s - a):(s - a))``, the deviatoric stress s,
     the backstress a, the accumulated plastic strain p and the hardening R. With linear isotropic hardening alone the
-    return is in closed form; otherwise the plastic multiplier ``dp`` is a local unknown.
+    return has a closed form; otherwise the plastic multiplier ``dp`` is a local unknown.
     Source: Simo and Hughes, *Computational Inelasticity* (1998), box 3.1; for the backstress, Chaboche, *Int. J.
     Plast.* 24 (2008) 1642.
 
@@ -69,7 +69,7 @@ class J2(ElasticPart):
 
     @property
     def is_closed_form(self) -> bool:
-        """Whether the plastic multiplier has a closed form: hardening is linear, and nothing else is in play."""
+        """Whether the plastic multiplier has a closed form: linear isotropic hardening only."""
         return isinstance(self._isotropic, Linear) and self.kinematic is None and self.rate is None
 
     def internal(self, dim: int) -> Mapping[str, Packing]:
@@ -82,7 +82,7 @@ class J2(ElasticPart):
         return {} if self.is_closed_form else {"dp": tensors.general()}
 
     def guess(self, at: Local) -> State:
-        """A lower bound: a quarter of the trial yield function for each of what can take it up."""
+        """A lower bound: each mechanism takes up at most a quarter of the trial yield function."""
         quarter = self._trial(at) / 4
         modulus, recovery = self._kinematic
         drop = 3 * self.elastic.shear_modulus + modulus + recovery * _norm(self._backstress(at), self.yield_stress)
@@ -122,7 +122,7 @@ class J2(ElasticPart):
     def energy(self, at: Local) -> ufl.core.expr.Expr:
         """Stored energy density at the end of the step: elastic, of the hardening and of the backstress.
 
-        Overstress stores nothing. A `Hardening` of your own needs an ``energy(p)`` for it.
+        The overstress stores no energy. A `Hardening` of your own needs a method ``energy(p)`` for this.
         """
         new = self.update(at)
         elastic = at.strain - new["plastic_strain"]
@@ -162,7 +162,7 @@ class J2(ElasticPart):
         return at.old["backstress"] if self.kinematic else ufl.zero(3, 3)
 
     def _relative(self, at: Local, dp: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
-        """What the flow is parallel to: the trial deviator, less the recovered backstress."""
+        """The tensor parallel to the flow: the trial deviator minus the recovered backstress."""
         s = 2 * self.elastic.shear_modulus * ufl.dev(at.strain - at.old["plastic_strain"])
         return s - self._backstress(at) / (1 + self._kinematic[1] * dp)
 
@@ -173,5 +173,5 @@ class J2(ElasticPart):
 
 
 def _norm(s: ufl.core.expr.Expr, scale: Parameter) -> ufl.core.expr.Expr:
-    """Von Mises norm of a deviator; at zero it keeps a derivative."""
+    """Von Mises norm of a deviator, regularized so that it has a derivative at zero."""
     return ufl.sqrt(1.5 * ufl.inner(s, s) + (1e-12 * scale) ** 2)

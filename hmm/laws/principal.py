@@ -21,22 +21,22 @@ Expr = ufl.core.expr.Expr
 def powers(C: Expr, exponents: tuple[float, ...]) -> list[Expr]:
     """The tensors ``C^beta`` of a symmetric, positive definite C of shape (3, 3), for each exponent beta.
 
-    ``C^beta`` is a smooth function of C, but single principal values and directions are not where two values meet.
-    Hence no directions are computed, and
+    ``C^beta`` is a smooth function of C, but individual principal values and directions are not smooth where two
+    values coincide. Hence no directions are computed, and
 
     - near ``C = m I`` it is the binomial series about the mean m, its powers reduced by Cayley-Hamilton;
     - elsewhere it is the quadratic polynomial of C that interpolates at the principal values. The one furthest from
       the others is a simple root, hence smooth in the invariants; the other two enter by their mean h and squared half
       difference r^2, in even functions of r, which for small r are series.
 
-    No principal value is perturbed, and the series are truncated at rounding: values and first derivatives hold to
-    1e-11 or better everywhere. Source of the interpolation: Higham, *Functions of Matrices* (2008), section 1.2.
+    No principal value is perturbed, and the series are truncated at rounding: values and first derivatives have
+    errors of 1e-11 or less everywhere. Source of the interpolation: Higham, *Functions of Matrices* (2008), sect. 1.2.
     """
     mean = ufl.tr(C) / 3
     S = C - mean * ufl.Identity(3)
     J2, J3 = ufl.inner(S, S) / 2, ufl.det(S)
     is_near = ufl.lt(4 * J2 / 3, (NEAR * mean) ** 2)
-    far_J2 = ufl.conditional(is_near, mean**2 / 4, J2)  # keeps the branch that is not taken finite
+    far_J2 = ufl.conditional(is_near, mean**2 / 4, J2)  # keeps the unused branch finite
     far_J3 = ufl.conditional(is_near, mean**3 / 16, J3)
     s, r2 = _isolated(far_J2, far_J3)
     h = mean - s / 2

@@ -1,8 +1,8 @@
-"""The registry of laws: each declares here its name, its parameters and their units, and the physics it belongs to.
+"""The registry of laws, with the name, the parameters with their units, and the physics of each law.
 
-Job files, dumps, the tables of docs/laws.md and tests read it; nothing else lists the laws. A law is declared where it
-is defined, by the decorator `declare`, a part of a law by `declare_part`; its one-line description is the first line of
-the docstring.
+Job files, dumps, the tables of docs/laws.md and tests use it; there is no other list of the laws. The decorator
+`declare` registers a law at its definition, and `declare_part` a part of a law. The one-line description is the first
+line of the docstring.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PHYSICS = {
     "flow": ("pressure gradient", "minus the mean velocity"),
     "of its parts": ("those of its parts", "those of its parts"),
 }
-"""The physics of a law, with the macroscopic inputs that it answers and its responses, in words."""
+"""The physics of a law, with the macroscopic inputs and the responses in words."""
 
 MODULI = {"shear": "stress", "bulk": "stress"}
 """Parameters of the constructors `from_moduli`, and their units."""
@@ -28,20 +28,20 @@ MODULI = {"shear": "stress", "bulk": "stress"}
 
 @dataclass(frozen=True)
 class Entry:
-    """What a law, a way to make one, or a part of one declares.
+    """The declaration of a law, of a further constructor, or of a part of a law.
 
     Attributes
     ----------
     name
-        Its name in `hmm.laws` and in job files; that of a way is ``"Anisotropic.cubic"``.
+        Its name in `hmm.laws` and in job files, such as ``"Anisotropic.cubic"`` for a further constructor.
     make
         The class, or the class method.
     kind
-        The class of what is made.
+        The class of the result.
     parameters
-        Unit of each parameter by name, in words; empty for a plain number or what has no unit.
+        Unit of each parameter by name, in words; empty if it has no unit.
     physics
-        One of `PHYSICS`, or for a part of a law the parameter that takes it.
+        One of `PHYSICS`, or for a part of a law the parameter for which it is given.
     tests
         Test files, beneath ``tests``, in which it is verified.
     """
@@ -55,17 +55,17 @@ class Entry:
 
     @property
     def summary(self) -> str:
-        """What it is, in one line."""
+        """The description, in one line."""
         return (self.make.__doc__ or "").strip().splitlines()[0].rstrip(".")
 
     @property
     def is_way(self) -> bool:
-        """Whether it is a further way to make a law, and not its class."""
+        """Whether it is a further constructor and not the class."""
         return self.make is not self.kind
 
 
 LAWS: dict[str, Entry] = {}
-"""All laws and further ways to make them, by name; complete once `hmm.laws` is imported."""
+"""All laws and further constructors, by name; complete once `hmm.laws` is imported."""
 
 PARTS: dict[str, Entry] = {}
 """Parts of laws, such as hardening, by name."""
@@ -87,7 +87,7 @@ def declare[T](
     parameters
         Unit of each parameter of the class, in words.
     ways
-        The same for class methods that make the law from other parameters, by their names.
+        The same for class methods that create the law from other parameters, by their names.
     tests
         See `Entry`.
     """
@@ -103,7 +103,7 @@ def declare[T](
 
 
 def declare_part[T](role: str, parameters: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
-    """Declare the decorated class as a part of laws, which the parameter `role` takes."""
+    """Declare the decorated class as a part of laws, for their parameter `role`."""
 
     def register(kind: type[T]) -> type[T]:
         PARTS[kind.__name__] = Entry(kind.__name__, kind, kind, parameters, role)
@@ -113,7 +113,7 @@ def declare_part[T](role: str, parameters: Mapping[str, str]) -> Callable[[type[
 
 
 def choices(of: Mapping[str, Entry], kind: type = object) -> dict[str, Entry]:
-    """Entries that make something of a kind: classes first, then further ways to make them, each by name."""
+    """Entries that create objects of a kind, by name: classes first, then further constructors."""
     found = sorted(of.values(), key=lambda entry: (entry.is_way, entry.name))
     return {entry.name: entry for entry in found if issubclass(entry.kind, kind)}
 

@@ -1,4 +1,4 @@
-"""Viscous regularization: what a law would do at once happens with delay."""
+"""Viscous regularization: an internal variable follows its rate-independent value with a delay."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from hmm.laws.base import Local, Parameter
 
 
 def delayed(target: ufl.core.expr.Expr, at: Local, name: str, viscosity: Parameter) -> ufl.core.expr.Expr:
-    """An internal variable that follows its rate-independent value with delay, ``viscosity dx/dt = target - x``.
+    """An internal variable that follows its rate-independent value with a delay, ``viscosity dx/dt = target - x``.
 
-    By backward Euler ``x = (viscosity x_old + dt target) / (viscosity + dt)``. A law that softens becomes well-posed
-    by it (Needleman, *Comput. Methods Appl. Mech. Engrg.* 67 (1988) 69; Duvaut and Lions, *Les inequations en mecanique
-    et en physique*, 1972): when the step is short, its stiffness tends to that of no evolution at all. When the
-    loading is slow, x is the target.
+    By backward Euler ``x = (viscosity x_old + dt target) / (viscosity + dt)``. It makes a law with softening well-posed
+    (Needleman, *Comput. Methods Appl. Mech. Engrg.* 67 (1988) 69; Duvaut and Lions, *Les inequations en mecanique
+    et en physique*, 1972): for short steps, the stiffness tends to that at constant x. For slow loading, x tends to
+    the target.
 
     Parameters
     ----------
     target
         The value without regularization, a UFL tensor of any shape.
     at
-        What the law is given.
+        The input of the law.
     name
-        The internal variable that keeps x, zero in the virgin state; only read if there is a viscosity.
+        The internal variable x, zero in the undeformed state; used only if there is a viscosity.
     viscosity
-        In the user's unit of time. The number zero stands for no regularization: the answer is the target.
+        In the user's unit of time. With the number zero there is no regularization, and the target is returned.
     """
     if not is_delayed(viscosity):
         return target

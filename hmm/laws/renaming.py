@@ -1,4 +1,4 @@
-"""Laws under other names of their fields."""
+"""Laws with other names for their fields."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from hmm.laws.registry import declare
 class Renamed:
     """A law whose fields have other names in the cell than in the law (see `rename`).
 
-    What else the law has, such as its parameters, is found on this one too.
+    Other attributes of the law, such as its parameters, are available here too.
 
     Attributes
     ----------
     law
         The law.
     names
-        Pairs of a field's name in the law and in the cell; the others keep theirs.
+        Pairs of a field's name in the law and in the cell; other fields keep their names.
     """
 
     law: Law
@@ -33,7 +33,7 @@ class Renamed:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """Names in the cell of the fields that the law answers."""
+        """Names in the cell of the fields of the law."""
         names = dict(self.names)
         return tuple(names.get(name, name) for name in self.law.fields)
 
@@ -56,7 +56,7 @@ class Renamed:
         return own(dim) if own else {}
 
     def guess(self, at: Local) -> State:
-        """The first guess of the unknowns."""
+        """The initial guess of the unknowns."""
         return self._of_law("guess", at)
 
     def residual(self, at: Local) -> State:
@@ -80,7 +80,7 @@ class Renamed:
 
 
 def rename(law: Law, **names: str) -> Renamed:
-    """The same law for fields of other names: a law of a ``gradient`` answers the input ``"concentration"``.
+    """The same law with other names for its fields, such as ``"concentration"`` for the ``gradient``.
 
     Parameters
     ----------
@@ -101,11 +101,11 @@ def rename(law: Law, **names: str) -> Renamed:
     ('concentration',)
     """
     if not isinstance(law, Law):
-        raise InputError(f"law = {law!r} is no law: give one of hmm.laws, or your own hmm.laws.Law")
+        raise InputError(f"law = {law!r} is not a law: give one of hmm.laws, or your own hmm.laws.Law")
     kind = type(law).__name__
     for own, new in names.items():
         if own not in law.fields:
-            raise InputError(f"{kind} has no field {own!r} to rename: it answers {', '.join(law.fields)}")
+            raise InputError(f"{kind} has no field {own!r} to rename: its fields are {', '.join(law.fields)}")
         if not isinstance(new, str) or not new:
             raise InputError(f"rename: {own} = {new!r} must be the name of an input, such as 'concentration'")
     renamed = Renamed(law, tuple(names.items()))

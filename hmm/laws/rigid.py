@@ -17,7 +17,7 @@ STAND_INS: dict[tuple[str, ...], Callable[[float, float], Law]] = {
     ("strain",): Elastic,
     ("deformation_gradient",): NeoHooke,
 }
-"""Laws that stand in for a rigid phase, by the fields that the other phases answer."""
+"""Laws that replace a rigid phase, by the fields of the other phases."""
 
 
 @declare(
@@ -27,24 +27,24 @@ STAND_INS: dict[tuple[str, ...], Callable[[float, float], Law]] = {
 )
 @dataclass(frozen=True)
 class Rigid:
-    """A phase that translates and rotates but does not strain, to a stated error: far stiffer than all others.
+    """A phase that moves as a rigid body, to a stated error: far stiffer than all others.
 
     The RVE replaces it by `Elastic`, or at finite strain by `NeoHooke`, with Young's modulus `contrast` times the
-    largest eigenvalue of the other phases' initial stiffness and Poisson's ratio 0. So a rigid phase needs no
-    constraint of its own: it may be in pieces, touch the boundary of the cell or percolate, and any constraint, solver
-    and number of ranks will do.
+    largest eigenvalue of the other phases' initial stiffness and Poisson's ratio 0. A rigid phase
+    therefore needs no constraint of its own: it may consist of several pieces, touch the boundary of the cell or
+    percolate, with any constraint, solver and number of ranks.
 
     To first order in 1/contrast the energy of the cell is too small by the energy stored in the phase itself. Relative
-    to the energy of the cell that was 0.53/contrast for rigid discs of a fraction of 0.3 in a square array, 5e-6 by
-    default, which is below the error of any mesh. Rounding errors grow with the contrast, hence its upper limit.
+    to the energy of the cell, this was 0.53/contrast for rigid discs with a fraction of 0.3 in a square array, 5e-6 by
+    default, which is below usual discretization errors. Rounding errors grow with the contrast, hence its upper limit.
 
     Attributes
     ----------
     contrast
-        How many times stiffer than the stiffest other phase, in [1e2, 1e8]; 1e5 by default.
+        Ratio of its stiffness to that of the stiffest other phase, in [1e2, 1e8]; 1e5 by default.
     young
-        Instead of the largest modulus of the other phases, in the unit of stress: where their laws do not say it, or
-        stiffen a lot.
+        Replaces the largest modulus of the other phases, in the unit of stress; for laws whose modulus is unknown, or
+        that stiffen much.
     """
 
     contrast: float = 1e5
@@ -56,29 +56,29 @@ class Rigid:
             require_positive("Rigid", young=self.young)
 
     def stand_in(self, neighbours: Mapping[str, Any]) -> Law:
-        """The law that stands in for the rigid phase beside phases of these laws.
+        """The law that replaces the rigid phase, for these laws of the other phases.
 
         Raises
         ------
         InputError
-            If these answer other fields than a strain or a deformation gradient, or do not say how stiff they are.
+            If these have other fields than a strain or a deformation gradient, or their modulus is unknown.
         """
         answered = {tuple(getattr(law, "fields", ())) for law in neighbours.values()}
         kind = STAND_INS.get(next(iter(answered))) if len(answered) == 1 else None
         if kind is None:
             said = [f"{phase!r} with {' and '.join(getattr(law, 'fields', ()))}" for phase, law in neighbours.items()]
             raise InputError(
-                "Rigid: a rigid phase needs other phases that all answer strain, or all deformation_gradient, and "
+                "Rigid: a rigid phase needs other phases with laws of strain, or of deformation_gradient, but "
                 f"there are {', '.join(said) or 'none'}: give it a stiff law of your own"
             )
         young = self.young or max(map(initial_modulus, neighbours.values()))
         if not young:
             names = ", ".join(type(law).__name__ for law in neighbours.values())
-            raise InputError(f"Rigid: the other laws, {names}, do not say how stiff they are: give young=")
+            raise InputError(f"Rigid: the other laws, {names}, have no known modulus: give young=")
         return kind(self.contrast * young, 0.0)
 
 
 def without_rigid(laws: Mapping[str, Any]) -> dict[str, Any]:
-    """The law of each phase, with stand-ins for the rigid ones (see `Rigid`)."""
+    """The law of each phase, with replacements for the rigid ones (see `Rigid`)."""
     others = {phase: law for phase, law in laws.items() if not isinstance(law, Rigid)}
     return {phase: law.stand_in(others) if isinstance(law, Rigid) else law for phase, law in laws.items()}

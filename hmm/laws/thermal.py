@@ -22,9 +22,9 @@ from hmm.laws.registry import declare
 class Fourier(Memoryless):
     """Conduction by Fourier, Fick or Ohm: the response to the gradient g is ``k g``, the flux against the gradient.
 
-    With a function for the conductivity the cell has a macro temperature beside the gradient,
+    If the conductivity is a function, the cell needs a macro temperature besides the gradient,
     ``RVE(cell, w, [hmm.macro_temperature(cell), hmm.macro_gradient(cell)], law)``; the response to the temperature is
-    then zero, for this law stores no heat. Or the conductivity may depend on the gradient.
+    then zero, since this law stores no heat. The conductivity may instead depend on the gradient.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Fourier(Memoryless):
         Heat conductivity, diffusivity or electric conductivity: a positive number, a positive definite matrix of the
         cell's dimension, or a function that returns one of these in UFL, ``lambda T: 40 * (1 - 1e-3 * T)``.
     depends_on
-        What a function is given: ``"temperature"`` (default) or ``"gradient"``, a vector of the cell's dimension.
+        Argument of the function: ``"temperature"`` (default) or ``"gradient"``, a vector of the cell's dimension.
     """
 
     conductivity: OfField | Sequence[Sequence[float]]

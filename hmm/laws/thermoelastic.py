@@ -47,15 +47,15 @@ _THERMAL = {
 class ThermoElastic(Memoryless):
     """Thermo-elasticity, with heat conduction if there is a conductivity.
 
-    Isotropic of `young` and `poisson`, or of any linear `elastic` law, such as `hmm.laws.Anisotropic`. Every parameter
-    but the last three may be a function of temperature.
+    Isotropic with `young` and `poisson`, or with any linear `elastic` law, such as `hmm.laws.Anisotropic`. All
+    parameters except the last three may be functions of temperature.
 
     From the free energy ``psi = 1/2 e:C(T):e - c (T ln(T/T0) - T + T0)`` with ``e = eps - alpha(T) (T - T0)``:
 
-    - ``strain`` is answered by the stress ``C:e``,
-    - ``temperature`` by the entropy ``s = -dpsi/dT`` per volume, so that the tangent holds ``ds/dT = c/T`` and the
+    - the response to ``strain`` is the stress ``C:e``,
+    - to ``temperature`` the entropy ``s = -dpsi/dT`` per volume, so that the tangent contains ``ds/dT = c/T`` and the
       stress-temperature tensor ``ds/deps = -dsigma/dT``,
-    - ``gradient`` by ``k grad T``, the flux against the gradient; not without a conductivity.
+    - to ``gradient``, with a conductivity, ``k grad T``, the flux against the gradient.
 
     Macro inputs are the strain, the temperature (absolute, with the reference temperature as its reference:
     ``hmm.macro_temperature(cell, reference=T0)``) and, with a conductivity, its gradient.
@@ -69,19 +69,19 @@ class ThermoElastic(Memoryless):
         Poisson's ratio, in (-1, 0.5), or a function of T.
     expansion
         Secant coefficient of thermal expansion alpha from T0, per unit of temperature: any number, or a function of T.
-        In the axes of an `elastic` law also three numbers, those along its axes 1, 2 and 3; a matrix, shape (3, 3); or
-        a pair, along the axis of a transversely isotropic law and across it.
+        With an `elastic` law also three numbers, along its axes 1, 2 and 3; a matrix in these axes, shape (3, 3); or a
+        pair, along the axis of a transversely isotropic law and across it.
     conductivity
         Positive, or a function of T, which may return a matrix of the cell's dimension; or as for `expansion`. None
-        (default) where heat does not flow.
+        (default) for no conduction.
     heat_capacity
         c at constant strain, energy per volume and unit of temperature; zero or more. Expansion and conductivity do
-        not ask for it.
+        not depend on it.
     reference_temperature
-        T0, absolute: where the body is free of strain and stress; positive.
+        T0, absolute: the temperature of the body without strain and stress; positive.
     elastic
-        Instead of `young` and `poisson`: a law that is linear in the strain. Its rotation turns the expansion and the
-        conductivity as well.
+        Instead of `young` and `poisson`: a law that is linear in the strain. Its rotation also applies to the expansion
+        and the conductivity.
     """
 
     young: OfField | None = None
@@ -129,7 +129,7 @@ class ThermoElastic(Memoryless):
         rotation: Rotation = None,
         axis: Axis = 3,
     ) -> Self:
-        """The same in all directions across one axis, such as a carbon fibre.
+        """Transverse isotropy about one axis, such as that of a carbon fibre.
 
         Parameters
         ----------
@@ -156,7 +156,7 @@ class ThermoElastic(Memoryless):
 
     @property
     def axis(self) -> NDArray[np.float64] | None:
-        """Axis of transverse isotropy in the frame of the cell, shape (3,), as of `hmm.laws.Anisotropic`."""
+        """Axis of transverse isotropy in the frame of the cell, shape (3,), as for `hmm.laws.Anisotropic`."""
         return getattr(self.elastic, "axis", None)
 
     def response(self, at: Local) -> Responses:
@@ -194,7 +194,7 @@ class ThermoElastic(Memoryless):
         return own if R is None else ufl.as_tensor(R) * own * ufl.as_tensor(R).T
 
     def _check_tensor(self, name: str) -> None:
-        """Check a property that may have directions, and keep what has as a matrix, shape (3, 3), of tuples."""
+        """Check a property, and convert an anisotropic one to a matrix, shape (3, 3), of tuples."""
         given = getattr(self, name)
         if isinstance(given, Sequence | np.ndarray):
             axis = getattr(self.elastic, "own_axis", None)
@@ -214,7 +214,7 @@ def _along(pair: Sequence[float], axis: Axis) -> tuple[tuple[float, ...], ...]:
 
 
 def _matrix_of(name: str, given: Any, axis: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """A symmetric matrix, shape (3, 3), of itself, its diagonal, or its values along an axis and across it."""
+    """A symmetric matrix, shape (3, 3), from itself, its diagonal, or its values along an axis and across it."""
     try:
         a = np.asarray(given, dtype=float)
     except (TypeError, ValueError):
@@ -225,7 +225,7 @@ def _matrix_of(name: str, given: Any, axis: NDArray[np.float64] | None) -> NDArr
         a = np.diag(a)
     if a.shape != (3, 3) or not np.isfinite(a).all() or not np.allclose(a, a.T, rtol=1e-8, atol=0):
         raise InputError(
-            f"ThermoElastic: {name} = {given!r} is no property of a body: give a number, three along the axes 1, 2 and "
+            f"ThermoElastic: {name} = {given!r} is not a valid property: give a number, three along the axes 1, 2 and "
             "3, a symmetric (3, 3) matrix, or with a transversely isotropic elastic= a pair (along its axis, across)"
         )
     return a

@@ -22,10 +22,10 @@ from hmm.laws.registry import declare
 )
 @dataclass(frozen=True)
 class GeneralizedMaxwell(ElasticPart):
-    """Isotropic viscoelasticity: an elastic spring beside any number of Maxwell elements, which relax shear.
+    """Isotropic viscoelasticity: a spring parallel to any number of Maxwell elements, which relax shear stress.
 
-    The shear modulus relaxes as ``G(t) = G_inf + sum_i G_i exp(-t / tau_i)`` (Prony series) and the bulk modulus does
-    not. The update of each element is exact for a strain that varies linearly in the step.
+    The shear modulus relaxes as ``G(t) = G_inf + sum_i G_i exp(-t / tau_i)`` (Prony series); the bulk modulus does
+    not relax. The update of each element is exact for a strain that varies linearly in the step.
     Source: Simo and Hughes, *Computational Inelasticity* (1998), section 10.3; Taylor, Pister and Goudreau, *Int. J.
     Numer. Methods Engrg.* 2 (1970) 45.
 

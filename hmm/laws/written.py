@@ -1,4 +1,4 @@
-"""Laws as text: what is needed to make one of `hmm.laws` again, and nothing that could be run."""
+"""Laws as text: the data to create a law of `hmm.laws` again, without executable code."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hmm.laws import registry
 
 
 def as_text(law: object) -> Any:
-    """A law in lists, dictionaries, numbers and strings, which `json` writes with all digits.
+    """A law as lists, dictionaries, numbers and strings, which `json` writes with all digits.
 
     Raises
     ------
     TypeError
-        If it is not of `hmm.laws`, or has a parameter that is more than numbers, such as a function.
+        If it is not from `hmm.laws`, or has a parameter that does not consist of numbers, such as a function.
     """
     if isinstance(law, np.generic):
         law = law.item()
@@ -34,12 +34,12 @@ def as_text(law: object) -> Any:
 
 
 def from_text(text: Any) -> Any:
-    """What `as_text` was given; only classes of `hmm.laws` are made.
+    """The law of a text from `as_text`; only classes of `hmm.laws` are created.
 
     Raises
     ------
     InputError
-        If it is no such text, or a law refuses its parameters.
+        If it is not such a text, or the law rejects its parameters.
     """
     if text is None or isinstance(text, bool | int | float | str):
         return text
@@ -52,9 +52,9 @@ def from_text(text: Any) -> Any:
             return np.array(values, dtype=np.float64)
         case {"law": str(name), "with": dict(given)} if name in _kinds():
             return _kinds()[name](**{key: from_text(value) for key, value in given.items()})
-    raise InputError(f"{str(text)[:60]!r} is no law of hmm.laws: give the RVE")
+    raise InputError(f"{str(text)[:60]!r} is not a law of hmm.laws: give the RVE")
 
 
 def _kinds() -> dict[str, type]:
-    """The laws, and parts of laws, that are made of their fields."""
+    """The classes of laws and parts of laws that their fields define."""
     return registry.classes()

@@ -311,7 +311,7 @@ ONLY_PHASES = TOP[TOP.index("[phases") :]
         (IMAGE.replace("phases = {matrix = 0, fibre = 1}", ""), r"\[cell\] lacks 'phases': give each phase's label"),
         (IMAGE.replace("fibre = 1", "fibre = 'x'"), r"\[cell\]: phases: fibre = 'x' is not understood: give a label"),
         (IMAGE.replace("fibre = 1", "fibre = {low = 1}"), r"fibre = \{'low': 1\} is not understood: give a label"),
-        (IMAGE.replace("phases = {", "mesh = 'smooth'\nphases = {"), r"elements of an image are elements = 'smooth'"),
+        (IMAGE.replace("phases = {", "mesh = 'smooth'\nphases = {"), r"for an image use elements = 'smooth'"),
         (IMAGE.replace("phases = {", "elements = 'smoth'\nphases = {"), r"elements = 'smoth' is unknown .*'smooth'"),
         (TOP.replace("young = 70.0", "law = 'Elastik'"), r"law = 'Elastik' is unknown \(did you mean 'Elastic'\?\)"),
         (TOP.replace("young = 70.0", ""), r"\[phases.fibre\] \(Elastic\) lacks 'young': add young = ... \(a number\)"),

@@ -122,7 +122,7 @@ def test_its_parameters(folder, law):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("mylaws.Soft", "nolaws.Soft", "cannot be imported .*No module named 'nolaws'.*: put nolaws.py beside the job"),
+        ("mylaws.Soft", "nolaws.Soft", "cannot be imported .*No module named 'nolaws'.*: put nolaws.py in the folder"),
         ("mylaws.Soft", "broken.Soft", r"'broken.Soft' cannot be imported \(SyntaxError: .* in broken.py, line 1\)"),
         ("mylaws.Soft", "stops.Soft", r"'stops.Soft' cannot be imported \(SystemExit: 0 in stops.py, line 1\)"),
         ("mylaws.Soft", "lacks.Soft", r"\(ModuleNotFoundError: No module named 'nowhere_to_be_found'\): correct it"),

@@ -130,14 +130,14 @@ def test_energies_times_and_axes():
     ("make", "message"),
     [
         (lambda: combine(Elastic(1.0, 0.3)), "combine: 1 laws are given: give at least two"),
-        (lambda: combine(Elastic(1.0, 0.3), 7.0), "combine: part 2, 7.0, is no law"),
+        (lambda: combine(Elastic(1.0, 0.3), 7.0), "combine: part 2, 7.0, is not a law"),
         (
             lambda: combine(Elastic(1.0, 0.3), J2(1.0, 0.3, 1.0)),
-            r"combine: Elastic and J2 both answer 'strain': leave one out, or give add=\('strain',\)",
+            r"combine: Elastic and J2 both respond to 'strain': omit one, or give add=\('strain',\)",
         ),
         (
             lambda: combine(Elastic(1.0, 0.3), Fourier(1.0), add=("strain",)),
-            "combine: add = 'strain' is answered by Elastic of the laws",
+            "combine: add = 'strain' is a field of Elastic of the laws",
         ),
     ],
 )

@@ -98,7 +98,7 @@ def test_a_composite_of_fibrous_layers_and_a_rigid_one():
     ("options", "message"),
     [
         ({"fibres": ()}, r"HolzapfelGasserOgden: fibres = \(\) must be a list of directions"),
-        ({"fibres": ((0, 0, 0),)}, r"HolzapfelGasserOgden: axis = \(0, 0, 0\) is no axis"),
+        ({"fibres": ((0, 0, 0),)}, r"HolzapfelGasserOgden: axis = \(0, 0, 0\) is not an axis"),
         ({"dispersion": 0.4}, r"HolzapfelGasserOgden: dispersion = 0.4 must be in \[0, 0.333333\]"),
         ({"rotation": [[1, 0], [0, 1]]}, r"HolzapfelGasserOgden: rotation, shape \(2, 2\)"),
     ],

@@ -119,7 +119,7 @@ def test_the_axis_of_a_law():
         assert np.abs(replace(law, rotation=TURN).axis @ TURN @ along) == pytest.approx(1.0)
     assert Anisotropic.cubic(*COPPER).axis is None and Anisotropic.orthotropic(*SPRUCE).axis is None
     assert Anisotropic(closed_forms.mandel(closed_forms.isotropic(70.0, 0.3))).axis is None
-    with pytest.raises(hmm.InputError, match=r"axis = 4 is no axis: give 1, 2 or 3, or a direction"):
+    with pytest.raises(hmm.InputError, match=r"axis = 4 is not an axis: give 1, 2 or 3, or a direction"):
         Anisotropic.transversely_isotropic(*CARBON, axis=4)
 
 
@@ -202,7 +202,7 @@ def test_bad_input(crystal):
         Anisotropic.cubic(100.0, 120.0, 50.0)
     with pytest.raises(hmm.InputError, match=r"must be a \(3, 3\) rotation matrix"):
         Anisotropic(good.stiffness, 2 * np.eye(3))
-    with pytest.raises(hmm.InputError, match="is no matrix of numbers"):
+    with pytest.raises(hmm.InputError, match="is not a matrix of numbers"):
         Anisotropic([[1.0, 2.0], [3.0]])
     with pytest.raises(hmm.InputError, match=r"must be a .* matrix of finite numbers"):
         Anisotropic.cubic(float("nan"), 1.0, 1.0)

@@ -171,7 +171,7 @@ def test_properties_in_the_axes_of_the_material():
         (lambda: ThermoElastic(1.0, 0.3), r"expansion is missing: give it, or 0.0"),
         (lambda: ThermoElastic(1.0, elastic=Elastic(1.0, 0.3)), r"young = 1.0, .* instead of both"),
         (lambda: ThermoElastic(1.0, 0.3, float("nan")), r"expansion = nan must be a finite number"),
-        (lambda: ThermoElastic(1.0, 0.3, (1.0, 2.0)), r"expansion = \(1.0, 2.0\) is no property of a body"),
+        (lambda: ThermoElastic(1.0, 0.3, (1.0, 2.0)), r"expansion = \(1.0, 2.0\) is not a valid property"),
         (lambda: ThermoElastic(1.0, 0.3, 0.0, (1.0, 2.0, -3.0)), r"conductivity = .* must be positive definite"),
         (
             lambda: hmm.homogenize(

@@ -184,7 +184,7 @@ def test_what_cannot_be_renamed_is_said():
         hmm.laws.rename(law, temperature="strain")
     with pytest.raises(hmm.InputError, match="strain = 3 must be the name of an input"):
         hmm.laws.rename(law, strain=3)
-    with pytest.raises(hmm.InputError, match="law = 3 is no law"):
+    with pytest.raises(hmm.InputError, match="law = 3 is not a law"):
         hmm.laws.rename(3, strain="a")
 
 

@@ -259,7 +259,7 @@ def test_what_is_no_text():
         with pytest.raises(TypeError, match=r"not of hmm.laws"):
             written.as_text(law)
     for text in ({"law": "Local", "with": {}}, {"law": "J2"}, {"tuple": 3}, [1, 2]):
-        with pytest.raises(hmm.InputError, match=r"is no law of hmm.laws"):
+        with pytest.raises(hmm.InputError, match=r"is not a law of hmm.laws"):
             written.from_text(text)
     assert is_harmless("ksp_type", "preonly") and is_harmless("ksp_rtol", 1e-8)
     for option in (("pc_python_type", "a.B"), ("ksp_view", "x"), ("ksp_monitor", None), ("mat_x", "ascii:/tmp/x")):
