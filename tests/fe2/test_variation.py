@@ -482,7 +482,7 @@ def test_wrong_chances_and_shares_are_refused():
     with pytest.raises(hmm.InputError, match="is not a function: give one of the macro points"):
         variation.Variation({"a": rve}, np.ones((1, 1)))
     own = variation.Variation({"a": rve, "b": rve}, lambda points: np.full((points.n, 2), 0.4))
-    with pytest.raises(hmm.InputError, match=r"shares \[0.4, 0.4\] at .* with the sum 1"):
+    with pytest.raises(hmm.InputError, match=r"shares \[0.4, 0.4\] at .* must be non-negative and add up to 1"):
         beam(own)
 
 

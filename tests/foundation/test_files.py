@@ -35,9 +35,9 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, fifo: Path) 
         (tmp_path, "a directory"),
         (tmp_path / "none", "there is no image file"),
         (loop, "cannot be read"),
-        ("a\0b", "no path"),
-        (None, "no path"),
-        (3, "no path"),
+        ("a\0b", "not a path"),
+        (None, "not a path"),
+        (3, "not a path"),
     ]:
         with pytest.raises(InputError, match=message) as caught:
             regular_file(path, "image file")  # type: ignore[arg-type]

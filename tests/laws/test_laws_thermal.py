@@ -179,7 +179,7 @@ def test_properties_in_the_axes_of_the_material():
                 {"A": ThermoElastic(1.0, 0.3, 0.0), "B": ThermoElastic(1.0, 0.3, 0.0, 1.0)},
                 physics="thermoelasticity",
             ),
-            r"phase 'A' has no conductivity, and others have one",
+            r"phase 'A' has no conductivity, but others have one",
         ),
         (
             lambda: rve_of(layers(3), dict.fromkeys("AB", Fourier([[1.0, 0], [0, 1]]))),

@@ -218,7 +218,7 @@ def test_energies(name):
 def test_too_few_iterations():
     law = {"matrix": Elastic(1.0, 0.3), "fibre": Elastic(10.0, 0.3)}
     rve = strain_rve(random_cell("3D"), law, solver="iterative", petsc_options={"ksp_max_it": 1})
-    with pytest.raises(hmm.ConvergenceError, match=r"in 1 iterations: raise -hmm_micro_ksp_max_it, or take solver='di"):
+    with pytest.raises(hmm.ConvergenceError, match=r"in 1 iterations: raise -hmm_micro_ksp_max_it, or use solver='di"):
         rve.solve(np.zeros(6))
 
 

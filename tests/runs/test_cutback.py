@@ -102,5 +102,5 @@ def test_vector_loads_and_time_steps(monkeypatch):
 
 
 def test_a_time_step_that_cannot_be():
-    with pytest.raises(hmm.InputError, match=r"time step -1.0 must be zero or more"):
+    with pytest.raises(hmm.InputError, match=r"time step -1.0 must be finite and not negative"):
         beam(composite()).hom.time_step = -1.0
