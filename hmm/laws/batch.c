@@ -1,7 +1,7 @@
 /* Loops over material points around the kernels that FFCx makes of a law's expressions.
  *
- * A kernel gets one row w of numbers, [fields, old, dt, unknowns, inverse Jacobian], and adds to A. Rows of the caller
- * have `inputs` = fields + old + 1 numbers; what follows is found here.
+ * A kernel gets one row w of numbers, [fields, old, unknowns, inverse Jacobian], and adds to A. Rows of the caller have
+ * `inputs` = fields + old numbers; what follows is found here. The duration of the step is among the constants c.
  */
 #include <math.h>
 #include <stdint.h>

@@ -32,7 +32,7 @@ class Counters:
     rejections
         Points without an answer in the end: their macro iterate is rejected on all ranks.
     evaluations
-        Points at which a user's function was evaluated, those for difference quotients included.
+        Points at which a user's function or a law was evaluated, those for difference quotients included.
     differences
         Points whose tangent was found by difference quotients or updates of an earlier one.
     restarts
