@@ -107,15 +107,15 @@ def _packed(kernel: LawKernel, level: ArrayLike | Mapping[str, float]) -> Floats
         for label, value in level.items():
             k = find_component(kernel.packings, label)
             x[k] = float(numbers(f"component {label}", value)) * factors[k]
-        return x
+        return _finite(f"a level of the path, {dict(level)},", x)
     given = numbers("a level of the path", level)
     if given.shape != (kernel.n_fields,):
         names = ", ".join(component_names(kernel.packings))
         raise InputError(
-            f"a level of the path has shape {given.shape}: give components by label, or {kernel.n_fields} numbers packed "
-            f"as {names}"
+            f"a level of the path has shape {given.shape}: give components by label, or {kernel.n_fields} numbers "
+            f"packed as {names}"
         )
-    return given
+    return _finite("a level of the path", given)
 
 
 def _durations(kernel: LawKernel, dt: ArrayLike | None, n: int) -> Floats:
@@ -126,6 +126,13 @@ def _durations(kernel: LawKernel, dt: ArrayLike | None, n: int) -> Floats:
     if kernel.has_rates and not given.all():
         raise InputError(f"{type(kernel.law).__name__} depends on time, and a step has no duration: give dt=")
     return np.broadcast_to(given, (n,))
+
+
+def _finite(what: str, values: Floats) -> Floats:
+    """The values; raises `InputError` unless they are finite."""
+    if not np.isfinite(values).all():
+        raise InputError(f"{what} has a number that is not finite: give finite ones")
+    return values
 
 
 def _factors(packings: Mapping[str, Packing]) -> list[float]:

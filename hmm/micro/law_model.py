@@ -95,7 +95,8 @@ class LawModel:
     def answer(self, points: Points) -> None:
         """Answer the rows asked, all at once (see `hmm.models.MicroModel`)."""
         rows = points.asked
-        old = self.kernel.variables.join({name: v[rows] for name, v in points.committed.variables.items()})
+        parts = (points.committed.variables[name][rows] for name in self.kernel.variables)
+        old = np.concatenate([np.zeros((rows.size, 0)), *parts], axis=1)
         response, tangent, new = self.kernel(points.E[rows], old, points.dt)
         points.count.evaluations += rows.size
         points.trial.response[rows], points.tangent[rows] = response, tangent
