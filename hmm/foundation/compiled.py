@@ -20,7 +20,7 @@ FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno")
 
 
 @cache
-def load(prefix: str, source: str, declaration: str, remedy: str) -> ModuleType:
+def compiled_module(prefix: str, source: str, declaration: str, remedy: str) -> ModuleType:
     """The compiled module of C `source`; may run on several ranks, the file appears only when it is complete.
 
     Parameters

@@ -9,7 +9,7 @@ from hmm.foundation.options import instance
 from hmm.foundation.tensors import Packing
 
 
-def component_names(packings: Mapping[str, Packing]) -> list[str]:
+def names_of_components(packings: Mapping[str, Packing]) -> list[str]:
     """A name for each packed component: its label such as ``"12"``, with the tensor's name if there are several."""
     several = len(packings) > 1
     return [
@@ -19,7 +19,7 @@ def component_names(packings: Mapping[str, Packing]) -> list[str]:
     ]
 
 
-def find_component(packings: Mapping[str, Packing], label: str, what: str = "component") -> int:
+def index_of_component(packings: Mapping[str, Packing], label: str, what: str = "component") -> int:
     """Index in the packed vector of a component such as ``"12"``, ``"21"`` (if symmetric) or ``"strain 12"``.
 
     Parameters
@@ -36,7 +36,7 @@ def find_component(packings: Mapping[str, Packing], label: str, what: str = "com
     InputError
         If there is none, or several of that label.
     """
-    listed = f"the components are {', '.join(component_names(packings))}"
+    listed = f"the components are {', '.join(names_of_components(packings))}"
     instance("component", label, str, listed)
     wanted = label.strip()
     names = [{*same, *(f"{name} {s}".strip() for s in same)} for name, p in packings.items() for same in p.synonyms]

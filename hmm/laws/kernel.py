@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ufl.algorithms import expand_derivatives, extract_coefficients
 from ufl.algorithms.analysis import extract_constants, extract_type
 
 from hmm.foundation import tensors
-from hmm.foundation.compiled import load
+from hmm.foundation.compiled import compiled_module
 from hmm.foundation.errors import InputError
 from hmm.foundation.forms import compile_expression, form_of, real_space
 from hmm.foundation.hashing import short
@@ -131,6 +131,8 @@ class LawKernel:
         vectors = [ufl.replace(vector, self._copies) for vector in vectors]
         self.signature = short(form_of(vectors).signature())
         self._compiled = [compile_expression(vector, np.array([[0.5]])) for vector in vectors]
+        self._addresses = [_address(expression) for expression in self._compiled]
+        self._loops = _loops()
 
     @property
     def n_fields(self) -> int:
@@ -195,21 +197,22 @@ class LawKernel:
 
     def _run(self, rows: Floats, out: Floats) -> None:
         """Call the compiled loop for rows of (fields, old variables)."""
-        loops, (n, inputs), outputs = _loops(), rows.shape, out.shape[1]
+        (n, inputs), outputs = rows.shape, out.shape[1]
         constants = [pack_constants(expression._cpp_object) for expression in self._compiled]
+        law, *others = self._addresses
+        loops, buffer = self._loops.lib, self._loops.ffi.from_buffer
 
-        def pointer(array: Floats) -> Any:
-            return loops.ffi.cast("double*", array.ctypes.data)
+        def doubles(array: Floats) -> Any:
+            return buffer("double[]", array)
 
-        law, *others = (_address(expression) for expression in self._compiled)
-        c = [pointer(values) for values in constants]
+        c = [doubles(values) for values in constants]
         if not others:
-            loops.lib.explicit_points(law, n, inputs, outputs, pointer(rows), c[0], pointer(out))
+            loops.explicit_points(law, n, inputs, outputs, doubles(rows), c[0], doubles(out))
             return
         size = self._unknowns.size
         work = np.zeros(inputs + size + size * size)
-        given = (law, *others, n, inputs, size, outputs)
-        loops.lib.implicit_points(*given, pointer(rows), *c, pointer(work), pointer(out))
+        given = (law, *others, n, inputs, size, outputs, doubles(rows), *c, doubles(work))
+        loops.implicit_points(*given, doubles(out))
 
     def _vectors(self) -> list[Expr]:
         """What to compile: the law, and for local unknowns their equations and first guess."""
@@ -296,9 +299,13 @@ def _require_constants_only(law: Law, entries: Sequence[Sequence[Expr]], f: fem.
             )
 
 
+@cache
 def _loops() -> Any:
+    """The compiled loops of batch.c."""
     source = Path(__file__).with_name("batch.c").read_text(encoding="utf-8")
-    return load("hmm_points", source, DECLARATION, "loops over material points need a C compiler, such as GCC")
+    return compiled_module(
+        "hmm_points", source, DECLARATION, "loops over material points need a C compiler, such as GCC"
+    )
 
 
 def _address(expression: fem.Expression) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hmm.foundation.component_labels import component_names, find_component
+from hmm.foundation.component_labels import index_of_component, names_of_components
 from hmm.foundation.errors import ConvergenceError, InputError
 from hmm.foundation.options import numbers
 from hmm.foundation.tensors import Packing
@@ -48,7 +48,7 @@ class MaterialCurve:
         label
             Such as ``"11"``, or with several fields ``"strain 11"``.
         """
-        k = find_component(self.packings, label)
+        k = index_of_component(self.packings, label)
         factor = _factors(self.packings)[k]
         return self.fields[:, k] / factor, self.responses[:, k] / factor
 
@@ -105,12 +105,12 @@ def _packed(kernel: LawKernel, level: ArrayLike | Mapping[str, float]) -> Floats
     if isinstance(level, Mapping):
         x, factors = kernel.reference.copy(), _factors(kernel.packings)
         for label, value in level.items():
-            k = find_component(kernel.packings, label)
+            k = index_of_component(kernel.packings, label)
             x[k] = float(numbers(f"component {label}", value)) * factors[k]
         return _finite(f"a level of the path, {dict(level)},", x)
     given = numbers("a level of the path", level)
     if given.shape != (kernel.n_fields,):
-        names = ", ".join(component_names(kernel.packings))
+        names = ", ".join(names_of_components(kernel.packings))
         raise InputError(
             f"a level of the path has shape {given.shape}: give components by label, or {kernel.n_fields} numbers "
             f"packed as {names}"

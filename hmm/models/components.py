@@ -21,7 +21,7 @@ NO_SHEAR_13 = (
 
 def component_names(inputs: Sequence[Input]) -> list[str]:
     """A name for each packed component: its label such as ``"12"``, with the input's name if there are several."""
-    return component_labels.component_names(_packings(inputs))
+    return component_labels.names_of_components(_packings(inputs))
 
 
 def response_names(inputs: Sequence[Input]) -> list[str]:
@@ -38,7 +38,7 @@ def find_component(inputs: Sequence[Input], label: str) -> int:
     InputError
         If there is none, or several of that label.
     """
-    return component_labels.find_component(_packings(inputs), label, "macro component")
+    return component_labels.index_of_component(_packings(inputs), label, "macro component")
 
 
 def find_components(inputs: Sequence[Input], labels: Iterable[str]) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.foundation.compiled import load
+from hmm.foundation.compiled import compiled_module
 
 DECLARATION = """
 void apply(const int* n, const uint8_t* phase, const double* K, const double* u, double* y);
@@ -39,7 +39,7 @@ def kernel(
         header += f"#define NS {strains}\n#define QV {vectors}\n#define PAIRS {table}\n"
         declaration += TANGENT_DECLARATION
     remedy = "the loops over voxels need GCC 12, Clang 15 or newer; or take solver='direct'"
-    return load("hmm_voxel", header + SOURCE, declaration, remedy)
+    return compiled_module("hmm_voxel", header + SOURCE, declaration, remedy)
 
 
 def aligned(a: NDArray[Any]) -> NDArray[Any]:
