@@ -17,6 +17,8 @@ from dolfinx.cpp.fem import pack_constants
 from numpy.typing import ArrayLike, NDArray
 from ufl.algorithms import expand_derivatives, extract_coefficients
 from ufl.algorithms.analysis import extract_constants, extract_type
+from ufl.corealg.map_dag import map_expr_dag
+from ufl.corealg.multifunction import MultiFunction
 
 from hmm.foundation import tensors
 from hmm.foundation.compiled import compiled_module
@@ -225,10 +227,11 @@ class LawKernel:
             x, inverse = (ufl.as_vector([f[i] for i in range(start, start + n)]) for start, n in self._behind())
             further = self._equations(at, x)
             at = self._corrected(at, x, inverse)
-        entries = [self._answer(at, y), *further]
-        _require_constants_only(self.law, entries, f)
         nothing = fem.Constant(self._mesh, 0.0)  # expressions of plain numbers know no mesh
-        return [ufl.as_vector([entry + nothing for entry in of]) for of in entries]
+        entries = [ufl.as_vector([entry + nothing for entry in of]) for of in (self._answer(at, y), *further)]
+        vectors = [_without_variables(expand_derivatives(vector)) for vector in entries]
+        _require_constants_only(self.law, vectors, f)
+        return vectors
 
     def _behind(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """Where the unknowns and the inverse of their Jacobian lie in a row: start and length."""
@@ -241,18 +244,21 @@ class LawKernel:
         response = tensors.pack_all(self.packings, responses(self.law, at))
         C = expand_derivatives(ufl.diff(response, y))
         new = tensors.pack_all(self.internal, self.law.update(at)) if k else ()
-        parts = [response[i] for i in range(m)] + [C[i, j] for i in range(m) for j in range(m)]
-        return [expand_derivatives(part) for part in parts + [new[i] for i in range(k)]]
+        return [
+            *(response[i] for i in range(m)),
+            *(C[i, j] for i in range(m) for j in range(m)),
+            *(new[i] for i in range(k)),
+        ]
 
     def _equations(self, at: Local, x: Expr) -> list[list[Expr]]:
         """Entries of the residual with its Jacobian, and of the first guess."""
         u, v = self._unknowns.size, ufl.variable(x)
         r = self._residual(at, v)
         J = expand_derivatives(ufl.diff(r, v))
-        entries = [expand_derivatives(r[i]) for i in range(u)] + [J[i, j] for i in range(u) for j in range(u)]
+        entries = [r[i] for i in range(u)] + [J[i, j] for i in range(u) for j in range(u)]
         assert isinstance(self.law, ImplicitLaw)
         guess = tensors.pack_all(self._unknown_packings, self.law.guess(at))
-        return [entries, [expand_derivatives(guess[i]) for i in range(u)]]
+        return [entries, [guess[i] for i in range(u)]]
 
     def _corrected(self, at: Local, x: Expr, inverse: Expr) -> Local:
         """The point with ``x - J^-1 r``: x itself where it is solved, with the derivative of the implicit function."""
@@ -287,16 +293,31 @@ def _packings(law: Law, dim: int, given: Mapping[str, Packing]) -> dict[str, Pac
     return {name: packing for name, packing in found.items() if packing is not None}
 
 
-def _require_constants_only(law: Law, entries: Sequence[Sequence[Expr]], f: fem.Function) -> None:
+def _require_constants_only(law: Law, vectors: Sequence[Expr], f: fem.Function) -> None:
     """Raise `InputError` if a law contains something that only a mesh has."""
-    for entry in (ufl.as_ufl(e) for of in entries for e in of):
-        others = [str(other) for other in extract_coefficients(entry) if other is not f]
-        geometry = [type(g).__name__ for g in extract_type(entry, ufl.classes.GeometricQuantity)]
+    for vector in vectors:
+        others = [str(other) for other in extract_coefficients(vector) if other is not f]
+        geometry = [type(g).__name__ for g in extract_type(vector, ufl.classes.GeometricQuantity)]
         if others or geometry:
             raise InputError(
                 f"{type(law).__name__} contains {[*others, *geometry][0]}, and a material point has no mesh: "
                 "give numbers or fem.Constants"
             )
+
+
+class _Stripper(MultiFunction):  # type: ignore[misc]  # UFL has no types
+    """Puts what it stands for in place of each Variable."""
+
+    expr = MultiFunction.reuse_if_untouched
+
+    def variable(self, o: Expr, value: Expr, label: Expr) -> Expr:
+        """What the Variable stands for."""
+        return value
+
+
+def _without_variables(expression: Expr) -> Expr:
+    """An expression without Variables: the number of each would be in its signature, and its code never found again."""
+    return map_expr_dag(_Stripper(), expression)
 
 
 @cache

@@ -13,6 +13,7 @@ from support.macro_tools import TIGHT, homogeneous_cell
 
 import hmm
 from hmm import laws
+from hmm.foundation import forms
 from hmm.laws import LawKernel, combine, material_point, rename
 
 ELASTIC = {"young": 3.0, "poisson": 0.3}
@@ -185,6 +186,15 @@ def test_no_answer_is_nan_at_that_point_only():
     assert np.isfinite(response[0]).all() and np.isnan(response[1]).all()
     with pytest.raises(hmm.ConvergenceError, match="Norton has no answer in step 2 of 2"):
         material_point(law, [{"11": 1e-9}, {"11": 0.5}], dt=1.0, dim=2)
+
+
+@pytest.mark.parametrize("name", ["J2", "J2, Voce"])
+def test_compiled_once(name):
+    law = MADE[name][0]
+    first = LawKernel(law, 2)
+    before = forms.compilations()
+    again = LawKernel(law, 2)
+    assert forms.compilations() == before and again.signature == first.signature
 
 
 def test_bad_input():
