@@ -17,13 +17,11 @@ from dolfinx.cpp.fem import pack_constants
 from numpy.typing import ArrayLike, NDArray
 from ufl.algorithms import expand_derivatives, extract_coefficients
 from ufl.algorithms.analysis import extract_constants, extract_type
-from ufl.corealg.map_dag import map_expr_dag
-from ufl.corealg.multifunction import MultiFunction
 
 from hmm.foundation import tensors
 from hmm.foundation.compiled import compiled_module
 from hmm.foundation.errors import InputError
-from hmm.foundation.forms import compile_expression, form_of, real_space
+from hmm.foundation.forms import compile_expression, form_of, real_space, without_variables
 from hmm.foundation.hashing import short
 from hmm.foundation.options import integer
 from hmm.foundation.tensors import Packing
@@ -229,7 +227,7 @@ class LawKernel:
             at = self._corrected(at, x, inverse)
         nothing = fem.Constant(self._mesh, 0.0)  # expressions of plain numbers know no mesh
         entries = [ufl.as_vector([entry + nothing for entry in of]) for of in (self._answer(at, y), *further)]
-        vectors = [_without_variables(expand_derivatives(vector)) for vector in entries]
+        vectors = [without_variables(vector) for vector in entries]
         _require_constants_only(self.law, vectors, f)
         return vectors
 
@@ -303,21 +301,6 @@ def _require_constants_only(law: Law, vectors: Sequence[Expr], f: fem.Function) 
                 f"{type(law).__name__} contains {[*others, *geometry][0]}, and a material point has no mesh: "
                 "give numbers or fem.Constants"
             )
-
-
-class _Stripper(MultiFunction):  # type: ignore[misc]  # UFL has no types
-    """Puts what it stands for in place of each Variable."""
-
-    expr = MultiFunction.reuse_if_untouched
-
-    def variable(self, o: Expr, value: Expr, label: Expr) -> Expr:
-        """What the Variable stands for."""
-        return value
-
-
-def _without_variables(expression: Expr) -> Expr:
-    """An expression without Variables: the number of each would be in its signature, and its code never found again."""
-    return map_expr_dag(_Stripper(), expression)
 
 
 @cache
