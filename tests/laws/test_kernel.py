@@ -1,6 +1,8 @@
 """Compiled laws: the same answers as a homogeneous cell, tangents as difference quotients, for all laws."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from mpi4py import MPI
 
@@ -229,6 +231,14 @@ def test_a_laws_own_curve():
     assert curve.tangents.shape == (8, 6, 6) and curve.responses.shape == curve.fields.shape == (8, 6)
     again = material_point(law, curve.fields)
     assert np.array_equal(again.responses, curve.responses)
+
+
+def test_the_example_of_the_documentation(tmp_path, monkeypatch):
+    text = (Path(__file__).parents[2] / "docs/laws.md").read_text(encoding="utf-8")
+    (code,) = (c for c in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL) if "material_point" in c)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {"__name__": "example"})
+    assert (tmp_path / "curve.png").stat().st_size > 0
 
 
 def test_curves_of_several_fields_rates_and_large_strain():
