@@ -1,4 +1,4 @@
-# `make help` lists the targets. Everything is installed into $(VENV); nothing outside this folder is touched.
+# `make help` lists the targets. Everything is installed into $(VENV); nothing outside this folder is changed.
 VENV ?= .venv
 EXTRAS ?= wheels,plot,images,test
 ALL_EXTRAS := $(EXTRAS),jupyter
@@ -16,14 +16,14 @@ unexport PYTHONPATH PYTHONHOME
 BIN := $(VENV)/bin
 HEADLESS := MPLBACKEND=Agg PYVISTA_OFF_SCREEN=true
 
-# A worker for each core, 8 at most; each has neighbouring tests, which share fixtures, until it helps another.
+# One worker for each core, at most 8. Each runs neighbouring tests, which share fixtures, and then tests of others.
 WORKERS := $(shell n=$(CORES); echo $$((n < 8 ? n : 8)))
 SERIAL = $(HEADLESS) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
-# On two ranks: packages that are about ranks as a whole, of the others the tests marked `mpi`. Several sessions: MPICH
-# has 2,048 communicators a process, and problems that are dropped without `destroy` keep theirs.
+# On two ranks: all tests of the packages for parallel runs, and of the others the tests marked `mpi`. There are several
+# sessions, since MPICH has 2,048 communicators per process and a problem keeps its own until `destroy`.
 ON_RANKS = $(HEADLESS) scripts/mpi-pytest -n 2
-WHOLE := $(addprefix tests/,foundation models fe2 parallel checks study jobs)
-MARKED := $(filter-out $(WHOLE) tests/runs tests/data tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+FULL := $(addprefix tests/,foundation models fe2 parallel checks study jobs)
+MARKED := $(filter-out $(FULL) tests/runs tests/data tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -34,7 +34,7 @@ help: ## list the targets
 	@echo
 	@echo 'Variables: PYTHON (the interpreter to use), VENV=$(VENV), RANKS=$(RANKS), ARGS (for the demo or pytest)'
 
-setup: ## make $(VENV) and install everything, when something has changed
+setup: ## create $(VENV) and install everything, if something has changed
 	@scripts/setup-venv '$(VENV)' '$(EXTRAS)'
 
 demo: setup ## run the main demo on RANKS ranks
@@ -45,16 +45,16 @@ test: setup
 	$(HEADLESS) $(BIN)/python -m pytest $(ARGS)
 	$(ON_RANKS) $(ARGS)
 else
-test: setup ## run the tests but the slow ones, serially on all cores, then on 2 ranks
+test: setup ## run all tests except the slow ones, serially on all cores, then on 2 ranks
 	$(SERIAL) -m 'not slow'
-	$(ON_RANKS) -m 'not slow' $(WHOLE)
+	$(ON_RANKS) -m 'not slow' $(FULL)
 	$(ON_RANKS) -m 'not slow' tests/runs
 	$(ON_RANKS) -m 'mpi and not slow' $(MARKED)
 endif
 
-# After `make test` there is no need to run its tests again: make test-all AFTER=test
+# To skip the tests that `make test` has run: make test-all AFTER=test
 test-all: EXTRAS := $(ALL_EXTRAS)
-test-all: setup ## install every extra and run all tests (AFTER=test: those only that `make test` leaves out)
+test-all: setup ## install every extra and run all tests (AFTER=test: only those that `make test` omits)
 	$(if $(AFTER),,$(MAKE) test EXTRAS='$(ALL_EXTRAS)' ARGS=)
 	$(SERIAL) -m slow
 	$(ON_RANKS) -m slow
@@ -68,10 +68,10 @@ lint: setup ## ruff check, ruff format --check, mypy, layers of packages
 demos-quick: setup ## run every demo with --quick, the main one on 2 ranks too
 	@$(HEADLESS) scripts/run-demos $(MAIN_DEMO)
 
-bench: setup ## measure side by side (ARGS: names of benchmarks; takes a quarter of an hour)
+bench: setup ## run the benchmarks (ARGS: their names; takes a quarter of an hour)
 	$(BIN)/python benchmarks $(ARGS)
 
-clean: ## remove $(VENV) if make made it, and the caches of the tools
+clean: ## remove $(VENV) if make created it, and the caches of the tools
 	@if [ -e '$(VENV)/.hmm-environment' ]; then rm -rf '$(VENV)'; fi
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
 	find hmm tests demos -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -33,7 +33,7 @@ def flow_cell(fraction: float, mesh_size: float) -> hmm.RVE:
     w = hmm.fluctuation(cell, degree=(2, 1))  # velocity and pressure
     G = hmm.macro_pressure_gradient(cell)
     law = {"matrix": hmm.laws.Stokes(viscosity=1.0)}
-    return hmm.RVE(cell, w, G, law=law, held=hmm.held_on_walls(cell, w, 0))
+    return hmm.RVE(cell, w, G, law=law, fixed_dofs=hmm.wall_dofs(cell, w, 0))
 
 
 def permeability(fraction: float, mesh_size: float) -> float:

@@ -28,7 +28,7 @@ def phases() -> dict[str, hmm.laws.Law]:
 
 
 def make_rve(cell: hmm.Cell, constraint: str) -> hmm.RVE:
-    """The microproblem: unknown fluctuation, given macroscopic strain, laws and boundary condition."""
+    """The cell problem: unknown fluctuation, given macroscopic strain, laws and boundary condition."""
     w = hmm.fluctuation(cell, degree=2)
     E = hmm.macro_strain(cell)
     return hmm.RVE(cell, w, E, law=phases(), constraint=constraint)

@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> None:
     undisturbed = run(comm, n, steps, model, kill=False)
     disturbed = run(comm, n, steps, model, kill=True)
     hmm.console.say(comm, f"reactions: {', '.join(f'{r:.4f}' for r in undisturbed)}")
-    hmm.console.say(comm, f"a killed worker was started again ({model.restarts} restarts on rank {comm.rank})")
+    hmm.console.say(comm, f"a killed worker was restarted ({model.restarts} restarts on rank {comm.rank})")
     assert np.array_equal(disturbed, undisturbed) and model.restarts >= 1
     model.close()
 

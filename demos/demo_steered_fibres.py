@@ -1,6 +1,6 @@
 """Microstructures that vary: a plate with a hole whose fibres flow around it.
 
-One unit cell, layers of stiff fibres in a soft matrix, is turned at each Gauss point (`orientation=`): first along x
+One unit cell, layers of stiff fibres in a soft matrix, is rotated at each Gauss point (`orientation=`): first along x
 everywhere, then along the streamlines of an ideal flow past the hole, as tapes are laid or as grain grows round a knot.
 Fibres that are not cut are denser where streamlines are closer: their fraction goes with the speed of the flow. So in
 the third plate the fraction varies too, with the same amount of fibres in all; there are cells of a few fractions, and
@@ -100,11 +100,11 @@ def held(V: fem.FunctionSpace, axis: int, at: float, value: float) -> fem.Dirich
 
 def check(domain: mesh.Mesh, found: dict[str, Result]) -> None:
     """Turning all cells by a right angle is stacking the layers the other way; steered fibres spread the strain."""
-    turned = pulled(domain, layers(FRACTION), np.pi / 2)
+    rotated = pulled(domain, layers(FRACTION), np.pi / 2)
     cell = hmm.cells.laminate({"matrix": 1 - FRACTION, "fibre": FRACTION}, normal=0, mesh_size=1.0)
     w, E = hmm.fluctuation(cell), hmm.macro_strain(cell, out_of_plane=True)
     across = pulled(domain, hmm.plane_stress(hmm.RVE(cell, w, E, law=LAWS)), None)
-    assert abs(turned.stiffness / across.stiffness - 1) < 1e-9, "a turned cell is a cell made that way"
+    assert abs(rotated.stiffness / across.stiffness - 1) < 1e-9, "a rotated cell is a cell made that way"
     straight, steered, graded = found.values()
     assert all(across.stiffness < r.stiffness < 1.05 * straight.stiffness for r in found.values())
     assert steered.concentration < 0.7 * straight.concentration, "fibres that flow round the hole are hardly stretched"
@@ -165,7 +165,9 @@ def fibres(straight: bool, x: np.ndarray, fraction: np.ndarray) -> tuple[np.ndar
 
 def arguments(argv: list[str] | None) -> Namespace:
     parser = hmm.console.demo_parser(
-        "A plate with a hole whose fibres are turned and graded from point to point.", "steered_fibres", "a coarse mesh"
+        "A plate with a hole whose fibres are rotated and graded.",
+        "steered_fibres",
+        "a coarse mesh",
     )
     return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
 

@@ -46,7 +46,7 @@ def direction(cell: hmm.Cell, crimp: float) -> ufl.core.expr.Expr:
 
 
 def make_rve(mesh_size: float, crimp: float) -> hmm.RVE:
-    """The microproblem of an energy."""
+    """The cell problem of an energy."""
     cell = hmm.cells.laminate({"tissue": TISSUE, "matrix": 1 - TISSUE}, normal=1, mesh_size=mesh_size)
     w = hmm.fluctuation(cell, degree=2)
     F = hmm.macro_deformation_gradient(cell)
@@ -87,8 +87,8 @@ def check_frame(rve: hmm.RVE) -> None:
     """A rotation after the deformation rotates the stress and nothing else."""
     c, s = np.cos(0.4), np.sin(0.4)
     Q, F = np.array([[c, -s], [s, c]]), np.array([[1.15, 0.1], [0.0, 0.95]])
-    turned, P = rve.solve(Q @ F).stress, rve.solve(F).stress
-    assert np.allclose(turned, Q @ P, rtol=1e-6, atol=1e-6 * np.abs(P).max())
+    rotated, P = rve.solve(Q @ F).stress, rve.solve(F).stress
+    assert np.allclose(rotated, Q @ P, rtol=1e-6, atol=1e-6 * np.abs(P).max())
 
 
 def arguments(argv: list[str] | None) -> Namespace:

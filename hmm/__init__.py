@@ -37,7 +37,7 @@ from hmm.foundation.errors import ConvergenceError, HMMError, InputError  # noqa
 from hmm.foundation.tables import write_csv  # noqa: E402
 from hmm.foundation.version import VERSION  # noqa: E402
 from hmm.micro import stokes_slip  # noqa: E402
-from hmm.micro.fluctuation import component, fluctuation, held_on_walls  # noqa: E402
+from hmm.micro.fluctuation import component, fluctuation, wall_dofs  # noqa: E402
 from hmm.micro.inputs import (  # noqa: E402
     macro_deformation_gradient,
     macro_gradient,
@@ -105,7 +105,6 @@ __all__ = [
     "errors",
     "fluctuation",
     "follow",
-    "held_on_walls",
     "homogenize",
     "images",
     "jobs",
@@ -130,6 +129,7 @@ __all__ = [
     "tensors",
     "uniaxial",
     "variation",
+    "wall_dofs",
     "worst_point",
     "write_csv",
     "write_fields",

@@ -30,14 +30,14 @@ OPTIONAL = ("gmsh", "scipy", "pyvista", "matplotlib")
 
 
 class _Parser(ArgumentParser):
-    """A parser that complains in one line, like everything else here."""
+    """A parser that reports errors in one line."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}: see '{self.prog} --help'")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command with the given arguments, by default the process's.
+    """Run the command with the given arguments, by default those of the process.
 
     Errors are printed as one line by rank 0, and the exit code is then 1.
     """
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def information() -> dict[str, str]:
-    """What this installation consists of, as it is needed in a bug report: names and versions."""
+    """Names and versions of the installed packages, as needed in a bug report."""
     petsc = ".".join(str(part) for part in PETSc.Sys.getVersion())
     precision = f"{np.dtype(PETSc.ScalarType).name} numbers, {8 * np.dtype(PETSc.IntType).itemsize}-bit indices"
     packages = [p for p in (*linear.SOLVER_PACKAGES, *linear.PRECONDITIONER_PACKAGES) if _petsc_has(p)]
@@ -68,16 +68,14 @@ def _run(argv: Sequence[str] | None) -> None:
     parser = _Parser(prog="hmm", description="FE2 and computational homogenization on FEniCSx.")
     parser.add_argument("--version", action="version", version=f"hmm {VERSION}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    commands.add_parser("info", help="show the versions of everything hmm runs on")
-    again = commands.add_parser("replay", help="solve an RVE again that failed in a run")
-    again.add_argument("dump", help="the .npz file that the error message named")
-    again.add_argument(
-        "--trust", action="store_true", help="run the code of laws of your own; only if you made the dump"
-    )
+    commands.add_parser("info", help="show the versions of hmm and its dependencies")
+    again = commands.add_parser("replay", help="solve again an RVE that failed in a run")
+    again.add_argument("dump", help="the .npz file named in the error message")
+    again.add_argument("--trust", action="store_true", help="run the code of your own laws; only if you wrote the dump")
     again.add_argument("--plot", metavar="PNG", help="draw the residuals and the deformed cell")
     job = commands.add_parser("homogenize", help="effective properties of the cell that a job file describes")
     job.add_argument("job", nargs="?", help="the job file, in TOML: see docs/effective.md")
-    job.add_argument("--output", metavar="DIR", help="directory of the results, instead of what the job says")
+    job.add_argument("--output", metavar="DIR", help="directory of the results, instead of that in the job")
     job.add_argument("--example", action="store_true", help="print a job file to start from")
     job.add_argument(
         "--trust-laws",
@@ -111,13 +109,15 @@ def _homogenize(job: str | None, directory: str | None, example: bool, trust_law
 
 @contextmanager
 def _to_its_end(job: str) -> Iterator[None]:
-    """See that nothing ends the program in the middle of a job with exit code 0."""
+    """Raise an error if the program ends during a job, even with exit code 0."""
     try:
         yield
     except Interrupted:
         raise
     except SystemExit as end:
-        raise HMMError(f"{job}: something ended the program (exit code {end.code}) before all was written") from end
+        raise HMMError(
+            f"{job}: something ended the program (exit code {end.code}) before it wrote all results"
+        ) from end
 
 
 def _replay(dump: str, picture: str | None, trust: bool) -> None:

@@ -1,7 +1,7 @@
-"""Check what pip cannot install: a C compiler with the Python headers, and the libraries Gmsh's wheel links to.
+"""Check what pip cannot install: a C compiler with the Python headers, and the libraries that Gmsh's wheel links to.
 
 ``check_env.py``          before the installation: exit 1 and name the missing packages
-``check_env.py --list``   print the missing Debian packages, one a line
+``check_env.py --list``   print the missing Debian packages, one per line
 ``check_env.py --after``  after the installation, with the environment's Python: import Gmsh and DOLFINx
 
 Only the standard library is used, and nothing newer than Python 3.12.
@@ -43,12 +43,12 @@ def loads(library: str) -> bool:
 
 
 def compiler() -> list[str]:
-    """Return the command FFCx will compile its kernels with."""
+    """Return the command with which FFCx compiles its kernels."""
     return shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
 
 
 def compile_error() -> str | None:
-    """Compile a C file that includes Python.h, as FFCx does at run time; return what went wrong."""
+    """Compile a C file that includes Python.h, as FFCx does at run time; return the error."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.c")
         source.write_text("#include <Python.h>\n#include <math.h>\nint main(void) { return 0; }\n")
@@ -64,7 +64,7 @@ def compile_error() -> str | None:
 
 
 def missing_toolchain() -> tuple[str, list[str]] | None:
-    """Return what the compiler says and the Debian packages that cure it, or None when all is well."""
+    """Return the error of the compiler and the Debian packages that remove it, or None if there is no error."""
     error = compile_error()
     if error is None:
         return None
@@ -87,7 +87,7 @@ def wrong_platform() -> str | None:
 
 
 def before() -> int:
-    """Report everything that is missing, at once."""
+    """Report everything that is missing in one message."""
     problems = []
     if (platform_problem := wrong_platform()) is not None:
         problems.append(platform_problem)
@@ -97,7 +97,7 @@ def before() -> int:
         problems.append(f"FEniCSx compiles C while it runs, but '{shlex.join(compiler())}' does not work: {error}")
     lost = [library for library in GMSH_LIBRARIES if not loads(library)]
     if lost:
-        problems.append(f"Gmsh needs system libraries that are not here: {', '.join(lost)}")
+        problems.append(f"Gmsh needs system libraries that are missing: {', '.join(lost)}")
         packages = packages + [GMSH_LIBRARIES[library][0] for library in lost]
         fedora = " ".join(GMSH_LIBRARIES[library][1] for library in lost)
     if packages:
@@ -110,7 +110,7 @@ def before() -> int:
 
 
 def list_packages() -> int:
-    """Print the missing Debian packages, one a line."""
+    """Print the missing Debian packages, one per line."""
     toolchain = missing_toolchain()
     packages = (toolchain[1] if toolchain else []) + [
         debian for library, (debian, _) in GMSH_LIBRARIES.items() if not loads(library)
@@ -128,7 +128,7 @@ def unresolved(folder: Path) -> list[str]:
 
 
 def after() -> int:
-    """Import what was installed; name the package behind a library that is missing."""
+    """Import the installed packages; name the system package of a missing library."""
     try:
         import gmsh  # noqa: F401
     except OSError as error:

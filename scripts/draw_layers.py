@@ -33,14 +33,14 @@ def layers() -> list[list[str]]:
 
 
 def purpose(package: str) -> str:
-    """The first line of what a package says of itself."""
+    """The first line of the package's docstring."""
     file = ROOT / "hmm" / package / "__init__.py"
     text = ast.get_docstring(ast.parse((file if file.exists() else ROOT / "hmm" / f"{package}.py").read_text()))
     return text.splitlines()[0].rstrip(".").replace("`", "")
 
 
 def draw(path: Path) -> None:
-    """One row of boxes for each layer, the foundation at the bottom, and an arrow that says who imports whom."""
+    """One row of boxes for each layer, the foundation at the bottom, and an arrow for the direction of imports."""
     rows = layers()
     total = len(rows) * (HEIGHT + GAP)
     figure = Figure(figsize=(0.8 * (WIDTH + 1.2), 0.8 * (total + 0.7)))

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Write the tables of laws and solvers into the docs, from what these declare of themselves.
+"""Write the tables of laws and solvers into the docs, from the declarations in the code.
 
     python scripts/laws_table.py          # writes docs/laws.md and docs/performance.md
-    python scripts/laws_table.py --check  # says which page is outdated, and exits with 1
+    python scripts/laws_table.py --check  # names the outdated page, and exits with 1
 
 A table stands between the lines ``<!-- table: NAME -->`` and ``<!-- end -->``.
 """
@@ -25,7 +25,7 @@ def parameters(entry: Entry) -> str:
 
 
 def summary(entry: Entry) -> str:
-    """The description, with code as Markdown has it."""
+    """The description, with code in Markdown notation."""
     return entry.summary.replace("``", "`").replace("|", r"\|")
 
 
@@ -68,7 +68,7 @@ TABLES = {"laws": laws, "constructors": ways, "parts": parts, "solvers": solvers
 
 
 def updated(page: Path) -> str:
-    """The text of a page with its tables made anew."""
+    """The text of a page with new tables."""
     block = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
     return block.sub(lambda m: f"{m[1]}\n{TABLES[m[2]]()}\n\n{m[3]}", page.read_text(encoding="utf-8"))
 

@@ -79,16 +79,16 @@ class Polycrystal:
         """
         if law.rotation is not None:
             raise InputError("the law of the crystal is already rotated: give it without a rotation")
-        return dict.fromkeys(self.cell.phases, self.turned(law))
+        return dict.fromkeys(self.cell.phases, self.rotated(law))
 
-    def turned[L: Law](self, law: L) -> L:
+    def rotated[L: Law](self, law: L) -> L:
         """A law in the axes of each grain, if it has axes and no rotation."""
         if isinstance(law, Anisotropic | HolzapfelGasserOgden) and law.rotation is None:
             return replace(law, rotation=self.rotation)
         if isinstance(law, Combined):
-            return replace(law, parts=tuple(map(self.turned, law.parts)))
+            return replace(law, parts=tuple(map(self.rotated, law.parts)))
         if isinstance(law, ThermoElastic) and isinstance(law.elastic, Anisotropic):
-            return replace(law, elastic=self.turned(law.elastic))
+            return replace(law, elastic=self.rotated(law.elastic))
         return law
 
 

@@ -31,7 +31,7 @@ def hill_mandel_defect(problem: RVE | MixedControl, response: Response) -> float
         With laws, ``<sigma : eps>`` is integrated phase by phase; with an energy it follows from the residual, as
         ``R_w[w] + R_E[E]`` over |Y|. Collective on the cell's communicator.
     """
-    rve, response = rve_of(problem), response.whole
+    rve, response = rve_of(problem), response.full
     loaded = rve.system.loaded
     macro = float(rve.problem.blocks.join({e.name: e.function.x.array for e in rve.inputs}) @ response.vector)
     if rve.law:

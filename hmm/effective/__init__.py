@@ -1,8 +1,8 @@
 """Effective properties of a cell.
 
-What `hmm.homogenize` finds, and what can be made of it. May import checks, descriptors, pictures, micro and below,
-not FE2. Begin with `homogenize`, then `data` (the numbers and what follows from them) and `properties`, which shows
-and writes them.
+The result of `hmm.homogenize`, with tables, pictures and reports. May import checks, descriptors, pictures, micro and
+below, not FE2. Begin with `homogenize`, then `data` (the numbers and the quantities derived from them) and
+`properties`, which shows and writes them.
 """
 
 from hmm.effective.constants import Extremes

@@ -22,8 +22,8 @@ class Extremes:
     lowest, highest
         The values.
     lowest_along, highest_along
-        Unit vectors along which they are, shape (d,), one of several if there are; simple ones where these are as good
-        up to the distance of the tensor from its symmetry class.
+        Unit vectors of these directions, shape (d,); one if there are several. Symmetry directions are preferred if
+        their values agree up to the distance of the tensor from its symmetry class.
     """
 
     lowest: float
@@ -33,7 +33,7 @@ class Extremes:
 
 
 def in_axes(packed: ArrayLike, axes: ArrayLike) -> Floats:
-    """A packed stiffness, shape (m, m), or symmetric tensor, shape (m,), in other axes: the rows of `axes`, (d, d)."""
+    """A packed stiffness, shape (m, m), or symmetric tensor, shape (m,), relative to the rows of `axes`, (d, d)."""
     T = np.asarray(packed, dtype=float)
     packing = tensors.packing_of(len(T))
     A = np.eye(packing.shape[0])
@@ -43,14 +43,14 @@ def in_axes(packed: ArrayLike, axes: ArrayLike) -> Floats:
 
 
 def compliance(stiffness: Floats) -> Floats:
-    """Mandel compliance, or NaN if a cell has no stiffness in some direction."""
+    """Mandel compliance, or NaN if the stiffness is singular."""
     if np.linalg.cond(stiffness) > 1e13:
         return np.full_like(stiffness, np.nan)
     return np.linalg.inv(stiffness)
 
 
 def of_stiffness(stiffness: Floats) -> dict[str, float]:
-    """``E1``, ``nu12``, ``G12`` and so on of a Mandel stiffness, for what its components tell."""
+    """``E1``, ``nu12``, ``G12`` and so on of a Mandel stiffness, for the components that it has."""
     packing = tensors.packing_of(len(stiffness))
     S, d = compliance(stiffness), packing.shape[0]
     E = {f"E{i + 1}": float(1 / S[i, i]) for i in range(d)}
@@ -89,10 +89,10 @@ def matrix_along(matrix: Floats, directions: ArrayLike) -> Floats:
 
 
 def extreme_young_moduli(stiffness: Floats, axes: Floats, rtol: float = 1e-6) -> Extremes:
-    """The extremes of Young's modulus: searched over all directions, then refined.
+    """The extremes of Young's modulus, from a search over all directions and a refinement.
 
-    The values are the true extremes. Of directions the symmetry `axes` (shape (d, d)), their diagonals or those in
-    their planes are given where they are as good up to `rtol`.
+    The values are the true extremes. The directions are the symmetry `axes` (shape (d, d)), their diagonals or
+    directions in their planes if the values there agree up to `rtol`.
     """
     directions = _directions(len(axes))
     values = young_moduli(stiffness, directions)
@@ -105,7 +105,7 @@ def extreme_young_moduli(stiffness: Floats, axes: Floats, rtol: float = 1e-6) ->
 
 
 def extremes_of_matrix(matrix: Floats, axes: Floats, rtol: float = 1e-6) -> Extremes:
-    """The extremes of ``n.k.n``, eigenvalues of the symmetric part; along one of the `axes` if as good up to `rtol`."""
+    """The extremes of ``n.k.n``, eigenvalues of the symmetric part; along one of the `axes` if equal up to `rtol`."""
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     along = []
     for value, own in ((values[0], vectors[:, 0]), (values[-1], vectors[:, -1])):
@@ -183,6 +183,6 @@ def _padded(directions: ArrayLike, d: int) -> Floats:
 
 
 def _upward(v: Floats) -> Floats:
-    """The vector or its opposite, whichever has a positive largest component; rounding noise removed."""
+    """The vector with the sign that makes its largest component positive, without rounding errors."""
     v = np.where(np.abs(v) < 1e-12, 0.0, v)
     return v if v[np.abs(v).argmax()] > 0 else -v

@@ -1,4 +1,4 @@
-"""What is known of an effective material: tensor, constants, symmetry, bounds, fields, and all of it as JSON."""
+"""Effective properties of a material: tensor, constants, symmetry, bounds and fields, also as JSON."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ STORED = ("physics", "tensor", "fractions", "constraint", "thermal_stress", "con
 
 @dataclass(frozen=True, eq=False)
 class EffectiveData:
-    """Effective properties of a cell, and what follows from them, without tables and pictures.
+    """Effective properties of a cell and derived quantities, without tables and pictures.
 
     Attributes
     ----------
     physics
         ``"elasticity"``, ``"conduction"``, ``"thermoelasticity"`` or ``"flow"``.
     tensor
-        Mandel stiffness: shape (3, 3) in 2D (plane strain), (4, 4) in 2D with the component 33, (6, 6) in 3D; or
-        conductivity or permeability: shape (d, d).
+        Mandel stiffness: shape (3, 3) in 2D (plane strain), (4, 4) in 2D with the component 33, (6, 6) in 3D; or the
+        conductivity or permeability, shape (d, d).
     fractions
         Volume fraction of each phase in |Y|.
     constraint
@@ -56,9 +56,9 @@ class EffectiveData:
     limits
         Bounds from the phases' own tangents; None for flow.
     how
-        How it was solved: elements, unknowns, degree, solver.
+        Details of the solution: elements, unknowns, degree, solver.
     solved
-        The cell it comes from, for `fields`; None once it was written and read or pickled.
+        The solved cell, for `fields`; None after reading from a file or pickling.
     """
 
     physics: str
@@ -72,7 +72,7 @@ class EffectiveData:
     how: Mapping[str, Any] = field(default_factory=dict)
     solved: Solved | None = field(default=None, repr=False)
 
-    # -- what the tensor is --------------------------------------------------------------------------------------------
+    # -- the tensor ---------------------------------------------------------------------------------------------------
 
     @property
     def quantity(self) -> str:
@@ -81,7 +81,7 @@ class EffectiveData:
 
     @property
     def is_stiffness(self) -> bool:
-        """Whether the tensor is a stiffness, or else one of second order."""
+        """Whether the tensor is a stiffness; otherwise it is of second order."""
         return self.quantity == "stiffness"
 
     @property
@@ -97,12 +97,12 @@ class EffectiveData:
 
     @property
     def voigt(self) -> Floats:
-        """Voigt stiffness with engineering shear strains, rows as `labels`; a tensor of second order as it is."""
+        """Voigt stiffness with engineering shear strains, rows as in `labels`; or the tensor of second order."""
         return tensors.mandel_to_voigt(self.tensor) if self.is_stiffness else self.tensor
 
     @property
     def compliance(self) -> Floats:
-        """Mandel compliance, or resistance ``k^-1``; NaN if there is none."""
+        """Mandel compliance, or resistivity ``k^-1``; NaN if the tensor is singular."""
         return engineering.compliance(self.tensor)
 
     @property
@@ -111,19 +111,19 @@ class EffectiveData:
         return None if self.thermal_stress is None else self.compliance @ self.thermal_stress
 
     def in_axes(self, axes: ArrayLike) -> Self:
-        """The same material described in other axes, the rows of `axes`, shape (d, d); without bounds and fields."""
+        """The properties relative to other axes, the rows of `axes`, shape (d, d); without bounds and fields."""
         A = np.asarray(axes, dtype=float)
         if A.shape != (self.dim, self.dim) or not np.allclose(A @ A.T, np.eye(self.dim), atol=1e-8):
             raise InputError(f"axes {A.tolist()} are not {self.dim} orthogonal unit vectors: give one in each row")
 
-        def turned(k: Floats) -> Floats:
+        def rotated(k: Floats) -> Floats:
             return A @ k @ A.T
 
         return replace(
             self,
-            tensor=engineering.in_axes(self.tensor, A) if self.is_stiffness else turned(self.tensor),
+            tensor=engineering.in_axes(self.tensor, A) if self.is_stiffness else rotated(self.tensor),
             thermal_stress=None if self.thermal_stress is None else engineering.in_axes(self.thermal_stress, A),
-            conductivity=None if self.conductivity is None else turned(self.conductivity),
+            conductivity=None if self.conductivity is None else rotated(self.conductivity),
             limits=None,
             solved=None,
         )
@@ -134,8 +134,8 @@ class EffectiveData:
     def constants(self) -> dict[str, float]:
         """``E1``, ``nu12`` (strain along 2 under stress along 1), ``G12`` and so on; or ``k11``, ``k12`` and so on.
 
-        In 2D these are constants in plane strain, ``E1 = 1 / S_11`` of the (3, 3) compliance: of an isotropic material
-        ``E / (1 - nu^2)`` and ``nu / (1 - nu)``. With the component 33 they are those of the body in space.
+        In 2D these are constants in plane strain, ``E1 = 1 / S_11`` of the (3, 3) compliance; for an isotropic
+        material ``E / (1 - nu^2)`` and ``nu / (1 - nu)``. With the component 33 they are the 3D constants.
         """
         return engineering.of_stiffness(self.tensor) if self.is_stiffness else engineering.of_matrix(self.tensor)
 
@@ -170,12 +170,12 @@ class EffectiveData:
         Source: Ranganathan and Ostoja-Starzewski, *Phys. Rev. Lett.* 101 (2008) 055504.
         """
         if not self.is_stiffness:
-            raise InputError(f"the anisotropy index is one of a stiffness, and physics = {self.physics!r}")
+            raise InputError(f"the anisotropy index is defined for a stiffness, but physics = {self.physics!r}")
         return engineering.universal_anisotropy(_plane_strain(self.tensor))
 
     @property
     def zener(self) -> float | None:
-        """Zener's ratio ``2 C44 / (C11 - C12)`` of a cubic or, in 2D, square stiffness; None for others."""
+        """Zener's ratio ``2 C44 / (C11 - C12)`` of a cubic or, in 2D, square stiffness; None for other classes."""
         if self.symmetry.name not in ("cubic", "square"):
             return None
         return engineering.zener_ratio(_plane_strain(engineering.in_axes(self.tensor, self.symmetry.axes)))
@@ -184,22 +184,22 @@ class EffectiveData:
     def extremes(self) -> Extremes:
         """The smallest and largest Young's modulus (conductivity, permeability) and their directions.
 
-        The values are exact. The directions are symmetry axes, their diagonals or in their planes where these are as
-        good as any, up to the distance of the tensor from its symmetry class. In 2D they are those in the plane.
+        The values are exact. The directions are symmetry axes, their diagonals or directions in their planes if the
+        values there agree up to the distance of the tensor from its symmetry class. In 2D they lie in the plane.
         """
         find = engineering.extreme_young_moduli if self.is_stiffness else engineering.extremes_of_matrix
         return find(self.tensor, self.symmetry.axes, max(1e-6, self.symmetry.distance))
 
     def along(self, directions: ArrayLike) -> Floats:
-        """Young's modulus, conductivity or permeability along directions of any length but zero, shape (..., d).
+        """Young's modulus, conductivity or permeability along directions of any nonzero length, shape (..., d).
 
-        With the component 33 of a plane cell they may also have three components.
+        For a plane cell with the component 33 the directions may also have three components.
         """
         n = _numbers(directions)
         lengths = {self.dim, 3} if self.is_stiffness and len(self.tensor) == 4 else {self.dim}
         if n is None or n.ndim == 0 or n.shape[-1] not in lengths or not np.linalg.norm(n, axis=-1).all():
             raise InputError(
-                f"directions {directions!r} are no vectors of {self.dim} components, not all zero: give such"
+                f"directions {directions!r} are not nonzero vectors of {self.dim} components: give such vectors"
             )
         n = n / np.linalg.norm(n, axis=-1, keepdims=True)
         value = engineering.young_moduli if self.is_stiffness else engineering.matrix_along
@@ -224,21 +224,21 @@ class EffectiveData:
         Raises
         ------
         InputError
-            If there is no such component, or the cell is not at hand: this was read from a file, or turned.
+            If there is no such component, or the cell is not available because the properties were read or rotated.
         """
         if self.solved is None:
-            raise InputError("these properties come without their cell: homogenize it again to see local fields")
+            raise InputError("properties that were read or rotated have no cell: homogenize it again for local fields")
         return self.solved.fields(component)
 
     @property
     def comm(self) -> MPI.Comm:
-        """Communicator of the cell, whose rank 0 prints and writes; of this rank alone without the cell."""
+        """Communicator of the cell, whose rank 0 prints and writes; without the cell, of this rank alone."""
         return MPI.COMM_SELF if self.solved is None else self.solved.rve.cell.comm
 
-    # -- as text and back ----------------------------------------------------------------------------------------------
+    # -- reading and writing-------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as numbers, strings, lists and dictionaries; what is not finite is None."""
+        """The properties as numbers, strings, lists and dictionaries; numbers that are not finite become None."""
         data = {name: _plain(getattr(self, name)) for name in STORED}
         data |= {"quantity": self.quantity, "labels": list(self.labels), "voigt": _plain(self.voigt)}
         data |= {"constants": _plain(self.constants), "means": self.means, "extremes": _plain(vars(self.extremes))}
@@ -249,7 +249,7 @@ class EffectiveData:
         return data | {"limits": None if self.limits is None else _plain(self.limits.as_dict())}
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """All of it as JSON text, also written to `path` if given, whole or not at all; not collective."""
+        """The properties as JSON text, also written atomically to `path` if given; not collective."""
         text = json.dumps(self.to_dict(), indent=2, allow_nan=False)
         if path is not None:
             write_whole(Path(path), text + "\n")
@@ -257,7 +257,7 @@ class EffectiveData:
 
     @classmethod
     def from_json(cls, source: str | Path) -> Self:
-        """Properties from what `to_json` returned or wrote; what follows from the tensor is computed again.
+        """Properties from the text or file of `to_json`; quantities derived from the tensor are computed again.
 
         Parameters
         ----------
@@ -267,7 +267,7 @@ class EffectiveData:
         Raises
         ------
         InputError
-            If there is no such file or it holds something else.
+            If there is no such file or it contains something else.
         """
         is_text = isinstance(source, str) and source.lstrip().startswith("{")
         try:
@@ -276,7 +276,7 @@ class EffectiveData:
             limits = data["limits"] and Limits.from_dict(data["limits"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             what = "the text" if is_text else source
-            raise InputError(f"{what} holds no effective properties ({error}): give what to_json wrote") from None
+            raise InputError(f"{what} contains no effective properties ({error}): give the output of to_json") from None
         for name in ("tensor", "thermal_stress", "conductivity"):
             given[name] = None if given[name] is None else np.array(given[name], dtype=float)
         return cls(**given, limits=limits)

@@ -1,4 +1,4 @@
-"""The local fields of unit load cases, made when they are asked for."""
+"""The local fields of unit load cases, computed on request."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from hmm.micro.views import local_fields
 from hmm.models.components import factors, find_component
 
 SMALL = 1e-6
-"""Size of the load case with which the fields of a cell that is not linear are differentiated."""
+"""Size of the load case for the difference quotients of the fields of a nonlinear cell."""
 
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """A cell solved at its undeformed state, and its load cases.
+    """A cell solved in its undeformed state, and its load cases.
 
     Attributes
     ----------
     rve
-        The microproblem.
+        The cell problem.
     state
         Its state.
     """
@@ -35,7 +35,7 @@ class Solved:
 
     @cached_property
     def sensitivity(self) -> NDArray[np.float64]:
-        """Moves of the unknowns per unit of macroscopic input, shape (m, n_unknowns) (collective)."""
+        """Derivatives of the unknowns with respect to the macroscopic input, shape (m, n_unknowns) (collective)."""
         rve = self.rve
         rve.load(self.state, rve.reference)
         rve.system.linearize()
@@ -44,7 +44,7 @@ class Solved:
     def fields(self, component: str) -> LocalFields:
         """Local fields per unit of a macroscopic component such as ``"11"`` (collective); see `EffectiveProperties`.
 
-        A cell that is not linear is differentiated: at a load of `SMALL`, less the fields without load.
+        For a nonlinear cell this is a difference quotient: the fields at a load of `SMALL` minus those without load.
         """
         rve = self.rve
         step = 1.0 if rve.forms.is_linear else SMALL

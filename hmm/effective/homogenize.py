@@ -28,10 +28,10 @@ from hmm.micro.solvers.described import SOLVERS
 Floats = NDArray[np.float64]
 
 ESTIMATE_LIMIT = {2: 400_000, 3: 100_000}
-"""Unknowns up to which the discretization error is estimated where a bound seems violated, by dimension of the cell."""
+"""Largest number of unknowns for an estimate of the discretization error, by dimension of the cell."""
 
 TOO_LARGE = 0.2
-"""Relative discretization error beyond which it excuses nothing: the solution is not to be relied on."""
+"""Relative discretization error above which a violated bound is not attributed to it: the solution is unreliable."""
 
 REST = "*"
 """The name that stands for all phases that are not named."""
@@ -48,51 +48,51 @@ def homogenize(
     dt: float | None = None,
     **options: Any,
 ) -> EffectiveProperties:
-    """Effective properties of a cell at its undeformed state (collective on the cell's communicator).
+    """Effective properties of a cell in its undeformed state (collective on the cell's communicator).
 
     Parameters
     ----------
     cell
-        The unit cell; for flow the mesh of the fluid. A polycrystal turns laws that have axes with its grains.
+        The unit cell; for flow the mesh of the fluid. A polycrystal rotates laws that have axes to those of its grains.
     laws
-        For each phase name its law; ``"*"`` stands for all phases that are not named. For conduction a number, a (d, d)
+        The law of each phase by name; ``"*"`` stands for all other phases. For conduction a number, a (d, d)
         matrix or a law of the gradient, for flow the viscosity or `hmm.laws.Stokes`.
     constraint
         As for `hmm.RVE`.
     physics
-        ``"elasticity"``, of laws of the strain or of the deformation gradient; ``"conduction"``, of laws of a
-        gradient; ``"thermoelasticity"``, stiffness, thermal expansion and, if the laws have one, conductivity of
-        `hmm.laws.ThermoElastic`; or ``"flow"``, permeability.
+        ``"elasticity"``, for laws of the strain or of the deformation gradient; ``"conduction"``, for laws of a
+        gradient; ``"thermoelasticity"``, for stiffness, thermal expansion and, if the laws have one, conductivity of
+        `hmm.laws.ThermoElastic`; or ``"flow"``, for permeability.
     degree
-        Degree of the fluctuation; for flow that of the velocity, 2 by default, else 1.
+        Degree of the fluctuation, 1 by default; for flow that of the velocity, 2 by default.
     out_of_plane
-        Give the strain of a 2D cell the component 33 (generalised plane strain), so that E3 and nu31 are known.
+        Add the component 33 to the strain of a 2D cell (generalised plane strain), to find E3 and nu31.
     dt
-        Duration of the step, for laws with rates: the properties are those of a step from rest.
+        Duration of the step, for laws with rates: the properties are those of one step from the undeformed state.
     options
         Passed on to `hmm.RVE`.
 
     Returns
     -------
     EffectiveProperties
-        With what is needed to look at the local fields.
+        The properties, with the solved cell for its local fields.
 
     Raises
     ------
     InputError
-        If `physics` or an option is unknown, `cell` is none, the phases are not its own, or the laws do not fit.
+        If `physics` or an option is unknown, `cell` is not a cell, the phases differ, or the laws do not fit.
 
     Notes
     -----
-    Where a bound seems to be violated, the discretization error is estimated by a second solution with fluctuations of
-    one degree more, and only what exceeds it is a violation.
+    If a bound is violated, the discretization error is estimated by a second solution with fluctuations of one degree
+    more. Only a violation that exceeds this error is reported.
     """
     kind = physics_of(physics)
     _check_options(options)
     require_known("constraint", constraint, CONSTRAINTS)
     require_known("solver", options.get("solver", "auto"), SOLVERS)
     if not isinstance(cell, Cell | Polycrystal):
-        raise InputError(f"{type(cell).__name__} is no cell: make one of an image or array with hmm.images.image_cell")
+        raise InputError(f"{type(cell).__name__} is not a cell: convert an image or array with hmm.images.image_cell")
     cell, laws = _by_phase(cell, laws)
     laws = without_rigid(laws)
     degree = kind.degree if degree is None else degree
@@ -111,7 +111,7 @@ def homogenize(
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """What is homogenized, to be solved with fluctuations of several degrees."""
+    """The problem of `homogenize`, which can be solved with fluctuations of several degrees."""
 
     kind: Physics
     cell: Cell
@@ -127,14 +127,14 @@ class _Task:
         rve = RVE(
             *(self.cell, problem.w, inputs, problem.laws),
             constraint=self.constraint,
-            held=problem.held,
+            fixed_dofs=problem.fixed_dofs,
             **options,
         )
         answer = rve.solve(rve.reference, dt=self.dt)
         return rve, answer.state, self.kind.read(rve, answer.tangent)
 
     def limits(self, rve: RVE, tensor: Floats, degree: int, options: Mapping[str, Any]) -> Limits | None:
-        """The bounds on the tensor, if there are any of its kind."""
+        """The bounds on the tensor; None if there are none for this physics."""
         of_phase = self.kind.of_phase
         if of_phase is None:
             return None
@@ -145,10 +145,10 @@ class _Task:
         )
 
     def error(self, rve: RVE, tensor: Floats, degree: int, options: Mapping[str, Any]) -> tuple[Floats | None, str]:
-        """Estimate of the discretization error of the tensor, and words about it (collective).
+        """Estimate of the discretization error of the tensor, and a remark on it (collective).
 
-        Energies of finite elements converge from above. What one more degree takes off is the larger part of the error
-        on a mesh that resolves the solution; it is doubled to be safe.
+        Energies of finite elements converge from above. On a mesh that resolves the solution, the change with one
+        more degree is the larger part of the error. The estimate is twice this change, to be safe.
         """
         unknowns = rve.system.loaded.reduced.size_global * ((degree + 1) / degree) ** self.cell.dim
         limit = ESTIMATE_LIMIT[self.cell.dim]
@@ -170,11 +170,11 @@ class _Task:
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    """Refuse options that `hmm.RVE` does not know or that are set here."""
+    """Reject options that `hmm.RVE` does not have or that are set here."""
     given = inspect.signature(RVE).parameters.values()
     own = inspect.signature(homogenize).parameters.values()
     passed = [
-        p.name for p in given if p.kind is p.KEYWORD_ONLY and p.name not in ("energy", "constraint", "held", "dt")
+        p.name for p in given if p.kind is p.KEYWORD_ONLY and p.name not in ("energy", "constraint", "fixed_dofs", "dt")
     ]
     known = [p.name for p in own if p.kind is not p.VAR_KEYWORD and p.name not in ("cell", "laws")] + passed
     for name in options:
@@ -187,16 +187,16 @@ def _by_phase(cell: Cell | Polycrystal, laws: Mapping[str, Any]) -> tuple[Cell, 
     crystal, cell = (cell, cell.cell) if isinstance(cell, Polycrystal) else (None, cell)
     unknown, missing = set(laws) - {REST} - set(cell.phases), set(cell.phases) - set(laws)
     if unknown or (missing and REST not in laws):
-        raise InputError(f"laws are given for {sorted(laws)}, but the phases are {sorted(cell.phases)}: name the same")
+        raise InputError(f"laws are given for {sorted(laws)}, but the phases are {sorted(cell.phases)}: give one each")
     named = {phase: laws[phase] if phase in laws else laws[REST] for phase in cell.phases}
     if crystal is None:
         return cell, named
-    turned = {id(law): crystal.turned(law) for law in named.values()}  # one law for all grains of a material
-    return cell, {grain: turned[id(law)] for grain, law in named.items()}
+    rotated = {id(law): crystal.rotated(law) for law in named.values()}  # one law for all grains of a material
+    return cell, {grain: rotated[id(law)] for grain, law in named.items()}
 
 
 def _how(rve: RVE, degree: int, options: Mapping[str, Any]) -> dict[str, Any]:
-    """How it was solved, for reports."""
+    """Details of the solution, for reports."""
     cells = rve.cell.mesh.topology.index_map(rve.cell.mesh.topology.dim).size_global
     ksp = rve.system.solver.ksp  # type: ignore[attr-defined]
     solver = ksp.getPC().getFactorSolverType() if ksp.getType() == "preonly" else ksp.getPC().getType()
@@ -214,7 +214,7 @@ def _how(rve: RVE, degree: int, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _quality(cell: Cell) -> str | None:
-    """The shape of the elements in words; None of voxels, and of a cell on several ranks."""
+    """The quality of the elements in words; None for voxels, and for a cell on several ranks."""
     if cell.grid is not None or cell.comm.size > 1:
         return None
     with suppress(np.linalg.LinAlgError):  # a flat element

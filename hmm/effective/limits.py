@@ -1,4 +1,4 @@
-"""The bounds that an effective stiffness or conductivity must respect, and whether it does."""
+"""The bounds on an effective stiffness or conductivity, and a check of them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ class Limits:
         Lower and upper bound as quadratic forms, shape (m, m), packed as the tensor.
     hashin_shtrikman
         Intervals by name: ``"bulk modulus"`` (in 2D of plane strain) and ``"shear modulus"``, or ``"conductivity"``;
-        empty if a phase is not isotropic. They are for isotropic (bulk modulus, conductivity: cubic) materials.
+        empty if a phase is not isotropic. They hold for isotropic materials; those of the bulk
+        modulus and of the conductivity also hold for cubic ones.
     report
-        Which of them were applied to the tensor, and which it violates by more than the discretization error.
+        The bounds that were applied, and those that the tensor violates by more than the discretization error.
     error
-        Estimate of the discretization error of the tensor, shape (m, m); None if it was not needed or could not be had.
+        Estimate of the discretization error of the tensor, shape (m, m); None if it was not needed or not
+        possible.
     remark
-        How large it is and where it comes from, or why it is not known; empty if it was not needed.
+        Size and source of this estimate, or the reason why there is none; empty if it was not needed.
     """
 
     reuss: Floats
@@ -52,9 +54,9 @@ class Limits:
         periodic: bool,
         estimate: Callable[[], tuple[Floats | None, str]] | None = None,
     ) -> Limits:
-        """The bounds on a tensor from each phase's tangent; Hashin and Shtrikman's are applied to periodic cells.
+        """The bounds on a tensor from the phases' tangents; those of Hashin and Shtrikman only for periodic cells.
 
-        Where one seems to be violated, `estimate` is asked for `error` and `remark`.
+        If a bound is violated, `estimate` returns `error` and `remark`.
         """
         f, tangents = list(fractions.values()), np.array([phases[name] for name in fractions])
 
@@ -70,7 +72,7 @@ class Limits:
         return cls(bounds.reuss(f, tangents), bounds.voigt(f, tangents), known, report, error, remark)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as lists, numbers and strings."""
+        """The bounds as lists, numbers and strings."""
         return {
             "reuss": self.reuss.tolist(),
             "voigt": self.voigt.tolist(),
@@ -92,6 +94,6 @@ class Limits:
 
 
 def _of_any_cell(report: BoundsReport) -> BoundsReport:
-    """What is left for a cell that is not periodic."""
+    """The bounds that apply to a cell that is not periodic."""
     kept = (report.applied, report.violations, report.allowed)
     return BoundsReport(*(tuple(said for said in sentences if "Hashin" not in said) for sentences in kept))

@@ -1,4 +1,4 @@
-"""What can be homogenized: the fields, macroscopic inputs and laws of each physics, and what its tangent means."""
+"""The physics of `hmm.homogenize`: fields, macroscopic inputs and laws, and the meaning of the tangent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hmm.foundation.naming import require_known
 from hmm.laws import Fourier, Law, Stokes, ThermoElastic
 from hmm.laws.base import value_of
 from hmm.micro.advice import mandel_stiffness
-from hmm.micro.fluctuation import fluctuation, held_on_walls
+from hmm.micro.fluctuation import fluctuation, wall_dofs
 from hmm.micro.inputs import (
     MacroInput,
     macro_deformation_gradient,
@@ -32,12 +32,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A microproblem to be set up: arguments of `hmm.RVE`."""
+    """A cell problem, as arguments of `hmm.RVE`."""
 
     w: fem.Function
     inputs: list[MacroInput]
     laws: Mapping[str, Law]
-    held: ArrayLike = ()
+    fixed_dofs: ArrayLike = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,17 +47,17 @@ class Physics:
     Attributes
     ----------
     quantity
-        What the tensor is: ``"stiffness"``, ``"conductivity"`` or ``"permeability"``.
+        Name of the tensor: ``"stiffness"``, ``"conductivity"`` or ``"permeability"``.
     law
-        Name of the law of a phase for which only parameters are given.
+        Name of the law if only parameters are given for a phase.
     degree
         Default degree of the fluctuation.
     set_up
-        From the cell, the laws, the degree and `out_of_plane` to the microproblem.
+        Returns the cell problem for the cell, the laws, the degree and `out_of_plane`.
     read
-        From the RVE and its tangent to the attributes of `hmm.EffectiveProperties`.
+        Returns the attributes of `hmm.EffectiveProperties` for the RVE and its tangent.
     of_phase
-        From the RVE and the tangent of a phase to its part that bounds the tensor, or None if nothing does.
+        Returns the part of the tangent of a phase that enters the bounds on the tensor; None if there are no bounds.
     """
 
     quantity: str
@@ -72,7 +72,7 @@ class Physics:
 
 
 def _elasticity(cell: Cell, laws: Mapping[str, Any], degree: int, out_of_plane: bool) -> Problem:
-    """Small strain, or the deformation gradient if that is what the laws answer."""
+    """Small strain, or the deformation gradient if the laws are of this field."""
     answered = {phase: tuple(getattr(law, "fields", ())) for phase, law in laws.items()}
     kinds = set(answered.values())
     out_of_plane = out_of_plane and cell.dim == 2
@@ -90,7 +90,7 @@ def _elasticity(cell: Cell, laws: Mapping[str, Any], degree: int, out_of_plane: 
 
 
 def _stiffness(rve: RVE, tangent: Floats) -> Floats:
-    """The Mandel stiffness: of a deformation gradient at F = I, where only its symmetric part strains."""
+    """The Mandel stiffness; for a deformation gradient at F = I, the part for symmetric gradients."""
     return mandel_stiffness(rve.inputs[0].packing, tangent)
 
 
@@ -106,12 +106,12 @@ def _thermoelasticity(cell: Cell, laws: Mapping[str, Any], degree: int, out_of_p
     silent = [phase for phase, law in laws.items() if law.conductivity is None]
     if 0 < len(silent) < len(laws):
         raise InputError(
-            f"the law of phase {silent[0]!r} has no conductivity, and others have one: give it for all phases, or for "
-            "none if only the expansion is wanted"
+            f"the law of phase {silent[0]!r} has no conductivity, but others have one: give it for all phases, or for "
+            "none if only the expansion is needed"
         )
     T0 = {phase: value_of(law.reference_temperature) for phase, law in laws.items()}
     if len(set(T0.values())) > 1:
-        raise InputError(f"the reference temperatures {T0} of the phases differ: give one for all")
+        raise InputError(f"the reference temperatures {T0} of the phases differ: give the same for all")
     conducts, out_of_plane = not silent, out_of_plane and cell.dim == 2
     T = macro_temperature(cell, reference=next(iter(T0.values())))
     if not conducts:
@@ -141,7 +141,7 @@ def _conduction(cell: Cell, laws: Mapping[str, Any], degree: int, out_of_plane: 
 
 
 def _fourier(phase: str, value: ArrayLike | Law, dim: int) -> Law:
-    """The law of a phase that is given as a law, a number or a matrix."""
+    """The law of a phase, given as a law, a number or a matrix."""
     if isinstance(value, Law):
         return value
     k = np.asarray(value, dtype=float)
@@ -161,13 +161,13 @@ def _flow(cell: Cell, laws: Mapping[str, Any], degree: int, out_of_plane: bool) 
         raise InputError(f"the law of phase {other[0]!r} is {laws[other[0]]!r}: flow needs hmm.laws.Stokes")
     viscosities = {phase: law.viscosity for phase, law in fluids.items() if isinstance(law, Stokes)}
     if len(set(viscosities.values())) > 1:
-        raise InputError(f"the viscosities {viscosities} differ, and permeability is that of one fluid: give one")
+        raise InputError(f"the viscosities {viscosities} differ, but a permeability is that of one fluid: give one")
     if degree < 2:
-        raise InputError(f"degree = {degree} of the velocity must be 2 or more: that of the pressure is one less")
+        raise InputError(f"degree = {degree} of the velocity must be 2 or more: the degree of the pressure is one less")
     w = fluctuation(cell, (degree, degree - 1))
-    walls = held_on_walls(cell, w, 0)
+    walls = wall_dofs(cell, w, 0)
     if cell.comm.allreduce(len(walls)) == 0:
-        raise InputError("the fluid fills the cell and has no wall to flow along: leave the solid out, void= names it")
+        raise InputError("the fluid fills the cell, which has no walls: leave out the solid with void=")
     return Problem(w, [macro_pressure_gradient(cell)], fluids, walls)
 
 
@@ -187,10 +187,10 @@ PHYSICS: dict[str, Physics] = {
     ),
     "flow": Physics("permeability", "Stokes", 2, _flow, _permeability),
 }
-"""All that `hmm.homogenize` knows, by name."""
+"""All physics of `hmm.homogenize`, by name."""
 
 
 def physics_of(name: str) -> Physics:
-    """The physics of a name; an `InputError` lists them all."""
+    """The physics of this name; otherwise an `InputError` lists all names."""
     require_known("physics", name, PHYSICS)
     return PHYSICS[name]

@@ -29,7 +29,7 @@ def draw_properties(found: EffectiveData, path: Path) -> Path:
     """A surface in 3D, a polar diagram in 2D."""
     require_writable(path.parent)
     if not can_be_drawn(found):
-        raise InputError(f"the {found.quantity} has no value in some direction: it cannot be drawn over all of them")
+        raise InputError(f"the {found.quantity} has no value in some directions: it cannot be drawn")
     return (_draw_plane if found.dim == 2 else _draw_space)(found, path)
 
 
@@ -128,6 +128,6 @@ def _name(found: EffectiveData) -> str:
 
 
 def _quiet_angle(found: EffectiveData) -> float:
-    """An angle in degrees, near the diagonal, where numbers do not lie on a symmetry axis."""
+    """An angle in degrees, near the diagonal, where the numbers do not overlap a symmetry axis."""
     axis = found.symmetry.axes[0]
     return float(np.degrees(np.arctan2(axis[1], axis[0]))) + 22.5

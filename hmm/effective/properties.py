@@ -1,4 +1,4 @@
-"""Effective properties of a cell as the user holds them: the data with tables, pictures and a report."""
+"""Effective properties of a cell: the data with tables, pictures and a report."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from hmm.foundation.console import Paper
 class EffectiveProperties(EffectiveData):
     """Effective properties of a cell, from `hmm.homogenize`.
 
-    Attributes and what follows from them are those of `hmm.effective.EffectiveData`; here they are shown and written.
+    Attributes and derived quantities are those of `hmm.effective.EffectiveData`. This class adds tables and files.
     """
 
     def plot(self, path: str | Path) -> Path:
         """Draw Young's modulus (conductivity, permeability) over all directions; not collective.
 
-        In 3D a surface whose distance from the centre is the value; in 2D a polar diagram, of a stiffness with the
-        shear modulus beside it.
+        In 3D a surface whose distance from the centre is the value; in 2D a polar diagram, which for a stiffness also
+        shows the shear modulus.
         """
         return draw_properties(self, Path(path))
 

@@ -1,4 +1,4 @@
-"""The symmetry class of a tensor, in whatever axes it is given."""
+"""The symmetry class of a tensor, independent of its axes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from hmm.foundation.tensors import Packing
 Floats = NDArray[np.float64]
 
 TOLERANCE = 1e-2
-"""Relative distance up to which a tensor counts as one of a class: above what an unsymmetric mesh leaves."""
+"""Relative distance up to which a tensor belongs to a class; larger than the effect of an unsymmetric mesh."""
 
 MISALIGNED = 0.05
-"""Distance per anisotropy that given axes may add and still be called symmetry axes: about a degree of rotation."""
+"""Distance per anisotropy up to which given axes count as symmetry axes: about a rotation by one degree."""
 
 GRID = 2000
-"""Orientations from which the axes are searched; neighbours are some 15 degrees apart."""
+"""Number of initial orientations in the search for the axes; neighbours are about 15 degrees apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +37,12 @@ class Symmetry:
         ``"monoclinic"``, ``"triclinic"``; in 2D ``"isotropic"``, ``"square"``, ``"rectangular"``, ``"oblique"``.
         Second-order tensors: ``"isotropic"``, ``"uniaxial"`` (3D only), ``"orthotropic"``.
     axes
-        Shape (d, d); row i is the unit vector of the symmetry axis i. A single axis of symmetry is the last one. They
-        are the given axes where these serve, and else the admissible ones that are nearest to them.
+        Shape (d, d); row i is the unit vector of the symmetry axis i. A single axis of symmetry is the last one. If
+        the given axes are symmetry axes, they are returned; otherwise the symmetry axes nearest to them.
     distances
-        For each class the distance ``|C - C_class| / |C|`` (Frobenius) to the nearest tensor that has it, axes free.
+        For each class the distance ``|C - C_class| / |C|`` (Frobenius) to its nearest tensor, with any axes.
     tolerance
-        Distance up to which a class is taken.
+        Distance up to which a tensor belongs to a class.
     """
 
     name: str
@@ -59,18 +59,18 @@ class Symmetry:
 def symmetry_of_stiffness(stiffness: ArrayLike, tolerance: float = TOLERANCE) -> Symmetry:
     """Find the symmetry class of a stiffness and its axes.
 
-    For each class the distance to it is minimized over all orientations of its axes. With given axes the nearest
-    tensor is the mean over the rotations of the class (Moakher and Norris 2006). Starts are the eigenvectors of the
-    dilatational tensor C_ijkk and the Voigt tensor C_ikjk (Cowin and Mehrabadi 1987), and, since these say nothing
-    where they are isotropic, as of a cubic material, a grid of orientations. The best are refined by least squares.
+    For each class the distance to it is minimized over all orientations of its axes. For given axes the nearest
+    tensor is the mean over the rotations of the class (Moakher and Norris 2006). The initial axes are the eigenvectors
+    of the dilatational tensor C_ijkk and the Voigt tensor C_ikjk (Cowin and Mehrabadi 1987) and a grid of orientations,
+    since these tensors are isotropic for a cubic material. The best of them are refined by least squares.
 
     Parameters
     ----------
     stiffness
-        Mandel matrix: (6, 6) in 3D, (3, 3) in 2D, or (4, 4) in 2D with the component 33. A 2D one is asked for
-        rotations and mirrors in its plane.
+        Mandel matrix: (6, 6) in 3D, (3, 3) in 2D, or (4, 4) in 2D with the component 33. In 2D the classes are those of
+        rotations and reflections in the plane.
     tolerance
-        Relative distance up to which a class is taken.
+        Relative distance up to which the stiffness belongs to a class.
 
     Raises
     ------
@@ -88,20 +88,20 @@ def symmetry_of_stiffness(stiffness: ArrayLike, tolerance: float = TOLERANCE) ->
     C = (C + C.T) / (2 * size)
     d = 2 if len(C) < 6 else 3
     starts = _starts(C, packing)
-    turned = _turned(C, packing, starts)
+    rotated = _rotated(C, packing, starts)
     kinds = {kind.name: kind for kind in _classes(len(C))}
-    found = {name: kind.nearest(C, packing, starts, turned) for name, kind in kinds.items()}
+    found = {name: kind.nearest(C, packing, starts, rotated) for name, kind in kinds.items()}
     distances = {name: distance for name, (distance, _) in found.items()}
     name = _most_symmetric(distances, tolerance)
     near_enough = max(1.2 * distances[name] + 1e-9, min(tolerance, MISALIGNED * distances["isotropic"]))
-    axes = kinds[name].among_given(turned, starts, near_enough)
+    axes = kinds[name].among_given(rotated, starts, near_enough)
     return Symmetry(name, kinds[name].tidy(found[name][1] if axes is None else axes)[:d, :d], distances, tolerance)
 
 
 def symmetry_of_matrix(matrix: ArrayLike, tolerance: float = TOLERANCE) -> Symmetry:
     """Find the symmetry class of a second-order tensor, shape (2, 2) or (3, 3), from its eigenvalues.
 
-    Its axes are the eigenvectors of the symmetric part; a part that is not symmetric adds to all distances.
+    Its axes are the eigenvectors of the symmetric part. The skew part increases all distances.
     """
     k = _checked(matrix, {2, 3}, tolerance)
     size, d = np.linalg.norm(k), len(k)
@@ -149,9 +149,9 @@ def polar_invariants(stiffness: ArrayLike) -> dict[str, float]:
 
 @dataclass(frozen=True, eq=False)
 class _Class:
-    """A symmetry class: its rotations in its own axes; None for all of them.
+    """A symmetry class: its rotations relative to its axes; None for all rotations.
 
-    With `axial` the axes may be turned about the last one; `equivalent` orientations of the axes are otherwise those
+    With `axial` the axes may be rotated about the last one. Otherwise `equivalent` orientations of the axes are those
     of its own rotations, or of the given group.
     """
 
@@ -161,14 +161,14 @@ class _Class:
     equivalent: Floats | None = None
     free: bool = False  # whether axes do not matter: isotropic or triclinic
 
-    def defect(self, turned: Floats) -> Floats:
-        """What the class lacks of tensors in its axes, shape (n, m, m)."""
-        m = turned.shape[-1]
-        return turned - (turned.reshape(len(turned), -1) @ self._mean(m).T).reshape(turned.shape)
+    def defect(self, rotated: Floats) -> Floats:
+        """The difference of tensors in the axes of the class from the nearest tensor of the class, shape (n, m, m)."""
+        m = rotated.shape[-1]
+        return rotated - (rotated.reshape(len(rotated), -1) @ self._mean(m).T).reshape(rotated.shape)
 
-    def nearest(self, C: Floats, packing: Packing, starts: Floats, turned: Floats) -> tuple[float, Floats]:
+    def nearest(self, C: Floats, packing: Packing, starts: Floats, rotated: Floats) -> tuple[float, Floats]:
         """Distance to the class and the axes where it is attained."""
-        distances = np.linalg.norm(self.defect(turned), axis=(1, 2))
+        distances = np.linalg.norm(self.defect(rotated), axis=(1, 2))
         if self.free:
             return float(distances[0]), starts[0]
         best = float("inf"), starts[0]
@@ -178,14 +178,14 @@ class _Class:
                 break
         return best
 
-    def among_given(self, turned: Floats, starts: Floats, near_enough: float) -> Floats | None:
-        """The given axes in the order in which they are nearest to the class, or None if these are not near enough."""
-        n = len(_given(turned.shape[-1]))
-        distances = np.linalg.norm(self.defect(turned[:n]), axis=(1, 2))
+    def among_given(self, rotated: Floats, starts: Floats, near_enough: float) -> Floats | None:
+        """The given axes in the order with the smallest distance to the class, or None if it is too large."""
+        n = len(_given(rotated.shape[-1]))
+        distances = np.linalg.norm(self.defect(rotated[:n]), axis=(1, 2))
         return starts[distances.argmin()] if distances.min() <= near_enough else None
 
     def tidy(self, axes: Floats) -> Floats:
-        """Of all axes that serve as well, those nearest to the given ones."""
+        """Of all equivalent axes, those nearest to the given ones."""
         if self.free:
             return np.eye(len(axes))
         if self.axial:
@@ -202,13 +202,13 @@ class _Class:
             return _turn(v, len(start)) @ start
 
         def defect(v: Floats) -> Floats:
-            return self.defect(_turned(C, packing, axes(v)[None])).ravel()
+            return self.defect(_rotated(C, packing, axes(v)[None])).ravel()
 
         n = 3 if packing.size == 6 else 1
         found = least_squares(defect, np.zeros(n), method="lm", xtol=1e-10, ftol=1e-14, gtol=1e-14, max_nfev=200)
         return float(np.linalg.norm(found.fun)), axes(found.x)
 
-    @cache  # noqa: B019  there are a dozen classes, for ever
+    @cache  # noqa: B019  there are a dozen classes, which live as long as the module
     def _mean(self, size: int) -> Floats:
         """The mean over the rotations as a matrix on packed stiffnesses, shape (m^2, m^2)."""
         packing = tensors.packing_of(size)
@@ -222,7 +222,7 @@ class _Class:
 
 
 def _most_symmetric(distances: Mapping[str, float], tolerance: float) -> str:
-    """The first class within the tolerance; of tetragonal and trigonal, which have as many constants, the nearer."""
+    """The first class within the tolerance; of tetragonal and trigonal, with equally many constants, the nearer one."""
     within = [name for name, distance in distances.items() if distance <= tolerance] or [list(distances)[-1]]
     pair = {"tetragonal", "trigonal"}
     return min(pair, key=lambda name: distances[name]) if within[0] in pair and pair <= set(within) else within[0]
@@ -258,7 +258,7 @@ def _classes(size: int) -> tuple[_Class, ...]:
 def _closure(*generators: Floats) -> Floats:
     """The group that some matrices generate, shape (n, d, d)."""
     group = [np.eye(len(generators[0]))]
-    for element in group:  # grows while it is walked through
+    for element in group:  # grows during the iteration
         for generator in generators:
             product = generator @ element
             if not any(np.allclose(product, known) for known in group):
@@ -267,21 +267,21 @@ def _closure(*generators: Floats) -> Floats:
 
 
 def _starts(C: Floats, packing: Packing) -> Floats:
-    """Axes, rows of shape (n, d, d), from which those of a class are searched; the given ones come first."""
+    """Initial axes of the search, as rows, shape (n, d, d); the given axes come first."""
     d = packing.shape[0]
     if packing.size < 6:
         angles = np.linspace(0, np.pi, 180, endpoint=False)
         return np.concatenate([_given(packing.size), np.array([_about_z(-a)[:d, :d] for a in angles])])
     full = packing.to_fourth_order(C)
     frames = [np.linalg.eigh(np.einsum(how, full))[1].T for how in ("ijkk->ij", "ikjk->ij")]
-    frames = [frame * np.sign(np.linalg.det(frame)) for frame in frames]  # all three turned round: right-handed
+    frames = [frame * np.sign(np.linalg.det(frame)) for frame in frames]  # all three reversed: right-handed
     frames += [frame[order] for frame in frames for order in ([1, 2, 0], [2, 0, 1])]
     return np.concatenate([_given(6), np.array(frames), _grid()])
 
 
 @cache
 def _given(size: int) -> Floats:
-    """The given axes in each order and with all signs that keep them right-handed; in 2D the last one stays."""
+    """The given axes in each order and with all signs that keep them right-handed; in 2D the last one is fixed."""
     quarter = _about_z(np.pi / 2)
     if size < 6:
         return _closure(quarter[: 2 if size == 3 else 3, : 2 if size == 3 else 3])
@@ -290,7 +290,7 @@ def _given(size: int) -> Floats:
 
 @cache
 def _grid() -> Floats:
-    """Orientations that cover all evenly: the super-Fibonacci spiral of Alexa (2022)."""
+    """Evenly distributed orientations: the super-Fibonacci spiral of Alexa (2022)."""
     from scipy.spatial.transform import Rotation
 
     s = np.arange(GRID) + 0.5
@@ -299,8 +299,8 @@ def _grid() -> Floats:
     return Rotation.from_quat(np.column_stack([r * np.sin(a), r * np.cos(a), R * np.sin(b), R * np.cos(b)])).as_matrix()
 
 
-def _turned(C: Floats, packing: Packing, axes: Floats) -> Floats:
-    """A stiffness in several systems of axes, shape (n, m, m)."""
+def _rotated(C: Floats, packing: Packing, axes: Floats) -> Floats:
+    """A stiffness relative to several systems of axes, shape (n, m, m)."""
     R = packing.rotation(axes)
     return R @ C @ np.swapaxes(R, -1, -2)
 
@@ -320,7 +320,7 @@ def _about_z(angle: float) -> Floats:
 
 
 def _about_last(axes: Floats) -> Floats:
-    """Axes about the last one: that one with its largest component positive, the first near the given one after it."""
+    """Axes with the given last one, whose largest component is made positive; the first is near a given axis."""
     last = axes[2]
     k = int(np.abs(last).round(9).argmax())
     last = last * np.sign(last[k])

@@ -19,11 +19,11 @@ Rows = list[tuple[str, str]]
 Grid = tuple[list[str], list[list[str]]]
 
 MANY = 8
-"""Phases beyond which they are counted, not named."""
+"""Largest number of phases that are listed by name."""
 
 
 def heading(found: EffectiveData) -> str:
-    """One line: what it is."""
+    """The heading, in one line."""
     plane = {3: ", plane strain", 4: ", generalised plane strain"}.get(len(found.tensor), "")
     return f"Effective {found.quantity}, {found.dim}D{plane * found.is_stiffness}, {found.constraint}"
 
@@ -47,7 +47,7 @@ def constants_grid(found: EffectiveData) -> Grid:
 
 
 def thermal_grid(found: EffectiveData) -> Grid | None:
-    """Thermal expansion and stress by component, if there are any."""
+    """Thermal expansion and stress by component; empty without them."""
     if found.thermal_stress is None or found.thermal_expansion is None:
         return None
     factors = [1.0 if label[0] == label[1] else 2**0.5 for label in found.labels]
@@ -94,7 +94,7 @@ def facts(found: EffectiveData) -> Rows:
 
 
 def bounds_rows(found: EffectiveData) -> Rows:
-    """Whether the bounds are respected, and the moduli of the isotropic part beside the Hashin-Shtrikman intervals."""
+    """The check of the bounds, and the moduli of the isotropic part with the Hashin-Shtrikman intervals."""
     rows, known = [], {} if found.limits is None else found.limits.hashin_shtrikman
     for name, value in found.means.items():
         words = number(value)
@@ -107,7 +107,7 @@ def bounds_rows(found: EffectiveData) -> Rows:
 
 
 def _verdict(limits: Limits) -> str:
-    """Which bounds are respected or violated, and the discretization error where that matters."""
+    """The bounds that are respected or violated, and the discretization error if it is needed."""
     report = limits.report
     within = "respected within the discretization error" if report.allowed else "respected"
     said = [*report.violations] or [f"{within}: {', '.join(report.applied)}", *report.allowed]
@@ -115,7 +115,7 @@ def _verdict(limits: Limits) -> str:
 
 
 def properties_table(found: EffectiveData) -> Group:
-    """Everything, to print with rich."""
+    """All tables, to print with rich."""
     parts: list[RenderableType] = [Text(heading(found), style="bold"), _grid(tensor_grid(found))]
     parts.append(_grid(constants_grid(found)))
     thermal = thermal_grid(found)
@@ -125,14 +125,14 @@ def properties_table(found: EffectiveData) -> Group:
     summary.add_column(style="dim", no_wrap=True)
     summary.add_column()
     for row in facts(found):
-        summary.add_row(*map(Text, row))  # names are no markup
+        summary.add_row(*map(Text, row))  # names are not markup
     if found.how.get("mesh quality"):
         summary.add_row("mesh quality", found.how["mesh quality"])
     return Group(*parts, summary)
 
 
 def as_html(group: Group) -> str:
-    """What a terminal shows, as HTML for a notebook."""
+    """The terminal output as HTML for a notebook."""
     console = Console(width=110, record=True, file=io.StringIO(), force_jupyter=False)
     console.print(group)
     style = "line-height:normal;font-family:Menlo,'DejaVu Sans Mono',consolas,'Courier New',monospace"
@@ -140,7 +140,7 @@ def as_html(group: Group) -> str:
 
 
 def number(value: float, largest: float | None = None) -> str:
-    """Five digits; beside a `largest` number of its kind, noise is cut off."""
+    """Five digits; rounding errors relative to the `largest` number become zero."""
     if largest and math.isfinite(value) and math.isfinite(largest):
         value = round(value, 5 - math.floor(math.log10(largest)))
     return f"{value + 0.0:.5g}"
@@ -152,12 +152,12 @@ def vector(values: Iterable[float], largest: float = 1.0) -> str:
 
 
 def distance(value: float) -> str:
-    """Two digits; rounding is none."""
+    """Two digits; a rounding error becomes zero."""
     return "0" if value < 1e-14 else f"{value:.2g}"
 
 
 def in_short(names: Sequence[str]) -> str:
-    """Names, or how many there are if they are many."""
+    """The names, or their number if there are many."""
     return ", ".join(names) if len(names) <= MANY else f"{len(names)} phases, {names[0]} to {names[-1]}"
 
 
@@ -168,7 +168,7 @@ def _fractions(fractions: Mapping[str, float]) -> str:
 
 
 def _others(found: EffectiveData) -> str:
-    """Distances to the classes that it has not, the nearest first."""
+    """Distances to the other classes, the nearest first."""
     others = {name: d for name, d in found.symmetry.distances.items() if d > found.symmetry.tolerance}
     return ", ".join(f"{name} {d:.2g}" for name, d in sorted(others.items(), key=lambda item: item[1]))
 

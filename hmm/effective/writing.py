@@ -36,11 +36,11 @@ def write_report(
     found
         The properties.
     directory
-        Made if need be.
+        Created if it does not exist.
     plots
-        Whether to draw.
+        Whether to draw pictures.
     notes
-        Further lines under the heading, such as where the cell comes from.
+        Further lines under the heading, such as the source of the cell.
     further
         Further pictures in the directory, by title.
     """
@@ -59,7 +59,7 @@ def write_report(
 
 
 def write_properties(found: EffectiveData, directory: Path) -> Path:
-    """Write ``properties.json`` whole into a directory, made if need be (collective on the cell's communicator)."""
+    """Write ``properties.json`` atomically into a directory (collective on the cell's communicator)."""
     with collectively(found.comm):
         if found.comm.rank == 0:
             require_writable(directory)
@@ -68,19 +68,19 @@ def write_properties(found: EffectiveData, directory: Path) -> Path:
 
 
 def _described(cell: Cell | None) -> Description | None:
-    """Descriptors of a cell that is a complete grid of voxels of several phases, and whole on this rank."""
+    """Descriptors of a cell on one rank that is a complete grid of voxels of several phases."""
     if cell is None or cell.comm.size > 1 or not cell.has_whole_grid or len(cell.phases) < 2:
         return None
     return describe(cell)
 
 
 def _pictures(found: EffectiveData, described: Description | None, directory: Path) -> dict[str, Path]:
-    """Draw descriptors and directions: file names by what they show."""
+    """Draw descriptors and directions; file names by title."""
     drawn = {}
     if described is not None:
         drawn["The cell and its descriptors"] = described.plot(directory / "descriptors.png")
     name = "Young's modulus" if found.is_stiffness else found.quantity.capitalize()
-    if can_be_drawn(found):  # else the tables say so
+    if can_be_drawn(found):  # otherwise the tables show it
         drawn[f"{name} over the directions"] = draw_properties(found, directory / "directions.png")
     return drawn
 
@@ -118,7 +118,7 @@ def _symmetry_grid(found: EffectiveData) -> Grid:
 
 
 def _phases(found: EffectiveData) -> list[str]:
-    """The law of each phase, if they are at hand."""
+    """The law of each phase, if the cell is available."""
     if found.solved is None:
         return []
     phases_of: dict[str, list[str]] = {}
@@ -132,7 +132,7 @@ def _phases(found: EffectiveData) -> list[str]:
 
 
 def _in_words(law: object) -> str:
-    """A law, its numbers with six digits, fields over the cell by their names."""
+    """A law as text: numbers with six digits, fields over the cell by their names."""
     if isinstance(law, ufl.core.expr.Expr):
         return getattr(law, "name", "UFL")
     if is_dataclass(law):
@@ -144,7 +144,7 @@ def _in_words(law: object) -> str:
 
 
 def _how_rows(found: EffectiveData) -> list[list[str]]:
-    """How it was solved, without times: two runs of one job write the same report."""
+    """Details of the solution without times, so that two runs of one job write the same report."""
     rows = {"hmm": VERSION, "physics": found.physics, "constraint": found.constraint}
     rows |= {name: str(value) for name, value in found.how.items() if value not in ({}, None)}
     return [[name, value] for name, value in rows.items()]
@@ -166,5 +166,5 @@ def _markdown(grid: Grid) -> list[str]:
 
 
 def _one_cell(text: str) -> str:
-    """A text that stays in its cell of a table: names may hold bars and line ends."""
+    """A text for a cell of a Markdown table: names may contain bars and line ends."""
     return " ".join(text.split()).replace("|", "\\|")

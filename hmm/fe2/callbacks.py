@@ -8,12 +8,12 @@ from typing import Any
 
 
 def weakly(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A bound method for PETSc to call: kept by PETSc itself it would keep the problem and all RVEs alive for ever."""
+    """A bound method as a PETSc callback with a weak reference, so that PETSc does not keep the problem alive."""
     reference = weakref.WeakMethod(method)
 
     def call(*args: object) -> object:
         bound = reference()
-        assert bound is not None, "PETSc calls a problem that is gone"
+        assert bound is not None, "PETSc called a problem that was deleted"
         return bound(*args)
 
     return call

@@ -1,4 +1,4 @@
-"""From the macro field to homogenized stress and tangent at every quadrature point."""
+"""Homogenized stress and tangent at every integration point, from the macro field."""
 
 from __future__ import annotations
 
@@ -33,65 +33,65 @@ from hmm.parallel.ensemble import Ensemble
 from hmm.parallel.state_ordering import RowLayout
 
 ALGORITHMS = ("monolithic", "nested")
-"""How far an iterative micro model goes for one macro iterate (see `hmm.models.points.Points`)."""
+"""How far an iterative micro model iterates for one macro iterate (see `hmm.models.points.Points`)."""
 
 MOST_DUMPS = 10
-"""Most dumps of failed points that one homogenizer writes."""
+"""Maximum number of dumps of failed points that one homogenizer writes."""
 
 
 class Homogenizer:
-    """A micro model at every quadrature point of a macro mesh.
+    """A micro model at every integration point of a macro mesh.
 
     Parameters
     ----------
-    rve
-        The microproblem; one object serves all points of the rank. Its cell is on ``MPI.COMM_SELF``, or on the
-        communicator of a group of ranks (see `hmm.Ensemble.split`). An `hmm.MixedControl` of an
-        RVE takes as input only the components that are given, such as the in-plane ones of a 3D cell. Or an
-        `hmm.variation.Variation` of several, which says where each is.
+    model
+        The micro model, such as an `hmm.RVE`; one object serves all points of the rank. The cell of an RVE is on
+        ``MPI.COMM_SELF``, or on the communicator of a group of ranks (see `hmm.Ensemble.split`). An `hmm.MixedControl`
+        takes the given components only, such as the in-plane components of a 3D cell. An `hmm.variation.Variation`
+        distributes several models over the points.
     strain
-        The macroscopic input as UFL of the macro field, such as ``sym(grad(u))``; a sequence if the RVE has several.
+        The macroscopic input as UFL of the macro field, such as ``sym(grad(u))``; a sequence for several inputs.
     degree
-        Degree of the macro quadrature rule. By default what the macro element needs
+        Degree of the macro quadrature rule. By default it is sufficient for the macro element
         (`hmm.fe2.quadrature_points.sufficient_degree`): ``2 (k - 1)`` on triangles and tetrahedra of degree k, more if
-        they are curved, and k + 1 points a direction on quadrilaterals and hexahedra. A warning says when a rule has
-        fewer points than that.
+        they are curved; k + 1 points per direction on quadrilaterals and hexahedra. A rule with fewer points gives a
+        warning.
     algorithm
         ``"monolithic"`` (default) or ``"nested"``; see `hmm.micro.algorithms`.
     ensemble
-        Who works on which point: ``"owner"``, ``"balanced"``, ``"grouped"`` (for RVEs on several ranks), or ``"auto"``,
-        which starts with the owners and lets points move when this pays; see `hmm.Ensemble`.
+        Distribution of the points over the ranks: ``"owner"``, ``"balanced"``, ``"grouped"`` (for RVEs on several
+        ranks), or ``"auto"``, which starts with the owners and moves points when this saves time; see `hmm.Ensemble`.
     dumps
-        Directory for what `hmm.replay` needs of RVEs that failed for good; made when first needed. At most
-        `MOST_DUMPS` files are written in a run, and none if None.
+        Directory for dumps of failed points, which `hmm.replay` repeats; created when first needed. At most
+        `MOST_DUMPS` files are written in a run; none if None.
     orientation
-        How the cells are turned at each point: in 2D an angle (radians, anticlockwise), or the direction of the cell's
-        first axis, shape (d,), or a rotation matrix whose columns are the cell's axes, shape (d, d). A constant, a
-        function of x (shape (3, n), its result with the points last) or UFL such as a Function. By default not at all.
+        Orientation of the cell at each point: in 2D an angle (radians, anticlockwise); or the direction of the first
+        axis of the cell, shape (d,); or a rotation matrix whose columns are the axes of the cell, shape (d, d). Give a
+        constant, a function of x (shape (3, n), points last in the result) or UFL, such as a Function. By default, no
+        cell is rotated.
 
     Attributes
     ----------
     models
         The micro models, by name; a single one has no name.
     model
-        The first of them, with the macroscopic inputs that all have.
+        The first of them; all have the same macroscopic inputs.
     rows
-        Which models this rank's own points have; those of a point are rows of their own, and counted in the ensemble
-        one by one.
+        The models of this rank's own points. Each model of a point is one row, and one item of the ensemble.
     ensemble
         The `hmm.Ensemble`.
     batches
-        The rows that this rank works on, in the order of the ensemble, one batch for each model.
+        The rows that this rank evaluates, in the order of the ensemble; one batch per model.
     responses
-        One quadrature Function per macro input, of the response's tensor shape; `stress` is the first.
+        One quadrature Function per macroscopic input, with the tensor shape of the response; `stress` is the first.
     tangents
         ``tangents[i][j]``: quadrature Function of the packed tangent of response i by input j, shape (m_i, m_j).
     dx
-        The macro volume measure with the points of the responses.
+        The macro volume measure with the integration points of the responses.
     macro_points
         The `hmm.fe2.quadrature_points.MacroPoints` of this rank's own cells.
     count
-        Micro operations of this rank so far.
+        Counters of the micro operations of this rank.
     """
 
     def __init__(
@@ -153,34 +153,34 @@ class Homogenizer:
 
     @property
     def n_points(self) -> int:
-        """Quadrature points of this rank's own cells."""
+        """Number of integration points in this rank's own cells."""
         return self.macro_points.n
 
     @property
     def states(self) -> Points:
-        """The points this rank works on, if there is one micro model; see `batches` for several."""
+        """The points that this rank evaluates, if there is one micro model; for several, see `batches`."""
         if len(self.models) > 1:
             raise InputError(f"there are {len(self.models)} micro models: their points are in batches.points")
         return self.batches.points[0]
 
     @property
     def has_history(self) -> bool:
-        """Whether any model has more to remember than a first guess: variables that its answers depend on."""
+        """Whether any model has internal variables."""
         return any(v.role == "deferred" for m in self.models.values() for v in m.variables.values() if np.prod(v.shape))
 
     @cached_property
     def row_layouts(self) -> tuple[RowLayout, ...]:
-        """The order in which the points of each model are written down (collective when first asked for)."""
+        """The order in which the points of each model are stored in files (collective on first access)."""
         return tuple(RowLayout(model) for model in self.models.values())
 
     def state_keys(self) -> list[NDArray[np.int64]]:
-        """For each model numbers 0, 1, ... of its rows worked on here, the same on any number of ranks (collective)."""
+        """For each model, the numbers of its rows on this rank, the same on any number of ranks (collective)."""
         keys = self.ensemble.to_workers(self._row_keys)
         return [keys[self.batches.rows(k)] for k in range(len(self.models))]
 
     @cached_property
     def _row_keys(self) -> NDArray[np.int64]:
-        """Number of each own row among those of its kind on all ranks, in the order of the points' keys."""
+        """Number of each own row among the rows of its model on all ranks, in the order of the keys of the points."""
         keys, rows = self.keys[self.rows.point], np.zeros(self.rows.kind.size, dtype=np.int64)
         if len(self.models) == 1:
             return keys
@@ -195,13 +195,13 @@ class Homogenizer:
 
     @property
     def time_step(self) -> float:
-        """Duration of the step, in the unit of time of the models' rates; by default the first model's own."""
+        """Duration of the step, in the unit of time of the models; by default that of the first model."""
         return float(getattr(self.model, "time_step", 0.0)) if self._dt is None else self._dt
 
     @time_step.setter
     def time_step(self, dt: float) -> None:
         if not 0 <= dt < np.inf:
-            raise InputError(f"time step {dt} must be zero or more, and finite")
+            raise InputError(f"time step {dt} must be finite and not negative")
         self._dt = float(dt)
 
     def coordinates(self) -> NDArray[np.float64]:
@@ -213,7 +213,7 @@ class Homogenizer:
         return self._strain.eval(self.mesh, self.cells).reshape(self.n_points, self._blocks.size)
 
     def check_ready(self) -> None:
-        """Raise `InputError` if a model cannot be asked: destroyed, or it needs the duration of the step."""
+        """Raise `InputError` if a model was destroyed or lacks the duration of the step."""
         for model in self.models.values():
             if isinstance(model, Destructible):
                 model.check_usable()
@@ -222,17 +222,17 @@ class Homogenizer:
             raise InputError("a law depends on time, and the step has no duration: give duration=, or set time_step")
 
     def evaluate(self, algorithm: str | None = None) -> bool:
-        """Answer the present macro field at every point (collective).
+        """Evaluate every point for the present macro field (collective).
 
         Parameters
         ----------
         algorithm
-            How far an iterative model goes; by default the homogenizer's `algorithm`.
+            How far an iterative model iterates; by default the `algorithm` of the homogenizer.
 
         Returns
         -------
         bool
-            Whether every point of every rank answered; if not, `failures` says where and why, on all ranks alike.
+            Whether every point of every rank succeeded; if not, `failures` says where and why, on all ranks.
         """
         self.check_ready()
         E = self.ensemble.to_workers(self._row_inputs())
@@ -244,13 +244,13 @@ class Homogenizer:
         return not self.failures
 
     def dump(self) -> str:
-        """Write what `hmm.replay` needs of the first of the `failures`, before they are reverted (collective).
+        """Write the dump of the first of the `failures` for `hmm.replay`, before the points are reverted (collective).
 
         Returns
         -------
         str
-            Where it is, or why it could not be written, to be added to an error message; on all ranks alike. Never
-            raises, so that nothing hides the failure itself.
+            The path of the dump, or why it was not written, to be added to an error message; the same on all ranks.
+            Never raises, so that the failure itself is reported.
         """
         alone = self.ensemble.group.size == 1
         if self.dumps is None or not self.failures or self._n_dumps == MOST_DUMPS or not alone:
@@ -268,16 +268,16 @@ class Homogenizer:
         return str(self.comm.bcast(said, root=failure.rank))
 
     def converged(self) -> bool:
-        """Whether the micro problems of all ranks are solved (collective)."""
+        """Whether the micro problems of all ranks have converged (collective)."""
         return bool(self.comm.allreduce(self.batches.converged, op=MPI.LAND))
 
     def commit(self) -> None:
-        """Accept the step at every point, and let points move to where time is (collective).
+        """Accept the step at every point, and rebalance the points over the ranks (collective).
 
         Raises
         ------
         ConvergenceError
-            On all ranks, if a point cannot be updated; nothing is then accepted.
+            On all ranks, if the update of a point fails; no point is then accepted.
         """
         with collectively(self.comm):
             try:
@@ -288,18 +288,18 @@ class Homogenizer:
         self.ensemble.rebalance(self.batches)
 
     def revert(self, elastic: bool = False) -> None:
-        """Drop the step at every point; the tangents are then the undeformed state's if `elastic` (collective)."""
+        """Discard the step at every point; with `elastic`, reset the tangents to the initial tangent (collective)."""
         self.batches.revert(elastic)
         self._publish()
 
     def restored(self) -> None:
-        """Show the macro problem what the committed points answer, after they were restored (collective)."""
+        """Publish the responses of committed points after they were restored (collective)."""
         self._publish()
 
     def observe(self, name: str) -> NDArray[np.float64]:
         """A quantity of the micro models at the last accepted step, shape (n_points, size) (collective).
 
-        Where a point has several models it is the mean over those that have the quantity, NaN where none has.
+        If a point has several models, this is the mean over those with the quantity, or NaN if none has it.
 
         Parameters
         ----------
@@ -323,7 +323,7 @@ class Homogenizer:
     def point_average(self, phase: str, variable: str) -> NDArray[np.float64]:
         """Average of an internal variable over a phase of each RVE, shape (n_points, packed size) (collective).
 
-        See `observe`, of which this is the quantity ``variable_phase``.
+        This is the quantity ``variable_phase`` of `observe`.
         """
         return self.observe(f"{variable}_{phase}")
 
@@ -336,7 +336,7 @@ class Homogenizer:
         return (weights[..., None] * array).sum(axis=1) / weights.sum(axis=1)[:, None]
 
     def _row_inputs(self) -> NDArray[np.float64]:
-        """Packed macroscopic inputs of the own rows, in the frames of their cells."""
+        """Packed macroscopic inputs of this rank's own rows, in the axes of their cells."""
         E = self.macro_inputs()
         E = E if self.rows.is_plain else E[self.rows.point]
         return E if self.orientation is None else self.orientation.to_cells(E, self.rows.point)
@@ -345,7 +345,7 @@ class Homogenizer:
         return fem.Function(quadrature_space(self.mesh, self.degree, shape), name=name.replace(" ", "_"))
 
     def _publish(self) -> None:
-        """Copy the points' answers into the quadrature Functions (collective)."""
+        """Copy the responses and tangents of the points into the quadrature Functions (collective)."""
         response, tangent = self._point_answers()
         inputs, parts = self.model.inputs, list(self._blocks.values())
         for i, (a, rows) in enumerate(zip(inputs, parts, strict=True)):
@@ -354,7 +354,7 @@ class Homogenizer:
                 self._write(self.tangents[i][j], tangent[:, rows, columns])
 
     def _point_answers(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Responses and tangents of the own points, shapes (n_points, m) and (n_points, m, m) (collective)."""
+        """Responses and tangents of this rank's points, shapes (n_points, m) and (n_points, m, m) (collective)."""
         m = self._blocks.size
         response, tangent = self.batches.answers
         if not self.ensemble.is_local:
@@ -370,7 +370,7 @@ class Homogenizer:
         function.x.array.reshape(-1, size)[self._slots] = values.reshape(self.n_points, size)
 
     def _gather_failures(self, failed: list[tuple[int, NDArray[np.float64], str]]) -> list[MicroFailure]:
-        """The failures of all ranks, on all ranks, with coordinates from those that own the points."""
+        """The failures of all ranks, on all ranks; the owners of the points add the coordinates."""
         if not self.comm.allreduce(bool(failed), op=MPI.LOR):
             return []
         who, rank = self.ensemble, self.comm.rank
@@ -393,5 +393,5 @@ def _observables(model: MicroModel) -> Mapping[str, int]:
 
 
 def _group_of(model: MicroModel) -> MPI.Comm:
-    """The ranks that work on each point of a model together."""
+    """The group of ranks that evaluates each point of a model."""
     return model.comm if isinstance(model, Distributed) else MPI.COMM_SELF

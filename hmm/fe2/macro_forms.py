@@ -1,4 +1,4 @@
-"""The tangent form of a macro problem, and what its arguments must be."""
+"""The tangent form of a macro problem, and checks of its arguments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hmm.foundation.options import instance
 
 
 def check_arguments(F: object, u: object, hom: object, bcs: object) -> None:
-    """Raise `InputError` for what is of the wrong kind, or for a condition of another space."""
+    """Raise `InputError` for arguments of the wrong type and conditions on another space."""
     instance("F", F, ufl.Form, "write the residual in UFL")
     instance("u", u, fem.Function, "give the macro unknown")
     instance("hom", hom, Homogenizer, "make it with hmm.Homogenizer(rve, strain)")
@@ -25,10 +25,10 @@ def check_arguments(F: object, u: object, hom: object, bcs: object) -> None:
 
 
 def check_condition(u: fem.Function, bc: object) -> None:
-    """Raise `InputError` unless a Dirichlet condition is one on the space of `u`, or on a part of it."""
+    """Raise `InputError` unless a Dirichlet condition is on the space of `u` or a subspace."""
     instance("condition", bc, fem.DirichletBC, "make it with dolfinx.fem.dirichletbc")
     if not u.function_space._cpp_object.contains(cast(fem.DirichletBC, bc).function_space):
-        raise InputError("a Dirichlet condition is of another function space than u: make it on u.function_space")
+        raise InputError("a Dirichlet condition is on another function space than u: create it on u.function_space")
 
 
 def tangent_form(F: ufl.Form, u: fem.Function, hom: Homogenizer) -> ufl.Form:

@@ -1,4 +1,4 @@
-"""The macroscopic inputs as the user writes them in UFL."""
+"""The macroscopic inputs as UFL expressions of the macro field."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from hmm.models.points import Input
 
 
 def check_inputs(inputs: tuple[Input, ...], strains: tuple[ufl.core.expr.Expr, ...]) -> None:
-    """Raise `InputError` unless the expressions have the shapes of the model's inputs, and no component it drops."""
+    """Raise `InputError` unless the expressions match the inputs of the model in shape and components."""
     if len(inputs) != len(strains):
         raise InputError(
             f"the micro model has {len(inputs)} macro inputs and got {len(strains)} expressions: give one for each"
         )
     for e, strain in zip(inputs, strains, strict=True):
-        instance(f"the macro {e.name}", strain, ufl.core.expr.Expr, "write it in UFL, as sym(grad(u))")
+        instance(f"the macro {e.name}", strain, ufl.core.expr.Expr, "write it in UFL, such as sym(grad(u))")
         if strain.ufl_shape != e.packing.shape:
             raise InputError(
                 f"the macro {e.name} has shape {strain.ufl_shape}, but the micro model's has {e.packing.shape}: "
@@ -33,7 +33,7 @@ def check_inputs(inputs: tuple[Input, ...], strains: tuple[ufl.core.expr.Expr, .
 
 
 def _vanishes(scalar: ufl.core.expr.Expr) -> bool:
-    """Whether UFL knows that a component is zero."""
+    """Whether a component is zero in UFL."""
     return isinstance(expand_indices(expand_derivatives(scalar)), ufl.constantvalue.Zero)
 
 
@@ -42,4 +42,4 @@ def mesh_of(strains: Sequence[ufl.core.expr.Expr]) -> Mesh:
     for strain in strains:
         for coefficient in ufl.algorithms.extract_coefficients(strain):
             return coefficient.function_space.mesh
-    raise InputError("the macro strain contains no Function: write it in terms of the macro unknown, as sym(grad(u))")
+    raise InputError("the macro strain contains no Function: write it with the macro unknown, such as sym(grad(u))")

@@ -1,4 +1,4 @@
-"""What a macro problem remembers from step to step beside its unknown and the states of its points."""
+"""Further data of a macro problem that persist between steps, such as velocities."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ RESERVED = ("u", "forces")
 
 @runtime_checkable
 class StepMemory(Protocol):
-    """Something that takes part in each step, such as a time integrator."""
+    """An object that is updated in each step, such as a time integrator."""
 
     @property
     def functions(self) -> Mapping[str, fem.Function]:
-        """What it remembers, by name."""
+        """Its Functions, by name."""
         ...
 
     def begin(self, dt: float) -> None:
-        """Prepare a solve of a duration; it may fail and be begun again with another one."""
+        """Prepare a solve with a given duration; it may be repeated with another one."""
         ...
 
     def accept(self) -> None:
-        """Take over the end of the step, which has been committed, as the start of the next one."""
+        """Make the end of the accepted step the start of the next one."""
         ...
 
 
 class Memory:
-    """The Functions that a problem remembers, and what keeps them up to date.
+    """Functions of a problem that persist between steps, and the objects that update them.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Memory:
         self._parts: list[StepMemory] = []
 
     def add(self, thing: fem.Function | StepMemory) -> None:
-        """Remember a Function, or the Functions of something that takes part in each step."""
+        """Add a Function, or the Functions of an object that is updated in each step."""
         instance("what to remember", thing, (fem.Function, StepMemory), "give a Function or a time integrator")
         if isinstance(thing, StepMemory):
             self._parts.append(thing)
@@ -69,7 +69,7 @@ class Memory:
             part.begin(dt)
 
     def accept(self) -> None:
-        """Take over what was committed."""
+        """Make the accepted values the start of the next step."""
         for part in self._parts:
             part.accept()
 

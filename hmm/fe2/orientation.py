@@ -1,4 +1,4 @@
-"""How the RVEs of a macro mesh are turned: rotations between the frame of a cell and that of the macro problem."""
+"""Orientation of the RVEs of a macro mesh: rotations between the frame of a cell and that of the macro problem."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Floats = NDArray[np.float64]
 
 
 class Orientation:
-    """How the RVEs of points are turned: rotations between the frame of a cell and that of the macro problem.
+    """Orientation of the RVEs of points: rotations between the frame of a cell and that of the macro problem.
 
-    With a rotation R whose columns are the axes of the cell in the macro frame, the cell gets ``R^T E R``, and its
-    response Sigma is ``R Sigma R^T`` to the macro problem; vectors are rotated likewise. In packed form that is
+    The columns of the rotation R are the axes of the cell in the macro frame. The cell receives ``R^T E R``, and the
+    macro problem receives ``R Sigma R^T``; vectors are rotated likewise. In packed form,
     ``E_cell = Q E``, ``Sigma = Q^T Sigma_cell`` and ``A = Q^T A_cell Q`` with an orthogonal Q.
 
     Parameters
@@ -26,15 +26,16 @@ class Orientation:
     points
         The macro points.
     orientation
-        A field, in 2D of angles (radians, anticlockwise), or of directions of the cell's first axis, shape (d,), or of
-        matrices R, shape (d, d). In 3D a direction is reached by the least rotation.
+        A field of directions of the first axis of the cell, shape (d,), or of matrices R, shape (d, d); in 2D also of
+        angles (radians, anticlockwise). In 3D the rotation to a direction is the one with the smallest angle.
     inputs
         The macroscopic inputs.
 
     Raises
     ------
     InputError
-        On all ranks, if a direction vanishes, a matrix is no rotation, or the inputs lack what they become when turned.
+        On all ranks, if a direction is zero, a matrix is not a rotation, or an input lacks components that a rotation
+        needs.
     """
 
     def __init__(self, points: MacroPoints, orientation: MacroField, inputs: Sequence[Input]) -> None:
@@ -65,19 +66,19 @@ def _rotations(given: Floats, dim: int, points: MacroPoints) -> Floats:
         length = np.linalg.norm(given, axis=1)
         zero = np.flatnonzero(length < 1e-12)
         if zero.size:
-            raise InputError(f"orientation: the direction vanishes at {points.describe(zero[0])}")
-        return _turned_to(given / length[:, None])
+            raise InputError(f"orientation: the direction is zero at {points.describe(zero[0])}")
+        return _rotation_to(given / length[:, None])
     defect = (
         np.abs(given @ given.transpose(0, 2, 1) - np.eye(dim)).reshape(len(given), dim * dim).max(axis=1, initial=0.0)
     )
     bad = np.flatnonzero((defect > 1e-8) | (np.linalg.det(given) < 0))
     if bad.size:
-        raise InputError(f"orientation: {given[bad[0]].tolist()} at {points.describe(bad[0])} is no rotation matrix")
+        raise InputError(f"orientation: {given[bad[0]].tolist()} at {points.describe(bad[0])} is not a rotation matrix")
     return given
 
 
-def _turned_to(a: Floats) -> Floats:
-    """The least rotations that take the first axis to unit vectors of shape (n, d)."""
+def _rotation_to(a: Floats) -> Floats:
+    """Rotations with the smallest angle that map the first axis to unit vectors of shape (n, d)."""
     if a.shape[1] == 2:
         return np.stack([a, np.stack([-a[:, 1], a[:, 0]], axis=1)], axis=2)
     c, zero = a[:, 0], np.zeros(len(a))
@@ -108,7 +109,7 @@ def _packed(R: Floats, inputs: Sequence[Input]) -> Floats:
             fits = np.abs(block @ block.transpose(0, 2, 1) - np.eye(e.size)).max(initial=0.0) < 1e-6
         if not fits:
             raise InputError(
-                f"orientation: turned, the macro {e.name} with the components {', '.join(e.packing.labels)} has others "
-                "than these: control of single components needs cells that are not turned"
+                f"orientation: the macro {e.name} has only the components {', '.join(e.packing.labels)}, and a "
+                "rotation needs the others too: control single components only where cells are not rotated"
             )
     return Q

@@ -1,4 +1,4 @@
-"""The macro problem: a PETSc SNES whose stress and tangent come from RVEs."""
+"""The macro problem: a PETSc SNES solver with stress and tangent from micro models."""
 
 from __future__ import annotations
 
@@ -45,21 +45,20 @@ class MacroProblem:
     Parameters
     ----------
     F
-        The residual form; it contains ``hom.stress`` (and other responses) under ``hom.dx``.
+        The residual form; it contains ``hom.stress`` (and other responses), integrated with ``hom.dx``.
     u
         The macro unknown.
     hom
-        Where the responses come from.
+        The `Homogenizer` that provides the responses.
     bcs
-        Dirichlet conditions.
+        Dirichlet boundary conditions.
     petsc_options_prefix
-        Prefix of the SNES; options given on the command line with it win.
+        Options prefix of the SNES; options on the command line take precedence.
     petsc_options
         PETSc options of the SNES, without prefix. Not modified.
     rtol
-        The residual of the free dofs may be this fraction of the reactions or of the loads added in the step,
-        whichever are larger, now or in an earlier step. If `u` has several fields, each residual is compared with the
-        reactions and loads of its own field.
+        Relative tolerance of the residual on the free degrees of freedom. The reference is the largest norm of the
+        reactions, and of the loads added in a step, so far. If `u` has several fields, each has its own reference.
 
     Attributes
     ----------
@@ -68,14 +67,14 @@ class MacroProblem:
     form
         The residual form F.
     memory
-        What it remembers from step to step, see `remember`.
+        Further data that the steps update, see `remember`.
     accepted_scale
-        Norm of the forces of each field to which residuals are compared, as of the accepted steps.
+        Reference norm of the residual of each field, after the last accepted step.
 
     Notes
     -----
-    ``J = dF/du + dF/dSigma [A : d strain]``, so it is the exact tangent of what the points answered. A solve has
-    converged when the macro residual and every micro residual are below their tolerances.
+    ``J = dF/du + dF/dSigma [A : d strain]`` is the consistent tangent of the present responses. A solve has converged
+    when the macro residual and every micro residual are below their tolerances.
     """
 
     def __init__(
@@ -94,7 +93,7 @@ class MacroProblem:
         instance("petsc_options_prefix", petsc_options_prefix, str, "give text, such as 'macro_'")
         positive("rtol", rtol, below=1.0)
         if not any(r in F.coefficients() for r in hom.responses):
-            raise InputError("the macro form F does not contain hom.stress: without it no RVE is ever asked")
+            raise InputError("the macro form F does not contain hom.stress: without it no micro model is evaluated")
         self.form, self.u, self.hom, self.bcs, self.rtol = F, u, hom, list(bcs), rtol
         self.stats: list[StepStats] = []
         self.memory = Memory(hom.mesh)
@@ -122,20 +121,20 @@ class MacroProblem:
             self.solver.setFromOptions()
 
     def solve(self) -> StepStats:
-        """Solve for the present loads and boundary values, and commit (collective).
+        """Solve for the present loads and boundary values, and accept the step (collective).
 
         Returns
         -------
         StepStats
-            What it took; also appended to `stats`.
+            Statistics of the solve; also appended to `stats`.
 
         Raises
         ------
         ConvergenceError
-            If it does not converge; `u` and all RVEs are then as they were before the call, on every rank.
+            If it does not converge; `u` and all points then have their state before the call, on every rank.
         """
         if isinstance(self.solver, Destroyed):
-            raise InputError("this macro problem was destroyed and cannot be solved any more: make a new one")
+            raise InputError("this macro problem was destroyed and cannot be solved any more: create a new one")
         self.hom.check_ready()
         self.memory.begin(self.hom.time_step)
         before = self.hom.count.copy()
@@ -165,18 +164,18 @@ class MacroProblem:
         return self.stats[-1]
 
     def remember(self, *things: fem.Function | StepMemory) -> None:
-        """Let checkpoints hold more than `u` and the states of the points.
+        """Add data to checkpoints, beside `u` and the states of the points.
 
         Parameters
         ----------
         things
-            Time integrators, which also take part in each step; and Functions on Lagrange or quadrature spaces of the
-            macro mesh that the script's loop changes.
+            Time integrators, which are also updated in each step; and Functions on Lagrange or quadrature spaces of the
+            macro mesh that your loop changes.
 
         Raises
         ------
         InputError
-            If a Function is on another mesh or in another kind of space, or a step has been solved already.
+            If a Function is on another mesh or in another kind of space, or if a step has already been solved.
         """
         if self.stats:
             raise InputError(f"{len(self.stats)} steps have been solved: call remember() before the first")
@@ -184,27 +183,27 @@ class MacroProblem:
             self.memory.add(thing)
 
     def attempts(self) -> list[tuple[str, bool]]:
-        """What a step is tried with in turn: algorithms, and whether the first tangents are the undeformed state's.
+        """The attempts to solve a step: the algorithm, and whether to start from the initial tangent.
 
-        After a reversal of the load the tangents of the last step are plastic: with little hardening the first iterate
-        then goes astray, where the elastic ones are nearly right.
+        After a load reversal the tangents of the last step are plastic. With little hardening, the first iterate is
+        then far from the solution, whereas the initial tangent is nearly exact.
         """
         chosen = self.hom.algorithm
         elastic = [(chosen, True)] if self.hom.has_history else []
         return [(chosen, False), *elastic, *([("nested", False)] if chosen != "nested" else [])]
 
     def reaction(self, bc: fem.DirichletBC) -> float | NDArray[np.float64]:
-        """Total force on the dofs of a Dirichlet condition at the last solution (collective).
+        """Total force on the degrees of freedom of a Dirichlet condition at the last solution (collective).
 
-        A dof that also belongs to another condition, at a corner where two supports meet, counts in full for both;
-        `reaction_over` tells them apart.
+        A degree of freedom of two conditions, at a corner where two supports meet, counts fully for both;
+        `reaction_over` separates them.
 
         Returns
         -------
         float or ndarray
-            A number for a condition on one component, shape (d,) for one on a vector field; in the unit of stress
-            times length^(d-1). Positive along the axis means that the support pulls along it. For a condition on a
-            temperature or another scalar of a mixed space, what is supplied there.
+            A number for a condition on one component, shape (d,) for a vector field, in the unit of stress times
+            length^(d-1). It is positive if the support pulls in the direction of the axis. For a temperature or another
+            scalar of a mixed space, it is the supplied quantity.
         """
         total = over_condition(self._supported, bc, self._component)
         if total.size == 1:
@@ -214,9 +213,10 @@ class MacroProblem:
     def reaction_over(self, tags: MeshTags, tag: int) -> float | NDArray[np.float64]:
         """Total force on the facets of a tag at the last solution (collective).
 
-        Nodal forces on the facets, without what other held facets contribute to the nodes that both share: there the
-        traction is the response, extended from the points by polynomials of degree k - 1, times the normal. Without
-        supports that meet this is `reaction`. A residual is taken that has ``inner(hom.stress, grad(v)) * hom.dx``.
+        The sum of the nodal forces on the facets, without the contribution of other supported facets to shared nodes.
+        On those facets, the traction is the response, extrapolated from the integration points by polynomials of degree
+        k - 1, times the normal. If no supports meet, this is `reaction`. The residual must have the form
+        ``inner(hom.stress, grad(v)) * hom.dx``.
 
         Parameters
         ----------
@@ -239,7 +239,7 @@ class MacroProblem:
         return total if total.size > 1 else float(total[0])
 
     def accepted_fields(self) -> dict[str, fem.Function]:
-        """Copies of `u`, of the nodal forces and of what is remembered, as of the last accepted solve (collective)."""
+        """Copies of `u`, the nodal forces and the remembered Functions after the last accepted solve (collective)."""
         space = self.u.function_space
         fields = {"u": (space, self._accepted_u), "forces": (space, self._accepted_forces)}
         fields |= {name: (f.function_space, f.x.array) for name, f in self.memory.functions.items()}
@@ -250,7 +250,7 @@ class MacroProblem:
         return copies
 
     def restore(self, fields: Mapping[str, fem.Function], scale: ArrayLike) -> None:
-        """Go on from `accepted_fields` and an `accepted_scale`; the Homogenizer's states are restored (collective)."""
+        """Continue from `accepted_fields` and `accepted_scale`; the points are already restored (collective)."""
         for field in fields.values():
             field.x.scatter_forward()
         self._accepted_u[:], self._accepted_forces[:] = fields["u"].x.array, fields["forces"].x.array
@@ -265,7 +265,7 @@ class MacroProblem:
         return Supported(self.u, self.forces, self.hom, self.bcs)
 
     def _iterate(self, algorithm: str) -> bool:
-        """One SNES solve from the present `u`; whether it converged."""
+        """One SNES solve from the present `u`; return whether it converged."""
         self._norms, self._joint, self._algorithm = [], False, algorithm
         petsc.assign(self.u, self._x)
         with options_in_force(self.solver.getOptionsPrefix(), self._options):
@@ -274,12 +274,12 @@ class MacroProblem:
         return self._joint
 
     def _say_fallback(self) -> None:
-        """Say, the first time, that a step is done again."""
+        """Warn, the first time only, that a step is repeated."""
         said, self._said_fallback = self._said_fallback, True
         if self.hom.comm.rank == 0 and not said:
             logging.getLogger("hmm").warning(
-                "the %s iteration failed (%s); this step is done again, from elastic tangents or with nested "
-                "iterations, and so will be later ones that fail, counted in problem.stats",
+                "the %s iteration failed (%s); the step is repeated from the initial tangent or with nested "
+                "iterations; so will be later steps that fail, as counted in problem.stats",
                 self.hom.algorithm,
                 self._reason(),
             )
@@ -307,17 +307,17 @@ class MacroProblem:
         A.assemble()
 
     def _converged(self, snes: PETSc.SNES, iteration: int, norms: tuple[float, float, float]) -> int:
-        """Joint convergence of the macro residual and all micro residuals."""
-        held, free = self._force_norms()
+        """Convergence test for the macro residual and all micro residuals."""
+        reactions, free = self._force_norms()
         if iteration == 0:
             self._unbalance = free
-        self._scale = np.maximum(self.accepted_scale, np.maximum(held, self._unbalance))
+        self._scale = np.maximum(self.accepted_scale, np.maximum(reactions, self._unbalance))
         residual = free if len(self._fields) > 1 else np.array([norms[2]])
         relative = residual / np.where(self._scale > 0, self._scale, 1.0)
         self._norms.append(float(relative.max()))
         if not np.isfinite(norms[2]):
             return -4  # SNES_DIVERGED_FUNCTION_NANORINF, called DIVERGED_FNORM_NAN before PETSc 3.25
-        noise = 0.0 if len(self._fields) == 1 else 1e-15 * self._scale.max()  # a field may have no load at all
+        noise = 0.0 if len(self._fields) == 1 else 1e-15 * self._scale.max()  # a field may have no load
         fits = bool(np.all(residual <= self.rtol * self._scale + noise)) and self._bcs_hold(norms[2], free)
         self._joint = fits and self.hom.converged()
         if self._joint:
@@ -325,21 +325,21 @@ class MacroProblem:
         return PETSc.SNES.ConvergedReason.ITERATING
 
     def _bcs_hold(self, norm: float, free: NDArray[np.float64]) -> bool:
-        """Whether boundary values are met: they are in the residual of `norm`, but not in the forces of free dofs."""
+        """Whether boundary values are satisfied: their defect is part of `norm`, but not of the free forces."""
         return len(self._fields) == 1 or norm <= (1 + 1e-6) * float(np.linalg.norm(free)) + 1e-300
 
     def _force_norms(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Norms by field of the forces on the held dofs (reactions) and on the free ones (at first, the new loads)."""
+        """Norms by field of the reactions and of the free forces (in the first iteration, the new loads)."""
         forces = self.forces.x.array[: self.u.function_space.dofmap.index_map.size_local * self._block_size].copy()
         reactions = np.zeros_like(forces)
         reactions[self._constrained] = forces[self._constrained]
         forces[self._constrained] = 0.0
         squares = [[f[dofs] @ f[dofs] for dofs in self._fields] for f in (reactions, forces)]
-        held, free = np.sqrt(self.hom.comm.allreduce(np.array(squares)))
-        return held, free
+        reactions, free = np.sqrt(self.hom.comm.allreduce(np.array(squares)))
+        return reactions, free
 
     def _owned_by_field(self) -> list[NDArray[np.int32]]:
-        """Owned dofs of each field of `u`; sets the component that each dof belongs to, counted over all fields."""
+        """Owned degrees of freedom of each field of `u`; also sets the component of each, counted over all fields."""
         space = self.u.function_space
         n_owned = space.dofmap.index_map.size_local * self._block_size
         self._component = np.zeros(self.u.x.array.size, dtype=np.int64)
@@ -364,7 +364,7 @@ class MacroProblem:
         self.hom.revert(elastic)
 
     def _reason(self) -> str:
-        """Why the last SNES solve failed, in short."""
+        """The reason why the last SNES solve failed, briefly."""
         if self.hom.failures:
             return str(self.hom.failures[0])
         reason = self.solver.getConvergedReason()
@@ -372,7 +372,7 @@ class MacroProblem:
         return next((k for k, v in names if v == reason and k.startswith("DIVERGED")), str(reason))
 
     def _explain(self) -> str:
-        """Why the last SNES solve failed, with the worst point (collective)."""
+        """The reason why the last SNES solve failed, and the worst point (collective)."""
         if self.hom.failures:
             return self._reason() + self.hom.dump()
         history = ", ".join(f"{n:.2g}" for n in self._norms[-4:])

@@ -1,4 +1,4 @@
-"""The quadrature points of a macro mesh, and fields at them."""
+"""The integration points of a macro mesh, and fields at these points."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ result has the points along its last axis, or UFL such as a Function."""
 
 
 class MacroPoints:
-    """The quadrature points of the macro cells that a rank owns.
+    """The integration points of the macro cells that a rank owns.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ class MacroPoints:
     x
         Shape (n_points, gdim); the coordinates.
     keys
-        Shape (n_points,); number of each point, the same on any number of ranks: that of its macro cell in the mesh's
-        input times the points of a cell, plus that of the point.
+        Shape (n_points,); number of each point, independent of the number of ranks: number of its macro cell in the
+        input mesh times points per cell, plus number in the cell.
     """
 
     def __init__(self, mesh: Mesh, degree: int) -> None:
@@ -62,7 +62,7 @@ class MacroPoints:
 
     @property
     def original_cells(self) -> NDArray[np.int64]:
-        """Number in the mesh's input of each owned cell, shape (n_cells,)."""
+        """Number of each owned cell in the input mesh, shape (n_cells,)."""
         return np.asarray(self.mesh.topology.original_cell_index, dtype=np.int64)[self.cells]
 
     def evaluate(self, expression: ufl.core.expr.Expr) -> NDArray[np.float64]:
@@ -76,11 +76,11 @@ class MacroPoints:
         Parameters
         ----------
         field
-            The field. What has ``as_matrix``, such as a SciPy rotation, stands for its matrices.
+            The field. Objects with ``as_matrix``, such as a SciPy rotation, are replaced by their matrices.
         name
-            What to call it in errors.
+            Its name in error messages.
         shapes
-            The shapes that a value may have.
+            The allowed shapes of a value.
 
         Raises
         ------
@@ -108,11 +108,11 @@ class MacroPoints:
         return values
 
     def describe(self, point: int) -> str:
-        """A point in words: its coordinates."""
+        """The coordinates of a point, for messages."""
         return f"({', '.join(f'{c:.4g}' for c in self.x[point])})"
 
     def _of_function(self, result: Any, name: str) -> NDArray[np.float64]:
-        """What a function of x returned, points first."""
+        """The result of a function of x, with points as first axis."""
         array = _array(result, name)
         if hasattr(result, "as_matrix"):  # SciPy has the points first, or a single rotation
             array = np.moveaxis(array, 0, -1) if array.ndim == 3 else np.repeat(array[..., None], self.n, axis=-1)
@@ -125,12 +125,12 @@ class MacroPoints:
 
 
 def sufficient_degree(mesh: Mesh, strains: Sequence[ufl.core.expr.Expr]) -> int:
-    """Degree of the quadrature rule with which the macro elements have no deformation free of stress.
+    """Degree of the quadrature rule for which the macro elements have no hourglass modes.
 
-    It integrates the linear stiffness: see `hmm.foundation.forms.stiffness_degree`. What counts is the highest degree
-    of the Functions that the strains differentiate, and of the mesh's geometry. With it a method of degree k keeps its
-    order, also if the form has terms of lower derivatives (Ciarlet 1978, theorem 4.1.6). Where nothing is
-    differentiated the matrix is a mass matrix, with polynomials of degree 2k.
+    The rule integrates the linear stiffness exactly, see `hmm.foundation.forms.stiffness_degree`. It depends on the
+    highest degree of the differentiated Functions and of the geometry. A method of degree k then keeps its order, also
+    with terms of lower derivatives (Ciarlet 1978, theorem 4.1.6). Without derivatives the matrix is a mass matrix, with
+    polynomials of degree 2k.
 
     Parameters
     ----------
@@ -153,4 +153,4 @@ def _array(given: Any, name: str) -> NDArray[np.float64]:
     try:
         return np.asarray(given.as_matrix() if hasattr(given, "as_matrix") else given, dtype=float)
     except (TypeError, ValueError):
-        raise InputError(f"{name} = {given!r} is no field: give numbers, a function of x or UFL") from None
+        raise InputError(f"{name} = {given!r} is not a field: give numbers, a function of x or UFL") from None

@@ -1,4 +1,4 @@
-"""Forces at the supports of a macro solved."""
+"""Reaction forces of a macro problem."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hmm.micro.fluctuation import fields_of, is_mixed
 
 @dataclass(frozen=True, eq=False)
 class Supported:
-    """A macro field at its last solution: its nodal forces, the conditions on it, and where responses come from."""
+    """The last solution of a macro field: nodal forces, boundary conditions and Homogenizer."""
 
     u: fem.Function
     forces: fem.Function
@@ -33,7 +33,7 @@ class Supported:
 
 
 def over_condition(solved: Supported, bc: fem.DirichletBC, component: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Force on the dofs of a condition, by the components of `u` that it touches; see `hmm.MacroProblem.reaction`.
+    """Force on the degrees of freedom of a condition, by component of `u`; see `hmm.MacroProblem.reaction`.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def over_condition(solved: Supported, bc: fem.DirichletBC, component: NDArray[np
     bc
         The condition.
     component
-        Shape (n_dofs,); which component, counted over all fields, each local dof belongs to.
+        Shape (n_dofs,); component of each local degree of freedom, counted over all fields.
     """
     check_condition(solved.u, bc)
     dofs, n_owned = bc.dof_indices()
@@ -69,16 +69,16 @@ def over_facets(solved: Supported, tags: MeshTags, tag: int) -> NDArray[np.float
 
 
 def _facets(solved: Supported, tags: MeshTags, tag: int) -> NDArray[np.int32]:
-    """The facets of a tag that this rank knows."""
+    """The facets of a tag on this rank."""
     instance("tags", tags, MeshTags, "tag the facets with dolfinx.mesh.meshtags")
     integer("tag", tag, -(2**31), 2**31 - 1)
     mesh, hom = solved.hom.mesh, solved.hom
     if tags.dim != mesh.topology.dim - 1 or tags.topology is not mesh.topology._cpp_object:
         raise InputError(
-            f"tags are of entities of dimension {tags.dim}, or of another mesh: tag the macro mesh's facets"
+            f"tags are of entities of dimension {tags.dim}, or of another mesh: tag the facets of the macro mesh"
         )
     if is_mixed(solved.u.function_space) or len(hom.responses) > 1:
-        raise InputError("u has several fields, or the RVE several responses: ask reaction(condition)")
+        raise InputError("u has several fields, or the RVE several responses: use reaction(condition)")
     facets = np.asarray(tags.find(tag), dtype=np.int32)
     if not hom.comm.allreduce(facets.size):
         raise InputError(f"no facet has the tag {tag}: the tags are {_known(solved, tags)}")
@@ -91,25 +91,27 @@ def _known(solved: Supported, tags: MeshTags) -> str:
 
 
 def _of_others(solved: Supported, facets: NDArray[np.int32], blocks: NDArray[np.int32]) -> NDArray[np.float64]:
-    """This rank's share of what other held facets contribute to the nodal forces of `blocks`, by component."""
+    """This rank's part of the contribution of other supported facets to the nodal forces of `blocks`, by component."""
     V = solved.u.function_space
     mesh, size = V.mesh, V.dofmap.index_map_bs
-    others, held = _held_facets(solved, facets, blocks)
+    others, are_fixed = _supported_facets(solved, facets, blocks)
     one, result = fem.Function(V), np.zeros(size)
     traction = _traction(solved.hom, size)
     for i in range(size):
         one.x.array[:] = 0.0
         one.x.array[blocks * size + i] = 1.0
-        entities = fem.compute_integration_domains(fem.IntegralType.exterior_facet, mesh.topology, others[held[:, i]])
+        entities = fem.compute_integration_domains(
+            fem.IntegralType.exterior_facet, mesh.topology, others[are_fixed[:, i]]
+        )
         ds = ufl.Measure("ds", mesh, subdomain_data=[(1, entities.ravel())])
         result[i] = fem.assemble_scalar(compile_form(ufl.inner(traction, one) * ds(1)))
     return result
 
 
-def _held_facets(
+def _supported_facets(
     solved: Supported, facets: NDArray[np.int32], blocks: NDArray[np.int32]
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Exterior facets beside `facets`, with dofs in `blocks`, and which components are held on the whole of each."""
+    """Other exterior facets with degrees of freedom in `blocks`, and their prescribed components."""
     V, topology = solved.u.function_space, solved.hom.mesh.topology
     dim, size = topology.dim, V.dofmap.index_map_bs
     topology.create_connectivity(dim - 1, dim)
@@ -119,19 +121,19 @@ def _held_facets(
     for bc in solved.bcs:
         fixed.ravel()[bc.dof_indices()[0]] = True
     shared = np.isin(np.arange(len(fixed)), blocks)
-    others, held = [], []
+    others, are_fixed = [], []
     for facet in np.setdiff1d(exterior_facet_indices(topology), facets):
         cell = to_cells.links(facet)[0]
         place = int(np.flatnonzero(to_facets.links(cell) == facet)[0])
         dofs = V.dofmap.cell_dofs(cell)[V.dofmap.dof_layout.entity_closure_dofs(dim - 1, place)]
         if shared[dofs].any():
             others.append(facet)
-            held.append(fixed[dofs].all(axis=0))
-    return np.array(others, dtype=np.int32), np.array(held, dtype=bool).reshape(-1, size)
+            are_fixed.append(fixed[dofs].all(axis=0))
+    return np.array(others, dtype=np.int32), np.array(are_fixed, dtype=bool).reshape(-1, size)
 
 
 def _traction(hom: Homogenizer, size: int) -> ufl.core.expr.Expr:
-    """The response times the normal, shape (size,) or a scalar as `u` is."""
+    """The response times the normal, with the shape of `u`."""
     n, dim = ufl.FacetNormal(hom.mesh), hom.mesh.geometry.dim
     S = _extended(hom)
     if len(S.ufl_shape) == 1:
@@ -140,7 +142,7 @@ def _traction(hom: Homogenizer, size: int) -> ufl.core.expr.Expr:
 
 
 def _extended(hom: Homogenizer) -> fem.Function:
-    """The first response as a polynomial in each cell: that nearest to its values at the points."""
+    """Least-squares polynomial of the first response in each cell."""
     response, kind = hom.stress, hom.mesh.basix_cell()
     values = response.x.array.reshape(-1, response.function_space.dofmap.bs)
     highest = max(highest_degree(f.function_space) for s in hom.strains for f in ufl.algorithms.extract_coefficients(s))

@@ -1,4 +1,4 @@
-"""What one solve of a macro problem took."""
+"""Statistics of one solve of a macro problem."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from hmm.models.statistics import Counters
 
 @dataclass(frozen=True)
 class StepStats:
-    """What one macro solve took.
+    """Statistics of one macro solve.
 
     Attributes
     ----------
     iterations
         Macro Newton iterations.
     residuals
-        Norm of the macro residual at each of them, relative to the reactions.
+        Relative norm of the macro residual in each iteration.
     micro
         Micro operations, summed over ranks.
     algorithm
         The algorithm that found the solution.
     fallbacks
-        Attempts that failed before (see `MacroProblem.attempts`).
+        Number of failed attempts (see `MacroProblem.attempts`).
     """
 
     iterations: int
@@ -32,7 +32,7 @@ class StepStats:
     fallbacks: int = 0
 
     def trouble(self) -> str:
-        """What the recovery strategies did in this step, in words; empty if it was not needed."""
+        """A summary of the recovery strategies in this step; empty if none was needed."""
         names = ("substeps", "elastic_starts", "recoveries", "rejections")
         counts = {"fallbacks": self.fallbacks, **{name: getattr(self.micro, name) for name in names}}
         return ", ".join(f"{name.replace('_', ' ')}: {n}" for name, n in counts.items() if n)

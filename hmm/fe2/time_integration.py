@@ -15,11 +15,11 @@ Expr = ufl.core.expr.Expr
 
 
 class TimeIntegrator:
-    """Velocity and acceleration of a macro unknown by Newmark's formulas, and where in the step forces balance.
+    """Velocity and acceleration of a macro unknown by Newmark's formulas, for the balance at a point of the step.
 
-    With ``a`` the acceleration at the end of a step of duration ``dt`` and ``u_0, v_0, a_0`` at its start, ``u = u_0 +
+    For a step of duration ``dt`` with ``u_0, v_0, a_0`` at its start and the acceleration ``a`` at its end, ``u = u_0 +
     dt v_0 + dt^2 ((1/2 - beta) a_0 + beta a)`` and ``v = v_0 + dt ((1 - gamma) a_0 + gamma a)``. Use `Newmark` or
-    `GeneralizedAlpha`, and tell the problem: ``problem.remember(motion)``.
+    `GeneralizedAlpha`, and call ``problem.remember(motion)``.
 
     Parameters
     ----------
@@ -28,18 +28,18 @@ class TimeIntegrator:
     beta, gamma
         Newmark's parameters.
     alpha_m, alpha_f
-        Parts of the old acceleration and of the old forces in the balance.
+        Weights of the old acceleration and of the old forces in the balance.
 
     Attributes
     ----------
     velocity, acceleration
-        Functions: what they are after the last accepted step; set the initial values in them.
+        Functions with the values after the last accepted step; set initial values here.
     displacement
         The unknown after the last accepted step.
     dt
         Duration of the step, a Constant; set by the problem.
     a, v
-        UFL expressions of the acceleration and the velocity in the balance: write them in the macro form.
+        UFL expressions of acceleration and velocity in the balance, for the macro form.
     end_acceleration, end_velocity
         The same at the end of the step.
     """
@@ -63,13 +63,13 @@ class TimeIntegrator:
         self.v = _mean(self.end_velocity, v0, alpha_f)
 
     def at_balance(self, quantity: fem.Function | fem.Constant) -> Expr:
-        """A stress or a load as it enters the balance: ``(1 - alpha_f)`` of it and ``alpha_f`` of its old value.
+        """A stress or a load in the balance: ``(1 - alpha_f)`` times its value plus ``alpha_f`` times the old value.
 
         Parameters
         ----------
         quantity
-            ``hom.stress`` or another response, a load Function or a load Constant. Its present value is the first old
-            one.
+            ``hom.stress`` or another response, or a Function or Constant of a load. Its present value becomes the first
+            old value.
 
         Returns
         -------
@@ -89,7 +89,7 @@ class TimeIntegrator:
 
     @property
     def functions(self) -> Mapping[str, fem.Function]:
-        """What a checkpoint must hold to go on, by name."""
+        """The Functions that a checkpoint stores, by name."""
         own = (self.displacement, self.velocity, self.acceleration)
         return {f.name: f for f in (*own, *(old for _, old in self._kept if isinstance(old, fem.Function)))}
 
@@ -109,7 +109,7 @@ class TimeIntegrator:
             self._begun = True
 
     def accept(self) -> None:
-        """Take the end of the step as the start of the next one."""
+        """Make the end of the step the start of the next one."""
         u, u0, v0, a0 = (f.x.array for f in (self.u, self.displacement, self.velocity, self.acceleration))
         dt, beta, gamma = float(self.dt.value), self.beta, self.gamma
         a = (u - u0 - dt * v0) / (beta * dt**2) - (0.5 / beta - 1) * a0
@@ -133,13 +133,13 @@ class Newmark(TimeIntegrator):
     u
         The macro unknown.
     beta, gamma
-        Its parameters: ``gamma = 1/2`` is of second order, more dissipates; ``2 beta >= gamma`` is stable in steps of
-        any size.
+        Its parameters: ``gamma = 1/2`` gives second order, a larger value dissipates energy; ``2 beta >= gamma`` is
+        unconditionally stable.
 
     Raises
     ------
     InputError
-        If beta is not positive or gamma is below 1/2, where amplitudes grow in steps of any size.
+        If beta is not positive, or gamma is below 1/2, which is unstable.
 
     Examples
     --------
@@ -158,15 +158,15 @@ class Newmark(TimeIntegrator):
 class GeneralizedAlpha(TimeIntegrator):
     """The generalized-alpha method: second order, with dissipation of high frequencies only (Chung and Hulbert 1993).
 
-    The balance holds between the ends of the step. What the forces are there is their mean: write
-    ``motion.at_balance(hom.stress)`` in place of ``hom.stress``, and the same for loads.
+    The balance holds at a point within the step, where forces are weighted means: write
+    ``motion.at_balance(hom.stress)`` in place of ``hom.stress``, and likewise for loads.
 
     Parameters
     ----------
     u
         The macro unknown.
     rho_inf
-        What is left after a step of a vibration that is fast against it: 1 for all, 0 for nothing.
+        Spectral radius for infinite frequency: 1 for no dissipation, 0 for annihilation in one step.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Macro variation: which RVE each point of a macro mesh has.
+"""Variation of the RVE type over a macro mesh.
 
-Give `hmm.Homogenizer` a `Variation` in place of an RVE, made by `regions`, `graded` or `scattered`. Each kind of RVE
-exists once on a rank; a point is a row of states of its kind, or several rows.
+Pass a `Variation`, made by `regions`, `graded` or `scattered`, to `hmm.Homogenizer` in place of an RVE. Each RVE type
+exists once per rank; a point has one row for each of its types.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Variation:
-    """Several kinds of RVE, and how much of each there is at each point of a macro mesh.
+    """Several RVE types, and the share of each at the points of a macro mesh.
 
-    The response of a point is the mean of the responses of its RVEs, all of which have its macroscopic input, with its
-    shares as weights. A point has one RVE if one share is 1 and the others are 0.
+    The RVEs of a point all receive its macroscopic input; its response is the mean of theirs, weighted by the shares. A
+    point has a single RVE if one share is 1 and the others are 0.
 
     Attributes
     ----------
     models
-        The kinds, by name; all have the same macroscopic inputs.
+        The RVE types by name; all have the same macroscopic inputs.
     shares
-        From the macro points to the shares, shape (n_points, n_kinds): zero or more, each row with the sum 1. They must
-        not depend on the number of ranks.
+        A function from the macro points to the shares, shape (n_points, n_kinds): not negative, with the sum 1 in each
+        row, and independent of the number of ranks.
     """
 
     models: Mapping[str, MicroModel]
@@ -44,13 +44,13 @@ class Variation:
         if not isinstance(self.models, Mapping) or not self.models:
             raise InputError(f"models = {self.models!r} of a variation: give a dictionary of RVEs by name")
         if not callable(self.shares):
-            raise InputError(f"shares = {self.shares!r} is no function: give one of the macro points")
+            raise InputError(f"shares = {self.shares!r} is not a function: give one of the macro points")
         for name, rve in self.models.items():
             if not isinstance(rve, MicroModel):
                 several = "; several models go through hmm.variation" if isinstance(rve, Mapping | Sequence) else ""
                 kind = f", for {name!r}" if name else ""
                 raise InputError(
-                    f"an object of type {type(rve).__name__} is no micro model{kind}: give an hmm.RVE or another "
+                    f"an object of type {type(rve).__name__} is not a micro model{kind}: give an hmm.RVE or another "
                     f"hmm.models.MicroModel{several}"
                 )
         object.__setattr__(self, "models", {str(name): rve for name, rve in self.models.items()})
@@ -60,32 +60,32 @@ class Variation:
 
 
 def everywhere(rve: MicroModel) -> Variation:
-    """The same RVE at each point; it has no name."""
+    """The same RVE at all points; it has no name."""
     return Variation({"": rve}, lambda points: np.ones((points.n, 1)))
 
 
 def regions(models: Mapping[int, MicroModel], tags: MeshTags) -> Variation:
-    """A kind of RVE for each region of the macro mesh.
+    """One RVE type for each region of the macro mesh.
 
     Parameters
     ----------
     models
-        For each tag an RVE.
+        An RVE for each tag.
     tags
-        Tags of the macro mesh's cells.
+        Tags of the cells of the macro mesh.
 
     Raises
     ------
     InputError
-        When the `hmm.Homogenizer` is made, on all ranks: if a macro cell has no tag, or one without an RVE, or no macro
-        cell has the tag of an RVE.
+        On all ranks, when the `hmm.Homogenizer` is created: if a macro cell has no tag or a tag without an RVE, or if
+        no macro cell has the tag of an RVE.
     """
     for tag in models:
         if not isinstance(tag, int | np.integer):
-            raise InputError(f"regions: {tag!r} is no tag of macro cells: give an RVE for each integer tag")
+            raise InputError(f"regions: {tag!r} is not a tag of macro cells: give an RVE for each integer tag")
     if not isinstance(tags, MeshTags):
         raise InputError(
-            f"regions: {type(tags).__name__} is no MeshTags: tag the macro cells with dolfinx.mesh.meshtags"
+            f"regions: {type(tags).__name__} is not a MeshTags: tag the macro cells with dolfinx.mesh.meshtags"
         )
     known = np.array(list(models), dtype=np.int64)
 
@@ -102,41 +102,41 @@ def regions(models: Mapping[int, MicroModel], tags: MeshTags) -> Variation:
             _check_tags(of_cell, known)
         missing = set(known.tolist()).difference(*points.comm.allgather(set(np.unique(of_cell).tolist())))
         if missing:
-            raise InputError(f"regions: no macro cell has the tag {sorted(missing)[0]}: leave its RVE out or tag cells")
+            raise InputError(f"regions: no macro cell has the tag {sorted(missing)[0]}: omit its RVE or tag cells")
         return np.repeat(of_cell[:, None] == known, len(points.rule), axis=0).astype(float)
 
     return Variation({str(tag): rve for tag, rve in models.items()}, shares)
 
 
 def graded(models: Mapping[float, MicroModel], parameter: MacroField, *, interpolate: bool = True) -> Variation:
-    """RVEs made for some values of a parameter, such as a volume fraction, that varies over the macro mesh.
+    """RVEs for several values of a parameter that varies over the macro mesh, such as a volume fraction.
 
     Parameters
     ----------
     models
-        For each value of the parameter an RVE, two at least.
+        An RVE for each of at least two values of the parameter.
     parameter
-        The parameter over the macro mesh: a function of x (shape (3, n), result (n,)), or UFL such as a Function.
+        The parameter on the macro mesh: a function of x (shape (3, n), result (n,)), or UFL such as a Function.
     interpolate
-        A point between two values has both RVEs, and the mean of their responses with weights linear in the parameter;
-        with False it has the nearest one (the lower, halfway), for half the work.
+        If True, a point between two values has both RVEs, with weights linear in the parameter. If False, it has the
+        RVE of the nearest value (the lower one if halfway), which costs half as much.
 
     Notes
     -----
-    At a given history of strain the response is a function of the parameter, whatever the law remembers. Interpolation
-    is wrong by the square of the distance between values, the nearest RVE by the distance itself.
+    For a given strain history, the response is a function of the parameter. The error of interpolation is of second
+    order in the distance between the values, that of the nearest RVE of first order.
 
     Raises
     ------
     InputError
-        When the `hmm.Homogenizer` is made, on all ranks: if the parameter leaves the range of the values.
+        On all ranks, when the `hmm.Homogenizer` is created: if the parameter is outside the range of the values.
     """
     if not isinstance(models, Mapping) or len(models) < 2:
         n = len(models) if isinstance(models, Mapping) else type(models).__name__
         raise InputError(f"graded: RVEs for {n} values of the parameter: give a dictionary of two or more, by value")
     for value in models:
         if not isinstance(value, int | float | np.integer | np.floating) or not np.isfinite(value):
-            raise InputError(f"graded: {value!r} is no value of the parameter: give an RVE for each finite number")
+            raise InputError(f"graded: {value!r} is not a value of the parameter: give RVEs by finite numbers")
     order = sorted(models)
     nodes = np.array(order, dtype=float)
 
@@ -147,7 +147,7 @@ def graded(models: Mapping[float, MicroModel], parameter: MacroField, *, interpo
         if out.size:
             raise InputError(
                 f"graded: the parameter is {value[out[0]]:g} at {points.describe(out[0])}, outside the values "
-                f"{', '.join(f'{v:g}' for v in nodes)} that have an RVE: add one there"
+                f"{', '.join(f'{v:g}' for v in nodes)} that have an RVE: add an RVE there"
             )
         value = np.clip(value, nodes[0], nodes[-1])
         left = np.clip(np.searchsorted(nodes, value, side="right") - 1, 0, nodes.size - 2)
@@ -170,16 +170,16 @@ def scattered(
     probabilities: Sequence[float] | None = None,
     per: str = "point",
 ) -> Variation:
-    """One of several RVEs, such as cells drawn at random, at each point, at random.
+    """One of several RVEs, such as random realisations of a cell, drawn at random for each point.
 
     Parameters
     ----------
     models
         The RVEs.
     seed
-        Seed of the choice: the same seed gives the same choice on any number of ranks.
+        Seed; the choice depends on it only, not on the number of ranks.
     probabilities
-        Shape (n,); of each RVE. All are equal by default.
+        Shape (n,); probability of each RVE. By default all are equal.
     per
         ``"point"``: points are independent. ``"cell"``: the points of a macro cell have the same RVE.
 
@@ -189,7 +189,7 @@ def scattered(
         If there are no RVEs, `probabilities` are not one for each with the sum 1, or `per` is unknown.
     """
     if not isinstance(models, Mapping | Sequence):
-        raise InputError(f"scattered: {type(models).__name__} is no list of RVEs: give two or more")
+        raise InputError(f"scattered: {type(models).__name__} is not a list of RVEs: give two or more")
     if not isinstance(seed, int | np.integer):
         raise InputError(f"scattered: seed = {seed!r} must be an integer")
     named = models if isinstance(models, Mapping) else {str(k): rve for k, rve in enumerate(models)}
@@ -197,7 +197,9 @@ def scattered(
         raise InputError("scattered: there are no RVEs: give one or more")
     p = np.asarray([1 / len(named)] * len(named) if probabilities is None else probabilities, dtype=float)
     if p.shape != (len(named),) or not (p >= 0).all() or abs(p.sum() - 1) > 1e-9:
-        raise InputError(f"scattered: probabilities {p.tolist()} are not one for each of {len(named)} RVEs, of sum 1")
+        raise InputError(
+            f"scattered: probabilities {p.tolist()}: give one for each of {len(named)} RVEs, with the sum 1"
+        )
     if per not in ("point", "cell"):
         raise InputError(f"scattered: per = {per!r} must be 'point' or 'cell'")
     steps = np.cumsum(p)[:-1]
@@ -211,12 +213,12 @@ def scattered(
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The RVEs of this rank's points, one row each, sorted by point and kind.
+    """The RVEs of this rank's points, one row each, sorted by point and RVE type.
 
     Attributes
     ----------
     point, kind, share
-        Shape (n_rows,); the point, the number of its kind of RVE and the weight of its response.
+        Shape (n_rows,); the point, the number of the RVE type, and the weight of its response.
     first
         Shape (n_points,); the first row of each point.
     """
@@ -233,7 +235,7 @@ class Rows:
         Raises
         ------
         InputError
-            On all ranks, if the shares of a point are not shares.
+            On all ranks, if the shares of a point are invalid.
         """
         with collectively(points.comm):
             shares = np.asarray(variation.shares(points), dtype=float)
@@ -253,7 +255,7 @@ class Rows:
         return int(rows[np.argmax(self.share[rows])])
 
     def shares(self, n_kinds: int) -> Floats:
-        """Share of each kind at each point, shape (n_points, n_kinds)."""
+        """Share of each RVE type at each point, shape (n_points, n_kinds)."""
         shares = np.zeros((self.first.size, n_kinds))
         shares[self.point, self.kind] = self.share
         return shares
@@ -267,12 +269,12 @@ class Rows:
 
 
 def _check_alike(first: str, rve: MicroModel, name: str, other: MicroModel) -> None:
-    """Raise `InputError` unless two kinds of RVE are driven by the same inputs, on as many ranks."""
+    """Raise `InputError` unless two RVE types have the same inputs and numbers of ranks."""
     mine, its = ([(e.name, e.packing) for e in r.inputs] for r in (rve, other))
     if mine != its:
         listed = [", ".join(f"{n} of shape {p.shape}" for n, p in inputs) for inputs in (mine, its)]
         raise InputError(
-            f"RVE {first!r} has the macro inputs {listed[0]}, and RVE {name!r} {listed[1]}: all kinds need the same"
+            f"RVE {first!r} has the macro inputs {listed[0]}, and RVE {name!r} {listed[1]}: all need the same"
         )
     if not all(np.allclose(a.reference, b.reference) for a, b in zip(rve.inputs, other.inputs, strict=True)):
         raise InputError(f"RVEs {first!r} and {name!r} have different undeformed states: give both the same reference")
@@ -301,5 +303,5 @@ def _check_shares(shares: Floats, n_kinds: int, points: MacroPoints) -> None:
     bad = np.flatnonzero(~((shares >= 0).all(axis=1) & (np.abs(shares.sum(axis=1) - 1) < 1e-9)))
     if bad.size:
         raise InputError(
-            f"the shares {shares[bad[0]].tolist()} at {points.describe(bad[0])} are not zero or more with the sum 1"
+            f"the shares {shares[bad[0]].tolist()} at {points.describe(bad[0])} must be non-negative and add up to 1"
         )

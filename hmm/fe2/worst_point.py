@@ -1,4 +1,4 @@
-"""The macro point where something is largest, and the fields inside it."""
+"""The integration point with the largest value of a quantity, and its local fields."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from hmm.models.protocol import Viewable
 
 @dataclass(frozen=True)
 class WorstPoint:
-    """The macro point where a value is largest.
+    """The integration point with the largest value.
 
     Attributes
     ----------
     rank, point
-        The rank that works on it (the first of its group) and its number there; where a point has several RVEs, that of
-        the one with the largest share.
+        The rank that evaluates it (the first of its group) and its number there; if a point has several RVEs, that of
+        the RVE with the largest share.
     x
         Macro coordinates, in the unit of the macro mesh.
     value
@@ -40,15 +40,15 @@ class WorstPoint:
 def worst_point(hom: Homogenizer, values: ArrayLike) -> WorstPoint:
     """Find the point with the largest value among all ranks (collective).
 
-    Values equal to nine digits count as equal; the point with the smallest coordinates is then taken, so that the
-    choice does not depend on the number of ranks.
+    Among values that agree to nine digits, the point with the smallest coordinates is chosen, so that the result does
+    not depend on the number of ranks.
 
     Parameters
     ----------
     hom
         The homogenizer.
     values
-        Shape (n_points,) or (n_points, 1); one number for each point of this rank. NaN is never the largest.
+        Shape (n_points,) or (n_points, 1); one number for each point of this rank. NaN is ignored.
 
     Raises
     ------
@@ -70,21 +70,21 @@ def worst_point(hom: Homogenizer, values: ArrayLike) -> WorstPoint:
 
 
 def point_fields(hom: Homogenizer, point: int) -> LocalFields:
-    """The fields inside a point this rank works on, at the last accepted step (collective in its group).
+    """The local fields of a point that this rank evaluates, at the last accepted step (collective in its group).
 
     Raises
     ------
     InputError
-        If its micro model has no fields to look at.
+        If its micro model has no local fields.
     """
     model, points, p = hom.batches.member(point)
     if not isinstance(model, Viewable):
-        raise InputError(f"the micro model {type(model).__name__} has no fields inside a point to look at")
+        raise InputError(f"the micro model {type(model).__name__} has no local fields")
     return model.view(points, p)
 
 
 def largest_input(hom: Homogenizer) -> str:
-    """Where the macro input is farthest from its reference, and its value, in words for a message (collective)."""
+    """A message with the point and value of the macroscopic input farthest from its reference (collective)."""
     E = hom.macro_inputs() - reference_of(hom.model.inputs)
     size = np.linalg.norm(E, axis=1)
     best = int(np.argmax(size)) if size.size else -1

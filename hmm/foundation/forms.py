@@ -32,12 +32,12 @@ from hmm.foundation.turns import turn
 _LOG = logging.getLogger("hmm")
 
 PATIENCE = 60
-"""Seconds until a rank that waits for another one's compilation looks whether that one is still alive."""
+"""Seconds after which a rank that waits for the compilation of another checks whether that one is still alive."""
 
-STALE = 600
-"""Age in seconds at which a source file of another program is taken as left by one that was killed while it compiled.
+ABANDONED_AFTER = 600
+"""Age in seconds after which a source file is considered abandoned by a program that was killed while it compiled.
 
-Where files can be locked, those of `hmm` itself are known at once: see `hmm.foundation.turns`.
+Where files can be locked, abandoned files of `hmm` itself are found immediately: see `hmm.foundation.turns`.
 """
 
 _compiled: list[str] = []
@@ -120,7 +120,7 @@ def _turn(comm: MPI.Comm, what: Any) -> Iterator[bool]:
 
 
 def _compiled_or_loaded[T](comm: MPI.Comm, compile_with: Callable[[dict[str, Any]], T], abandoned: bool) -> T:
-    for attempt in range(2 * STALE // PATIENCE):
+    for attempt in range(2 * ABANDONED_AFTER // PATIENCE):
         try:
             return compile_with({"timeout": 1 if abandoned else PATIENCE})
         except (TimeoutError, RuntimeError) as error:  # on every rank of `comm`; only the first knows why
@@ -132,24 +132,26 @@ def _compiled_or_loaded[T](comm: MPI.Comm, compile_with: Callable[[dict[str, Any
             if abandoned:
                 os.replace(source, source.with_suffix(".c.failed"))
                 abandoned = False
-            elif comm.rank == 0 and not _clear_stale(source) and attempt == 0:
+            elif comm.rank == 0 and not _clear_abandoned(source) and attempt == 0:
                 _LOG.warning("another process seems to be compiling %s; if none is, remove this file", source)
-    raise EnvironmentMismatch(f"waited {2 * STALE} s for another process to compile {source}: remove this file")
+    raise EnvironmentMismatch(
+        f"waited {2 * ABANDONED_AFTER} s for another process to compile {source}: remove this file"
+    )
 
 
-def _clear_stale(source: Path) -> bool:
-    """Set aside a source file whose compiler is long dead; whether that was done. One process at a time does it."""
-    claim = source.with_suffix(".c.stale")
+def _clear_abandoned(source: Path) -> bool:
+    """Move an abandoned source file out of the way; return whether this was done. One process at a time does it."""
+    claim = source.with_suffix(".c.abandoned")
     try:
         claim.touch(exist_ok=False)
     except OSError:
         return False
     try:
         age = claim.stat().st_mtime - source.stat().st_mtime  # both by the clock of the file server
-        stale = age > STALE and not source.with_suffix(".c.cached").exists()
-        if stale:
+        is_abandoned = age > ABANDONED_AFTER and not source.with_suffix(".c.cached").exists()
+        if is_abandoned:
             os.replace(source, source.with_suffix(".c.failed"))
-        return stale
+        return is_abandoned
     except FileNotFoundError:
         return True
     finally:

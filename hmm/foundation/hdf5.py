@@ -75,5 +75,5 @@ def foreign(path: Path, name: str) -> InputError:
     """What to say of a file in which something is not as `hmm.runs.storage.write` writes it."""
     return InputError(
         f"{path}: its {name!r} is not what hmm writes there, data of the right shape in the file itself: take a copy "
-        "of it, or remove it to start anew"
+        "of it, or remove it to start over"
     )

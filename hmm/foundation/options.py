@@ -148,4 +148,4 @@ class Destroyed:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # copies and pickles look for those
             raise AttributeError(name)
-        raise InputError(f"{self._what} was destroyed and cannot be used any more: make a new one")
+        raise InputError(f"{self._what} was destroyed and cannot be used any more: create a new one")

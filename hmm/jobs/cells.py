@@ -35,14 +35,14 @@ Claims = dict[str, int | list[int] | tuple[float, float]]
 
 @dataclass(frozen=True, eq=False)
 class CellSource:
-    """Where a cell comes from.
+    """The source of a cell.
 
     Attributes
     ----------
     words
-        A line for the report.
+        Description for the report.
     make
-        Makes it on a communicator; grains with the axes they have.
+        Returns the cell on a communicator; for grains a polycrystal with their axes.
     """
 
     words: str
@@ -50,7 +50,7 @@ class CellSource:
 
 
 def generators() -> dict[str, Callable[..., Any]]:
-    """The functions of `hmm.cells` that make a cell from numbers, texts and lists, by name."""
+    """The functions of `hmm.cells` that generate a cell from numbers, texts and lists, by name."""
     functions = {name: getattr(cells, name) for name in cells.__all__ if inspect.isfunction(getattr(cells, name))}
     made = {name: get_type_hints(function).get("return") for name, function in functions.items()}
     wanted = [name for name, kind in made.items() if kind in (Cell, cells.Polycrystal) and name != "extrude"]
@@ -65,14 +65,14 @@ def read_cell(table: Any, where: str, folder: Path, physics: str = "elasticity")
     table
         The table.
     where
-        How errors name it.
+        Name of the table in errors.
     folder
-        What paths are relative to.
+        Folder for relative paths.
     physics
-        For which an image has to hang together, see `hmm.images.image_cell`.
+        Physics for which an image must be connected, see `hmm.images.image_cell`.
     """
     if not isinstance(table, Mapping):
-        raise InputError(f"{where} is missing: say where the cell comes from with one of {listed(SOURCES)}")
+        raise InputError(f"{where} is missing: give the source of the cell, one of {listed(SOURCES)}")
     given = [name for name in SOURCES if name in table]
     if len(given) != 1:
         raise InputError(_which(table, given, where))
@@ -82,10 +82,10 @@ def read_cell(table: Any, where: str, folder: Path, physics: str = "elasticity")
 
 
 def _which(table: Mapping[str, Any], given: list[str], where: str) -> str:
-    """What is wrong with none or several sources."""
+    """The error for no source or several ones."""
     kind = table.get("mesh")
     if kind in ("voxels", "smooth"):
-        return f"{where} has mesh = {kind!r}, which is no file: the elements of an image are elements = {kind!r}"
+        return f"{where} has mesh = {kind!r}, which is not a file: for an image use elements = {kind!r}"
     if given:
         return f"{where} has {' and '.join(given)}: give only one of them"
     return f"{where} has none of {listed(SOURCES)}: give one of them"
@@ -97,7 +97,7 @@ def _read_image(table: dict[str, Any], where: str, folder: Path, physics: str) -
     check_keys(table, known, where)
     path = _file(table.pop("image"), f"{where}: image", folder)
     if "phases" not in table:
-        raise InputError(f"{where} lacks 'phases': say what each phase is, as in phases = {{matrix = 0, fibre = 1}}")
+        raise InputError(f"{where} lacks 'phases': give each phase's label, as in phases = {{matrix = 0, fibre = 1}}")
     claims = _claims(table.pop("phases"), f"{where}: phases")
     if "elements" in table:
         choose(table["elements"], ("voxels", "smooth"), f"{where}: elements")
@@ -112,11 +112,11 @@ def _read_image(table: dict[str, Any], where: str, folder: Path, physics: str) -
 
 
 def _claims(table: Any, where: str) -> Claims:
-    """What each phase is in an image: a label, a list of labels, or grey values {low = , high = }."""
+    """The values of each phase in an image: a label, a list of labels, or grey values {low = , high = }."""
     remedy = "give a label, a list of labels or {low = ..., high = ...}, grey values low <= v < high"
     if not isinstance(table, Mapping) or not table:
         raise InputError(
-            f"{where} = {shown(table)} is no table: write phases = {{name = ...}}, and for each {remedy[5:]}"
+            f"{where} = {shown(table)} is not a table: write phases = {{name = ...}}, and for each {remedy[5:]}"
         )
     claims: Claims = {}
     for name, claim in table.items():
@@ -136,7 +136,7 @@ def _claims(table: Any, where: str) -> Claims:
 
 
 def _end(value: Any, key: str) -> float:
-    """An end of an interval of grey values, which may be open: ``inf`` and ``-inf`` are numbers of TOML."""
+    """A bound of an interval of grey values; it may be infinite, ``inf`` or ``-inf`` in TOML."""
     return value if isinstance(value, float) and math.isinf(value) else float(convert(value, float, key))
 
 
@@ -161,12 +161,12 @@ def _read_generator(table: dict[str, Any], where: str, folder: Path) -> CellSour
 
 
 def _height(table: dict[str, Any], where: str) -> float | None:
-    """What `extrude` says, taken out of the table."""
+    """The value of `extrude`, removed from the table."""
     return convert(table.pop("extrude"), float, f"{where}: extrude") if "extrude" in table else None
 
 
 def _extruded(words: str, make: Callable[[MPI.Comm], Cell | cells.Polycrystal], height: float | None) -> CellSource:
-    """The source with a plane cell swept along z."""
+    """The source with its plane cell extruded along z."""
     if height is None:
         return CellSource(words, make)
 
@@ -184,7 +184,7 @@ def _file(path: Any, key: str, folder: Path) -> Path:
     if not isinstance(path, str):
         raise InputError(f"{key} = {shown(path)} is not understood: give a path in quotes")
     file = folder / path
-    if not os.path.exists(file):  # the method of Path raises for a name that is too long
+    if not os.path.exists(file):  # the method of Path raises an error for a name that is too long
         raise InputError(f"{key} = {shown(path)}: there is no such file; paths are relative to the job file")
     try:
         return regular_file(file, "file", "give one that can be read")
@@ -193,5 +193,5 @@ def _file(path: Any, key: str, folder: Path) -> Path:
 
 
 def _options(table: Mapping[str, Any]) -> str:
-    """Parameters in words."""
+    """The parameters as text."""
     return "".join(f", {name} = {shown(value)}" for name, value in table.items())

@@ -1,4 +1,4 @@
-"""Job files: what ``hmm homogenize`` is told, in TOML."""
+"""Job files in TOML for ``hmm homogenize``."""
 
 from __future__ import annotations
 
@@ -31,28 +31,29 @@ from hmm.micro.constraints import CONSTRAINTS
 from hmm.micro.solvers.described import SOLVERS
 
 OPTIONS = {"degree": int, "out_of_plane": bool, "dt": float, "solver": str, "quadrature_degree": int}
-"""What is passed on to `hmm.homogenize`, and its types."""
+"""Options for `hmm.homogenize`, and their types."""
 
 RANGES = {"degree": (-LARGEST_INTEGER, 8), "quadrature_degree": (0, 30)}
-"""What integers may be; beyond, forms take hours to compile. That a degree is 1 at least is for each physics to say."""
+"""Ranges of integers; forms of a higher degree take hours to compile. Each physics checks the lower limit."""
 
 KEYS = ("cell", "phases", "physics", "constraint", *OPTIONS, "spread", "output")
 
 
 DEEPEST_TABLE = 20
-"""Levels of tables and lists in a job file."""
+"""Largest depth of nested tables and lists in a job file."""
 
 
 @dataclass(frozen=True)
 class JobOutput:
-    """What is written.
+    """The output of a job.
 
     Attributes
     ----------
     directory
-        Where; relative to the job file. None for ``results/NAME`` in the current directory, NAME that of the job file.
+        Directory of the results, relative to the job file. None for ``results/NAME`` in the current
+        directory, with the name of the job file.
     report
-        Whether ``report.md`` is written besides ``properties.json``.
+        Whether ``report.md`` is written in addition to ``properties.json``.
     plot
         Whether pictures are drawn.
     fields
@@ -67,22 +68,22 @@ class JobOutput:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A job file that was read and found to be right.
+    """A job file that was read and checked.
 
     Attributes
     ----------
     path
         The file.
     source
-        Where the cell comes from.
+        The source of the cell.
     laws
-        The law of each phase; ``"*"`` stands for all others.
+        The law of each phase; ``"*"`` stands for all other phases.
     physics, constraint, options
         As for `hmm.homogenize`.
     spread
-        Whether the cell is spread over all ranks; else rank 0 solves it alone.
+        Whether the cell is distributed over all ranks; otherwise rank 0 solves it alone.
     output
-        What is written.
+        The results to write.
     """
 
     path: Path
@@ -96,43 +97,43 @@ class Job:
 
     @property
     def directory(self) -> Path:
-        """Where results go."""
+        """Directory of the results."""
         chosen = self.output.directory
         return Path("results", self.path.stem) if chosen is None else self.path.parent / chosen
 
     def check_phases(self, cell: Cell) -> None:
-        """Raise `InputError` if a phase of the cell has no law, or a law no phase."""
+        """Raise `InputError` if a phase of the cell has no law, or a law has no phase."""
         for name in self.laws:
             if name != REST and name not in cell.phases:
                 raise InputError(
-                    f"{self.path}: [phases.{quoted_key(name)}] is no phase of the cell{nearest(name, cell.phases)}: "
-                    f"these are {listed(cell.phases)}"
+                    f"{self.path}: [phases.{quoted_key(name)}] is not a phase of the cell{nearest(name, cell.phases)}: "
+                    f"the phases are {listed(cell.phases)}"
                 )
         missing = [name for name in cell.phases if name not in self.laws]
         if missing and REST not in self.laws:
             raise InputError(
                 f"{self.path}: phase {missing[0]!r} of the cell has no law: add [phases.{quoted_key(missing[0])}], "
-                'or [phases."*"] for all that are not named'
+                'or [phases."*"] for all other phases'
             )
 
 
 def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF, *, trust_laws: bool = False) -> Job:
-    """Read a job file and check all of it that can be known without its cell.
+    """Read a job file and check everything that does not depend on its cell.
 
     Parameters
     ----------
     path
         The TOML file.
     comm
-        Rank 0 of it reads (collective).
+        The communicator; its rank 0 reads (collective).
     trust_laws
         Whether the job may name laws of the user's own code by dotted path, such as ``law = "mylaws.Gent"``, in modules
-        beside the job file or installed. They are imported and run: only for jobs that you trust.
+        in the folder of the job file or installed. Their code is run, so use this only for jobs that you trust.
 
     Raises
     ------
     InputError
-        If there is no such file, it is no TOML, a key is unknown or missing, or a value is not understood.
+        If there is no such file, it is not valid TOML, a key is unknown or missing, or a value is invalid.
     """
     path = Path(path)
     table = _parsed(path, comm)
@@ -144,7 +145,7 @@ def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF, *, trust_laws: bo
             raise InputError(f"{path}: {name} = {options[name]} is out of range: give {max(low, 1)} to {high}")
     if "solver" in options:
         choose(options["solver"], SOLVERS, f"{path}: solver")
-    with collectively(comm):  # the code of a user's law may be found on some ranks only
+    with collectively(comm):  # the code of a user's law may exist on some ranks only
         laws = _laws(table.get("phases"), f"{path}: ", PHYSICS[physics].law, path.parent if trust_laws else None)
     return Job(
         path,
@@ -164,13 +165,13 @@ def _parsed(path: Path, comm: MPI.Comm) -> dict[str, Any]:
     with collectively(comm):
         if comm.rank == 0:
             table = read_toml(path, "job file", "'hmm homogenize --example' prints one")
-            if _is_deeper(table, DEEPEST_TABLE):  # dotted keys nest without end, and cannot be sent to other ranks
+            if _is_deeper(table, DEEPEST_TABLE):  # dotted keys nest without limit; MPI cannot send them
                 raise InputError(f"{path} is nested too deeply: no job has more than {DEEPEST_TABLE} levels")
     return dict(comm.bcast(table))
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether tables and lists are nested in each other more than so many times."""
+    """Whether tables and lists are nested in more than `levels` levels."""
     layer = [value]
     for _ in range(levels):
         inner = (entry.values() if isinstance(entry, dict) else entry for entry in layer)
@@ -192,7 +193,7 @@ def _laws(table: Any, where: str, default: str, trusted: Path | None) -> dict[st
 
 def _output(table: Any, where: str) -> JobOutput:
     if not isinstance(table, Mapping):
-        raise InputError(f"{where} = {shown(table)} is no table: write directory = ..., report = ... beneath it")
+        raise InputError(f"{where} = {shown(table)} is not a table: write directory = ..., report = ... below it")
     kinds = {"directory": str, "report": bool, "plot": bool, "fields": tuple[str, ...]}
     check_keys(table, kinds, where)
     return JobOutput(**{name: convert(value, kinds[name], f"{where}: {name}") for name, value in table.items()})

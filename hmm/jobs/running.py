@@ -1,4 +1,4 @@
-"""Run a job: make the cell, homogenize it, write what was asked for."""
+"""Run a job: create the cell, homogenize it and write the results."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from hmm.models.components import find_component
 from hmm.pictures import check_available, plot_rve
 
 LONGEST_WORDS = 1500
-"""Characters of an error that are shown; a value of the job may be in it."""
+"""Largest number of characters of an error that are shown, as it may contain a value of the job."""
 
 
 def run_job(
     job: Job, directory: str | Path | None = None, comm: MPI.Comm = MPI.COMM_WORLD
 ) -> EffectiveProperties | None:
-    """Homogenize what a job describes, print the result and write it (collective).
+    """Homogenize the cell of a job, print the result and write it (collective).
 
-    Rank 0 does it alone and the others wait, unless the job says ``spread = true``: a cell that fits on one rank is
-    solved fastest there, and the FFT solver of voxel grids knows one rank only.
+    Rank 0 computes and the others wait, unless the job has ``spread = true``. A cell that fits on one rank is solved
+    fastest there, and the FFT solver of voxel grids runs on one rank only.
 
     Parameters
     ----------
     job
         From `hmm.jobs.read_job`.
     directory
-        Where to write instead of where the job says.
+        Directory of the results, instead of that in the job.
     comm
         The ranks that take part.
 
     Returns
     -------
     EffectiveProperties or None
-        None on ranks that only waited; without local fields if the cell was spread over several.
+        None on ranks that only waited; without local fields if the cell was distributed over several ranks.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def run_job(
             if job.output.plot and job.output.report:
                 check_available()
     found = None
-    with sole(where, "output directory", comm), collectively(comm):  # nobody is done before all is written
+    with sole(where, "output directory", comm), collectively(comm):  # no rank returns before all results are written
         if job.spread or comm.rank == 0:
             found = _run(job, where, comm if job.spread else MPI.COMM_SELF)
     _require_results(job, where / PROPERTIES, comm)
@@ -70,15 +70,15 @@ def run_job(
 
 
 def _require_results(job: Job, results: Path, comm: MPI.Comm) -> None:
-    """Nothing is done before the results are there (collective)."""
+    """Check that the results exist on disk (collective)."""
     with collectively(comm):
         if comm.rank == 0 and not results.is_file():
-            raise HMMError(f"{job.path}: {results} is not there at the end: leave its directory alone while it runs")
+            raise HMMError(f"{job.path}: {results} is missing at the end: do not change its directory during the run")
 
 
 @contextmanager
 def _in_job(where: str) -> Iterator[None]:
-    """Say in one line where in the job an error comes from, also one of a library that the job's values lead to."""
+    """Raise an error in one line that names its place in the job, also for an error of a library."""
     try:
         yield
     except InputError as error:
@@ -90,13 +90,13 @@ def _in_job(where: str) -> Iterator[None]:
     except Exception as error:
         words = " ".join(str(error).split())[:300]
         raise HMMError(
-            f"{where}: {type(error).__name__} ({words}): check the values and sizes; if they are right, report it as a "
-            "fault of hmm"
+            f"{where}: {type(error).__name__} ({words}): check the values and sizes; if they are right, report this "
+            "as a bug of hmm"
         ) from error
 
 
 def _require_places(where: Path) -> None:
-    """Refuse directories that bear the name of a result."""
+    """Reject directories with the name of a result."""
     for path in (where / PROPERTIES, where / REPORT):
         if path.is_dir():
             raise InputError(f"cannot write {path}, which is a directory: remove it, or give another output directory")
@@ -129,7 +129,7 @@ def _check_fields(job: Job, inputs: Sequence[MacroInput]) -> None:
 
 
 def _require_written(comm: MPI.Comm, paths: Sequence[Path]) -> None:
-    """Raise `HMMError` if what a job is to leave is not there: it must not end as if all were well."""
+    """Raise `HMMError` if a result of the job is missing, so that the job does not seem to succeed."""
     with collectively(comm):
         missing = [path for path in paths if not path.exists()] if comm.rank == 0 else []
         if missing:
@@ -137,7 +137,7 @@ def _require_written(comm: MPI.Comm, paths: Sequence[Path]) -> None:
 
 
 def _write(job: Job, found: EffectiveProperties, where: Path) -> list[Path]:
-    """The numbers first, which took longest; then fields, pictures and the report."""
+    """Write the numbers first, as they took longest, then fields, pictures and the report."""
     numbers = write_properties(found, where)
     written, pictures = [], {}
     draws = job.output.plot and job.output.report and found.comm.size == 1

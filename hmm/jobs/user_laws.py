@@ -1,4 +1,4 @@
-"""Laws of the user's own code in a job file, by dotted path; they are run only if the user says so."""
+"""Laws in the user's own code, named in a job file by dotted path; this code runs only with the user's consent."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 def is_path(name: object) -> bool:
-    """Whether the name of a law is that of code of the user, such as ``"mylaws.Gent"``, and none of `hmm.laws`."""
+    """Whether the name of a law refers to the user's code, such as ``"mylaws.Gent"``, and not to `hmm.laws`."""
     if not isinstance(name, str) or not PATH.fullmatch(name):
         return False
     return name not in LAWS and name.partition(".")[0] not in LAWS
 
 
 def find(path: str, trusted: Path | None, where: str) -> Callable[..., Any]:
-    """What a dotted path names, imported; modules beside the job file are found first.
+    """Import the object of a dotted path; modules in the folder of the job file are found first.
 
     Parameters
     ----------
     path
         The module and the name in it.
     trusted
-        Directory of the job file if its laws may be run, else None.
+        Directory of the job file if its laws may be run, otherwise None.
     where
-        How errors name the place.
+        The place, for errors.
 
     Raises
     ------
     InputError
-        If the code is not trusted, cannot be imported, or holds no such law.
+        If the code is not trusted, cannot be imported, or contains no such law.
     """
     if trusted is None:
         raise InputError(
-            f"{where}: law = {path!r} is code of your own, which would be run: if you trust it, say so with "
+            f"{where}: law = {path!r} is code of your own, which would be run: if you trust it, use "
             "'hmm homogenize --trust-laws' (in Python: read_job(..., trust_laws=True))"
         )
     module, _, name = path.rpartition(".")
@@ -64,12 +64,12 @@ def find(path: str, trusted: Path | None, where: str) -> Callable[..., Any]:
 
 
 def make(law: Callable[..., Any], parameters: dict[str, Any], where: str) -> Law:
-    """The law, made by code of the user.
+    """Create the law with the user's code.
 
     Raises
     ------
     InputError
-        If it fails, or makes something else than a law.
+        If the code fails, or does not return a law.
     """
     try:
         made = law(**parameters)
@@ -78,14 +78,14 @@ def make(law: Callable[..., Any], parameters: dict[str, Any], where: str) -> Law
         raise InputError(f"{where}: {words}") from None
     if not isinstance(made, Law):
         raise InputError(
-            f"{where}: {type(made).__name__} is no law: it needs fields, internal, response and update (hmm.laws.Law)"
+            f"{where}: {type(made).__name__} is not a law: define fields, internal, response and update (hmm.laws.Law)"
         )
     return made
 
 
 @contextmanager
 def _beside(directory: Path) -> Iterator[None]:
-    """Let modules in a directory be found, first of all, for the time of the block."""
+    """Put a directory first on the search path of modules while the block runs."""
     place = str(directory.resolve())
     sys.path.insert(0, place)
     importlib.invalidate_caches()
@@ -97,12 +97,12 @@ def _beside(directory: Path) -> Iterator[None]:
 
 def _remedy(error: BaseException, module: str) -> str:
     if isinstance(error, ModuleNotFoundError) and module.startswith(str(error.name)):
-        return f"put {module.partition('.')[0]}.py beside the job file, or install it"
-    return "mend it"
+        return f"put {module.partition('.')[0]}.py in the folder of the job file, or install it"
+    return "correct it"
 
 
 def _words(error: BaseException) -> str:
-    """An error of other code in one line; of bad syntax and of failing lines, where."""
+    """An error of other code in one line, with the place of a syntax error or of the failing line."""
     line = ""
     if isinstance(error, SyntaxError) and error.filename:
         return f"SyntaxError: {error.msg} in {Path(error.filename).name}, line {error.lineno}"

@@ -1,4 +1,4 @@
-"""Values of a job file against the types that functions and laws declare."""
+"""Conversion of the values of a job file to the types that functions and laws declare."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from hmm.laws.elastic import LinearElasticity
 from hmm.laws.registry import LAWS, PARTS, Entry, choices
 
 SMALLEST, LARGEST, LARGEST_INTEGER = 1e-60, 1e60, 2**31 - 1
-"""Sizes of numbers, but zero, and of integers that a job can have: products of a few of them are still numbers."""
+"""Range of the absolute values of nonzero numbers and integers: products of a few of them do not overflow."""
 
-_RANGE = f"give zero or a number from {SMALLEST:g} to {LARGEST:g} in size; take other units if need be"
+_RANGE = f"give zero or a number of absolute value {SMALLEST:g} to {LARGEST:g}; use other units if necessary"
 
 LONGEST_NAME = 80
-"""Characters of the name of a phase."""
+"""Largest number of characters in the name of a phase."""
 
 DEEPEST = 8
-"""Lists within lists that an array can have."""
+"""Largest depth of nested lists in an array."""
 
 WORDS = {float: "a number", int: "an integer", bool: "true or false", str: "a text in quotes", Path: "a path in quotes"}
 
 
 class Unfit(Exception):
-    """A value that is not of the type; the message says what would be."""
+    """A value of the wrong type; the message describes the right one."""
 
 
 def choose(value: Any, choices: Collection[str], key: str) -> str:
-    """One of several names, or an error that lists them."""
+    """The value if it is one of several names; otherwise an error lists them."""
     if not isinstance(value, str) or value not in choices:
-        meant = nearest(str(value)[:200], choices)
-        raise InputError(f"{key} = {shown(value)} is unknown{meant}: choose one of {listed(choices)}")
+        hint = nearest(str(value)[:200], choices)
+        raise InputError(f"{key} = {shown(value)} is unknown{hint}: choose one of {listed(choices)}")
     return str(value)
 
 
 def check_keys(table: Mapping[str, Any], known: Collection[str], where: str) -> None:
-    """Refuse keys that are not known, with the nearest one that is."""
+    """Reject unknown keys; the error names the nearest known one."""
     for key in table:
         if key not in known:
             raise InputError(
@@ -56,7 +56,7 @@ def check_keys(table: Mapping[str, Any], known: Collection[str], where: str) -> 
 
 
 def listed(names: Collection[str]) -> str:
-    """Names in a row."""
+    """Names separated by commas."""
     return ", ".join(names)
 
 
@@ -66,7 +66,7 @@ def arguments(function: Callable[..., Any], table: Mapping[str, Any], where: str
     Raises
     ------
     InputError
-        For a key that is no parameter, one without default that is missing, or a value of another type.
+        For a key that is not a parameter, a missing parameter without default, or a value of another type.
     """
     parameters = known_parameters(function)
     check_keys(table, parameters, where)
@@ -81,14 +81,14 @@ def known_parameters(function: Callable[..., Any]) -> dict[str, inspect.Paramete
     try:
         plain = isinstance(function, type) and not is_dataclass(function)
         hints = get_type_hints(vars(function).get("__init__", function) if plain else function)
-    except Exception:  # annotations of a user that name nothing: its own code has to judge the values then
+    except Exception:  # undefined names in a user's annotations: the user's code then has to check the values
         hints = {}
     given = {name: p for name, p in inspect.signature(function).parameters.items() if p.kind is not p.VAR_KEYWORD}
     return {name: p.replace(annotation=hints.get(name, Any)) for name, p in given.items() if name != "comm"}
 
 
 def convert(value: Any, hint: Any, key: str) -> Any:
-    """A value as the type `hint` wants it, or an error that says what would do."""
+    """The value converted to the type `hint`; otherwise an error describes valid values."""
     try:
         return _fit(value, hint, key)
     except Unfit:
@@ -103,16 +103,16 @@ def make_law(table: Any, where: str, default: str | None = None, kind: Any = Non
     table
         The table.
     where
-        How errors name it.
+        Name of the table in errors.
     default
-        The law if the table does not say.
+        The law if the table has no key ``law``.
     kind
         For a part of a law the class or protocol it must be.
     trusted
         Directory of the job file if laws of the user's own code may be run (see `hmm.jobs.user_laws`).
     """
     if not isinstance(table, Mapping):
-        raise InputError(f"{where} = {shown(table)} is no table: write its parameters as name = value")
+        raise InputError(f"{where} = {shown(table)} is not a table: write its parameters as name = value")
     names = _parts(Law if kind is None else kind)
     name = table.get("law", default or (next(iter(names)) if len(names) == 1 else None))
     if name is None:
@@ -125,7 +125,7 @@ def make_law(table: Any, where: str, default: str | None = None, kind: Any = Non
     parameters = arguments(chosen, given, f"{where} ({name})")
     try:
         return chosen(**parameters)
-    except (InputError, ValueError) as error:  # the latter of NumPy
+    except (InputError, ValueError) as error:  # ValueError comes from NumPy
         raise InputError(f"{where}: {' '.join(str(error).split())}") from None
 
 
@@ -167,7 +167,7 @@ def _fit_plain(value: Any, hint: Any, key: str) -> Any:
 
 
 def _fit_any(value: Any, hints: Sequence[Any], key: str) -> Any:
-    """The first of several types that fits; integers stay integers where both would do."""
+    """The value as the first of several types that fits; integers stay integers if both types fit."""
     for hint in sorted(hints, key=lambda hint: hint is not int):
         try:
             return _fit(value, hint, key)
@@ -186,7 +186,7 @@ def _fit_tuple(value: Any, inner: Sequence[Any], key: str) -> tuple[Any, ...]:
 
 
 def _array(value: Any, key: str) -> Any:
-    """Numbers that make an array."""
+    """Numbers, as an array."""
     numbers = _numbers(value, key)
     try:
         np.asarray(numbers, dtype=float)
@@ -205,7 +205,7 @@ def _numbers(value: Any, key: str, depth: int = 0) -> Any:
 
 
 def _words(hint: Any) -> str:
-    """A type in words, for errors; what a file cannot hold is left out."""
+    """A type in words, for errors, without the types that a file cannot contain."""
     hint = hint.__value__ if isinstance(hint, TypeAliasType) and hint is not ArrayLike else hint
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
@@ -224,31 +224,31 @@ def _words(hint: Any) -> str:
 
 
 def _parts(kind: Any) -> dict[str, Entry]:
-    """Laws, or parts of laws, that are of a kind; empty if it is none."""
+    """Laws or parts of laws of a kind; empty if there are none."""
     if kind in (Law, LinearElasticity):
         found = choices(LAWS, object if kind is Law else kind)
-        return {name: law for name, law in found.items() if "law" not in law.parameters}  # that key names the law
+        return {name: law for name, law in found.items() if "law" not in law.parameters}  # this key names the law
     if not isinstance(kind, type) or kind.__module__ != "hmm.laws.hardening":
         return {}
     return {name: part for name, part in choices(PARTS, kind).items() if _answers_alike(part.kind, kind)}
 
 
 def _answers_alike(part: Any, kind: Any) -> bool:
-    """Whether the stress is asked for in the same way: a protocol knows the names of its methods only."""
+    """Whether `stress` has the same signature, since a protocol checks only the names of its methods."""
     methods = [getattr(one, "stress", None) for one in (part, kind)]
     asked = [list(inspect.signature(method).parameters) if method else None for method in methods]
     return asked[0] == asked[1]
 
 
 class _Brief(reprlib.Repr):
-    """Values in short, and integers that are too long for `repr`."""
+    """Shortened values, also of integers that are too long for `repr`."""
 
     def repr_int(self, x: int, level: int) -> str:
         return repr(x) if x.bit_length() < 128 else f"an integer of about {round(x.bit_length() * 0.30103)} digits"
 
 
 def shown(value: Any) -> str:
-    """A value as an error shows it, in one line of moderate length."""
+    """A value for an error, in one line of moderate length."""
     if isinstance(value, bool):
         return str(value).lower()
     brief = _Brief(maxlevel=4, maxlist=8, maxdict=8, maxstring=80, maxlong=40, maxother=80)
@@ -256,20 +256,20 @@ def shown(value: Any) -> str:
 
 
 def quoted_key(key: str) -> str:
-    """A key as an error shows it: as it is if it is a bare key of TOML, else in quotes."""
+    """A key for an error: unchanged if it is a bare key of TOML, otherwise in quotes."""
     return key if key.isidentifier() and len(key) <= 80 else shown(key)
 
 
 def check_name(name: str, where: str) -> None:
-    """Refuse a name of a phase that no table and no picture can show."""
+    """Reject a phase name that tables and pictures cannot show."""
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
         raise InputError(
-            f"{where}: {shown(name)} is no name of a phase: give one to {LONGEST_NAME} characters in one line"
+            f"{where}: {shown(name)} is not a valid name of a phase: give 1 to {LONGEST_NAME} characters in one line"
         )
 
 
 def _in_range(value: float, key: str) -> float:
-    """The number, unless it is so large, so small or so little of a number that what follows from it is none."""
-    if value != 0 and not SMALLEST <= abs(value) <= LARGEST:  # no conversion: there may be no such float
+    """The number, if its absolute value is in the permitted range."""
+    if value != 0 and not SMALLEST <= abs(value) <= LARGEST:  # no conversion, which may overflow
         raise InputError(f"{key} = {shown(value)} is out of range: {_RANGE}")
     return value

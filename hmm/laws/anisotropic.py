@@ -134,7 +134,7 @@ class Anisotropic(LinearElasticity):
         require_positive("Anisotropic", E2=E2, **{"1 + nu23": 1 + nu23})
         along = unit_vector("Anisotropic", axis)
         own = cls.orthotropic((E1, E2, E2), (nu12, nu12, nu23), (G12, G12, E2 / (2 * (1 + nu23))))
-        return cls(_turned(np.array(own.stiffness), _frame(along)), rotation)
+        return cls(_rotated(np.array(own.stiffness), _frame(along)), rotation)
 
     @classmethod
     def orthotropic(
@@ -238,7 +238,7 @@ def _frame(first: np.ndarray) -> np.ndarray:
     return np.column_stack([first, second, np.cross(first, second)])
 
 
-def _turned(stiffness: np.ndarray, R: np.ndarray) -> np.ndarray:
+def _rotated(stiffness: np.ndarray, R: np.ndarray) -> np.ndarray:
     """A Mandel stiffness in a frame in which the columns of R are its axes."""
     Q = tensors.symmetric(3).rotation(R)
     return Q @ stiffness @ Q.T
@@ -258,7 +258,7 @@ def _axis_of(stiffness: np.ndarray) -> np.ndarray | None:
             continue
         axis = vectors[:, 2 if gaps[1] > gaps[0] else 0]
         about = Rotations.from_rotvec(axis).as_matrix()  # by one radian: no symmetry of a crystal
-        if np.abs(_turned(stiffness, about) - stiffness).max() < 1e-6 * np.abs(stiffness).max():
+        if np.abs(_rotated(stiffness, about) - stiffness).max() < 1e-6 * np.abs(stiffness).max():
             return np.asarray(axis * np.sign(axis[np.argmax(np.abs(axis))]))
     return None
 

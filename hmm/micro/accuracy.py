@@ -1,8 +1,8 @@
-"""How exactly a cell's condensed tangent is known: verified in double precision, whatever solver was taken.
+"""Accuracy of the condensed tangent of a cell, verified in double precision for any solver.
 
-The tangent ``A = (D - M K^-1 L) / |Y|`` is a difference. Where a stiff phase lies in a soft one, both terms are as
-large as the stiff phase and the difference as small as the soft one: what a solver and rounding leave in it counts by
-the contrast.
+The tangent ``A = (D - M K^-1 L) / |Y|`` is a difference. If a stiff phase lies in a soft one, both terms are of the
+order of the stiff phase, and the difference is of the order of the soft one. Errors of the solver and of rounding are
+therefore amplified by the contrast.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _LOG = logging.getLogger("hmm")
 Floats = NDArray[np.float64]
 
 REQUESTED = 1e-6
-"""Relative error of a component of the tangent beyond which a warning is given."""
+"""Relative error of a component of the tangent above which a warning is given."""
 
 REFUSED = 1e-2
-"""Relative error beyond which there is no answer."""
+"""Relative error above which the tangent is rejected."""
 
 NEGLIGIBLE = 1e-8
-"""Fraction of an input's largest component below which another need not be exact itself, in a cell of one phase.
+"""In a cell of one phase, components below this fraction of the largest one of their input need not be accurate.
 
-There it is small because nothing connects opposite faces; in others perhaps because a soft phase lies between.
+They are small because no solid connects opposite faces; with several phases, the reason may be a soft phase.
 """
 
 STAGE = 1e-2
@@ -42,7 +42,7 @@ MOST_STAGES = 12
 
 @dataclass(frozen=True, eq=False)
 class Tangents:
-    """The condensed tangents of a cell, to be judged.
+    """Accuracy of the condensed tangents of a cell.
 
     Attributes
     ----------
@@ -64,10 +64,10 @@ class Tangents:
         for part in self.problem.blocks.values():
             floor = NEGLIGIBLE * size[part].max() if len(self.problem.cell.phases) == 1 else 0.0
             size[part] = np.maximum(size[part], floor)
-        return np.where(size > 0, size, np.inf)  # nothing there, and nothing wrong with it
+        return np.where(size > 0, size, np.inf)  # zero, which is correct
 
     def asymmetry(self, A: Floats, size: Floats) -> Floats:
-        """How far each row of a matrix, shape (m,), is from symmetric where it must be, relative to the `size`."""
+        """Asymmetry of each row of a matrix that must be symmetric, shape (m,), relative to the `size`."""
         if not self.symmetric:
             return np.zeros(len(A))
         return np.asarray((np.abs(A - A.T) / np.sqrt(np.outer(size, size))).max(axis=1))
@@ -75,34 +75,34 @@ class Tangents:
     def solve_refined(
         self, solver: MicroSolver, L: Floats, M: Floats, D: Floats, replaceable: bool
     ) -> tuple[Floats, Floats]:
-        """Columns ``K^-1 L`` by an iterative solver, in stages until the tangent has settled.
+        """Columns ``K^-1 L`` by an iterative solver, in stages until the tangent has converged.
 
-        Each stage solves for the residual of the one before, taken in double precision with the exact tangent; so
-        neither the solver's tolerance nor an operator in single precision bounds what can be reached. The first stages
-        together reach the solver's own tolerance.
+        Each stage solves for the residual of the previous one, computed in double precision with the exact tangent.
+        Hence neither the tolerance of the solver nor an operator in single precision limits the accuracy. The first
+        stages together reach the tolerance of the solver.
 
         Parameters
         ----------
         solver
             The solver.
         L, M
-            Shape (n_unknowns, m); right-hand sides, and what the solution is multiplied with in the tangent.
+            Shape (n_unknowns, m); right-hand sides, and the factors of the solution in the tangent.
         D
             Shape (m,); diagonal of ``D``.
         replaceable
-            Whether a direct solver can take over.
+            Whether a direct solver can replace this one.
 
         Returns
         -------
         columns
             Shape (n_unknowns, m).
         errors
-            Shape (m,); estimates of what the diagonal of ``M^T K^-1 L`` lacks.
+            Shape (m,); error estimates of the diagonal of ``M^T K^-1 L``.
 
         Raises
         ------
         ConvergenceError
-            If the solver fails, or leaves more than `REQUESTED` where a direct one can take over.
+            If the solver fails, or the error exceeds `REQUESTED` and a direct solver can replace it.
         """
         columns = np.column_stack([solver.solve(column, solver.rtol / STAGE) for column in L.T])
         last, vain = np.inf, 0
@@ -122,7 +122,7 @@ class Tangents:
         return columns, np.abs(changes.diagonal()) * (STAGE if worst <= REQUESTED else 1.0)
 
     def complaint(self, A: Floats, errors: Floats, rounding: Floats) -> str | None:
-        """What is to be said of a tangent, shape (m, m), that is not as exact as it must be; or None.
+        """A warning about a tangent, shape (m, m), that is not sufficiently accurate; or None.
 
         Parameters
         ----------
@@ -131,12 +131,12 @@ class Tangents:
         errors
             Shape (m,); errors of its diagonal.
         rounding
-            Shape (m,); what rounding may leave of components that vanish.
+            Shape (m,); bound on rounding errors in components that should be zero.
 
         Raises
         ------
         ConvergenceError
-            If a component is wrong by more than `REFUSED` of itself.
+            If the relative error of a component exceeds `REFUSED`.
         """
         if not np.isfinite(A).all():
             return None
@@ -150,7 +150,7 @@ class Tangents:
         message = (
             f"the component {component_names(self.problem.inputs)[worst]} of the cell's tangent has a relative "
             f"error of about {min(relative[worst], 1.0):.0e}: the phases differ too much for double precision; "
-            "take a contrast of 1e9 or less, or leave a soft phase out as void"
+            "use a contrast of 1e9 or less, or replace a soft phase by void"
         )
         if refused.any():
             raise ConvergenceError(message)

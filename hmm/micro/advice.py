@@ -1,4 +1,4 @@
-"""What an RVE warns of: laws whose axes do not lie along the fibres, elements that lock."""
+"""Warnings of an RVE: laws whose axes are not aligned with the fibres, and locking elements."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from hmm.micro.definition import CellProblem
 from hmm.micro.loaded_cell import LoadedCell
 
 LOCKING = 0.49
-"""Poisson's ratio from which displacements of degree 1 are warned of."""
+"""Poisson's ratio above which displacements of degree 1 give a warning."""
 
-TURNED = 20.0
-"""Degrees between a law's axis and the fibres of its phase from which this is warned of."""
+MISALIGNED = 20.0
+"""Angle in degrees between the axis of a law and the fibres of its phase above which a warning is given."""
 
 
 def warn_of_axes(problem: CellProblem) -> None:
-    """Warn of each transversely isotropic law whose axis does not lie along the fibres of its phase."""
+    """Warn of each transversely isotropic law whose axis is not aligned with the fibres of its phase."""
     for phase, fibres in problem.cell.fibres.items():
         axis, orientation = getattr(problem.law.get(phase), "axis", None), np.asarray(fibres)
         if axis is None:
             continue
         angle = np.degrees(np.arccos(np.sqrt(np.clip(axis @ orientation @ axis, 0, 1))))
-        if angle > TURNED:
+        if angle > MISALIGNED:
             off = f"lies {angle:.0f} degrees off its fibres{_run(orientation)}"
             warn(f"the axis {_shown(axis)} of the law of phase {phase!r} {off}")
 
 
 def _run(orientation: NDArray[np.float64]) -> str:
-    """How fibres run, and what to do, to end a warning."""
+    """The direction of the fibres and the remedy, for a warning."""
     values, vectors = np.linalg.eigh(orientation)
     if values[-1] > 1 - 1e-6:
         along = vectors[:, -1] * np.sign(vectors[np.argmax(np.abs(vectors[:, -1])), -1])
-        return f", which run along {_shown(along)}: give the law axis={_shown(along)}, or turn it by rotation="
+        return f", which run along {_shown(along)}: give the law axis={_shown(along)}, or rotate it with rotation="
     return " on average, which run in several directions: give each direction a phase, or the law a field rotation="
 
 
@@ -43,12 +43,11 @@ def _shown(vector: NDArray[np.float64]) -> list[float]:
 
 
 class LockingWatch:
-    """Warns, once, of displacements of degree 1 in a phase that is or has become nearly incompressible.
+    """Warns, once, of displacements of degree 1 in a phase that is or becomes nearly incompressible.
 
-    Triangles and tetrahedra of degree 1, and quadrilaterals and hexahedra of full integration, have too few
-    displacements that keep all volumes: cells become too stiff (Hughes, *The Finite Element Method* (2000), section
-    4.4). The measure is the tangent of each phase alone, averaged over it: what it does against a pressure, compared
-    with its least stiffness against a change of shape.
+    Triangles and tetrahedra of degree 1, and fully integrated quadrilaterals and hexahedra, have too few isochoric
+    displacements, so that the cell is too stiff (Hughes, *The Finite Element Method* (2000), section 4.4). The measure
+    is the average tangent of each phase: its bulk stiffness relative to its smallest shear stiffness.
     """
 
     def __init__(self, loaded: LoadedCell) -> None:
@@ -57,22 +56,22 @@ class LockingWatch:
         self.seen = 0
         self.loaded, self.input = loaded, inputs[0] if inputs else None
         cell = problem.cell
-        alone = len(cell.phases) == 1 and sum(cell.volume_fractions.values()) > 1 - 1e-9  # nothing fluctuates
+        alone = len(cell.phases) == 1 and sum(cell.volume_fractions.values()) > 1 - 1e-9  # there is no fluctuation
         self.active = False
         self._can_lock = (
             bool(problem.law) and not problem.micro and not alone and self.input is not None and self._degree() == 1
         )
 
     def begin(self) -> None:
-        """Look at the undeformed cell of a cell that is complete (collective), and go on watching."""
+        """Check the undeformed state of a complete cell (collective), and begin to watch its history."""
         self.active = self._can_lock
         self.look()
 
     def watch(self, history: NDArray[np.float64]) -> None:
-        """Look at a loaded point with these new internal variables, shape (n,).
+        """Check a loaded point with these new internal variables, shape (n,).
 
-        At the first hundred that are not zero, then at the 128th, 256th and so on: it costs an assembly. Cells on
-        several ranks are not watched, for this is called where not all of them need to come.
+        The check needs an assembly, so only the first hundred nonzero histories are checked, then the 128th, 256th and
+        so on. Cells on several ranks are not watched, since this call is not collective.
         """
         if self.active and self.loaded.comm.size == 1 and np.any(history):
             self.seen += 1
@@ -80,11 +79,11 @@ class LockingWatch:
                 self.look(plastic=True)
 
     def look(self, plastic: bool = False) -> None:
-        """Look at the undeformed cell, or the loaded `plastic` one, and warn (collective)."""
+        """Check the undeformed cell, or the loaded `plastic` one, and warn (collective)."""
         if not self.active:
             return
         loaded, law = self.loaded, self.loaded.problem.law
-        distinct = {id(law): phase for phase, law in law.items()}.values()  # of grains of one crystal one
+        distinct = {id(law): phase for phase, law in law.items()}.values()  # one of several grains of one crystal
         phases = [phase for phase in distinct if not plastic or phase in loaded.forms.histories]
         if self.input.kind != "strain" and plastic:  # type: ignore[union-attr]  # its tangent has the stress in it
             return
@@ -98,7 +97,7 @@ class LockingWatch:
         self.active = False
         how = f"{'flows with' if plastic else 'has'} an effective Poisson's ratio of {ratios[phase]:.5g}"
         warn(
-            f"phase {phase!r} {how}, and displacements of degree 1 lock: the cell is too stiff; take degree=2 "
+            f"phase {phase!r} {how}, and displacements of degree 1 lock: the cell is too stiff; use degree=2 "
             "(hmm.fluctuation(cell, degree=2)), or a displacement and a pressure (docs/theory.md, several fields)"
         )
 
@@ -119,7 +118,7 @@ class LockingWatch:
 
 
 def mandel_stiffness(packing: tensors.Packing, tangent: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The Mandel stiffness: of a deformation gradient at F = I, where only its symmetric part strains."""
+    """The Mandel stiffness; for a deformation gradient, that of its symmetric part at F = I."""
     if packing.symmetric:
         return tangent
     mandel = tensors.packing_of({4: 3, 5: 4, 9: 6}[packing.size])

@@ -1,4 +1,4 @@
-"""How a cell problem answers the rows of `Points`: nested Newton iterations, or monolithic with a tangent predictor."""
+"""Solution of the rows of `Points`: nested Newton iterations, or monolithic with a tangent predictor."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Floats = NDArray[np.float64]
 
 
 def variables_of(problem: Linearizable) -> dict[str, Variable]:
-    """What a point of a cell problem remembers.
+    """The variables of a point of a cell problem.
 
-    ``z`` are the unknowns, ``history`` the internal variables at the start of the step, ``scale`` the nodal forces to
-    which residuals are compared: the largest of the accepted steps and of the last iterate. ``sensitivity`` is
+    ``z`` are the unknowns, ``history`` the internal variables at the start of the step, ``scale`` the reference
+    force of the residuals: the largest nodal forces of the accepted steps and of the last iterate. ``sensitivity`` is
     ``-(K^-1 L)^T`` of the last factorization, the tangent predictor.
     """
     m, n = problem.n_inputs, problem.n_unknowns
@@ -54,7 +54,7 @@ def initial_point(problem: Linearizable, z: Floats, history: Floats) -> InitialP
 
 
 def answer_points(problem: Linearizable, points: Points) -> None:
-    """Answer the rows asked, one by one, up to the first that fails (collective in the ranks of the cell)."""
+    """Solve the requested rows one by one, up to the first failure (collective in the ranks of the cell)."""
     problem.time_step = points.dt
     algorithm = ALGORITHMS[points.algorithm]
     for p in points.asked.tolist():
@@ -73,7 +73,7 @@ def commit(problem: Linearizable, points: Points) -> None:
     Raises
     ------
     ConvergenceError
-        If those of a row cannot be updated.
+        If the update of a row fails.
     """
     history = np.empty_like(points.committed.variables["history"])
     for p in range(points.n if problem.n_history else 0):
@@ -89,16 +89,16 @@ def commit(problem: Linearizable, points: Points) -> None:
 
 
 def monolithic(problem: Linearizable, points: Points, p: int) -> Failure | None:
-    """One step of the joint Newton method for the macro field and all fluctuations, micro unknowns condensed.
+    """One iteration of the monolithic Newton method for the macro field and all fluctuations, with condensation.
 
-    The fluctuation follows the macro iterate by the last tangent, ``w += X dE``. If the residual is then below its
-    tolerance and the response followed that tangent too, the point answers without factorization; otherwise one Newton
-    step is condensed into the answer, ``Sigma - M d / |Y|`` with ``d = K^-1 R_w``, and the fluctuation moves by ``-d``
-    for the next iterate. (In a homogeneous cell the residual is always zero, whatever the tangent does.) A fluctuation
-    that has come back to zero has the rounding of what it was, so the last input counts for the tolerance too.
+    The last sensitivity predicts the fluctuation, ``w += X dE``. If the residual is then below its tolerance, and the
+    response agrees with the last tangent, no factorization is needed. Otherwise the result of one Newton step is
+    condensed into the response, ``Sigma - M d / |Y|`` with ``d = K^-1 R_w``, and the fluctuation changes by ``-d`` for
+    the next iterate. (In a homogeneous cell the residual is always zero, for any tangent.) A fluctuation that returns
+    to zero keeps rounding errors, so the last input also enters the tolerance.
 
-    A point that meets an exception or a result that is not a number starts again from its committed state and answers
-    this iterate as `nested` does, and so does one that is in substeps; the others continue.
+    After an exception or a non-finite result, a point restarts from its committed state and is solved as in `nested`,
+    as is a point in substeps; other points continue.
     Source: Lange, Huetter, Kiefer, *Comput. Methods Appl. Mech. Engrg.* 382 (2021) 113886.
 
     Parameters
@@ -106,14 +106,14 @@ def monolithic(problem: Linearizable, points: Points, p: int) -> Failure | None:
     problem
         The cell problem.
     points
-        Its points; row `p` is changed.
+        Its points; row `p` is modified.
     p
         The row.
 
     Returns
     -------
     Failure or None
-        Why the point has no answer.
+        The reason why the point has no answer.
     """
     if p not in points.notes:
         failure = _guarded(_joint_step, problem, points, p)
@@ -125,9 +125,9 @@ def monolithic(problem: Linearizable, points: Points, p: int) -> Failure | None:
 
 
 def nested(problem: Linearizable, points: Points, p: int) -> Failure | None:
-    """Converge the cell problem of a point for each macro iterate, starting from the tangent predictor.
+    """Solve the cell problem of a point until convergence, starting from the tangent predictor.
 
-    Parameters and result are those of `monolithic`; see `hmm.micro.recovery` for what is tried.
+    Parameters and result are those of `monolithic`; for the recovery strategies see `hmm.micro.recovery`.
     """
     E, count = points.E[p], points.count
     factorized, substeps = problem.n_factorizations, points.notes.get(p)
@@ -153,14 +153,14 @@ ALGORITHMS: dict[str, Algorithm] = {"monolithic": monolithic, "nested": nested}
 
 
 def step_start(points: Points, p: int) -> StepStart:
-    """Where the step of a row starts: its committed state."""
+    """The start of the step of a row: its committed state."""
     state = points.committed.variables
     elastic = points.start.values["sensitivity"]
     return StepStart(state["z"][p], points.committed.E[p], state["history"][p], float(state["scale"][p]), elastic)
 
 
 def _joint_step(problem: Linearizable, points: Points, p: int) -> Failure | None:
-    """What `monolithic` does as long as all goes well; after a failure the trial state of the row is spoilt."""
+    """The monolithic iteration; after a failure the trial state of the row is invalid."""
     trial, E = points.trial, points.E[p]
     z, response, tangent = trial.variables["z"][p], trial.response[p], points.tangent[p]
     dE = E - trial.E[p]
@@ -220,7 +220,7 @@ def _updated_history(problem: Linearizable, points: Points, p: int) -> Floats:
 
 
 def _guarded(algorithm: Algorithm, problem: Linearizable, points: Points, p: int) -> Failure | None:
-    """What an algorithm returns; an exception is a failure as well, since other ranks may be waiting."""
+    """The result of an algorithm, with exceptions converted to failures, since other ranks may wait."""
     try:
         return algorithm(problem, points, p)
     except Exception as error:
@@ -228,7 +228,7 @@ def _guarded(algorithm: Algorithm, problem: Linearizable, points: Points, p: int
 
 
 def _agreed(problem: Linearizable, failure: Failure | None) -> Failure | None:
-    """The first failure that any rank of the cell has, or None (collective in the cell's ranks)."""
+    """The first failure on any rank of the cell, or None (collective in the ranks of the cell)."""
     if problem.comm.size == 1:
         return failure
     return next((f for f in problem.comm.allgather(failure) if f is not None), None)

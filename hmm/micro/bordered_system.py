@@ -1,4 +1,4 @@
-"""A cell some of whose macroscopic components are unknowns, since their responses are prescribed."""
+"""The system of a cell under mixed control: some macroscopic components are unknowns."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ class BorderedSystem:
     Unknowns are those of the cell, followed on the last rank by the free macroscopic components. With ``c`` for the
     given and ``f`` for the free components, Newton's method solves ``R_w = 0`` and ``Sigma_f = prescribed``; with the
     condensed tangent ``A`` of the cell, the tangent is the Schur complement ``A_cc - A_cf A_ff^-1 A_fc``. Residuals of
-    stresses are multiplied by ``|Y|^((d-1)/d)``, so that they have the unit and the size of the nodal forces they are
-    compared with.
+    stresses are multiplied by ``|Y|^((d-1)/d)``, so that they have the unit and the magnitude of nodal forces.
 
     Parameters
     ----------
     system
         The system of the cell.
     components
-        Which components are given, free and held.
+        Which components are given, free and fixed.
 
     Attributes
     ----------
@@ -56,27 +55,27 @@ class BorderedSystem:
 
     @property
     def n_inputs(self) -> int:
-        """Number m of components that are given."""
+        """Number m of given components."""
         return self.components.given.size
 
     @property
     def n_free(self) -> int:
-        """Number of components that are found."""
+        """Number of free components."""
         return self.components.free.size
 
     @property
     def n_unknowns(self) -> int:
-        """Unknowns of this rank: those of the cell, and on the last rank the free components."""
+        """Number of unknowns of this rank: those of the cell and, on the last rank, the free components."""
         return self.system.n_unknowns + (self.n_free if self._is_last else 0)
 
     @property
     def n_history(self) -> int:
-        """Internal variables of this rank."""
+        """Number of internal variables of this rank."""
         return self.system.n_history
 
     @property
     def n_factorizations(self) -> int:
-        """Factorizations of the cell's tangent so far."""
+        """Number of factorizations of the stiffness so far."""
         return self.system.n_factorizations
 
     @property
@@ -94,11 +93,11 @@ class BorderedSystem:
         self.system.time_step = dt
 
     def load_history(self, history: Floats) -> None:
-        """Make these the internal variables at the start of the step."""
+        """Set the internal variables at the start of the step."""
         self.system.load_history(history)
 
     def load(self, z: Floats, E: Floats) -> None:
-        """Make (z, E), shapes (n_unknowns,) and (m,), the point at which everything is evaluated."""
+        """Load the point (z, E), shapes (n_unknowns,) and (m,), at which everything is evaluated."""
         n = self.system.n_unknowns
         self.E[self.components.given] = E
         free = z[n:] if self._is_last else np.zeros(self.n_free)
@@ -106,7 +105,7 @@ class BorderedSystem:
         self.system.load(z[:n], self.E)
 
     def residual(self) -> Floats:
-        """Residual, shape (n_unknowns,), at the loaded point: forces, then what the prescribed responses lack.
+        """Residual, shape (n_unknowns,), at the loaded point: forces, then the defects of the prescribed responses.
 
         A view, overwritten by the next call.
         """
@@ -123,15 +122,15 @@ class BorderedSystem:
         return float(np.hypot(self.system.norm(residual[:n]), np.sqrt(reduced.sum(float(free @ free)))))
 
     def why_not_a_number(self) -> str:
-        """Why the residual at the loaded point is not a number."""
+        """The reason why the residual at the loaded point is not a number."""
         return self.system.why_not_a_number()
 
     def why_unstable(self) -> str:
-        """What a failed solve may come from at the loaded point."""
+        """A possible cause of a failed solve at the loaded point."""
         return self.system.why_unstable()
 
     def verify(self) -> None:
-        """Warn or raise if the cell's last condensed tangent is not as exact as it must be."""
+        """Warn or raise if the cell's last condensed tangent is not sufficiently accurate."""
         self.system.verify()
 
     def force_scale(self) -> float:
@@ -140,7 +139,7 @@ class BorderedSystem:
         return float(np.hypot(self.system.force_scale(), np.linalg.norm(forces)))
 
     def roundoff(self, E: Floats) -> float:
-        """Bound on what rounding leaves in a residual at the loaded point."""
+        """Bound on the rounding error of a residual at the loaded point."""
         return self.system.roundoff(self.E)
 
     def response(self) -> Floats:
@@ -152,7 +151,7 @@ class BorderedSystem:
         self.system.linearize()
 
     def forget(self) -> None:
-        """Drop what is left of a solve that an exception ended."""
+        """Discard what remains of a solve that an exception interrupted."""
         self.system.forget()
 
     def updated_history(self) -> Floats:
@@ -173,7 +172,7 @@ class BorderedSystem:
         InputError
             If the undeformed cell has no stiffness against a free component.
         ConvergenceError
-            If the loaded one has none any more.
+            If the loaded cell no longer has any.
         """
         n, c, f = self.system.n_unknowns, self.components.given, self.components.free
         cell = self.system.condense(None if residual is None else residual[:n])
@@ -197,7 +196,7 @@ class BorderedSystem:
         return np.concatenate([fluctuation, free]) if self._is_last else fluctuation.copy()
 
     def _check_stiffness(self, A: Floats) -> None:
-        """Raise unless the free components can be found from their responses."""
+        """Raise an error unless the responses determine the free components."""
         first, self._is_checked = not self._is_checked, True
         if not self.n_free:
             return

@@ -1,4 +1,4 @@
-"""The forms of a cell problem: the residual, its response and their derivatives, derived by UFL and compiled."""
+"""The forms of a cell problem: residual, response and their derivatives, derived by UFL and compiled."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class CellForms:
     Attributes
     ----------
     histories, local_problems
-        Internal variables, and equations for local unknowns, of each phase that has some.
+        Internal variables, and equations for local unknowns, of each phase that has any.
     history_blocks
-        Where the internal variables of each phase lie in those of this rank.
+        The ranges of the internal variables of each phase in those of this rank.
     ufl_forms
         ``R_w`` and, for each macroscopic input, ``R_E``, as UFL.
     R_w, R_E, K, L, M, D
-        The forms; of all but the first and `K` one for each macroscopic input, of `D` one for each pair.
+        The forms: one `R_w` and `K`, one of the others per macroscopic input, and one `D` per pair of inputs.
     variables
-        Functions in the forms into which a point's state and macroscopic input are loaded.
+        Functions in the forms for the state and the macroscopic input of a point.
     parameters
-        Constants and Functions in the forms that the user may change between two solves.
+        Constants and Functions in the forms that may be changed between two solves.
     is_linear
         Whether the derivatives depend on none of the variables.
     has_potential
@@ -78,7 +78,7 @@ class CellForms:
         ]
 
     def at(self, phase: str) -> Local:
-        """What the law of a phase is given: local fields, old internal variables, time step and solved unknowns."""
+        """The arguments of the law of a phase: local fields, old internal variables, time step, local unknowns."""
         if phase in self.local_problems:
             return self.local_problems[phase].at
         problem, history = self.problem, self.histories.get(phase)
@@ -89,7 +89,7 @@ class CellForms:
         return responses(self.problem.law[phase], self.at(phase))
 
     def parameter_values(self) -> list[bytes]:
-        """What the parameters are now."""
+        """The present values of the parameters."""
         return [np.asarray(p.value if isinstance(p, fem.Constant) else p.x.array).tobytes() for p in self.parameters]
 
     def D_over(self, cells: Mapping[int, NDArray[np.int32]]) -> list[list[PackedForm]]:
@@ -131,7 +131,7 @@ class CellForms:
             self.histories[phase].compile_update(self.at(phase))
 
     def _work(self, answers: Mapping[str, State], variations: list[tuple[str, ufl.core.expr.Expr]]) -> ufl.Form:
-        """Work of the phases' responses, the `answers`, on variations of the local fields, given by name."""
+        """Virtual work of the responses of the phases on variations of the local fields, given by name."""
         problem = self.problem
         return sum(
             ufl.inner(answers[phase][name], variation) * problem.measure(problem.cell.phases[phase])

@@ -22,9 +22,9 @@ def assembled_columns(
     reduced
         The reduced system.
     matrices
-        A dense matrix for each form, to assemble into.
+        A dense matrix for each form, which is assembled into it.
     forms
-        One for each macro input.
+        One form for each macroscopic input.
     """
     for matrix, form in zip(matrices, forms, strict=True):
         reduced.assemble(matrix, *form.packed())

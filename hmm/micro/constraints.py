@@ -1,13 +1,13 @@
-"""Boundary conditions of the cell as integers: fluctuation dof -> reduced dof, or -1 for "held at 0".
+"""Boundary conditions of the cell: a map from each degree of freedom of `w` to a reduced one, or -1 if it is zero.
 
 Three choices are standard, and their stiffnesses are ordered (Huet 1990; Mesarovic and Padbidri 2005):
 
-- ``minimal``: the fluctuation obeys only ``<w (x) n> = 0`` (uniform traction, SUBC), the lower bound;
-- ``periodic``: opposite faces move alike;
+- ``minimal``: only ``<w (x) n> = 0`` is required (uniform traction, SUBC), the lower bound;
+- ``periodic``: the fluctuation is equal on opposite faces;
 - ``dirichlet``: ``w = 0`` on the boundary (linear displacement, KUBC), the upper bound.
 
-Where `w` has several fields, ``minimal`` and ``dirichlet`` hold those that a macro input acts on; the others, such as a
-pressure, are left free. All continuous fields are periodic under ``periodic``; discontinuous ones are always free.
+If `w` has several fields, ``minimal`` and ``dirichlet`` constrain those that a macroscopic input acts on; others, such
+as a pressure, are free. ``periodic`` constrains all continuous fields. Discontinuous fields are always free.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from hmm.micro.fluctuation import Field, fields_of
 
 @dataclass(frozen=True, eq=False)
 class Multipliers:
-    """Rows of a linear constraint ``B w = 0`` that real-space multipliers enforce.
+    """Rows of a linear constraint ``B w = 0``, enforced by Lagrange multipliers.
 
     Attributes
     ----------
     dofs
-        Local fluctuation dofs (unrolled) that appear.
+        Local degrees of freedom of `w` (unrolled) that occur.
     matrix
-        Shape (n_multipliers, len(dofs)); this rank's share, to be summed over ranks.
+        Shape (n_multipliers, len(dofs)); this rank's contribution, to be summed over ranks.
     """
 
     dofs: NDArray[np.int32]
@@ -63,18 +63,18 @@ def _no_multipliers() -> Multipliers:
 
 @dataclass(frozen=True, eq=False)
 class Constraint:
-    """Where each fluctuation dof lives in the reduced system.
+    """The map from degrees of freedom of the fluctuation to the reduced system.
 
     Attributes
     ----------
     name
         ``"periodic"``, ``"dirichlet"`` or ``"minimal"``.
     blocks
-        Shape (n_local_blocks,); global reduced block of each local block of dofs (ghosts included), or -1.
+        Shape (n_local_blocks,); global reduced block of each local block (including ghosts), or -1.
     block_size
         Components per block.
     n_owned
-        Reduced blocks owned by this rank (without multipliers).
+        Number of reduced blocks that this rank owns (without multipliers).
     multipliers
         Further linear constraints, if any.
     """
@@ -93,7 +93,7 @@ def constrain(
     *,
     driven: Collection[int] | None = None,
     pinned: Collection[int] | None = None,
-    held: ArrayLike = (),
+    fixed_dofs: ArrayLike = (),
     pieces: NDArray[np.int64] | None = None,
 ) -> Constraint:
     """The constraint of a given name for fluctuations in `space`.
@@ -107,19 +107,19 @@ def constrain(
     space
         Lagrange space of the fluctuation on ``cell.mesh``, or a mixed space of Lagrange and discontinuous ones.
     driven
-        Which fields of a mixed space a macro input acts on; all by default.
+        Fields of a mixed space that a macroscopic input acts on; by default all.
     pinned
-        Which fields are fixed by their derivatives up to a constant only, so that one point of them is held
-        (``periodic`` and ``minimal``); the driven ones by default.
-    held
-        Local dofs (unrolled, ghosts included) that are held at 0 besides, such as those on walls.
+        Fields that are determined only up to a constant, so that one point is fixed (``periodic`` and ``minimal``); by
+        default the driven fields.
+    fixed_dofs
+        Local degrees of freedom (unrolled, including ghosts) that are zero, such as those on walls.
     pieces
-        Piece of each local cell (see `hmm.cells.connectivity`), if a point of each is held where a field is pinned.
+        Piece of each local cell (see `hmm.cells.connectivity`), if one point of each piece is to be fixed.
 
     Raises
     ------
     InputError
-        For an unknown name, if the mesh has no matching faces for ``periodic``, or if `held` has some but not all
+        For an unknown name, if the mesh has no matching faces for ``periodic``, or if `fixed_dofs` has some but not all
         components of a point of a space that is not mixed.
     """
     choice("constraint", name, CONSTRAINTS)
@@ -134,19 +134,19 @@ def constrain(
         if f.continuous and f.number in pinned and name != "dirichlet":
             _pin(cell, f, rows, pieces)
         masters[f.blocks[: f.n_owned]] = rows
-    _hold(space, masters, np.unique(np.asarray(held, dtype=np.int32)))
+    _fix(space, masters, np.unique(np.asarray(fixed_dofs, dtype=np.int32)))
     blocks, n_owned = _number(space, masters)
     return Constraint(name, blocks, space.dofmap.index_map_bs, n_owned, multipliers)
 
 
-def _hold(space: fem.FunctionSpace, masters: NDArray[np.int64], dofs: NDArray[np.int32]) -> None:
-    """Hold the blocks of some local `dofs`, and what they follow and what follows them."""
+def _fix(space: fem.FunctionSpace, masters: NDArray[np.int64], dofs: NDArray[np.int32]) -> None:
+    """Fix the blocks of some local `dofs` together with their periodic images."""
     size = space.dofmap.index_map_bs
     blocks, counts = np.unique(dofs // size, return_counts=True)
     comm = space.mesh.comm
     if partial := comm.allreduce(int((counts < size).sum())):
         raise InputError(
-            f"held has some but not all of the {size} components of {partial} points: hold whole points, or make w "
+            f"fixed_dofs has some but not all of the {size} components of {partial} points: fix all of them, or make w "
             "of several fields, hmm.fluctuation(cell, degree=(...), shape=(...))"
         )
     mine = masters[blocks[blocks < masters.size]]
@@ -187,9 +187,9 @@ def _owned_coordinates(cell: Cell, f: Field) -> NDArray[np.float64]:
 
 
 def _pin(cell: Cell, f: Field, rows: NDArray[np.int64], pieces: NDArray[np.int64] | None = None) -> None:
-    """Hold the point of a field nearest the cell's origin, against rigid translation (its images must follow it).
+    """Fix the point of a field nearest to the origin of the cell, and its images, against rigid translation.
 
-    In a cell of several pieces, the piece of each local cell given, one point of each is held.
+    With the piece of each local cell given, fix one point of each piece.
     """
     distance = np.linalg.norm(_owned_coordinates(cell, f), axis=1)
     if pieces is None:
@@ -202,7 +202,7 @@ def _pin(cell: Cell, f: Field, rows: NDArray[np.int64], pieces: NDArray[np.int64
 
 
 def _pin_nearest(cell: Cell, rows: NDArray[np.int64], distance: NDArray[np.float64]) -> None:
-    """Hold the point of the smallest `distance` on all ranks, and its images."""
+    """Fix the point with the smallest `distance` on all ranks, and its images."""
     best = int(np.argmin(distance)) if distance.size else -1
     value = float(distance[best]) if best >= 0 else np.inf
     _, rank = cell.comm.allreduce((value, cell.comm.rank), op=MPI.MINLOC)
@@ -212,8 +212,8 @@ def _pin_nearest(cell: Cell, rows: NDArray[np.int64], distance: NDArray[np.float
 
 def _dirichlet(cell: Cell, f: Field, rows: NDArray[np.int64], driven: bool) -> Multipliers:
     if driven:
-        held = fem.locate_dofs_topological(f.space, cell.mesh.topology.dim - 1, cell.boundary_facets())
-        rows[held[held < f.n_owned]] = -1
+        fixed = fem.locate_dofs_topological(f.space, cell.mesh.topology.dim - 1, cell.boundary_facets())
+        rows[fixed[fixed < f.n_owned]] = -1
     return _no_multipliers()
 
 
@@ -251,7 +251,7 @@ def _match_faces(cell: Cell, s: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _match_where_solid(wrapped: NDArray[np.float64], tolerance: float) -> NDArray[np.int64]:
-    """Index of the first of all points that are images of each other; one whose images are void follows itself."""
+    """Index of the first among points that are images of each other; a point without images is its own master."""
     return np.array([min(images) for images in cKDTree(wrapped).query_ball_point(wrapped, tolerance)], dtype=np.int64)
 
 
@@ -261,9 +261,9 @@ def _check_faces(cell: Cell, s: NDArray[np.float64], axis: int) -> None:
     low = s[np.abs(s[:, axis]) < cell.tolerance][:, others]
     high = s[np.abs(s[:, axis] - 1) < cell.tolerance][:, others]
     faces = f"faces {'xyz'[axis]} = 0 and {'xyz'[axis]} = 1 (lattice coordinates)"
-    remedy = "mesh the cell with periodic faces (Gmsh: setPeriodic), or take constraint='dirichlet' or 'minimal'"
+    remedy = "mesh the cell with periodic faces (Gmsh: setPeriodic), or use constraint='dirichlet' or 'minimal'"
     if len(low) == 0 and len(high) == 0:
-        return  # nothing goes on across these faces
+        return  # the mesh does not reach these faces
     if len(low) == 0 or len(high) == 0:
         raise InputError(f"constraint 'periodic': no mesh on one of the {faces}: {remedy}")
     gaps = np.r_[cKDTree(high).query(low)[0], cKDTree(low).query(high)[0]]
@@ -288,7 +288,7 @@ def _minimal(cell: Cell, f: Field, rows: NDArray[np.int64], driven: bool) -> Mul
 
 
 def _row(form: ufl.Form) -> NDArray[np.float64]:
-    """This rank's share of a linear form, over local dofs (ghosts included)."""
+    """This rank's part of an assembled linear form, on local degrees of freedom (including ghosts)."""
     return fem.assemble_vector(compile_form(form)).array.copy()
 
 
@@ -297,4 +297,4 @@ CONSTRAINTS: dict[str, Callable[[Cell, Field, NDArray[np.int64], bool], Multipli
     "dirichlet": _dirichlet,
     "minimal": _minimal,
 }
-"""Each changes in place the masters of a field's owned points, shape (n_points, k): global blocks of the space."""
+"""Each modifies in place the masters of the owned points of a field, shape (n_points, k): global blocks."""

@@ -1,4 +1,4 @@
-"""What a cell problem consists of, as the user gave it and checked."""
+"""The definition of a cell problem: the arguments of the user, checked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hmm.micro.inputs import MacroInput
 from hmm.models.points import input_blocks, reference_of
 
 RESULTS = {"phase", "stress", "von_mises"}
-"""Names of what is written beside the local fields (see `hmm.LocalFields`)."""
+"""Names of the results that are written in addition to the local fields (see `hmm.LocalFields`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +46,11 @@ class CellProblem:
     energy
         The energy ``Pi(w, E)``, or None.
     micro
-        Local fields of the fluctuation alone that laws may ask for: an operator on `w` for each name.
+        Local fields of the fluctuation only, for laws that ask for them: an operator on `w` for each name.
     constraint
         Name of the constraint on the boundary.
     fixed
-        Local degrees of freedom of `w` that are kept at zero besides.
+        Local degrees of freedom of `w` that are zero, in addition to the constraint.
     quadrature_degree
         Degree of the quadrature rule.
     dt
@@ -70,7 +70,7 @@ class CellProblem:
 
     @cached_property
     def blocks(self) -> Blocks:
-        """Where the inputs lie in the packed vector of all."""
+        """The ranges of the inputs in the packed vector."""
         return input_blocks(self.inputs)
 
     @property
@@ -99,7 +99,7 @@ class CellProblem:
         return self.cell.measure(quadrature_degree=self.quadrature_degree, quadrature_scheme="default")
 
     def local_fields(self) -> dict[str, ufl.core.expr.Expr]:
-        """All local fields by name, as laws get them: what the inputs add to each, then those of the fluctuation."""
+        """All local fields by name, as laws receive them: those of the inputs, then those of the fluctuation."""
         fields: dict[str, ufl.core.expr.Expr] = {}
         for e in self.inputs:
             added = e.local_3d(self.w)
@@ -107,11 +107,11 @@ class CellProblem:
         return fields | {name: tensors.embed(operator(self.w)) for name, operator in self.micro.items()}
 
     def local(self) -> ufl.core.expr.Expr:
-        """The local field that the first macroscopic input acts on, as UFL; (2, 2) if nothing adds out of plane."""
+        """The local field of the first macroscopic input, as UFL; (2, 2) without an out-of-plane component."""
         return self._local(self.inputs[0].field)
 
     def further_fields(self) -> dict[str, ufl.core.expr.Expr]:
-        """The local fields by name but that of `local`, likewise."""
+        """The other local fields by name, likewise."""
         names = dict.fromkeys(e.field for e in self.inputs if e.field != self.inputs[0].field)
         fields = {name: self._local(name) for name in names}
         return fields | {name: operator(self.w) for name, operator in self.micro.items()}
@@ -135,7 +135,7 @@ def define(
     quadrature_degree: int | None,
     dt: fem.Constant | None,
 ) -> CellProblem:
-    """The cell problem of a user's arguments (see `hmm.RVE`).
+    """The cell problem defined by the arguments of `hmm.RVE`.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def define(
 
 
 def _check_kinds(cell: Cell, w: object, inputs: tuple[object, ...], energy: object, dt: object) -> None:
-    """Raise `InputError` for what is of the wrong kind, before anything is made of it."""
+    """Raise `InputError` if an argument has the wrong type."""
     instance("w", w, fem.Function, "make it with hmm.fluctuation(cell)")
     for e in inputs:
         instance("E", e, MacroInput, "make it with hmm.macro_strain(cell) or another input of hmm")
@@ -176,34 +176,36 @@ def _check_kinds(cell: Cell, w: object, inputs: tuple[object, ...], energy: obje
     for what, function in functions:
         assert isinstance(function, fem.Function)
         if function.function_space.mesh.ufl_domain() != cell.mesh.ufl_domain():
-            raise InputError(f"{what} is on another mesh than the cell: make it with this cell")
+            raise InputError(f"{what} is on another mesh than the cell: create it with this cell")
     if energy is not None:
         instance("energy", energy, ufl.Form, "write it in UFL, integrated with cell.measure()")
     instance("dt", dt, fem.Constant, "give fem.Constant(cell.mesh, duration)")
 
 
 def _check_names(inputs: tuple[MacroInput, ...], micro: Mapping[str, Operator]) -> None:
-    """Raise `InputError` if two inputs, or a local field of inputs and one of the fluctuation, have one name."""
+    """Raise `InputError` if inputs or local fields have the same name."""
     names = [name for e in inputs for name in (e.name, *e.micro)] + list(micro)
     names += sorted({e.field for e in inputs} - {e.name for e in inputs})
     if taken := sorted(RESULTS & set(names)):
         raise InputError(
-            f"a macro input or micro field is called {taken[0]!r}, as one of the results of a cell: give another name"
+            f"a macro input or micro field is called {taken[0]!r}, like a result of the cell: give another name"
         )
     for name in names:
         if names.count(name) > 1:
             raise InputError(
-                f"{names.count(name)} macro inputs or micro fields are called {name!r}, and laws tell them by name: "
-                f"give one another, as with name='{name}_2'"
+                f"{names.count(name)} macro inputs or micro fields are called {name!r}, but laws need unique names: "
+                f"give one another name, such as name='{name}_2'"
             )
 
 
 def _checked_dofs(fixed: ArrayLike, space: fem.FunctionSpace) -> NDArray[np.int32]:
-    """The degrees of freedom kept at zero, of this rank."""
+    """The fixed degrees of freedom of this rank, checked."""
     index_map = space.dofmap.index_map
     dofs, n = np.asarray(fixed), (index_map.size_local + index_map.num_ghosts) * space.dofmap.index_map_bs
     if dofs.size and (dofs.dtype.kind not in "iu" or dofs.min() < 0 or dofs.max() >= n):
-        raise InputError(f"held = {dofs.tolist()[:5]}... are no dofs of w, 0 to {n - 1}: take hmm.held_on_walls")
+        raise InputError(
+            f"fixed_dofs = {dofs.tolist()[:5]}... are not degrees of freedom of w, 0 to {n - 1}: use hmm.wall_dofs"
+        )
     return dofs.astype(np.int32)
 
 
@@ -221,7 +223,7 @@ def _check_phases(cell: Cell, law: Mapping[str, Law]) -> None:
 
 
 def _check_components(w: fem.Function, inputs: tuple[MacroInput, ...]) -> None:
-    """Raise `InputError` unless each macro input acts on a field that `w` has."""
+    """Raise `InputError` if a macro input acts on a field that `w` does not have."""
     n = w.function_space.num_sub_spaces if is_mixed(w.function_space) else 1
     for e in inputs:
         if n > 1 and e.operator is not None and e.component is None:
@@ -242,7 +244,7 @@ def _check_fields(
     law: Mapping[str, Law],
     micro: Mapping[str, Operator],
 ) -> None:
-    """Raise `InputError` unless the laws answer the macro inputs, and `w` has the derivatives that add to them."""
+    """Raise `InputError` unless the laws have responses to the macro inputs, and `w` has a suitable shape."""
     names = list(dict.fromkeys(e.field for e in inputs))
     for phase, of_phase in law.items():
         if not set(names) <= set(of_phase.fields) <= {*names, *micro}:
@@ -250,7 +252,7 @@ def _check_fields(
             raise InputError(
                 f"the law of phase {phase!r}, {type(of_phase).__name__}, answers {', '.join(of_phase.fields)}, but the "
                 f"macro inputs are {', '.join(names)}{further}: "
-                f"{_way_out(of_phase, inputs)}take another law or other inputs, or write energy=..."
+                f"{_way_out(of_phase, inputs)}use another law or other inputs, or write energy=..."
             )
     for macro in inputs:
         if macro.operator is None:
@@ -262,13 +264,13 @@ def _check_fields(
             what = "w" if macro.component is None else f"component {macro.component} of w"
             raise InputError(
                 f"a macro {macro.name} of shape {macro.packing.shape} needs a fluctuation of shape {needed}, "
-                f"and {what} is {kind}: make it with hmm.fluctuation(cell)"
+                f"and {what} is {kind}: create it with hmm.fluctuation(cell)"
             )
     _check_shapes(w, inputs)
 
 
 def _check_shapes(w: fem.Function, inputs: tuple[MacroInput, ...]) -> None:
-    """Raise `InputError` unless inputs on one local field add tensors of one shape."""
+    """Raise `InputError` if inputs add tensors of different shapes to one local field."""
     shapes: dict[str, tuple[int, ...]] = {}
     for e in inputs:
         shape = e.local_3d(w).ufl_shape
@@ -280,7 +282,7 @@ def _check_shapes(w: fem.Function, inputs: tuple[MacroInput, ...]) -> None:
 
 
 def _way_out(law: Law, inputs: tuple[MacroInput, ...]) -> str:
-    """How to rename a law that answers fields by the names of their kinds; empty if that is no way out."""
+    """How to rename a law so that its fields have the names of the inputs; empty if this does not help."""
     silent = {e.kind: e.field for e in inputs if e.kind in law.fields and e.field not in law.fields}
     found = ", ".join(f"{kind}={field!r}" for kind, field in silent.items() if kind not in {e.field for e in inputs})
     return f"hmm.laws.rename(law, {found}), or " if found else ""

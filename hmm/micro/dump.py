@@ -1,4 +1,4 @@
-"""Points that failed, on disk: what it takes to solve one of them again (see `hmm.replay`)."""
+"""Dumps of failed points, for `hmm.replay`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from hmm.models.points import Points
 FORMAT = 4
 
 LARGEST = 8 << 30
-"""Bytes of a dump, unpacked, that are read at most."""
+"""Maximum unpacked size of a dump in bytes."""
 
 ARRAYS = {
     "z": (1, "f"),
@@ -54,25 +54,25 @@ ARRAYS = {
 
 OPTION = re.compile(r"(?!.*(python|view|monitor|file|dll))[a-z0-9_]+")
 WORD = re.compile(r"[A-Za-z0-9_.+-]*")
-"""PETSc options that can neither run code nor write or read files."""
+"""PETSc options that can neither run code nor read or write files."""
 
 
 @dataclass(frozen=True)
 class Dump:
-    """A dump as it was read: what a point started from, and what of its RVE can be written down.
+    """A dump: the start of the failed step, and the definition of the RVE as far as it can be stored.
 
     Attributes
     ----------
     path
         The file.
     failure
-        The point, and why it failed.
+        The point and the reason.
     arrays
         The mesh of the cell and its tags; the committed state (``z``, ``E``, ``history``) and the first ``guess``.
     settings
         Options of the RVE, its laws as text if they are of `hmm.laws`, and versions, by name.
     law
-        Shape (n,), bytes: the pickled laws and PETSc options where they cannot be written as text; else empty.
+        Shape (n,), bytes: the pickled laws and PETSc options if they cannot be stored as text; otherwise empty.
     """
 
     path: Path
@@ -97,17 +97,17 @@ def write_dump(
     Parameters
     ----------
     directory
-        Made if need be.
+        Created if necessary.
     problem, solver, newton_options
-        What the RVE was made of.
+        The arguments of the RVE.
     control
-        What is given and what is free, if it is controlled.
+        The given and free components under mixed control.
     points
         Its points, not yet reverted.
     p
-        The one that failed.
+        The failed row.
     failure
-        Where, and why.
+        The failure.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def read_dump(path: str | Path) -> Dump:
     Raises
     ------
     InputError
-        If the file is not a dump of this version, or is damaged.
+        If the file is not a dump of this version or is damaged.
     """
     path = regular_file(path, "dump", "give the .npz file that an error message named")
     try:
@@ -153,16 +153,16 @@ def read_dump(path: str | Path) -> Dump:
         return Dump(path, MicroFailure(**{**failure, **place}), arrays, settings, law)
     except InputError:
         raise
-    except Exception as error:  # zipfile, zlib, NumPy and json each have their own for what is damaged
+    except Exception as error:  # zipfile, zlib, NumPy and json raise different errors for damaged data
         raise not_a_dump(path, error) from None
 
 
 def not_a_dump(path: Path, error: Exception) -> InputError:
-    """What to say of a file in which something is not as `write_dump` writes it."""
+    """The error for a file that `write_dump` did not write."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     return InputError(
-        f"{path} cannot be read as a dump of a failed RVE ({reason}): it is damaged or something else; run again to "
-        "make another"
+        f"{path} cannot be read as a dump of a failed RVE ({reason}): it is damaged or not a dump; run again to "
+        "create another"
     )
 
 
@@ -176,7 +176,7 @@ def _unpacked(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Raise `ValueError` or `KeyError` unless the arrays are those of a dump, and numbers in them point into them."""
+    """Raise `ValueError` or `KeyError` unless the arrays are those of a dump with valid indices."""
     for name, (ndim, kind) in ARRAYS.items():
         array = arrays[name]
         if array.ndim != ndim or array.dtype.kind != kind:
@@ -195,12 +195,12 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
 def _settings(
     problem: CellProblem, solver: SolverChoice, newton_options: NewtonOptions, control: str
 ) -> dict[str, Any]:
-    """What of an RVE is text and numbers."""
+    """The settings of an RVE, as text and numbers."""
     element, mesh = problem.w.function_space.ufl_element(), problem.cell.mesh
     family = getattr(element, "family_name", type(element).__name__)
-    law_missing = "" if problem.law else "it was made from energy=, and UFL cannot be written down"
+    law_missing = "" if problem.law else "it was created from energy=, and UFL cannot be stored"
     law_missing = law_missing or _special(problem)
-    law_missing = f"it was driven by an hmm.MixedControl, {control}" if control else law_missing
+    law_missing = f"it was under hmm.MixedControl, {control}" if control else law_missing
     as_text = _laws_as_text(problem, solver)
     return {
         "format": FORMAT,
@@ -229,11 +229,11 @@ def _settings(
 
 
 def _special(problem: CellProblem) -> str:
-    """What of the fields of an RVE is given by functions and dofs, which are not written down; or nothing."""
+    """Features of an RVE that a dump cannot store, in words; or empty."""
     parts = {
         "several fields": problem.is_mixed,
         "micro fields": bool(problem.micro),
-        "held dofs": bool(problem.fixed.size),
+        "fixed degrees of freedom": bool(problem.fixed.size),
         "inputs of its own": any(not e.kind or e.contribution or e.target for e in problem.inputs),
         "an out-of-plane component": any(e.packing.shape[:1] > (problem.cell.dim,) for e in problem.inputs),
     }
@@ -242,7 +242,7 @@ def _special(problem: CellProblem) -> str:
 
 
 def _laws_as_text(problem: CellProblem, solver: SolverChoice) -> dict[str, Any] | None:
-    """Laws by phase, and PETSc options, if they can be written as text that is safe to read."""
+    """Laws by phase, and PETSc options, as text that is safe to read; or None."""
     options = dict(solver.options)
     if not problem.law or not all(is_harmless(name, value) for name, value in options.items()):
         return None
@@ -265,7 +265,7 @@ def _pickled_law(problem: CellProblem, solver: SolverChoice) -> NDArray[np.uint8
 
 
 def _unpicklable(problem: CellProblem, solver: SolverChoice) -> str:
-    """Why the laws cannot be written down, or nothing."""
+    """The reason why the laws cannot be stored, or empty."""
     try:
         pickle.dumps((problem.law, dict(solver.options)))
     except Exception as error:
@@ -274,7 +274,7 @@ def _unpicklable(problem: CellProblem, solver: SolverChoice) -> str:
 
 
 def _cell_arrays(cell: Cell) -> dict[str, NDArray[Any]]:
-    """A cell on one rank, numbered as it is."""
+    """A cell on one rank, with its numbering."""
     mesh = cell.mesh
     return {
         "connectivity": mesh.topology.connectivity(mesh.topology.dim, 0).array,

@@ -1,6 +1,6 @@
-"""What a cell of several fields is asked before its first solve: which fields float, and how large residuals are.
+"""Floating fields and residual scales of a cell of several fields, determined before the first solve.
 
-Both are measured on the undeformed cell, by residuals alone, so that any law and any energy can be asked.
+Both are measured by residuals of the undeformed cell, for any law and any energy.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from hmm.micro.fluctuation import Field
 from hmm.micro.loaded_cell import LoadedCell
 
 SMALL = 1e-4
-"""Size of the fields tried, in the unit of the cell's length: no finite-strain law may leave its domain."""
+"""Magnitude of the test fields relative to the length of the cell, small enough for finite-strain laws."""
 
 
 def floating_fields(loaded: LoadedCell, fields: Sequence[Field]) -> list[int]:
     """Numbers of the continuous fields to which a constant can be added without any force.
 
-    Such a field is known up to a constant (the displacement of a periodic cell, the pressure of an incompressible flow)
-    and one point of it must be held. The cell must have its constraint, with no point held for this reason.
+    Such a field is determined up to a constant (the displacement of a periodic cell, the pressure of an incompressible
+    flow), and one point of it must be fixed. The cell must have its constraint, but no point fixed for this reason.
     """
     with _asked(loaded):
         floating = []
@@ -31,21 +31,21 @@ def floating_fields(loaded: LoadedCell, fields: Sequence[Field]) -> list[int]:
             if f.continuous:
                 noise, _ = _forces(loaded, _random(loaded, f))
                 _, drift = _forces(loaded, _constant(loaded, f))
-                if not drift > 1e-11 * noise:  # a law that cannot answer here says nothing: held, as it mostly must be
+                if not drift > 1e-11 * noise:  # also if the law fails here: mostly the field floats
                     floating.append(f.number)
     return floating
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What makes the fields of a cell comparable.
+    """Weights and scales that make the fields of a cell comparable.
 
     Attributes
     ----------
     weights
-        Shape (n_local,); what residuals are multiplied with in their norm.
+        Shape (n_local,); factors of the residuals in their norm.
     scales
-        Shape (n_local,); what rows and columns of the tangent are multiplied with before it is factorized.
+        Shape (n_local,); factors of the rows and columns of the tangent before factorization.
     stiffness
         The weighted stiffness, to bound rounding errors.
     """
@@ -58,9 +58,9 @@ class Sizes:
 def sizes_of_fields(loaded: LoadedCell, fields: Sequence[Field]) -> Sizes:
     """Weights that make the residuals of all fields comparable, scales for their unknowns, and the weighted stiffness.
 
-    The forces of a field are divided by those that macro inputs of one cause. A field that they do not reach directly,
-    such as a pressure, is measured by the forces that a displacement of the size they cause gives it. The stiffness is
-    that of the fields that macro inputs act on, per cell length, to bound rounding errors.
+    The forces of a field are divided by those of unit macroscopic inputs. For a field that inputs do not act on, such
+    as a pressure, the reference is its force for the displacement that unit inputs cause. The stiffness is that of the
+    fields that macroscopic inputs act on, per cell length, to bound rounding errors.
     """
     n = len(fields)
     with _asked(loaded):
@@ -92,8 +92,8 @@ def _scales(coupling: NDArray[np.float64], order: Sequence[int]) -> NDArray[np.f
     coupling
         Shape (n_fields, n_fields); the forces C on each field that noise in each field causes.
     order
-        The fields, those first whose own stiffness sets their scale. A field without one, such as a pressure, or with
-        a small one, is scaled by what couples it to those before.
+        The fields, beginning with those that are scaled by their own stiffness. A field with little or no stiffness,
+        such as a pressure, is scaled by its coupling to the previous fields.
     """
     C = np.maximum(coupling, coupling.T)
     C = np.where(np.isfinite(C), C, 0.0)
@@ -107,7 +107,7 @@ def _scales(coupling: NDArray[np.float64], order: Sequence[int]) -> NDArray[np.f
 
 @contextmanager
 def _asked(loaded: LoadedCell) -> Iterator[None]:
-    """The undeformed cell in a step of duration one; afterwards as it was."""
+    """Load the undeformed cell with a step of duration one; restore the cell afterwards."""
     dt = loaded.problem.dt
     duration = float(dt.value)
     dt.value[...] = 1.0

@@ -1,4 +1,4 @@
-"""The fluctuation of a microproblem: its fields, and where their degrees of freedom lie."""
+"""The fluctuation of a cell problem: its fields and their degrees of freedom."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def fluctuation(
     cell
         The unit cell.
     degree
-        Polynomial degree; one for each field if there are several, ``(2, 1)`` for a velocity and its pressure.
+        Polynomial degree, or one for each field, such as ``(2, 1)`` for velocity and pressure.
     shape
-        Value shape; a displacement ``(d,)`` by default, ``()`` for a temperature or another scalar. For several fields
-        one each, a vector followed by scalars by default.
+        Value shape: by default ``(d,)``, a displacement; ``()`` for a temperature or another scalar. Several fields
+        need one shape each; by default a vector followed by scalars.
     family
-        ``"Lagrange"`` (continuous) or ``"DG"`` (discontinuous); one for all fields, or one each.
+        ``"Lagrange"`` (continuous) or ``"DG"`` (discontinuous), for all fields or for each.
 
     Returns
     -------
     dolfinx.fem.Function
-        Zero, in the unit of the mesh for a displacement. The fields of several are ``ufl.split(w)``.
+        The fluctuation, initially zero; a displacement has the unit of the mesh. Several fields are ``ufl.split(w)``.
 
     Raises
     ------
     InputError
-        If the degrees, shapes and families do not make fields.
+        If the degrees, shapes and families do not define fields.
 
     Examples
     --------
@@ -72,20 +72,22 @@ def _element(cell: Cell, degree: int, shape: object, family: object) -> basix.uf
     choice("family {} of the fluctuation field", family, lowest)
     integer("degree {} of the fluctuation field", degree, lowest[str(family)], LARGEST_DEGREE)
     if not isinstance(shape, tuple):
-        raise InputError(f"shape {shape!r} of a fluctuation field is no shape: give () for a scalar, (d,) for a vector")
+        raise InputError(
+            f"shape {shape!r} of a fluctuation field must be a tuple: give () for a scalar, (d,) for a vector"
+        )
     return basix.ufl.element(str(family), cell.mesh.basix_cell(), degree, shape=shape)
 
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """One of the fields of a fluctuation space: where its points lie in the whole.
+    """One of the fields of a fluctuation space, and its degrees of freedom in that space.
 
     Attributes
     ----------
     number
-        Its place among the fields.
+        Its number among the fields.
     parent
-        The whole space.
+        The space of all fields.
     space
         Its own space: `parent` itself if that is not mixed.
     blocks
@@ -100,27 +102,27 @@ class Field:
 
     @property
     def n_owned(self) -> int:
-        """Points owned by this rank; they come first."""
+        """Number of points that this rank owns; they come first."""
         return int(self.space.dofmap.index_map.size_local)
 
     @property
     def continuous(self) -> bool:
-        """Whether neighbouring cells share its dofs."""
+        """Whether neighbouring cells share its degrees of freedom."""
         return not self.space.ufl_element().discontinuous
 
     @cached_property
     def dofs(self) -> NDArray[np.int32]:
-        """Local dofs (unrolled) of `parent`, ghosts included."""
+        """Local degrees of freedom (unrolled) in `parent`, including ghosts."""
         size = self.parent.dofmap.index_map_bs
         return (self.blocks[..., None] * size + np.arange(size)).ravel().astype(np.int32)
 
     def of(self, w: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
-        """This field of a function or an argument on `parent`."""
+        """This field of a function or argument on `parent`."""
         return ufl.split(w)[self.number] if self.space is not self.parent else w
 
 
 def is_mixed(space: fem.FunctionSpace) -> bool:
-    """Whether a space is one of several fields."""
+    """Whether a space consists of several fields."""
     return bool(space.num_sub_spaces > 1 and space.dofmap.bs == 1)
 
 
@@ -130,7 +132,7 @@ def fields_of(space: fem.FunctionSpace) -> list[Field]:
     Raises
     ------
     InputError
-        If a field has no dofs at points: neither Lagrange nor discontinuous.
+        If a field is neither Lagrange nor discontinuous Lagrange.
     """
     if not is_mixed(space):
         n = space.dofmap.index_map.size_local + space.dofmap.index_map.num_ghosts
@@ -140,23 +142,23 @@ def fields_of(space: fem.FunctionSpace) -> list[Field]:
         own, dofs = space.sub(number).collapse()
         if is_mixed(own) or own.ufl_element().element_family != basix.ElementFamily.P:
             raise InputError(
-                f"field {number} of w is {own.ufl_element()}: take Lagrange or discontinuous Lagrange fields"
+                f"field {number} of w is {own.ufl_element()}: use Lagrange or discontinuous Lagrange fields"
             )
         fields.append(Field(number, space, own, np.ravel(dofs).reshape(-1, own.dofmap.bs).astype(np.int32)))
     return fields
 
 
 Operator = Callable[[ufl.core.expr.Expr], ufl.core.expr.Expr]
-"""From a fluctuation to the local field it adds to."""
+"""Maps a fluctuation to its contribution to a local field."""
 
 
 def component(number: int) -> Operator:
-    """The operator that takes one field of a fluctuation of several, ``ufl.split(w)[number]``."""
+    """The operator that selects one of several fields of a fluctuation, ``ufl.split(w)[number]``."""
     return lambda w: ufl.split(w)[number]
 
 
-def held_on_walls(cell: Cell, w: fem.Function, *component: int) -> NDArray[np.int32]:
-    """Dofs of a field on the walls of a cell: where its mesh ends inside the lattice cell.
+def wall_dofs(cell: Cell, w: fem.Function, *component: int) -> NDArray[np.int32]:
+    """Degrees of freedom of a field on the walls of a cell: the mesh boundary inside the lattice cell.
 
     Parameters
     ----------
@@ -165,17 +167,17 @@ def held_on_walls(cell: Cell, w: fem.Function, *component: int) -> NDArray[np.in
     w
         The fluctuation.
     component
-        Numbers of the field and, if only that is held, of its component; nothing for all of a `w` of one field.
+        Number of the field and, to select one component, its number; empty for all components of a single field.
 
     Returns
     -------
     ndarray of int32
-        Local dofs (ghosts included), for ``hmm.RVE(..., held=...)``. Collective.
+        Local degrees of freedom (including ghosts), for ``hmm.RVE(..., fixed_dofs=...)``. Collective.
     """
     space = w.function_space
     for number in component:
         if not 0 <= number < space.num_sub_spaces:
-            raise InputError(f"component {component} of w does not exist: it has {space.num_sub_spaces} at that place")
+            raise InputError(f"component {component} of w does not exist: w has {space.num_sub_spaces} at that level")
         space = space.sub(number)
     return _unrolled(fem.locate_dofs_topological(space, cell.mesh.topology.dim - 1, cell.wall_facets()), space)
 
@@ -186,5 +188,5 @@ def _unrolled(dofs: NDArray[np.int32], space: fem.FunctionSpace) -> NDArray[np.i
 
 
 def check_cell(cell: object) -> None:
-    """Raise `InputError` unless this is a cell."""
+    """Raise `InputError` if this is not a cell."""
     instance("cell", cell, Cell, "make one with hmm.Cell or hmm.cells")

@@ -1,4 +1,4 @@
-"""Internal variables of a phase: where they live in a cell and in a state row."""
+"""Internal variables of a phase, in a cell and in the state of a point."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from hmm.laws import Law, Local, State
 class History:
     """Internal variables of one phase, at the quadrature points of its owned cells.
 
-    In a state row the variables of a point follow each other in the order of ``law.internal``, packed as it says; the
-    points follow each other cell by cell.
+    A state row contains, cell by cell and point by point, the packed variables in the order of ``law.internal``.
 
     Parameters
     ----------
@@ -39,9 +38,9 @@ class History:
     Attributes
     ----------
     blocks
-        Where each variable lies in those of a point.
+        The range of each variable in those of a point.
     new
-        The packed variables at the end of the step, as UFL, once `compile_update` has made it.
+        The packed variables at the end of the step, as UFL; set by `compile_update`.
     """
 
     def __init__(self, cell: Cell, tag: int, law: Law, degree: int) -> None:
@@ -62,7 +61,7 @@ class History:
 
     @property
     def size(self) -> int:
-        """Numbers in a state row."""
+        """Length of a state row."""
         return self._slots.size
 
     @property
@@ -71,16 +70,16 @@ class History:
         return tensors.unpack_all(self.packings, self.function)
 
     def load(self, row: NDArray[np.float64]) -> None:
-        """Copy a state row, shape (size,), into the forms' coefficient."""
+        """Copy a state row, shape (size,), into the coefficient of the forms."""
         self.function.x.array[self._slots] = row
 
     def compile_update(self, at: Local) -> None:
-        """Compile the law's update for the local fields."""
+        """Compile the update of the law for the local fields."""
         self.new = tensors.pack_all(self.packings, self.law.update(at))
         self._update = compile_expression(self.new, self._points)
 
     def updated(self) -> NDArray[np.float64]:
-        """The state row, shape (size,), at the end of the step that is loaded in the cell."""
+        """The state row, shape (size,), at the end of the loaded step."""
         assert self._update is not None
         return self._update.eval(self.mesh, self.cells).ravel()
 

@@ -1,4 +1,4 @@
-"""The macroscopic inputs of a microproblem: which local field each adds to, and how."""
+"""The macroscopic inputs of a cell problem, and their contributions to local fields."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from hmm.models.points import Input
 Expr = ufl.core.expr.Expr
 
 Contribution = Callable[[Expr, Expr], Expr]
-"""From a macroscopic tensor and the position to what it adds to a local field, in UFL."""
+"""Maps a macroscopic tensor and the position to the contribution to a local field, in UFL."""
 
 
 @dataclass(frozen=True, eq=False)
 class MacroInput(Input):
-    """One macroscopic input ``E``: real numbers on the cell and the tensor they stand for.
+    """One macroscopic input ``E``: a tensor, stored as packed real numbers on the cell.
 
-    It adds ``contribution(E, x) + operator(w)`` to a local field. A local field is the sum of what all inputs that act
-    on it add; laws are given local fields by name.
+    It adds ``contribution(E, x) + operator(w)`` to a local field. A local field is the sum over all inputs that act on
+    it. Laws receive the local fields by name.
 
     Attributes
     ----------
@@ -41,29 +41,29 @@ class MacroInput(Input):
     packing
         How they are packed.
     operator
-        The derivative of the fluctuation that adds to it, such as ``lambda w: sym(grad(w))``, or None if nothing does.
+        The derivative of the fluctuation that is added to it, such as ``lambda w: sym(grad(w))``, or None.
     name
         Its unique name, such as ``"strain"``.
     response
         Name of the conjugate response, such as ``"stress"``.
     reference
-        The packed value of the undeformed state.
+        The packed value in the undeformed state.
     affine
         The field whose derivative is the input, such as ``lambda E, x: dot(E, x)``: ``operator(affine(E, x)) = E``.
     out_of_plane
-        What a tensor of a 2D cell has in the entry 33 when laws get it: 0 for a strain, 1 for a deformation gradient.
+        The entry 33 that laws receive in a 2D cell: 0 for a strain, 1 for a deformation gradient.
     component
         Which field of `w` it acts on, if `w` has several (see `hmm.fluctuation`).
     micro
-        Further local fields, of the fluctuation alone, that laws may ask for by name (see `hmm.RVE`): an operator on
-        `w` for each.
+        Further local fields, of the fluctuation only, for laws that ask for them (see `hmm.RVE`): an operator on `w`
+        for each name.
     kind
-        What laws call its local field unless they are renamed (see `hmm.laws.rename`), such as ``"gradient"``; empty
-        for an input of the user's own.
+        The name of its local field in laws that are not renamed (see `hmm.laws.rename`), such as ``"gradient"``; empty
+        for a user-defined input.
     target
-        Name of the local field that it adds to, if that is not its own.
+        Name of the local field that it adds to, if not its own.
     contribution
-        What it adds to the local field; None for the tensor itself.
+        Its contribution to the local field; None for the tensor itself.
     """
 
     function: fem.Function
@@ -88,7 +88,7 @@ class MacroInput(Input):
 
     @property
     def added(self) -> Expr:
-        """What the macroscopic input adds to the local field, as a UFL tensor."""
+        """The contribution to the local field, as a UFL tensor."""
         if self.contribution is None:
             return self.tensor
         return ufl.as_ufl(self.contribution(self.tensor, ufl.SpatialCoordinate(self.function.function_space.mesh)))
@@ -99,24 +99,24 @@ class MacroInput(Input):
         return self.packing.dropped if self.function.function_space.mesh.geometry.dim == 2 else ()
 
     def of(self, w: Expr) -> Expr:
-        """The field of `w` it acts on."""
+        """The field of `w` that it acts on."""
         return w if self.component is None else component(self.component)(w)
 
     def local(self, w: Expr) -> Expr:
-        """The local field ``E + D w`` as a UFL tensor; of several inputs on one field, the part of this one."""
+        """The local field ``E + D w`` as a UFL tensor; with several inputs on one field, the part of this input."""
         return self.added if self.operator is None else self.added + self.operator(self.of(w))
 
     def local_3d(self, w: Expr) -> Expr:
-        """The local field as laws get it: tensors have the shape (3, 3) in 2D cells too."""
+        """The local field that laws receive: tensors have shape (3, 3) in 2D cells too."""
         return tensors.embed(self.local(w), self.out_of_plane)
 
     def variation(self, v: Expr) -> Expr:
-        """What a variation `v` of the fluctuation adds to `local_3d`; there must be an operator."""
+        """The variation of `local_3d` for a variation `v` of the fluctuation; needs an operator."""
         assert self.operator is not None
         return tensors.embed(self.operator(self.of(v)))
 
     def macro_variation(self, v: Expr) -> Expr:
-        """What a variation `v` of the packed numbers adds to `local_3d`."""
+        """The variation of `local_3d` for a variation `v` of the packed numbers."""
         if self.contribution is None:
             return tensors.embed(self.packing.unpack(v))
         return tensors.embed(ufl.derivative(self.added, self.function, v))
@@ -134,20 +134,20 @@ def macro_input(
 ) -> MacroInput:
     """A further macroscopic input that adds to the local field of another one, such as an eigenstrain.
 
-    The local field is ``E + contribution(A, x) + D w``, with A this input. The response to it is the average of the
-    local responses conjugate to the field, times the derivative of the contribution: exact, as is the tangent.
+    With this input A, the local field is ``E + contribution(A, x) + D w``. The response to A is the average of the
+    local responses, multiplied by the derivative of the contribution. Response and tangent are exact.
 
     Parameters
     ----------
     cell
         The unit cell.
     packing
-        How its tensor is packed: of `hmm.tensors`, such as ``tensors.symmetric(2)``, or ``tensors.general()`` for a
+        The packing of its tensor from `hmm.tensors`, such as ``tensors.symmetric(2)``, or ``tensors.general()`` for a
         scalar.
     name
         Its unique name.
     field
-        The local field it adds to: the name of the input that brings it, such as ``"strain"``.
+        The local field that it adds to: the name of the input that defines it, such as ``"strain"``.
     contribution
         What it adds, in UFL, of its tensor and the position; the tensor itself by default. Where it acts in one phase
         only, multiply it with a Function that is one there.
@@ -183,12 +183,12 @@ def macro_strain(
     cell
         The unit cell.
     component
-        Which field of the fluctuation is the displacement, if there are several.
+        Number of the displacement among the fields of the fluctuation, if there are several.
     out_of_plane
-        Give a 2D cell the component 33 as well (generalised plane strain): `E` and the stress then have the shape
-        (3, 3), packed as (11, 22, 33, sqrt2*12). Without it E33 is zero (plane strain).
+        Add the component 33 in a 2D cell (generalised plane strain): `E` and the stress have shape (3, 3), packed as
+        (11, 22, 33, sqrt2*12). Otherwise E33 is zero (plane strain).
     name
-        Its unique name, and that of the local field (see `hmm.laws.rename`).
+        Its unique name, also the name of the local field (see `hmm.laws.rename`).
     """
     check_cell(cell)
     packing = tensors.plane(cell.dim) if out_of_plane else tensors.symmetric(cell.dim)
@@ -206,12 +206,12 @@ def macro_deformation_gradient(
     cell
         The unit cell.
     component
-        Which field of the fluctuation is the displacement, if there are several.
+        Number of the displacement among the fields of the fluctuation, if there are several.
     out_of_plane
-        Give a 2D cell the component 33 as well: `F` and `P` then have the shape (3, 3), packed as (11, 12, 21, 22, 33).
-        Without it F33 is one (plane strain).
+        Add the component 33 in a 2D cell: `F` and `P` have shape (3, 3), packed as (11, 12, 21, 22, 33). Otherwise F33
+        is one (plane strain).
     name
-        Its unique name, and that of the local field (see `hmm.laws.rename`).
+        Its unique name, also the name of the local field (see `hmm.laws.rename`).
     """
     check_cell(cell)
     packing = tensors.plane_general(cell.dim) if out_of_plane else tensors.general(cell.dim, cell.dim)
@@ -222,30 +222,30 @@ def macro_deformation_gradient(
 
 
 def macro_gradient(cell: Cell, component: int | None = None, *, name: str = "gradient") -> MacroInput:
-    """Macroscopic gradient of a scalar (per mesh unit); its response is the conjugate of it in the energy.
+    """Macroscopic gradient of a scalar (per mesh unit); its response is the conjugate flux.
 
     Parameters
     ----------
     cell
         The unit cell.
     component
-        Which field of the fluctuation is the scalar, if there are several.
+        Number of the scalar among the fields of the fluctuation, if there are several.
     name
-        Its unique name, such as ``"concentration"``, and that of the local field: a law of a ``gradient`` answers it as
-        ``hmm.laws.rename(law, gradient="concentration")``.
+        Its unique name, such as ``"concentration"``, also the name of the local field. A law for a ``gradient`` uses
+        it as ``hmm.laws.rename(law, gradient="concentration")``.
     """
     check_cell(cell)
     return _macro_input(cell, tensors.general(cell.dim), ufl.grad, "flux", name, component, "gradient")
 
 
 def macro_temperature(cell: Cell, reference: float = 0.0, *, name: str = "temperature") -> MacroInput:
-    """Macroscopic temperature ``T``, the same everywhere in the cell; its response is the conjugate of it.
+    """Macroscopic temperature ``T``, uniform in the cell; its response is the conjugate entropy.
 
-    `reference` is its value in the undeformed state, where a body begins; positive for laws of absolute temperature.
-    `name` is its unique name, and that of the local field (see `hmm.laws.rename`).
+    `reference` is the temperature of the undeformed state; positive for laws of absolute temperature. `name` is the
+    unique name, also of the local field (see `hmm.laws.rename`).
 
-    A cell is small, so its temperature varies little within it; the variation along a macroscopic gradient is a
-    further input, `macro_gradient`.
+    A cell is small, so its temperature hardly varies within it. The variation along a macroscopic gradient is a further
+    input, `macro_gradient`.
     """
     check_cell(cell)
     numbers("reference", reference)
@@ -259,24 +259,24 @@ def macro_pressure_gradient(
 ) -> MacroInput:
     """Macroscopic pressure gradient ``G`` of a slow flow; its response is minus the mean velocity, ``K G / mu``.
 
-    The local pressure is ``G.x`` and a fluctuation, so that the permeability is the tangent times the viscosity. Laws
-    get the ``pressure_gradient``, the ``velocity`` and the ``strain_rate`` (see `hmm.laws.Stokes`). The mean is over
-    |Y|: what is not meshed counts as solid (superficial velocity).
+    The local pressure is ``G.x`` plus a fluctuation; the permeability is the tangent times the viscosity. Laws receive
+    the ``pressure_gradient``, the ``velocity`` and the ``strain_rate`` (see `hmm.laws.Stokes`). The mean is taken over
+    |Y|, which includes the solid that is not meshed (superficial velocity).
 
     Parameters
     ----------
     cell
-        The unit cell; its mesh is that of the fluid.
+        The unit cell; only the fluid is meshed.
     velocity, pressure
-        Which fields of the fluctuation they are.
+        Numbers of the two fields of the fluctuation.
     name
-        Its unique name, and that of the local field (see `hmm.laws.rename`).
+        Its unique name, also the name of the local field (see `hmm.laws.rename`).
 
     Raises
     ------
     InputError
-        If the fluid is enclosed: no part of it leads through the repeated cell. Where it is closed in some lattice
-        directions only, a warning says so, and the permeability is zero there.
+        If the fluid does not percolate in any direction of the lattice. If it does not percolate in some directions
+        only, a warning names them; the permeability is zero there.
     """
     check_cell(cell)
     _check_percolation(cell)
@@ -287,12 +287,12 @@ def macro_pressure_gradient(
 
 
 def _check_percolation(cell: Cell) -> None:
-    """Raise `InputError` if a fluid is closed in all directions of the lattice, warn if in some (collective)."""
+    """Raise `InputError` if a fluid percolates in no direction of the lattice; warn if only in some (collective)."""
     is_open = pieces(cell).open_directions
     if not is_open.size:
         raise InputError(
-            "the fluid does not percolate: no part of it leads through the repeated cell, its permeability is zero; "
-            "mesh the pores that are connected"
+            "the fluid does not percolate in any direction of the lattice, so its permeability is zero: mesh connected "
+            "pores"
         )
     if closed := sorted(set(range(cell.dim)) - set(is_open.tolist())):
         logging.getLogger("hmm").warning(
@@ -326,7 +326,7 @@ def _checked_name(name: object) -> str:
 
 
 def _generalised(e: MacroInput) -> MacroInput:
-    """The input with a component 33 of its own: in a 2D cell the fluctuation has no part in it."""
+    """The input with an independent component 33, to which the fluctuation of a 2D cell does not contribute."""
     derivative, dim = e.operator, e.function.function_space.mesh.geometry.dim
     assert derivative is not None
     return replace(

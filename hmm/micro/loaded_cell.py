@@ -1,4 +1,4 @@
-"""A constrained cell with one point loaded: its residual and its response."""
+"""A constrained cell with one loaded point: residual and response."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 
 class LoadedCell:
-    """A cell problem under a constraint, at one point at a time.
+    """A cell problem with its constraint, for one point at a time.
 
     Parameters
     ----------
@@ -41,9 +41,9 @@ class LoadedCell:
     reduced
         The reduced system.
     nodal_forces
-        Shape (n_local,); forces of the fluctuation at the last residual, before the constraint adds them.
+        Shape (n_local,); nodal forces of the last residual, before the constraint sums them.
     weights
-        Shape (n_local,); what residuals are multiplied with in norms, or None for 1.
+        Shape (n_local,); factors of the residuals in norms, or None for 1.
     watcher
         Called with each new history, shape (n_history,), while the point is loaded; or None.
     """
@@ -63,21 +63,21 @@ class LoadedCell:
 
     @property
     def n_unknowns(self) -> int:
-        """Reduced unknowns of this rank."""
+        """Number of reduced unknowns of this rank."""
         return self.reduced.size_owned
 
     @property
     def n_history(self) -> int:
-        """Internal variables of this rank."""
+        """Number of internal variables of this rank."""
         return self.forms.history_blocks.size
 
     def load_history(self, history: Floats) -> None:
-        """Make the internal variables, shape (n_history,), those at the start of the step."""
+        """Set the internal variables at the start of the step, shape (n_history,)."""
         for phase, part in self.forms.history_blocks.split(history).items():
             self.forms.histories[phase].load(part)
 
     def load(self, z: Floats, E: Floats) -> None:
-        """Make (z, E), shapes (n_unknowns,) and (m,), the point at which everything is evaluated."""
+        """Load the point (z, E), shapes (n_unknowns,) and (m,), at which everything is evaluated."""
         self.reduced.spread(z, self._local)
         self.problem.w.x.array[:] = self._local[: self.reduced.size_fluctuation]
         parts = self.problem.blocks.split(E)
@@ -107,12 +107,12 @@ class LoadedCell:
         return self.reduced.norm(residual)
 
     def force_scale(self) -> float:
-        """Norm of the nodal forces before opposite faces or multipliers cancel them: the scale of the last residual."""
+        """Norm of the nodal forces before those of opposite faces or multipliers cancel: the scale of the residual."""
         forces = self.nodal_forces if self.weights is None else self.weights * self.nodal_forces
         return float(np.sqrt(self.reduced.sum(forces @ forces)))
 
     def residual_weight(self, e: MacroInput) -> float:
-        """What `norm` multiplies the residuals of the field with that a macro input acts on; 1 with a single field."""
+        """Factor in `norm` of the residuals of the field that a macroscopic input acts on; 1 with a single field."""
         if self.weights is None or e.component is None:
             return 1.0
         dofs = fields_of(self.problem.w.function_space)[e.component].dofs
@@ -121,8 +121,8 @@ class LoadedCell:
     def response(self) -> Floats:
         """Macroscopic response ``Sigma = R_E / |Y|``, shape (m,), at the point of the last `residual`; a new array.
 
-        With laws, ``R_E`` is the sum of nodal forces times position (Kouznetsova et al. 2001, eq. 19), which are at
-        hand; with a general energy it is assembled.
+        With laws, ``R_E`` is the sum of nodal forces times position (Kouznetsova et al. 2001, eq. 19); with a general
+        energy it is assembled.
         """
         volume = self.problem.cell.volume
         if self._affine is not None:
@@ -140,7 +140,7 @@ class LoadedCell:
         return history
 
     def why_not_a_number(self) -> str:
-        """Why the residual at the loaded point is not a number, for errors (collective)."""
+        """The reason why the residual at the loaded point is not a number, for messages (collective)."""
         failed = {phase: int(self.reduced.sum(p.n_failed)) for phase, p in self.forms.local_problems.items()}
         where = ", ".join(f"{n} of phase {phase!r}" for phase, n in failed.items() if n)
         return f"the local equations of a law were not solved at points: {where}" if where else NOT_A_NUMBER
@@ -159,12 +159,12 @@ class LoadedCell:
         return self.reduced.sum(dense(self.forms.D))
 
     def phase_tangents(self, phases: Iterable[str]) -> dict[str, Floats]:
-        """Packed tangents of some phases' own laws at the loaded point, shape (m, m), phase averages (collective)."""
+        """Packed tangents of the laws of some phases at the loaded point, shape (m, m), phase averages (collective)."""
         cell, tangents = self.problem.cell, {}
         for phase in phases:
             forms = self._phase_forms.get(phase) or self._D_of_phase(phase)
             if phase in self.forms.histories:
-                self._phase_forms[phase] = forms  # it will be asked for again
+                self._phase_forms[phase] = forms  # it will be needed again
             total = self.reduced.sum(dense(forms))
             tangents[phase] = total / (cell.volume_fractions[phase] * cell.volume)
         return tangents
@@ -178,7 +178,7 @@ class LoadedCell:
         return self.forms.D_over(nowhere | {tag: cells})
 
     def _affine_fields(self) -> Floats | None:
-        """Dofs of the affine field of each unit macro input, shape (m, n_local); None if the space has none."""
+        """Nodal values of the affine field of each unit macroscopic input, shape (m, n_local), or None."""
         problem = self.problem
         space, dim = problem.w.function_space, problem.cell.dim
         plain = len(problem.inputs) == 1 and not problem.is_mixed and not problem.micro

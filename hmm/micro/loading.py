@@ -1,4 +1,4 @@
-"""Tests of a cell along a path: uniaxial, plane stress, any sequence of macroscopic inputs."""
+"""Loading of a cell: uniaxial tension, plane stress, and any path of macroscopic inputs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from hmm.models.protocol import MicroModel
 
 
 def plane_stress(rve: RVE | MicroModel) -> MixedControl:
-    """An RVE whose mean out-of-plane stresses vanish; its input is the (2, 2) strain or deformation gradient.
+    """An RVE whose mean out-of-plane stresses are zero; its input is the (2, 2) strain or deformation gradient.
 
-    Of another micro model this makes an `hmm.models.ControlledModel`.
+    For another micro model the result is an `hmm.models.ControlledModel`.
 
-    The cell is 3D, or 2D with ``out_of_plane=True`` (see `hmm.macro_strain`). The stresses vanish on average, as in a
-    plate of many cells through its thickness; within the cell they do not. (A thin sheet without stress across at each
-    point is another problem: its law must be one of plane stress.)
+    The cell is 3D, or 2D with ``out_of_plane=True`` (see `hmm.macro_strain`). The stresses are zero on average only, as
+    in a plate with many cells through its thickness. (In a thin sheet they are zero at each point: this needs a
+    plane-stress law.)
 
     Raises
     ------
@@ -39,23 +39,23 @@ def plane_stress(rve: RVE | MicroModel) -> MixedControl:
     if (2, 2) not in out:
         raise InputError(
             f"the macroscopic {rve.inputs[0].name} has no component 33: make it with out_of_plane=True, "
-            "or take a 3D cell"
+            "or use a 3D cell"
         )
     turns = [] if packing.symmetric else [i for i in out if i[0] > i[1]]
     response = {prefix + _label(i): 0.0 for i in out if i not in turns}
-    return MixedControl(rve, response, held=[prefix + _label(i) for i in turns])
+    return MixedControl(rve, response, fixed=[prefix + _label(i) for i in turns])
 
 
 @dataclass(frozen=True)
 class TensionTest:
-    """A test along one component with all other responses zero.
+    """The result of `uniaxial`: one component is given, all other responses are zero.
 
     Attributes
     ----------
     strain, stress
         Shape (n,); the given component (a stretch for a deformation gradient) and its response.
     responses
-        The whole answer at each level; of a model that is no RVE an `hmm.models.ControlledAnswer`.
+        The full response at each level; an `hmm.models.ControlledAnswer` if the model is not an RVE.
     """
 
     strain: NDArray[np.float64]
@@ -75,41 +75,41 @@ def uniaxial(
     state: PointState | Mapping[str, Any] | None = None,
     dt: float | None = None,
 ) -> TensionTest:
-    """Pull a cell along one component, all other responses zero, each level from the state of the one before.
+    """Load a cell in one component with all other responses zero; each level starts from the previous state.
 
     Parameters
     ----------
     rve
-        The RVE, or another micro model. In a 2D cell without a component 33 this is tension in plane strain.
+        The RVE, or another micro model. A 2D cell without a component 33 is loaded in plane strain.
     component
-        The component that is given, such as ``"11"``, or ``"1"`` of a gradient.
+        The given component, such as ``"11"``, or ``"1"`` of a gradient.
     levels
         Shape (n,); its values.
     state
-        State at the start; the undeformed one by default.
+        State at the start; by default the undeformed state.
     dt
-        Duration of each step, for laws with rates.
+        Duration of each step, for rate-dependent laws.
 
     Raises
     ------
     InputError
-        If there is no such component, or several macro inputs.
+        If there is no such component, or if there are several macroscopic inputs.
     ConvergenceError
         If a level does not converge.
 
     Notes
     -----
-    With a deformation gradient the components below the diagonal are held at zero, which fixes the rotation.
+    For a deformation gradient, the components below the diagonal are fixed at zero, which excludes rotations.
     """
     instance("rve", rve, MicroModel, "make it with hmm.RVE, or another micro model")
     if len(rve.inputs) > 1:
-        raise InputError("a uniaxial test has one macro input: use hmm.MixedControl, and say what the others do")
+        raise InputError("a uniaxial test has one macro input: use hmm.MixedControl for several")
     (driven,) = find_components(rve.inputs, [component])
     packing = rve.inputs[0].packing
     is_turn = [not packing.symmetric and len(i) == 2 and i[0] > i[1] for i in packing.indices]
     others = [k for k in range(packing.size) if k != driven]
     response = {packing.labels[k]: 0.0 for k in others if not is_turn[k]}
-    test = MixedControl(rve, response, held=[packing.labels[k] for k in others if is_turn[k]])
+    test = MixedControl(rve, response, fixed=[packing.labels[k] for k in others if is_turn[k]])
     values = np.atleast_1d(numbers("levels", levels))
     answers = tuple(follow(test, [{component: float(v)} for v in values], state, dt))
     stress = np.array([a.vector[0] / packing.factors[driven] for a in answers])
@@ -117,7 +117,7 @@ def uniaxial(
 
 
 class Answer(Protocol):
-    """What `follow` needs of an answer."""
+    """An answer as `follow` needs it."""
 
     @property
     def state(self) -> Any:
@@ -126,7 +126,7 @@ class Answer(Protocol):
 
 
 class Solvable[R: Answer](Protocol):
-    """What `follow` needs: `hmm.RVE`, `hmm.MixedControl`, `hmm.FunctionModel` and the other models have it."""
+    """A model with `solve`: `hmm.RVE`, `hmm.MixedControl`, `hmm.FunctionModel` and the other models."""
 
     def solve(self, E: Any, state: Any = None, *, dt: float | None = None) -> R:
         """Answer a macroscopic input."""
@@ -139,18 +139,18 @@ def follow[R: Answer](
     state: PointState | Mapping[str, Any] | None = None,
     dt: float | None = None,
 ) -> Iterator[R]:
-    """Answers along a path, each from the state of the one before.
+    """Responses along a path; each step starts from the previous state.
 
     Parameters
     ----------
     problem
-        An `hmm.RVE`, an `hmm.MixedControl`, an `hmm.FunctionModel` or another model with a `solve`.
+        An `hmm.RVE`, an `hmm.MixedControl`, an `hmm.FunctionModel` or another model with `solve`.
     path
-        Macroscopic inputs, in any form that its `solve` takes.
+        Macroscopic inputs, in any form that `solve` accepts.
     state
-        State at the start; the undeformed one by default.
+        State at the start; by default the undeformed state.
     dt
-        Duration of each step, for laws with rates.
+        Duration of each step, for rate-dependent laws.
 
     Yields
     ------

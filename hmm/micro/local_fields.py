@@ -1,4 +1,4 @@
-"""The fields inside an RVE, and how they are written."""
+"""The local fields of an RVE, and their output."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from hmm.micro.loaded_cell import LoadedCell
 
 @dataclass(frozen=True, eq=False)
 class LocalFields:
-    """The fields inside one RVE, ready to be written or drawn.
+    """The local fields of one RVE, ready to be written or drawn.
 
     Attributes
     ----------
     displacement
-        The total field ``E x + w``, in the unknown's own Lagrange space; of several fields the one that the first macro
-        input acts on.
+        The total field ``E x + w``, in the Lagrange space of the fluctuation; of several fields, the one that the first
+        macroscopic input acts on.
     cellwise
         Averages over each cell of the mesh by name, on DG0 spaces: ``phase`` (its tag); for RVEs with laws ``stress``,
         shape (3, 3), ``von_mises``, and each scalar internal variable (0 in phases without it); further
@@ -50,7 +50,7 @@ class LocalFields:
 
 
 def write_fields(path: str | Path, fields: LocalFields) -> Path:
-    """Write the fields inside one RVE as an ADIOS2 directory for ParaView (collective on the cell's communicator).
+    """Write the local fields of one RVE to an ADIOS2 directory for ParaView (collective on the cell's communicator).
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def write_fields(path: str | Path, fields: LocalFields) -> Path:
     Returns
     -------
     pathlib.Path
-        What was written.
+        The directory.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def _scalar_variables(forms: CellForms) -> list[tuple[str, str]]:
 
 
 def _total_field(problem: CellProblem) -> fem.Function:
-    """The field of the macroscopic input plus `w` at the loaded state; `w` alone where their shapes differ."""
+    """The affine field of the macroscopic input plus `w` at the loaded state; only `w` if their shapes differ."""
     macro = problem.inputs[0]
     own = fields_of(problem.w.function_space)[macro.component or 0]
     w, space = own.of(problem.w), own.space
@@ -130,7 +130,7 @@ def _total_field(problem: CellProblem) -> fem.Function:
 
 
 def _further_fields(problem: CellProblem) -> dict[str, fem.Function]:
-    """Cell averages of the local fields but that of the first macro input, at the loaded state."""
+    """Cell averages of the local fields except that of the first macroscopic input, at the loaded state."""
     mesh, degree = problem.cell.mesh, problem.quadrature_degree
     cells, points = owned_cells(mesh), quadrature_points(mesh, degree)
     fields = {}

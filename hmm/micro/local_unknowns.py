@@ -1,12 +1,12 @@
 """Local unknowns: implicit constitutive updates, solved at each quadrature point when the cell is loaded.
 
-A law may have unknowns of its own, ``r(x, fields) = 0`` at each point, such as a plastic multiplier that no closed form
-gives. They are solved for outside the forms, all points at once. The forms contain
+A law may have local unknowns with equations ``r(x, fields) = 0`` at each point, such as a plastic multiplier without
+closed form. They are solved outside the forms, for all points at once. The forms contain
 
     x*(fields) = x - J^-1 r(x, fields),        J = dr/dx,
 
-with the solution x and the inverse Jacobian as plain coefficients. Its value is x, and UFL differentiates it to
-``dx*/dfields = -J^-1 dr/dfields``, the implicit function theorem: tangents are exact, and the law writes only r.
+with the solution x and the inverse Jacobian as coefficients. The value of x* is x, and its derivative in UFL is
+``dx*/dfields = -J^-1 dr/dfields`` (implicit function theorem). Hence tangents are exact, and a law only defines r.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from hmm.foundation.forms import compile_expression, owned_cells, quadrature_poi
 from hmm.laws.base import ImplicitLaw, Local
 
 TOLERANCE = 1e-10
-"""Largest entry of a converged residual. One more Newton step is in x*, so that the error left is its square."""
+"""Largest entry of a converged residual. x* contains one more Newton step, which squares the error."""
 
 STAGNATION = 1e-8
-"""A residual below this that rounding does not let fall further counts as converged too."""
+"""A residual below this also counts as converged if rounding prevents a further decrease."""
 
 MAX_ITERATIONS, MAX_HALVINGS = 60, 12
 
@@ -44,15 +44,15 @@ class LocalProblem:
     degree
         Quadrature degree.
     at
-        What the law is given, without unknowns.
+        The arguments of the law, without unknowns.
 
     Attributes
     ----------
     expressions
         The packed residual and first guess, as UFL.
     n_failed
-        Points whose equations were not solved when the cell was last loaded. Their unknowns are NaN, and so is every
-        residual and response of the cell.
+        Number of points whose equations were not solved when the cell was last loaded. Their unknowns are NaN, as are
+        then the residual and the response of the cell.
     """
 
     def __init__(self, cell: Cell, tag: int, law: ImplicitLaw, degree: int, at: Local) -> None:
@@ -82,9 +82,9 @@ class LocalProblem:
         return self.x, self.inverse
 
     def solve(self) -> None:
-        """Solve for the unknowns at the loaded point by Newton's method, with halved steps where it does not descend.
+        """Solve for the unknowns at the loaded point by Newton's method with line search.
 
-        Each point is on its own; nothing is raised, because other ranks may not have failed.
+        Points are independent. Nothing is raised, because other ranks may not have failed.
         """
         if not self.cells.size:
             return
@@ -112,7 +112,7 @@ class LocalProblem:
         stuck: NDArray[np.bool_],
         todo: NDArray[np.intp],
     ) -> None:
-        """One Newton step in the cells `todo`; `stuck` where no length of it lowers the residual."""
+        """One Newton step in the cells `todo`; `stuck` where no step length reduces the residual."""
         d = np.einsum("cpij,cpj->cpi", _inverse(J[todo]), r[todo])
         stuck[todo] |= ~np.isfinite(d).all(axis=2)
         waiting = ~(norm[todo] <= TOLERANCE) & ~stuck[todo]
@@ -147,7 +147,7 @@ class LocalProblem:
 
 
 def local_problem(cell: Cell, tag: int, law: object, degree: int, at: Local) -> LocalProblem | None:
-    """The local problem of a law, or None if it has no unknowns of its own."""
+    """The local problem of a law, or None if it has no local unknowns."""
     if not isinstance(law, ImplicitLaw) or not law.unknowns(cell.dim):
         return None
     return LocalProblem(cell, tag, law, degree, at)

@@ -1,4 +1,4 @@
-"""Cells driven by macroscopic stress: some components of the input follow from prescribed responses."""
+"""Mixed control of cells: some components of the input follow from prescribed responses, such as stresses."""
 
 from __future__ import annotations
 
@@ -32,51 +32,50 @@ from hmm.models.protocol import MicroModel
 class MixedControl:
     """An RVE driven by any mixture of macroscopic inputs (strains) and responses (stresses).
 
-    The input's components whose response is given are free: they are unknowns of the point beside the fluctuation, and
-    the equation that belongs to each is that its response has the given value. To algorithms, states and homogenizers
-    this is a microproblem with fewer inputs: a 3D cell with vanishing out-of-plane stresses takes the (2, 2) strain of
-    a plane-stress macro problem.
+    A component whose response is prescribed is free: it is an additional unknown of the point, and its equation is that
+    the response has the prescribed value. To a homogenizer this is a cell problem with fewer inputs. For example, a 3D
+    cell with zero out-of-plane stresses takes the (2, 2) strain of a plane-stress macro problem.
 
     Parameters
     ----------
     rve
-        The RVE with all components. It may serve several controls, one after another. Of another micro model this makes
-        an `hmm.models.ControlledModel`.
+        The RVE with all components; several controls may share it. For another micro model the result is an
+        `hmm.models.ControlledModel`.
     response
-        Given responses by component, such as ``{"22": 0.0, "33": 0.0}``, in the unit of stress (or of a flux): entries
-        of the tensor, not of the Mandel vector. With several macro inputs the labels have the input's name before them,
-        ``"strain 33"``.
-    held
-        Components that keep their undeformed value and are no inputs either, such as the rotations F31 and F32.
+        Prescribed responses by component, such as ``{"22": 0.0, "33": 0.0}``, in the unit of stress (or of a flux).
+        These are entries of the tensor, not of the Mandel vector. With several macroscopic inputs, labels begin with
+        the name of the input: ``"strain 33"``.
+    fixed
+        Components that keep their undeformed value, such as F31 and F32, so that they are not inputs either.
 
     Notes
     -----
-    With ``c`` for the given and ``f`` for the free components, Newton's method solves the bordered system of
-    ``R_w = 0`` and ``Sigma_f = given``; with the condensed tangent ``A`` of the cell, the tangent of the controlled
-    problem is the Schur complement ``A_cc - A_cf A_ff^-1 A_fc``. Residuals of stresses are multiplied by
-    ``|Y|^((d-1)/d)``, so that they have the unit and the size of the nodal forces they are compared with.
-    Source: van Dijk, *Int. J. Numer. Methods Engrg.* 107 (2016) 1009, where all components are unknowns.
+    Let ``c`` denote the given and ``f`` the free components. Newton's method solves the bordered system ``R_w = 0``,
+    ``Sigma_f = prescribed``. With the condensed tangent ``A`` of the cell, the tangent of the controlled problem is the
+    Schur complement ``A_cc - A_cf A_ff^-1 A_fc``. Stress residuals are multiplied by ``|Y|^((d-1)/d)``, so that they
+    have the unit and the magnitude of nodal forces. Source: van Dijk, *Int. J. Numer. Methods Engrg.* 107 (2016) 1009,
+    where all components are unknowns.
 
-    Each Newton correction solves for the columns of the tangent too.
+    Each Newton correction also solves for the columns of the tangent.
 
     Raises
     ------
     InputError
-        If a component is unknown (the message lists those there are) or prescribed twice.
+        If a component is unknown (the message lists the known ones) or prescribed twice.
     """
 
-    def __new__(cls, rve: RVE | MicroModel, response: Mapping[str, float], held: Iterable[str] = ()) -> Any:
-        """An RVE under mixed control; another model as an `hmm.models.ControlledModel`."""
+    def __new__(cls, rve: RVE | MicroModel, response: Mapping[str, float], fixed: Iterable[str] = ()) -> Any:
+        """An RVE under mixed control; for another model, an `hmm.models.ControlledModel`."""
         if isinstance(rve, RVE):
             return super().__new__(cls)
         instance("rve", rve, MicroModel, "make it with hmm.RVE, or another micro model")
-        return ControlledModel(rve, dictionary("response", response, "values by component"), held)
+        return ControlledModel(rve, dictionary("response", response, "values by component"), fixed)
 
-    def __init__(self, rve: RVE | MicroModel, response: Mapping[str, float], held: Iterable[str] = ()) -> None:
+    def __init__(self, rve: RVE | MicroModel, response: Mapping[str, float], fixed: Iterable[str] = ()) -> None:
         assert isinstance(rve, RVE)
         self.rve = rve
         response = dictionary("response", response, "values by component")
-        self.components = Components.of(rve.inputs, response, held)
+        self.components = Components.of(rve.inputs, response, fixed)
         self.inputs: tuple[Input, ...] = self.components.inputs
         self.system = BorderedSystem(rve.system, self.components)
         self.prescribe(response)
@@ -88,27 +87,27 @@ class MixedControl:
 
     @property
     def control(self) -> str:
-        """Which components are free and which held."""
+        """Which components are free and which fixed."""
         return str(self.components)
 
     @property
     def n_inputs(self) -> int:
-        """Number m of components that are given."""
+        """Number m of given components."""
         return self.system.n_inputs
 
     @property
     def n_free(self) -> int:
-        """Number of components that are found."""
+        """Number of free components."""
         return self.system.n_free
 
     @property
     def n_unknowns(self) -> int:
-        """Unknowns of this rank: those of the RVE, and on the last rank the free components."""
+        """Number of unknowns of this rank: those of the RVE and, on the last rank, the free components."""
         return self.system.n_unknowns
 
     @property
     def n_history(self) -> int:
-        """Internal variables of this rank."""
+        """Number of internal variables of this rank."""
         return self.system.n_history
 
     @property
@@ -126,19 +125,19 @@ class MixedControl:
         self.rve.time_step = dt
 
     def prescribe(self, response: Mapping[str, float]) -> None:
-        """Change prescribed responses; components not named keep theirs.
+        """Change prescribed responses; components that are not named keep theirs.
 
         Raises
         ------
         InputError
-            If a component is not one whose response is prescribed, or a value is not a finite number.
+            If the response of a component is not prescribed, or a value is not finite.
         """
         self.system.prescribed = self.components.values(self.rve.inputs, response, self.system.prescribed)
 
     # -- one point -------------------------------------------------------------------------------------------------
 
     def initial_state(self) -> PointState:
-        """The undeformed state; the free components are those of the undeformed cell."""
+        """The undeformed state; the free components have their undeformed values."""
         return self._extended(self.rve.initial_state())
 
     def solve(
@@ -156,21 +155,21 @@ class MixedControl:
         ----------
         E
             The given components of the macroscopic input: their tensor, their packed vector, shape (m,), or values by
-            label, such as ``{"11": 1e-3}``; components not named are those of the undeformed state.
+            label, such as ``{"11": 1e-3}``; components that are not named keep their undeformed values.
         state
-            State at the start of the step, of an earlier `solve` or of the RVE; the undeformed one by default. Not
-            modified.
+            State at the start of the step, from an earlier `solve` or from the RVE; by default the undeformed state.
+            Not modified.
         tangent
-            Whether to compute the consistent tangent; without it, the response's is filled with NaN.
+            Whether to compute the consistent tangent; otherwise it is filled with NaN.
         dt
-            Duration of the step, for laws with rates.
+            Duration of the step, for rate-dependent laws.
         response
-            New values of given responses, as by `prescribe`.
+            New values of prescribed responses, as in `prescribe`.
 
         Raises
         ------
         InputError
-            If a component is prescribed twice, or the cell has no stiffness against a free one.
+            If a component is prescribed twice, or the cell has no stiffness against a free component.
         ConvergenceError
             If Newton's method does not converge.
         """
@@ -189,7 +188,7 @@ class MixedControl:
         return ControlledResponse(**vars(answer), cell=cell, inputs=split_vector(rve.inputs, system.E.copy()))
 
     def load(self, state: PointState, E: ArrayLike | Mapping[str, float]) -> None:
-        """Load the fields of a point: its state and the given components of its macroscopic input."""
+        """Load the state and the given components of the macroscopic input of a point."""
         self.system.load_history(state.history)
         self.system.load(self._extended(state).z, self.pack(E))
 
@@ -199,7 +198,7 @@ class MixedControl:
             return pack_inputs(self.inputs, E)
         for k in find_components(self.rve.inputs, E):
             if k not in self.components.given:
-                how = "its response is given" if k in self.components.free else "it is held"
+                how = "its response is prescribed" if k in self.components.free else "it is fixed"
                 raise InputError(f"component {self.components.names[k]} is prescribed twice: {how} already")
         return pack_inputs(self.rve.inputs, E)[self.components.given]
 
@@ -211,7 +210,7 @@ class MixedControl:
 
     @property
     def variables(self) -> Mapping[str, Variable]:
-        """What a point remembers (see `hmm.micro.algorithms.variables_of`)."""
+        """Variables that a point stores (see `hmm.micro.algorithms.variables_of`)."""
         return algorithms.variables_of(self.system)
 
     def initial(self) -> InitialPoint:
@@ -220,7 +219,7 @@ class MixedControl:
         return algorithms.initial_point(self.system, state.z, state.history)
 
     def answer(self, points: Points) -> None:
-        """Answer the rows asked."""
+        """Solve the requested rows."""
         algorithms.answer_points(self.system, points)
 
     def commit(self, points: Points) -> None:
@@ -228,7 +227,7 @@ class MixedControl:
         algorithms.commit(self.system, points)
 
     def forget(self) -> None:
-        """Drop what is left of a solve that an exception ended."""
+        """Discard what remains of a solve that an exception interrupted."""
         self.system.forget()
 
     def check_usable(self) -> None:
@@ -251,7 +250,7 @@ class MixedControl:
         return self.rve.comm
 
     def positions(self) -> Mapping[str, NDArray[np.int64]]:
-        """Places of this rank's share of unknowns and internal variables (see `hmm.micro.ordering`)."""
+        """Positions of this rank's share of the unknowns and internal variables (see `hmm.micro.ordering`)."""
         return self.rve.positions_of(self.n_unknowns)
 
     @property
@@ -264,7 +263,7 @@ class MixedControl:
         return self.rve.observe(points, name)
 
     def fingerprint(self) -> Mapping[str, str]:
-        """What the answers depend on."""
+        """Everything that the answers depend on."""
         return {**self.rve.fingerprint(), "control of the unit cell": self.control}
 
     def view(self, points: Points, row: int) -> LocalFields:
@@ -279,7 +278,7 @@ class MixedControl:
         return write_dump(directory, *made, self.control, points, row, failure)
 
     def _extended(self, state: PointState) -> PointState:
-        """A state of the RVE or of this control as one of this control; all ranks pass the same kind."""
+        """Convert a state of the RVE or of this control to one of this control; of the same kind on all ranks."""
         instance("state", state, PointState, "give initial_state(), or the state of a response")
         n, own = self.rve.n_unknowns, self.n_unknowns
         if state.z.size == own and not (own > n and state.z.size == n):
@@ -287,12 +286,12 @@ class MixedControl:
         if state.z.size != n:
             raise InputError(
                 f"the state has {state.z.size} unknowns, but this MixedControl has {own} and its RVE {n}: pass a state "
-                "of one of them"
+                "of one of the two"
             )
         free = self.rve.reference[self.components.free]
         return replace(state, z=self.system.joined(state.z, free))
 
 
 def rve_of(problem: RVE | MixedControl) -> RVE:
-    """The RVE with all its components, whether it is controlled or not."""
+    """The RVE with all components, under mixed control or not."""
     return problem.rve if isinstance(problem, MixedControl) else problem

@@ -1,4 +1,4 @@
-"""Newton's method for the microproblem."""
+"""Newton's method for the cell problem."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from hmm.micro.protocols import Linearizable, NewtonOptions
 EPS = float(np.finfo(float).eps)
 
 OVERSHOOT = 10.0
-"""How many times the forces of a converged cell those met on the way may be, for its residual to be measured by them.
+"""The reference force of a residual may exceed the forces of the converged cell by at most this factor.
 
-In a stiff inclusion the forces of a first guess are those of the stiff phase, whatever the cell's are.
+The forces of a first guess may be much larger, such as those of a stiff inclusion in a soft cell.
 """
 
 DOUBTFUL = 1e-7
-"""Residual, as a fraction of the forces, beyond which the cell's accuracy is looked at."""
+"""Relative residual above which the accuracy of the cell is checked."""
 
 
 @dataclass(frozen=True)
 class NewtonResult:
-    """How Newton's method went.
+    """The result of Newton's method.
 
     Attributes
     ----------
     iterations, residuals
-        How many iterations and residuals it took.
+        Numbers of iterations and of residual evaluations.
     norms
         Residual norm at each iterate.
     failure
-        Why it did not converge, or None.
+        The reason why it did not converge, or None.
     is_doubtful
-        Whether rounding alone may have left more in the residual than `DOUBTFUL` of the forces in the cell.
+        Whether the rounding error of the residual may exceed `DOUBTFUL` times the forces in the cell.
     """
 
     iterations: int
@@ -53,20 +53,20 @@ class NewtonResult:
 def newton(
     rve: Linearizable, z: NDArray[np.float64], E: NDArray[np.float64], options: NewtonOptions, scale: float = 0.0
 ) -> NewtonResult:
-    """Solve ``R_w(z, E) = 0`` for `z`, in place, from the value it has; the history must be loaded.
+    """Solve ``R_w(z, E) = 0`` for `z`, in place, from its present value; the history must be loaded.
 
     Parameters
     ----------
     rve
-        The microproblem; left loaded at the last iterate.
+        The cell problem; the last iterate stays loaded.
     z
-        Shape (rve.n_unknowns,); first guess in, solution out.
+        Shape (rve.n_unknowns,); first guess on input, solution on output.
     E
         Shape (m,); packed macroscopic input.
     options
         Tolerances.
     scale
-        Nodal forces met earlier on the path, to which the residual may be compared.
+        Reference force from earlier on the path.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def newton(
             return NewtonResult(iteration, residuals, tuple(norms), Failure(str(error)))
         before = z.copy() if polishing else z
         norm, tries = _step(rve, z, E, d, norms[-1], 0 if polishing else options.max_halvings)
-        if polishing and not norm < norms[-1]:  # as good as it gets
+        if polishing and not norm < norms[-1]:  # cannot be reduced further
             z[:] = before
             rve.load(z, E)
             norm, tries = rve.norm(rve.residual()), tries + 1
@@ -112,9 +112,9 @@ def newton(
 
 
 def _forcing(norms: list[float], tolerance: float) -> float:
-    """Relative residual to which an iterative solver should solve for the next step.
+    """Relative tolerance of an iterative solver for the next Newton step (Eisenstat and Walker 1996, choice 2).
 
-    Enough for quadratic convergence, and not more than is left to do (Eisenstat and Walker 1996, choice 2).
+    It preserves quadratic convergence without solving more accurately than necessary.
     """
     quadratic = 0.9 * (norms[-1] / norms[-2]) ** 2 if len(norms) > 1 else 0.03
     return max(min(0.03, quadratic), 0.3 * tolerance / norms[-1])
@@ -128,7 +128,7 @@ def _step(
     norm: float,
     max_halvings: int,
 ) -> tuple[float, int]:
-    """Move `z` by ``-d``, halved until the residual falls; return the new norm and the number of tries."""
+    """Change `z` by ``-d``, halved until the residual decreases; return the new norm and the number of trials."""
     for halving in range(max_halvings + 1):
         length = 0.5**halving
         trial = z - d * length

@@ -1,7 +1,7 @@
-"""The order of a cell's unknowns and internal variables, independent of how many ranks share its mesh.
+"""A global order of the unknowns and internal variables of a cell, independent of the number of ranks.
 
-Unknowns are ordered by the first place at which they appear when the cells of the mesh's input are visited in turn,
-internal variables by phase and then by cell; what a cell has beside its fields comes last.
+Unknowns are ordered by their first occurrence in the cells of the input mesh, internal variables by phase and cell.
+Multipliers and free components come last.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hmm.micro.history import History
 
 
 def places_of_unknowns(space: fem.FunctionSpace, constraint: Constraint, n_unknowns: int) -> NDArray[np.int64]:
-    """Place of each of this rank's `n_unknowns` unknowns among all (collective).
+    """Global position of each of the `n_unknowns` unknowns of this rank (collective).
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def places_of_unknowns(space: fem.FunctionSpace, constraint: Constraint, n_unkno
     constraint
         Its constraint.
     n_unknowns
-        Unknowns of this rank: those of the fluctuation, and on the last rank multipliers and free components.
+        Number of unknowns of this rank: those of `w` and, on the last rank, multipliers and free components.
     """
     dofmap, comm = space.dofmap, space.mesh.comm
     cells = _original_cells(space.mesh)
@@ -48,7 +48,7 @@ def places_of_unknowns(space: fem.FunctionSpace, constraint: Constraint, n_unkno
 
 
 def _first_visits(blocks: NDArray[np.integer], visited: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The reduced blocks that occur, sorted, and when each is first visited."""
+    """The reduced blocks that occur, sorted, and the first occurrence of each."""
     order = np.lexsort((visited, blocks))
     order = order[blocks[order] >= 0]
     found, index = np.unique(blocks[order], return_index=True)
@@ -56,7 +56,7 @@ def _first_visits(blocks: NDArray[np.integer], visited: NDArray[np.int64]) -> tu
 
 
 def places_of_history(mesh: Mesh, histories: Iterable[History]) -> NDArray[np.int64]:
-    """Place of each of this rank's internal variables among all (collective)."""
+    """Global position of each internal variable of this rank (collective)."""
     original, comm, own = _original_cells(mesh), mesh.comm, list(histories)
     blocks = Blocks({str(k): comm.allreduce(history.size) for k, history in enumerate(own)})
     places = [np.zeros(0, dtype=np.int64)]
@@ -70,7 +70,7 @@ def places_of_history(mesh: Mesh, histories: Iterable[History]) -> NDArray[np.in
 
 
 def _original_cells(mesh: Mesh) -> NDArray[np.int64]:
-    """Number in the mesh's input of each owned cell."""
+    """Number of each owned cell in the input mesh."""
     topology = mesh.topology
     n = topology.index_map(topology.dim).size_local
     return np.asarray(topology.original_cell_index, dtype=np.int64)[:n]

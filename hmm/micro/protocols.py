@@ -1,4 +1,4 @@
-"""What Newton's method asks of a cell problem, in arrays only."""
+"""The interface of a cell problem for Newton's method, with arrays only."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ class NewtonOptions:
     Attributes
     ----------
     rtol
-        The residual may be this fraction of the largest nodal forces met, taken before opposite faces cancel. If those
-        are more than ten times the forces that are left in the end, it is lowered to this fraction of ten times the
-        latter as far as rounding allows.
+        Relative tolerance of the residual. The reference is the largest nodal force on the path, before those of
+        opposite faces cancel; it is limited to ten times the force of the converged cell as far as rounding allows.
     max_iterations
-        Most Newton iterations.
+        Maximum number of Newton iterations.
     max_halvings
-        Most halvings of a step that does not lower the residual. Without them Newton's method cycles in porous plastic
-        cells, where a full first step overshoots.
+        Maximum number of halvings of a Newton step that does not reduce the residual. Without the line search, Newton's
+        method can cycle in porous plastic cells.
     max_cuts
-        At a macro point, most halvings of the step of a cell that does not converge in one go, which is then solved in
-        substeps (see `hmm.micro.recovery`); 0 for none. `RVE.solve` takes no substeps.
+        Maximum number of halvings of the step at an integration point whose cell problem does not converge and is then
+        solved in substeps (see `hmm.micro.recovery`); 0 for none. `RVE.solve` uses no substeps.
     """
 
     rtol: float = 1e-8
@@ -48,10 +47,10 @@ class NewtonOptions:
 
 @runtime_checkable
 class Linearizable(Protocol):
-    """A nonlinear system ``R(z, E) = 0`` with a response, that can be loaded with one point at a time and condensed.
+    """A nonlinear system ``R(z, E) = 0`` with a response, which is loaded with one point at a time and condensed.
 
-    `hmm.RVE` and an `hmm.MixedControl` around one are such systems. What is unknown at a point is a row `z`: in an
-    `hmm.RVE` the fluctuation; in an `hmm.MixedControl` also the macroscopic components whose responses are prescribed.
+    The systems of `hmm.RVE` and `hmm.MixedControl` are examples. The unknowns `z` of a point are the fluctuation and,
+    under mixed control, the free macroscopic components.
     """
 
     newton_options: NewtonOptions
@@ -68,7 +67,7 @@ class Linearizable(Protocol):
 
     @property
     def n_inputs(self) -> int:
-        """Number m of macroscopic components that are given."""
+        """Number m of given macroscopic components."""
         ...
 
     @property
@@ -78,7 +77,7 @@ class Linearizable(Protocol):
 
     @property
     def n_history(self) -> int:
-        """Internal variables of this rank."""
+        """Number of internal variables of this rank."""
         ...
 
     @property
@@ -95,11 +94,11 @@ class Linearizable(Protocol):
     def time_step(self, dt: float) -> None: ...
 
     def load_history(self, history: NDArray[np.float64]) -> None:
-        """Make these the internal variables at the start of the step."""
+        """Set the internal variables at the start of the step."""
         ...
 
     def load(self, z: NDArray[np.float64], E: NDArray[np.float64]) -> None:
-        """Make (z, E) the point at which everything is evaluated."""
+        """Load the point (z, E), at which everything is evaluated."""
         ...
 
     def residual(self) -> NDArray[np.float64]:
@@ -111,23 +110,23 @@ class Linearizable(Protocol):
         ...
 
     def why_not_a_number(self) -> str:
-        """Why the residual at the loaded point is not a number (collective on the cell's ranks)."""
+        """The reason why the residual at the loaded point is not a number (collective on the cell's ranks)."""
         ...
 
     def why_unstable(self) -> str:
-        """What a failed solve may come from at the loaded point, to be added to its reason; or nothing (collective)."""
+        """A possible cause of a failed solve, to be added to its message; or empty (collective)."""
         ...
 
     def verify(self) -> None:
-        """Warn or raise `ConvergenceError` if the last condensed tangent is not as exact as it must be (collective)."""
+        """Warn or raise `ConvergenceError` if the last condensed tangent is not sufficiently accurate (collective)."""
         ...
 
     def force_scale(self) -> float:
-        """Forces with which the last residual is compared."""
+        """Reference force of the last residual."""
         ...
 
     def roundoff(self, E: NDArray[np.float64]) -> float:
-        """What rounding leaves in a residual."""
+        """Bound on the rounding error of a residual."""
         ...
 
     def response(self) -> NDArray[np.float64]:
@@ -139,7 +138,7 @@ class Linearizable(Protocol):
         ...
 
     def forget(self) -> None:
-        """Drop what is left of a solve that an exception ended."""
+        """Discard what remains of a solve that an exception interrupted."""
         ...
 
     def correction(self, residual: NDArray[np.float64], rtol: float) -> NDArray[np.float64]:
@@ -147,7 +146,7 @@ class Linearizable(Protocol):
         ...
 
     def condense(self, residual: NDArray[np.float64] | None = None) -> Condensed:
-        """The linearized cell seen from outside."""
+        """The linearized cell after condensation."""
         ...
 
     def updated_history(self) -> NDArray[np.float64]:

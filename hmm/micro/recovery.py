@@ -1,4 +1,4 @@
-"""How one point is solved when it is hard: line search, substeps, elastic first guess."""
+"""Recovery strategies for a point that does not converge: line search, substeps, elastic start."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOT_FINITE = Failure("the micro response or its tangent is not a number")
 
 @dataclass(frozen=True)
 class StepStart:
-    """Where the step of a point starts: its committed state.
+    """The start of the step of a point: its committed state.
 
     Attributes
     ----------
@@ -33,9 +33,9 @@ class StepStart:
     history
         Shape (n_history,).
     scale
-        Nodal forces met on the path so far, to which residuals are compared.
+        Reference force of the residuals from the path so far.
     elastic
-        Shape (m, n_unknowns); sensitivity of the undeformed cell, for the elastic first guess.
+        Shape (m, n_unknowns); sensitivity of the undeformed cell, for the elastic start.
     """
 
     z: NDArray[np.float64]
@@ -47,12 +47,12 @@ class StepStart:
 
 @dataclass(frozen=True)
 class Substeps:
-    """How a point was divided in the present step, and what its last substep starts from.
+    """The substeps of a point in the present step, and the start of the last one.
 
     Attributes
     ----------
     ends
-        Where the substeps end, as fractions of the step; the last is 1.
+        Ends of the substeps as fractions of the step; the last is 1.
     history
         Shape (n_history,); internal variables at the start of the last substep.
     """
@@ -79,9 +79,9 @@ class Attempt:
     norms
         Residual norm at each iterate, empty after an exception.
     residuals
-        Evaluations of the residual; those beyond the iterates are halvings of the line search.
+        Number of residual evaluations, including those of the line search.
     failure
-        Why it failed, or None.
+        The reason of a failure, or None.
     E, z, history
         Shapes (m,), (n_unknowns,) and (n_history,); the macroscopic input, the last iterate and the internal variables
         it started with.
@@ -105,7 +105,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class CellSolution:
-    """The cell at the end of a solve that succeeded.
+    """The cell at the end of a successful solve.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ class CellSolution:
     scale
         Nodal forces.
     history
-        Shape (n_history,); updated internal variables, of a substep that others follow. At the end of the step None.
+        Shape (n_history,); updated internal variables at the end of a substep, or None at the end of the step.
     """
 
     z: NDArray[np.float64]
@@ -128,18 +128,18 @@ class CellSolution:
 
 @dataclass(frozen=True)
 class StepSolution:
-    """What came of a step: the solution at its end, or why there is none.
+    """The result of a step: the solution at its end, or the reason why there is none.
 
     Attributes
     ----------
     solved
         The end of the step; None if the point has no solution.
     substeps
-        How the step was divided; None if it was not, or if there is no history to remember: then any way there will do.
+        The substeps; None if there were none, or if there are no internal variables, so that the path does not matter.
     attempts
         All Newton solves, in order.
     failure
-        Why the point has no solution, or None.
+        The reason why the point has no solution, or None.
     """
 
     solved: CellSolution | None
@@ -158,11 +158,11 @@ def solve_step(
     """Solve a cell for a macroscopic input by the first strategy that succeeds.
 
     1. Newton's method with line search from `guess`.
-    2. Substeps of the macroscopic increment, from the start of the step: the half of it, halved again when it fails and
-       doubled after two successes, each from the tangent of the one before. The internal variables in between belong to
-       this answer only; those of `start` are not changed.
-    3. The same, beginning with the full step, each first guess by the stiffness of the undeformed cell. It helps where
-       the last tangent is a bad guide, as after a reversal of the load.
+    2. Substeps of the macroscopic increment from the start of the step. The first is half the step; a substep is halved
+       when it fails, and doubled after two successes. The first guess uses the tangent of the previous substep. The
+       internal variables of `start` are not changed.
+    3. The same, beginning with the full step, with first guesses from the initial tangent. This helps after a load
+       reversal, where the last tangent is a bad predictor.
 
     Parameters
     ----------
@@ -175,20 +175,20 @@ def solve_step(
     guess
         Shape (n_unknowns,); first guess of the first strategy. Not modified.
     division
-        Ends of substeps that succeeded for a similar `E`: tried first, in place of the first strategy, so that the
-        response stays a smooth function of the macroscopic input while the macro problem iterates.
+        Ends of substeps that succeeded for a similar `E`. They replace the first strategy, so that the response remains
+        a smooth function of the macroscopic input during the macro iterations.
 
     Returns
     -------
     StepSolution
-        Never raises: every exception is the failure of an attempt. `StepSolution.failure` says what the first attempt
-        met and how far the others went.
+        Never raises: an exception is the failure of an attempt. `StepSolution.failure` gives the reason of the first
+        failure and the smallest substep.
 
     Notes
     -----
-    Each substep is a step of the laws' implicit integration, so that the answer of a divided step is the one of smaller
-    load steps, not the one of the whole step. The tangent of a divided step is the one of its last substep, taken with
-    the internal variables of its start held: that costs the macro iteration its quadratic rate, never its solution.
+    Laws are integrated implicitly over each substep, so that the response is that of smaller load steps, not of one
+    step. The tangent is that of the last substep, with its initial internal variables kept constant. This reduces the
+    convergence rate of the macro iteration but does not change its solution.
     """
     path = _Path(rve, start, E)
     if division:
@@ -202,19 +202,19 @@ def solve_step(
 
 @contextmanager
 def part_of_step(rve: Linearizable, fraction: float) -> Iterator[None]:
-    """Scale the time step of rate-dependent laws for the time of the block."""
-    whole = rve.time_step
-    rve.time_step = whole * fraction
+    """Scale the time step of rate-dependent laws within the block."""
+    duration = rve.time_step
+    rve.time_step = duration * fraction
     try:
         yield
     finally:
-        rve.time_step = whole
+        rve.time_step = duration
 
 
 def failure_of(rve: Linearizable, error: Exception) -> Failure:
-    """Make a cell usable again after an exception, which is returned as a failure in one line.
+    """Reset a cell after an exception, and return the exception as a failure in one line.
 
-    Its type is named unless it was raised on purpose by ``hmm``.
+    The message contains the type of the exception unless it is an error of ``hmm``.
     """
     with suppress(Exception):
         rve.forget()
@@ -225,7 +225,7 @@ def failure_of(rve: Linearizable, error: Exception) -> Failure:
 
 
 class _Path:
-    """The step of one point, from its committed state to `E`, and all that is tried on it."""
+    """The step of one point from its committed state to `E`, with all attempts."""
 
     def __init__(self, rve: Linearizable, start: StepStart, E: NDArray[np.float64]) -> None:
         self.rve, self.start, self.E = rve, start, E
@@ -256,7 +256,7 @@ class _Path:
         return solved
 
     def divided(self, strategy: str, size: float, division: tuple[float, ...] = ()) -> CellSolution | None:
-        """The whole step in substeps, the first of the given `size`, or as the `division` says while it holds."""
+        """The full step in substeps, the first of the given `size`; or those of `division` as long as they succeed."""
         here, sensitivity = self.start, self._sensitivity(strategy)
         ends: list[float] = []
         in_a_row = 0
@@ -280,7 +280,7 @@ class _Path:
                 size = size if in_a_row else 2 * size
 
     def failure(self) -> Failure | None:
-        """What the first attempt met, how far the others went, and whether the cell has lost its stability."""
+        """The reason of the first failure, the smallest substep, and a possible loss of stability."""
         first, others = self.attempts[0].failure, self.attempts[1:]
         if not others:
             return Failure(f"{first}{self._explanation()}")
@@ -289,7 +289,7 @@ class _Path:
         return Failure(tried + self._explanation())
 
     def _explanation(self) -> str:
-        """What the last attempt may have failed of, at its last iterate."""
+        """A possible cause of the last failure, at its last iterate."""
         last = self.attempts[-1]
         try:
             self.rve.load_history(last.history)
@@ -300,7 +300,7 @@ class _Path:
             return ""
 
     def _sensitivity(self, strategy: str) -> NDArray[np.float64]:
-        """Sensitivity for the first guess of the first substep: the committed state's, or the undeformed cell's."""
+        """Sensitivity for the first guess of the first substep, of the committed state or of the undeformed cell."""
         rve, start = self.rve, self.start
         if strategy == ELASTIC_START:
             return start.elastic
@@ -316,7 +316,7 @@ class _Path:
 
 
 def _solved(rve: Linearizable, z: NDArray[np.float64], goes_on: bool) -> CellSolution:
-    """The cell as Newton's method has left it, linearized, with its updated history if the step goes on."""
+    """The linearized solution of Newton's method, with updated history if the step continues."""
     response, scale = rve.response(), rve.force_scale()
     rve.linearize()
     condensed = rve.condense()

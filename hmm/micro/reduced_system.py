@@ -14,10 +14,10 @@ from hmm.micro.constraints import Constraint
 
 
 class ReducedSystem:
-    """Local fluctuation dofs (and multipliers) against the unknowns that are left.
+    """The map between local degrees of freedom of the fluctuation (and multipliers) and the reduced unknowns.
 
-    A local vector has the fluctuation dofs of this rank, ghosts included, followed by the multipliers. A reduced
-    vector holds this rank's share of the unknowns.
+    A local vector contains the degrees of freedom of this rank, including ghosts, followed by the multipliers. A
+    reduced vector contains this rank's share of the unknowns.
 
     Parameters
     ----------
@@ -29,11 +29,11 @@ class ReducedSystem:
     Attributes
     ----------
     weights
-        Shape (size_owned,); what residuals are multiplied with in their norm, or None for 1. Fields of different units
-        need them.
+        Shape (size_owned,); factors of the residuals in their norm, or None for 1. Fields with different units need
+        them.
     scales
-        Shape (size_owned,); powers of two with which rows and columns of the tangent are multiplied before it is
-        factorized, or None for 1. Of several fields, MUMPS takes pivots for zeros in some units and not in others.
+        Shape (size_owned,); powers of two, factors of the rows and columns of the tangent before factorization, or None
+        for 1. Without them, MUMPS may treat pivots of several fields as zero, depending on the units.
     """
 
     weights: NDArray[np.float64] | None = None
@@ -60,7 +60,7 @@ class ReducedSystem:
             self._set_up_scatter()
 
     def gather(self, local: NDArray[np.float64], reduced: NDArray[np.float64]) -> None:
-        """Write into `reduced` the sum of what each local dof adds to its unknown (the transpose of `spread`)."""
+        """Sum local values into their reduced unknowns (the transpose of `spread`)."""
         if self._serial:
             reduced[:] = np.bincount(self._target, weights=local[self._free], minlength=self.size_owned)
             return
@@ -70,7 +70,7 @@ class ReducedSystem:
         reduced[:] = self._global_vec.array_r
 
     def spread(self, reduced: NDArray[np.float64], local: NDArray[np.float64]) -> None:
-        """Write into `local` the value each local dof takes from its unknown, 0 where it is held."""
+        """Write the values of the unknowns to their local degrees of freedom, and 0 to fixed ones."""
         if self._serial:
             local[self._free] = reduced[self._target]
             return
@@ -78,7 +78,7 @@ class ReducedSystem:
         self._scatter.scatter(
             self._global_vec, self._local_vec, addv=PETSc.InsertMode.INSERT, mode=PETSc.ScatterMode.REVERSE
         )
-        local[self._free] = self._local[self._free]  # `gather` left its own values where dofs are held
+        local[self._free] = self._local[self._free]  # `gather` left its own values in fixed degrees of freedom
 
     def norm(self, residual: NDArray[np.float64]) -> float:
         """Euclidean norm of a reduced residual, weighted."""

@@ -1,4 +1,4 @@
-"""What goes into a cell and what comes out of it, as plain arrays."""
+"""State and response of a cell, as plain arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class PointState:
-    """State of one RVE: what a path-dependent cell must remember between steps.
+    """State of one RVE at the end of a step: the fluctuation and the internal variables.
 
     Attributes
     ----------
@@ -26,18 +26,18 @@ class PointState:
 
 @dataclass(frozen=True)
 class Response:
-    """What a cell answers to a macroscopic input.
+    """The response of a cell to a macroscopic input.
 
     Attributes
     ----------
     vector
         Shape (m,); packed macroscopic response ``Sigma`` (Mandel for stress).
     tangent
-        Shape (m, m); packed consistent tangent ``A = d Sigma / d E``, or NaN if it was not asked for.
+        Shape (m, m); packed consistent tangent ``A = d Sigma / d E``, or NaN if it was not requested.
     state
         The state at the end of the step; pass it to the next `RVE.solve`.
     iterations
-        Newton iterations.
+        Number of Newton iterations.
     parts
         The responses as tensors, one per macro input.
     """
@@ -49,8 +49,8 @@ class Response:
     parts: tuple[NDArray[np.float64], ...]
 
     @property
-    def whole(self) -> Response:
-        """The response with all components of the cell: this one (compare `hmm.ControlledResponse`)."""
+    def full(self) -> Response:
+        """The response with all components: this one (compare `hmm.ControlledResponse`)."""
         return self
 
     @property
@@ -61,46 +61,46 @@ class Response:
 
 @dataclass(frozen=True)
 class ControlledResponse(Response):
-    """What a cell answers whose macroscopic input is given in part only (see `hmm.MixedControl`).
+    """The response of a cell under mixed control (see `hmm.MixedControl`).
 
-    `vector`, `tangent` and `parts` are those of the given components; the tangent is the one of the controlled problem.
+    `vector`, `tangent` and `parts` have the given components only; the tangent is that of the controlled problem.
 
     Attributes
     ----------
     cell
-        The response with all components and the tangent of the cell with all of them given; NaN if not asked for.
+        The response with all components, and the tangent for all of them; NaN if it was not requested.
     inputs
-        The macroscopic inputs of the cell as tensors, those that were found included.
+        The macroscopic inputs of the cell as tensors, including the free components.
     """
 
     cell: Response
     inputs: tuple[NDArray[np.float64], ...]
 
     @property
-    def whole(self) -> Response:
+    def full(self) -> Response:
         """The response with all components of the cell."""
         return self.cell
 
     @property
     def input(self) -> NDArray[np.float64]:
-        """The first macroscopic input as a tensor, such as the strain with the components that were found."""
+        """The first macroscopic input as a tensor, such as the strain with its free components."""
         return self.inputs[0]
 
 
 @dataclass(frozen=True)
 class Condensed:
-    """A linearized cell seen from outside.
+    """A linearized cell after condensation of its unknowns.
 
     Attributes
     ----------
     tangent
         Shape (m, m); ``A``.
     sensitivity
-        Shape (m, n_unknowns); ``X^T`` with ``X = -K^-1 L``, the move of the unknowns per unit of macroscopic input.
+        Shape (m, n_unknowns); ``X^T`` with ``X = -K^-1 L``, the derivative of the unknowns with respect to the input.
     correction
         Shape (n_unknowns,); ``d = K^-1 R_w``, or None.
     drop
-        Shape (m,); ``M d / |Y|``: what the response loses when the unknowns move by ``-d``, or None.
+        Shape (m,); ``M d / |Y|``: the decrease of the response if the unknowns change by ``-d``, or None.
     """
 
     tangent: NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""The representative volume element: a cell problem as a user makes it, and as a micro model."""
+"""The representative volume element (RVE): the cell problem of a user, as a micro model."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Floats = NDArray[np.float64]
 
 
 class RVE:
-    """A unit cell with fields, laws and a constraint: forms compiled once, solved for any number of points.
+    """A unit cell with fluctuation, laws and boundary condition; compiled once, solved for any number of points.
 
     Parameters
     ----------
@@ -59,31 +59,30 @@ class RVE:
     constraint
         ``"periodic"``, ``"dirichlet"`` or ``"minimal"`` (see `hmm.micro.constraints`).
     micro
-        Local fields without a macroscopic counterpart that laws may ask for, by name: an operator on `w` each, such as
-        ``{"pressure": hmm.component(1)}``. A law's response to one, if it has any, is conjugate in its virtual work.
-    held
-        Dofs of `w` that are held at zero besides, as from `hmm.held_on_walls`.
+        Local fields without a macroscopic counterpart, for laws that ask for them: an operator on `w` for each name,
+        such as ``{"pressure": hmm.component(1)}``. A response of a law to such a field is work-conjugate to it.
+    fixed_dofs
+        Degrees of freedom of `w` that are zero, such as those from `hmm.wall_dofs`.
     quadrature_degree
-        Polynomial degree of the quadrature rule; by default enough for the linear stiffness; less gives a warning.
+        Polynomial degree of the quadrature rule; by default sufficient for the linear stiffness. A lower degree gives a
+        warning.
     newton_options
-        Tolerances of the micro Newton method.
+        Tolerances of Newton's method in the cell.
     solver
-        One of `hmm.micro.solvers.described.SOLVERS`; by default ``"auto"``, which chooses by cost.
+        One of `hmm.micro.solvers.described.SOLVERS`; ``"auto"`` (default) chooses by estimated cost.
     petsc_options
-        PETSc options of the micro linear solver, without prefix; also settable as ``-hmm_micro_...``.
+        PETSc options of the linear solver of the cell, without prefix; on the command line ``-hmm_micro_...``.
     dt
-        Duration of the step in a user's own `energy`; laws are given one (see `time_step`).
+        Duration of the step, if your own `energy` depends on it; laws receive it from `time_step`.
 
     Attributes
     ----------
-    held
-        Dofs of `w` held at zero.
+    problem
+        The `hmm.micro.definition.CellProblem`: all arguments, checked.
     forms
-        The residual ``R_w`` and, for each macro input, ``R_E``.
-    variables
-        Functions in them that a point's state and macroscopic input are loaded into.
-    parameters
-        Constants and Functions in them that the user may change between two solves.
+        The compiled forms: the residual ``R_w`` and, for each macroscopic input, ``R_E``.
+    system
+        The `hmm.micro.system.CellSystem`: the reduced system with its linear solver.
 
     Notes
     -----
@@ -94,7 +93,7 @@ class RVE:
     Raises
     ------
     InputError
-        For a law of an unknown phase, a phase without law, or a mesh that does not fit the constraint.
+        If a law is given for an unknown phase, a phase has no law, or the mesh does not suit the constraint.
     """
 
     def __init__(
@@ -107,14 +106,14 @@ class RVE:
         energy: ufl.Form | None = None,
         constraint: str = "periodic",
         micro: Mapping[str, Operator] | None = None,
-        held: ArrayLike = (),
+        fixed_dofs: ArrayLike = (),
         quadrature_degree: int | None = None,
         newton_options: NewtonOptions | None = None,
         solver: str = "auto",
         petsc_options: Mapping[str, object] | None = None,
         dt: fem.Constant | None = None,
     ) -> None:
-        self.problem = define(cell, w, E, law, energy, constraint, micro, held, quadrature_degree, dt)
+        self.problem = define(cell, w, E, law, energy, constraint, micro, fixed_dofs, quadrature_degree, dt)
         with collectively(cell.comm):
             require_communicators()
         if newton_options is not None:
@@ -129,7 +128,7 @@ class RVE:
         watch.begin()
         self.system.loaded.watcher = watch.watch
 
-    # -- what it was made of ---------------------------------------------------------------------------------------
+    # -- definition ------------------------------------------------------------------------------------------------
 
     @property
     def cell(self) -> Cell:
@@ -138,7 +137,7 @@ class RVE:
 
     @property
     def w(self) -> fem.Function:
-        """The fluctuation; the fields of a step stay in it until the next solve."""
+        """The fluctuation; it keeps the solution of a step until the next solve."""
         return self.problem.w
 
     @property
@@ -153,12 +152,12 @@ class RVE:
 
     @property
     def parameters(self) -> Sequence[fem.Constant | fem.Function]:
-        """Constants and Functions in forms and updates that the user may change between two solves."""
+        """Constants and Functions in forms and updates that may be changed between two solves."""
         return parameters_of(self.forms)
 
     @property
     def histories(self) -> Mapping[str, History]:
-        """Internal variables of each phase that has some."""
+        """Internal variables of each phase that has any."""
         return self.forms.histories
 
     @property
@@ -168,13 +167,13 @@ class RVE:
 
     @property
     def time_step(self) -> float:
-        """Duration of the step, in the unit of time of the laws' parameters; laws without rates do not ask for it."""
+        """Duration of the step, in the unit of time of the laws; only rate-dependent laws need it."""
         return self.system.time_step
 
     @time_step.setter
     def time_step(self, dt: float) -> None:
         if not (is_real(dt) and 0 <= dt < float("inf")):
-            raise InputError(f"time step {dt} must be zero or more, and finite")
+            raise InputError(f"time step {dt} must be finite and not negative")
         self.system.time_step = dt
 
     @property
@@ -184,17 +183,17 @@ class RVE:
 
     @property
     def n_unknowns(self) -> int:
-        """Reduced unknowns of this rank."""
+        """Number of reduced unknowns of this rank."""
         return self.system.n_unknowns
 
     @property
     def n_history(self) -> int:
-        """Internal variables of this rank."""
+        """Number of internal variables of this rank."""
         return self.system.n_history
 
     @property
     def n_factorizations(self) -> int:
-        """Factorizations of the tangent so far."""
+        """Number of factorizations of the stiffness so far."""
         return self.system.n_factorizations
 
     @property
@@ -205,7 +204,7 @@ class RVE:
     # -- one point -------------------------------------------------------------------------------------------------
 
     def initial_state(self) -> PointState:
-        """The undeformed state: no fluctuation, internal variables zero."""
+        """The undeformed state: fluctuation and internal variables are zero."""
         return PointState(np.zeros(self.n_unknowns), np.zeros(self.n_history))
 
     def solve(
@@ -221,24 +220,24 @@ class RVE:
         ----------
         E
             The macroscopic input at the end of the step: its tensor, the packed vector of all inputs, shape (m,), or
-            components by label, such as ``{"11": 1e-3}``; the others are then those of the undeformed state.
+            components by label, such as ``{"11": 1e-3}``; the others keep their undeformed values.
         state
-            State at the start of the step; the undeformed one by default. Not modified.
+            State at the start of the step; by default the undeformed state. Not modified.
         tangent
-            Whether to compute the consistent tangent; without it, the response's is filled with NaN.
+            Whether to compute the consistent tangent; otherwise it is filled with NaN.
         dt
-            Duration of the step, for laws with rates; by default what `time_step` is.
+            Duration of the step, for rate-dependent laws; by default `time_step`.
 
         Returns
         -------
         Response
-            Response, consistent tangent and the new state. The fields of the step stay in `w` and the macro input's
-            function until the next solve.
+            Response, consistent tangent and new state. `w` and the function of the macroscopic input keep the fields of
+            the step until the next solve.
 
         Raises
         ------
         InputError
-            If the shape or a label of `E` is not the macro input's.
+            If `E` has a shape or a label that the macroscopic input does not have.
         ConvergenceError
             If Newton's method does not converge.
         """
@@ -249,7 +248,7 @@ class RVE:
         return solve_point(self.system, self.inputs, self.pack(E), start, tangent)
 
     def check_ready(self) -> None:
-        """Raise `InputError` if the laws ask for the duration of the step and it was not given."""
+        """Raise `InputError` if a law depends on the duration of the step and none was given."""
         if self.has_rates and not self.time_step:
             raise InputError("a law depends on time, and the step has no duration: give dt=, or set time_step")
 
@@ -262,7 +261,7 @@ class RVE:
         return split_vector(self.inputs, vector)
 
     def response_at(self, points: Points, row: int) -> Response:
-        """The response of a row at its committed state, with its fields loaded."""
+        """The response of a row at its committed state; loads its fields."""
         state = PointState(
             points.committed.variables["z"][row].copy(), points.committed.variables["history"][row].copy()
         )
@@ -272,27 +271,27 @@ class RVE:
         return Response(vector, points.tangent[row].copy(), state, 0, self.split(vector))
 
     def load(self, state: PointState, E: ArrayLike | Mapping[str, float]) -> None:
-        """Load the fields of a point: its state and its macroscopic input, as `average` and `local_response` need."""
+        """Load the state and the macroscopic input of a point, for `average` and `local_response`."""
         self.system.load_history(state.history)
         self.system.load(state.z, self.pack(E))
 
     def local(self) -> ufl.core.expr.Expr:
-        """The local field ``E + D w`` that the first macro input acts on, as UFL; laws get it embedded in 3D."""
+        """The local field ``E + D w`` of the first macroscopic input, as UFL; laws receive it embedded in 3D."""
         return self.problem.local()
 
     def at(self, phase: str) -> Local:
-        """What the law of a phase is given: local fields, old internal variables, time step and solved unknowns."""
+        """The arguments of the law of a phase: local fields, old internal variables, time step, local unknowns."""
         return self.forms.at(choice("phase", phase, self.law))
 
     def average(self, expression: ufl.core.expr.Expr, phase: str | None = None) -> float:
-        """Volume average over |Y| (voids counted) of a scalar UFL expression at the loaded state.
+        """Volume average over |Y| (including voids) of a scalar UFL expression at the loaded state.
 
         Parameters
         ----------
         expression
             A scalar expression on the cell's mesh.
         phase
-            Integrate over this phase only (still divided by |Y|).
+            Integrate over this phase only; the integral is still divided by |Y|.
         """
         return self.system.loaded.average(expression, phase)
 
@@ -304,15 +303,15 @@ class RVE:
         phase
             Name of the phase.
         field
-            Name of the local field it is conjugate to; by default that of the first macro input.
+            Name of the work-conjugate local field; by default that of the first macroscopic input.
         """
         answers = self.forms.answers(choice("phase", phase, self.law))
         return answers[choice("response", field or self.inputs[0].field, answers)]
 
     def phase_tangents(self, phases: Iterable[str] | None = None) -> dict[str, Floats]:
-        """Packed tangent of each phase's own law in the undeformed state, shape (m, m), averaged over it (collective).
+        """Packed initial tangent of the law of each phase, shape (m, m), averaged over the phase (collective).
 
-        Of all `phases`, or of some. The RVE is left loaded with that state. Their mean over |Y| is the Voigt bound.
+        By default of all phases. The undeformed state stays loaded. The mean over |Y| is the Voigt bound.
         """
         self.system.loaded.load_undeformed()
         return self.system.loaded.phase_tangents(self.cell.phases if phases is None else phases)
@@ -320,20 +319,20 @@ class RVE:
     def destroy(self) -> None:
         """Free the PETSc objects (collective on the cell's ranks); the RVE cannot be used afterwards.
 
-        Needed only for cells on several ranks: PETSc cannot free their objects when Python drops them, rank by rank.
+        Only needed for cells on several ranks: Python's garbage collection is not collective, so it cannot free them.
         """
         self.system.destroy()
 
     def check_usable(self) -> None:
         """Raise `InputError` if the RVE was destroyed."""
         if self.system.is_destroyed:
-            raise InputError("this RVE was destroyed and cannot be used any more: make a new one")
+            raise InputError("this RVE was destroyed and cannot be used any more: create a new one")
 
     # -- as a micro model (hmm.models.MicroModel and its capabilities) ---------------------------------------------
 
     @property
     def variables(self) -> Mapping[str, Variable]:
-        """What a point remembers (see `hmm.micro.algorithms.variables_of`)."""
+        """Variables that a point stores (see `hmm.micro.algorithms.variables_of`)."""
         return algorithms.variables_of(self.system)
 
     def initial(self) -> InitialPoint:
@@ -342,7 +341,7 @@ class RVE:
         return algorithms.initial_point(self.system, state.z, state.history)
 
     def answer(self, points: Points) -> None:
-        """Answer the rows asked."""
+        """Solve the requested rows."""
         algorithms.answer_points(self.system, points)
 
     def commit(self, points: Points) -> None:
@@ -350,7 +349,7 @@ class RVE:
         algorithms.commit(self.system, points)
 
     def forget(self) -> None:
-        """Drop what is left of a solve that an exception ended."""
+        """Discard what remains of a solve that an exception interrupted."""
         self.system.forget()
 
     @property
@@ -359,11 +358,11 @@ class RVE:
         return self.cell.comm
 
     def positions(self) -> Mapping[str, NDArray[np.int64]]:
-        """Places of this rank's share of unknowns and internal variables (see `hmm.micro.ordering`)."""
+        """Positions of this rank's share of the unknowns and internal variables (see `hmm.micro.ordering`)."""
         return self.positions_of(self.n_unknowns)
 
     def positions_of(self, n_unknowns: int) -> dict[str, NDArray[np.int64]]:
-        """`positions`, of as many unknowns: a control may have further ones on the last rank."""
+        """`positions` for a given number of unknowns: mixed control has further ones on the last rank."""
         constraint = self.system.loaded.reduced.constraint
         unknowns = places_of_unknowns(self.w.function_space, constraint, n_unknowns)
         history = places_of_history(self.cell.mesh, self.histories.values())

@@ -26,7 +26,7 @@ def solve_point(
     problem.load_history(state.history)
     result = newton(problem, z, E, problem.newton_options)
     if result.failure is not None:
-        why = problem.why_unstable() or "; take smaller steps, or check the laws' parameters"
+        why = problem.why_unstable() or "; use smaller steps, or check the parameters of the laws"
         given = ", ".join(str(part.round(9).tolist()) for part in split_vector(inputs, E))
         raise ConvergenceError(f"the RVE did not converge for E = {given}: {result.failure}{why}")
     vector = problem.response()
@@ -42,11 +42,11 @@ def solve_point(
 
 
 def _check_state(problem: Linearizable, state: PointState) -> None:
-    """Raise `InputError` unless a state is one of this problem."""
+    """Raise `InputError` unless a state belongs to this problem."""
     instance("state", state, PointState, "give rve.initial_state(), or the state of a response")
     sizes = state.z.shape, state.history.shape
     if sizes != ((problem.n_unknowns,), (problem.n_history,)):
         raise InputError(
-            f"the state is of another RVE: {sizes[0]} unknowns and {sizes[1]} internal variables, where this one has "
+            f"the state belongs to another RVE: {sizes[0]} unknowns and {sizes[1]} internal variables, this one has "
             f"{problem.n_unknowns} and {problem.n_history}"
         )

@@ -1,4 +1,4 @@
-"""Whether a cell that did not converge has lost its stability, and what to say of it."""
+"""Loss of stability of a cell that did not converge."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from petsc4py import PETSc
 from hmm.micro.loaded_cell import LoadedCell
 
 LARGEST = 50_000
-"""Unknowns above which a failed cell is not factorized once more just to explain the failure."""
+"""Number of unknowns above which a failed cell is not factorized again to explain the failure."""
 
 
 def explain(loaded: LoadedCell) -> str:
-    """What a failed solve may come from at the loaded point, to be added to its reason; empty if nothing is known.
+    """A possible cause of a failed solve at the loaded point, to be added to its message; or empty.
 
     Collective on the cell's ranks.
     """
@@ -24,15 +24,15 @@ def explain(loaded: LoadedCell) -> str:
     return (
         f"; at the last iterate the stiffness of the cell has {n} negative eigenvalue{'s' * (n > 1)}: a law softens or "
         "the cell buckles, and the path may snap back, where no step in the strain can follow; give softening laws a "
-        "viscosity (hmm.laws.Damage) and take smaller steps"
+        "viscosity (hmm.laws.Damage) and use smaller steps"
     )
 
 
 def negative_eigenvalues(loaded: LoadedCell) -> int:
     """Negative eigenvalues of the symmetric part of the cell's tangent at the loaded point (collective).
 
-    By Sylvester's law of inertia they are the negative pivots of its LDL^T factorization. Zero where this tells
-    nothing: of saddle points (several fields, multipliers), linear or very large cells, tangents that are no numbers.
+    By Sylvester's law of inertia they are the negative pivots of its LDL^T factorization. Zero if this is not
+    meaningful: for saddle points (several fields, multipliers), linear or very large cells, non-finite tangents.
     """
     problem = loaded.problem
     is_saddle = problem.is_mixed or bool(problem.micro) or problem.constraint == "minimal"

@@ -1,4 +1,4 @@
-"""Slow flow through the voids of a porous cell, with walls along which the fluid may slip."""
+"""Slow flow through the voids of a porous cell with slip along the walls."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def energy(
 ) -> ufl.Form:
     """Potential of a Stokes flow that slips along the walls of a cell (Navier): ``u.n = 0``, ``u_t = -b t_t / mu``.
 
-    ``t_t`` is the tangential traction of the fluid on itself and ``b`` the slip length; walls are what
-    `Cell.wall_facets` finds. That nothing flows through a wall is imposed weakly and consistently (Nitsche 1971;
-    Freund and Stenberg 1995), since on curved walls the normal does not allow to hold dofs. Without slip, take
-    `hmm.laws.Stokes` and hold the velocity.
+    ``t_t`` is the tangential traction in the fluid and ``b`` the slip length; walls are the facets of
+    `Cell.wall_facets`. The condition ``u.n = 0`` is imposed weakly and consistently (Nitsche 1971; Freund and Stenberg
+    1995), since the normals of curved walls do not allow to fix degrees of freedom. Without slip, use
+    `hmm.laws.Stokes` and fix the velocity.
 
     Parameters
     ----------
     cell
-        The unit cell; its mesh is that of the fluid.
+        The unit cell; only the fluid is meshed.
     w
         Velocity and pressure, ``hmm.fluctuation(cell, degree=(2, 1))``.
     G
@@ -55,13 +55,13 @@ def energy(
     Notes
     -----
     ``-Pi = int mu eps:eps + u.(G + grad p) + int_walls mu/(2b) |u_t|^2 - 2 mu (n.eps.n)(u.n) + gamma mu/(2h) (u.n)^2``.
-    The pressure on the walls is in the second term, integrated by parts. On curved walls take ``order=2`` meshes: a
-    polygon stops the slip (Babuska's paradox).
+    The second term, integrated by parts, contains the pressure on the walls. For curved walls use ``order=2`` meshes:
+    on a polygon the slip vanishes (Babuska's paradox).
     """
     for name, value in {"viscosity": viscosity, "slip_length": slip_length}.items():
         number = float(value.value) if isinstance(value, fem.Constant) else float(value)
         if not 0 < number < np.inf:
-            raise InputError(f"{name} = {number} must be positive and finite; walls without slip are held")
+            raise InputError(f"{name} = {number} must be positive and finite; for walls without slip use hmm.wall_dofs")
     u = G.micro["velocity"](w)
     eps, n = ufl.sym(ufl.grad(u)), ufl.FacetNormal(cell.mesh)
     facets = np.sort(cell.wall_facets())

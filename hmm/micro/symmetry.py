@@ -1,4 +1,4 @@
-"""Whether the tangent of a cell is symmetric, found by asking it."""
+"""Numerical test whether the tangent of a cell is symmetric."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hmm.micro.loaded_cell import LoadedCell
 
 
 def is_symmetric(loaded: LoadedCell) -> bool:
-    """Whether ``K``, ``D`` are symmetric and ``M = L`` (collective); the cell is left loaded with some point."""
+    """Whether ``K``, ``D`` are symmetric and ``M = L`` (collective); a test point stays loaded."""
     return loaded.forms.has_potential or (_moduli_are_symmetric(loaded) and _stiffness_is_symmetric(loaded))
 
 
 def _moduli_are_symmetric(loaded: LoadedCell) -> bool:
-    """Ask ``D``, the mean moduli, at deformations over many scales so that each branch of a law is met.
+    """Test ``D``, the mean moduli, at deformations of many magnitudes, to cover each branch of a law.
 
-    Without fluctuation all elements of a phase are strained alike, and one of each is enough.
+    Without fluctuation all elements of a phase have the same strain, so one of each phase is sufficient.
     """
     forms, problem = loaded.forms, loaded.problem
     rng, dt = np.random.default_rng(0), float(problem.dt.value)
@@ -34,7 +34,7 @@ def _moduli_are_symmetric(loaded: LoadedCell) -> bool:
         problem.dt.value[...] = duration
         loaded.load(z, problem.reference + scale * rng.normal(size=problem.n_inputs))
         D = loaded.reduced.sum(dense(few))
-        if np.isfinite(D).all():  # a cell turned inside out says nothing
+        if np.isfinite(D).all():  # skip an inverted cell
             answers.append(bool(np.linalg.norm(D - D.T) <= 1e-10 * np.linalg.norm(D)))
             if few is forms.D:
                 loaded.load_history(loaded.updated_history())
@@ -57,7 +57,7 @@ def _D_of_few_elements(loaded: LoadedCell) -> list[list[PackedForm]]:
 
 
 def _stiffness_is_symmetric(loaded: LoadedCell) -> bool:
-    """Ask ``K``, ``L`` and ``M`` near the undeformed state: `D` knows nothing of fields without macro input."""
+    """Test ``K``, ``L`` and ``M`` near the undeformed state, since `D` lacks fields without macroscopic input."""
     problem, reduced = loaded.problem, loaded.reduced
     if not problem.micro:
         return True

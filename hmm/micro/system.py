@@ -1,4 +1,4 @@
-"""A cell problem that can be linearized and condensed: what Newton's method and the macro problem ask."""
+"""The algebraic system of a cell problem: residual, linearization and condensation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from hmm.micro.symmetry import is_symmetric
 Floats = NDArray[np.float64]
 
 FAINTEST = 1e-30
-"""A macroscopic input so small that in any units it is only rounding."""
+"""A macroscopic input below this is rounding error in any units."""
 
 
 class CellSystem:
@@ -55,7 +55,7 @@ class CellSystem:
     solver
         The linear solver.
     n_factorizations
-        Factorizations so far.
+        Number of factorizations so far.
     """
 
     def __init__(self, forms: CellForms, solver: SolverChoice, newton_options: NewtonOptions) -> None:
@@ -96,7 +96,7 @@ class CellSystem:
 
     @property
     def n_history(self) -> int:
-        """Internal variables of this rank."""
+        """Number of internal variables of this rank."""
         return self.loaded.n_history
 
     @property
@@ -114,11 +114,11 @@ class CellSystem:
         np.copyto(self.problem.dt.value, dt)
 
     def load_history(self, history: Floats) -> None:
-        """Make these the internal variables at the start of the step."""
+        """Set the internal variables at the start of the step."""
         self.loaded.load_history(history)
 
     def load(self, z: Floats, E: Floats) -> None:
-        """Make (z, E) the point at which everything is evaluated."""
+        """Load the point (z, E), at which everything is evaluated."""
         self.loaded.load(z, E)
 
     def residual(self) -> Floats:
@@ -130,15 +130,15 @@ class CellSystem:
         return self.loaded.norm(residual)
 
     def why_not_a_number(self) -> str:
-        """Why the residual at the loaded point is not a number (collective)."""
+        """The reason why the residual at the loaded point is not a number (collective)."""
         return self.loaded.why_not_a_number()
 
     def why_unstable(self) -> str:
-        """What a failed solve may come from at the loaded point, to be added to its reason; or nothing (collective)."""
+        """A possible cause of a failed solve, to be added to its message; or empty (collective)."""
         return explain(self.loaded)
 
     def force_scale(self) -> float:
-        """Forces with which the last residual is compared."""
+        """Reference force of the last residual."""
         return self.loaded.force_scale()
 
     def response(self) -> Floats:
@@ -152,11 +152,11 @@ class CellSystem:
     # -- the linearized cell ---------------------------------------------------------------------------------------
 
     def roundoff(self, E: Floats) -> float:
-        """Bound on what rounding leaves in a residual at the packed macroscopic input `E`, shape (m,).
+        """Bound on the rounding error of a residual at the packed macroscopic input `E`, shape (m,).
 
-        Nodal forces are differences of terms as large as stiffness times deformation. At finite strain these do not
-        vanish with the stress: a hardly strained cell has forces near rounding, and no residual is small beside them.
-        An input below `FAINTEST` is rounding itself: ahead of a wave no residual is small beside its forces.
+        Nodal forces are differences of terms of the order of stiffness times deformation. At finite strain, these terms
+        do not vanish with the stress: the forces of a cell with little strain are close to rounding errors, and its
+        relative residual is then never small. The same holds for inputs below `FAINTEST`, such as ahead of a wave.
         """
         return float(np.finfo(float).eps * self._stiffness * max(float(np.linalg.norm(E)), FAINTEST))
 
@@ -168,7 +168,7 @@ class CellSystem:
             return
         self._factorized_for = self._condensed = None
         if not self.n_factorizations:
-            require_communicators()  # the solver takes its own now
+            require_communicators()  # the solver computes its own now
         self._ask(lambda: self.solver.update())
         if not self._stiffness:
             cell = self.problem.cell
@@ -177,7 +177,7 @@ class CellSystem:
         self.n_factorizations += 1
 
     def forget(self) -> None:
-        """Drop what is left of a solve that an exception ended; the next `linearize` begins anew."""
+        """Discard what remains of a solve that an exception interrupted; the next `linearize` starts afresh."""
         self._factorized_for = self._condensed = None
         self.solver.forget()
 
@@ -191,7 +191,7 @@ class CellSystem:
         Parameters
         ----------
         residual
-            A residual, shape (n_unknowns,), to be solved for along with the tangent's columns.
+            A residual, shape (n_unknowns,), which is solved together with the columns of the tangent.
 
         Returns
         -------
@@ -220,12 +220,12 @@ class CellSystem:
         return condensed
 
     def verify(self) -> None:
-        """Warn, once, or raise if the last condensed tangent is not as exact as it must be (collective).
+        """Warn, once, or raise if the last condensed tangent is not sufficiently accurate (collective).
 
         Raises
         ------
         ConvergenceError
-            If a component is wrong by more than `hmm.micro.accuracy.REFUSED` of itself.
+            If the relative error of a component exceeds `hmm.micro.accuracy.REFUSED`.
         """
         eps = float(np.finfo(float).eps)
         errors = self._remaining_errors() / self.problem.cell.volume + 4 * eps * np.abs(self._mean_moduli)
@@ -235,7 +235,7 @@ class CellSystem:
         self._has_warned |= said is not None
 
     def _remaining_errors(self) -> Floats:
-        """What the solver has left in the diagonal of the last ``M^T K^-1 L``, shape (m,)."""
+        """Errors of the solver in the diagonal of the last ``M^T K^-1 L``, shape (m,)."""
         if self._errors is None:
             m = self.n_inputs
             L, columns = self._rhs.getDenseArray()[:, :m], self._solution.getDenseArray()[:, :m]
@@ -244,7 +244,7 @@ class CellSystem:
         return self._errors
 
     def _solve_columns(self, rhs: Floats, M: Floats, D: Floats) -> Floats | None:
-        """Solve for the columns of the right-hand sides; what an iterative solver leaves, or None."""
+        """Solve for all right-hand sides; return error estimates of an iterative solver, or None."""
         if not self.solver.is_iterative:
             self.solver.solve_columns(self._rhs, self._solution)
             return None
@@ -270,7 +270,7 @@ class CellSystem:
         return assembled_columns(self.loaded.reduced, self._columns_of, forms)
 
     def _ask[T](self, ask: Callable[[], T]) -> T:
-        """What the solver answers; if it fails and a direct one was avoided for its cost only, what that one does."""
+        """The result of the solver or, if it fails and a direct solver is affordable, of the direct solver."""
         try:
             return ask()
         except ConvergenceError as error:
@@ -285,18 +285,18 @@ class CellSystem:
 def _constrained(forms: CellForms) -> tuple[LoadedCell, float]:
     """The cell under its constraint, and its stiffness if that is known already, else 0.
 
-    Where several fields or fixed degrees of freedom leave open which fields float, the cell is asked.
+    If there are several fields or fixed degrees of freedom, the floating fields are determined numerically.
     """
     problem = forms.problem
     cell, space, dofs = problem.cell, problem.w.function_space, problem.fixed
     if not problem.is_mixed and not cell.comm.allreduce(dofs.size):
         return LoadedCell(forms, constrain(problem.constraint, cell, space)), 0.0
     fields, driven = fields_of(space), problem.driven
-    free = LoadedCell(forms, constrain(problem.constraint, cell, space, driven=driven, pinned=(), held=dofs))
+    free = LoadedCell(forms, constrain(problem.constraint, cell, space, driven=driven, pinned=(), fixed_dofs=dofs))
     pinned = floating_fields(free, fields)
     free.reduced.destroy()
     parts = pieces(cell).of_cell if pinned else None
-    constraint = constrain(problem.constraint, cell, space, driven=driven, pinned=pinned, held=dofs, pieces=parts)
+    constraint = constrain(problem.constraint, cell, space, driven=driven, pinned=pinned, fixed_dofs=dofs, pieces=parts)
     loaded = LoadedCell(forms, constraint)
     if not problem.is_mixed:
         return loaded, 0.0

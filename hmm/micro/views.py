@@ -11,14 +11,14 @@ from hmm.micro.rve import RVE
 
 
 def local_fields(rve: RVE | MixedControl, state: PointState, E: ArrayLike) -> LocalFields:
-    """The fields of one RVE at the end of a step.
+    """The local fields of one RVE at the end of a step.
 
     Parameters
     ----------
     rve
-        The microproblem; it is left loaded with this point.
+        The cell problem; this point stays loaded.
     state
-        State at the end of the step, as in `hmm.Response.state`.
+        State at the end of the step, such as `hmm.Response.state`.
     E
         The macroscopic input: its tensor or the packed vector, shape (m,).
 
@@ -29,8 +29,8 @@ def local_fields(rve: RVE | MixedControl, state: PointState, E: ArrayLike) -> Lo
 
     Notes
     -----
-    The stress is evaluated with the internal variables of the end of the step, where a rate-independent law has
-    nothing left to return.
+    The stress is evaluated with the internal variables of the end of the step, where the return
+    mapping of a rate-independent law has no effect.
     """
     rve.load(state, E)
     return loaded_fields(rve_of(rve).system.loaded, state.history)

@@ -1,4 +1,4 @@
-"""Ask a micro model, and check what it answers."""
+"""Evaluate a micro model, and check its answers."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def points_of(model: MicroModel, n: int) -> Points:
     Raises
     ------
     ConvergenceError
-        If the model does not answer there.
+        If the model has no answer there.
     """
     return Points(model.inputs, model.variables, _with_answer(model), n)
 
 
 def answer(model: MicroModel, points: Points, name: str = "") -> None:
-    """Let a model answer the rows asked; exceptions and numbers that are not finite become failures of rows."""
+    """Let a model answer the requested rows; exceptions and non-finite numbers become failures of rows."""
     if not points.asked.size:
         return
     start = thread_time()
@@ -38,13 +38,13 @@ def answer(model: MicroModel, points: Points, name: str = "") -> None:
     if not points.seconds.any():
         points.seconds[points.asked] = (thread_time() - start) / points.asked.size
     _check_finite(model, points)
-    # After a failure, others may not have been answered either.
+    # After an exception, other rows may lack an answer too.
     answered = points.asked[points.converged[points.asked]] if points.failures else points.selection
     points.trial.E[answered] = points.E[answered]
 
 
 def in_one_line(error: Exception) -> str:
-    """An exception in one line; its type is named unless `hmm` raised it on purpose."""
+    """An exception in one line, with its type unless it is an error of `hmm`."""
     lines = [line for line in str(error).splitlines() if "() at " not in line] or ["no message"]  # PETSc's call stack
     kind = type(error)
     name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.split('.')[-1]}.{kind.__name__}"
@@ -56,7 +56,7 @@ def _check_finite(model: MicroModel, points: Points) -> None:
     parts = {"response": points.trial.response, "tangent": points.tangent}
     parts |= {f"variable {name!r}": values for name, values in points.trial.variables.items()}
     for what, values in parts.items():
-        if np.isfinite(values.sum()):  # far cheaper than looking at each number, and nearly always enough
+        if np.isfinite(values.sum()):  # much cheaper than testing each number, and nearly always sufficient
             continue
         bad = rows[~np.isfinite(values[rows]).reshape(rows.size, -1).all(axis=1)]
         for p in bad.tolist():
@@ -65,7 +65,7 @@ def _check_finite(model: MicroModel, points: Points) -> None:
 
 
 def _with_answer(model: MicroModel) -> InitialPoint:
-    """The undeformed state of a model with its response and tangent, for which it is asked if it does not say."""
+    """The undeformed state of a model, with response and tangent; the model is evaluated if it does not give them."""
     start = model.initial()
     if start.response is not None and start.tangent is not None:
         return start

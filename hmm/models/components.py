@@ -16,16 +16,16 @@ from hmm.models.points import Input, input_blocks, reference_of
 NO_SHEAR_13 = (
     "a 2D cell does not have, with out_of_plane=True neither (that adds 33): make the cell 3D with hmm.cells.extrude"
 )
-"""Why out-of-plane shear is refused, and what to do."""
+"""The reason why out-of-plane shear is rejected, and the remedy."""
 
 
 def component_names(inputs: Sequence[Input]) -> list[str]:
-    """A name for each packed component: its label such as ``"12"``, with the input's name if there are several."""
+    """A name for each packed component: its label such as ``"12"``, with the name of the input if there are several."""
     return component_labels.names_of_components(_packings(inputs))
 
 
 def response_names(inputs: Sequence[Input]) -> list[str]:
-    """A name for the response to each input, with the input's name before it if several are called alike."""
+    """A name for the response to each input, preceded by the name of the input if it is not unique."""
     responses = [e.response for e in inputs]
     return [e.response if responses.count(e.response) == 1 else f"{e.name} {e.response}" for e in inputs]
 
@@ -36,7 +36,7 @@ def find_component(inputs: Sequence[Input], label: str) -> int:
     Raises
     ------
     InputError
-        If there is none, or several of that label.
+        If no component, or more than one, has this label.
     """
     return component_labels.index_of_component(_packings(inputs), label, "macro component")
 
@@ -80,7 +80,7 @@ def pack_inputs(inputs: Sequence[Input], E: ArrayLike | Mapping[str, float]) -> 
 
 
 def _check_entries(e: Input, tensor: NDArray[np.float64]) -> None:
-    """Raise `InputError` if packing would drop entries of a tensor that are not zero, or half of a shear."""
+    """Raise `InputError` if packing would lose entries of a tensor that are not zero or not symmetric."""
     if lost := [f"{i + 1}{j + 1}" for i, j in e.dropped if tensor[i, j]]:
         raise InputError(f"the macroscopic {e.name} has {' and '.join(lost)}, which {NO_SHEAR_13}")
     if e.packing.asymmetry(tensor) > 1e-9 * np.abs(tensor).max(initial=0.0):
@@ -88,7 +88,7 @@ def _check_entries(e: Input, tensor: NDArray[np.float64]) -> None:
 
 
 def factors(inputs: Sequence[Input]) -> NDArray[np.float64]:
-    """What each packed component is, as a multiple of the tensor's, shape (m,)."""
+    """The factor of each packed component relative to the tensor entry, shape (m,)."""
     return np.array([f for e in inputs for f in e.packing.factors])
 
 

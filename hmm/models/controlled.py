@@ -1,4 +1,4 @@
-"""Any micro model driven by a mixture of macroscopic inputs and responses."""
+"""Mixed control of any micro model: some macroscopic components follow from prescribed responses."""
 
 from __future__ import annotations
 
@@ -18,52 +18,52 @@ from hmm.models.single import PointAnswer, solve_one
 
 MAX_ITERATIONS = 30
 FREE, RESPONSE, TANGENT = OWN = ("free", "controlled response", "controlled tangent")
-"""What a point remembers beside the model's own variables: free components, and the last answer with all of them."""
+"""Variables of a point beside those of the model: free components, and response and tangent with all components."""
 
 SINGULAR = 1e-11
-"""Stiffness of a free component, as a fraction of the model's largest, below which there is none."""
+"""A stiffness below this fraction of the largest one counts as zero."""
 
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """Which components of the macroscopic inputs are given, free or held.
+    """Which components of the macroscopic inputs are given, free or fixed.
 
     Attributes
     ----------
     given
         Components whose input is given.
     free
-        Components whose response is prescribed; their input is found.
-    held
+        Components whose response is prescribed; their input is unknown.
+    fixed
         Labels of components that keep their undeformed value.
     inputs
-        The inputs with the given components only; inputs without any are left out.
+        The inputs, with the given components only; inputs without any are omitted.
     names
         Label of each component of the full inputs.
     """
 
     given: NDArray[np.int_]
     free: NDArray[np.int_]
-    held: tuple[str, ...]
+    fixed: tuple[str, ...]
     inputs: tuple[Input, ...]
     names: tuple[str, ...]
 
     @classmethod
-    def of(cls, inputs: Sequence[Input], free: Iterable[str], held: Iterable[str]) -> Components:
+    def of(cls, inputs: Sequence[Input], free: Iterable[str], fixed: Iterable[str]) -> Components:
         """The components of some inputs, by label; raises `InputError` for one that is unknown or named twice."""
-        labels, held = list(free), tuple(held)
-        taken = find_components(inputs, [*labels, *held])
+        labels, fixed = list(free), tuple(fixed)
+        taken = find_components(inputs, [*labels, *fixed])
         given = np.setdiff1d(np.arange(input_blocks(inputs).size), taken)
         return cls(
             given,
             np.array(taken[: len(labels)], dtype=int),
-            held,
+            fixed,
             restricted(inputs, given),
             tuple(component_names(inputs)),
         )
 
     def values(self, inputs: Sequence[Input], response: Mapping[str, float], before: Floats) -> Floats:
-        """Prescribed responses, packed, shape (n_free,): those `before`, with some changed by label."""
+        """Packed prescribed responses, shape (n_free,): the values `before`, with some changed by label."""
         packed = before.copy()
         for k, value in zip(find_components(inputs, response), response.values(), strict=True):
             if k not in self.free:
@@ -77,11 +77,11 @@ class Components:
         return packed
 
     def __str__(self) -> str:
-        return f"free {', '.join(self.names[k] for k in self.free)}; held {', '.join(self.held) or 'none'}"
+        return f"free {', '.join(self.names[k] for k in self.free)}; fixed {', '.join(self.fixed) or 'none'}"
 
 
 def restricted(inputs: Sequence[Input], given: NDArray[np.int_]) -> tuple[Input, ...]:
-    """The inputs with the `given` components only; those without any are left out."""
+    """The inputs, with the `given` components only; inputs without any are omitted."""
     found = []
     for e, block in zip(inputs, input_blocks(inputs).values(), strict=True):
         own = [int(k) - block.start for k in given if block.start <= k < block.stop]
@@ -93,30 +93,30 @@ def restricted(inputs: Sequence[Input], given: NDArray[np.int_]) -> tuple[Input,
 
 @dataclass(frozen=True)
 class ControlledAnswer(PointAnswer):
-    """What a `ControlledModel` answers at one point: `vector`, `tangent` and `parts` of the given components.
+    """The answer of a `ControlledModel` at one point: `vector`, `tangent` and `parts` of the given components.
 
     Attributes
     ----------
-    whole
+    full
         The answer with all components and the model's own tangent.
     inputs
-        The macroscopic inputs as tensors, those that were found included.
+        The macroscopic inputs as tensors, including the free components.
     """
 
-    whole: PointAnswer
+    full: PointAnswer
     inputs: tuple[Floats, ...]
 
     @property
     def input(self) -> Floats:
-        """The first macroscopic input as a tensor, such as the strain with the components that were found."""
+        """The first macroscopic input as a tensor, such as the strain with its free components."""
         return self.inputs[0]
 
 
 class ControlledModel:
-    """A micro model some of whose macroscopic components follow from prescribed responses.
+    """A micro model under mixed control: some macroscopic components follow from prescribed responses.
 
-    The free components are a variable of the point, found by Newton's method with the model's own tangent, for all
-    points at once. To a homogenizer this is a model with fewer inputs, with the tangent
+    The free components are a variable of the point. Newton's method with the tangent of the model finds them for all
+    points at once. To a homogenizer this is a model with fewer inputs and with the tangent
     ``A_cc - A_cf A_ff^-1 A_fc`` (c given, f free).
 
     Parameters
@@ -124,23 +124,22 @@ class ControlledModel:
     model
         Any micro model.
     response
-        Prescribed responses by component, such as ``{"33": 0.0}``: entries of the tensor.
-    held
+        Prescribed responses by component, such as ``{"33": 0.0}``; entries of the tensor.
+    fixed
         Components that keep their undeformed value.
     rtol
-        The prescribed responses are met to this fraction of the largest response of the point.
+        Tolerance of the prescribed responses, relative to the largest response of the point.
 
     Notes
     -----
-    An `hmm.RVE` is controlled by `hmm.micro.mixed_control.BorderedControl`, which solves for the free components and
-    the fluctuation together.
+    For an `hmm.RVE`, use `hmm.MixedControl`, which solves for the free components and the fluctuation together.
     """
 
     def __init__(
-        self, model: MicroModel, response: Mapping[str, float], held: Iterable[str] = (), *, rtol: float = 1e-9
+        self, model: MicroModel, response: Mapping[str, float], fixed: Iterable[str] = (), *, rtol: float = 1e-9
     ) -> None:
         self.model, self.rtol = model, rtol
-        self.components = Components.of(model.inputs, response, held)
+        self.components = Components.of(model.inputs, response, fixed)
         self.inputs = self.components.inputs
         self.prescribed = np.zeros(self.components.free.size)
         self.prescribe(response)
@@ -149,35 +148,35 @@ class ControlledModel:
 
     @property
     def variables(self) -> Mapping[str, Variable]:
-        """What a point remembers: the model's variables, the free components, and its last answer with all of them."""
+        """Variables of a point: those of the model, the free components, and the last response and tangent."""
         own, m = self.model.variables, self._reference.size
         if clash := [name for name in OWN if name in own]:
-            raise InputError(f"a ControlledModel has a variable {clash[0]!r} already: give the model's another name")
+            raise InputError(f"a ControlledModel has its own variable {clash[0]!r}: rename that of the model")
         free, response = Variable((self.components.free.size,)), Variable((m,))
         return {**own, FREE: free, RESPONSE: response, TANGENT: Variable((m, m), "guide")}
 
     @property
     def has_rates(self) -> bool:
-        """Whether the model's answers depend on the duration of the step."""
+        """Whether the answers of the model depend on the duration of the step."""
         return isinstance(self.model, Rated) and self.model.has_rates
 
     @property
     def parameters(self) -> Sequence[Any]:
-        """The model's."""
+        """The parameters of the model."""
         return self.model.parameters if isinstance(self.model, Parametrized) else ()
 
     def fingerprint(self) -> dict[str, str]:
-        """The model's, and which components are free; what is prescribed may change in the run."""
+        """That of the model, and the free components; prescribed values may change during a run."""
         own = dict(self.model.fingerprint()) if isinstance(self.model, Fingerprinted) else {}
         free = ", ".join(self.components.names[k] for k in self.components.free)
         return {**own, "controlled model": type(self.model).__name__, "free components": free}
 
     def prescribe(self, response: Mapping[str, float]) -> None:
-        """Change prescribed responses; components not named keep theirs."""
+        """Change prescribed responses; components that are not named keep theirs."""
         self.prescribed = self.components.values(self.model.inputs, response, self.prescribed)
 
     def initial(self) -> InitialPoint:
-        """A point before the first step; raises `InputError` if the model has no stiffness against a free component."""
+        """A point before the first step; raises `InputError` if a free component has no stiffness."""
         start = self._start = points_of(self.model, 1).start
         assert start.response is not None and start.tangent is not None
         f = self.components.free
@@ -187,7 +186,7 @@ class ControlledModel:
         return InitialPoint({**start.values, **own})
 
     def answer(self, points: Points) -> None:
-        """Find the free components of the rows asked, and answer (see `hmm.models.MicroModel`)."""
+        """Find the free components of the requested rows, and answer (see `hmm.models.MicroModel`)."""
         rows, f = points.asked, self.components.free
         inner = self._inner(points, rows)
         free = points.trial.variables[FREE][rows].copy()
@@ -203,7 +202,7 @@ class ControlledModel:
                 break
             free[missed] -= np.linalg.solve(A[missed], lacking[missed, :, None])[..., 0]
         else:
-            failures = dict.fromkeys(missed.tolist(), "the prescribed responses were not met")
+            failures = dict.fromkeys(missed.tolist(), "the prescribed responses were not reached")
         points.count.add(replace(inner.count, solves=0, skipped=0))
         if failures:
             points.failures |= {int(rows[p]): why for p, why in failures.items()}
@@ -223,7 +222,7 @@ class ControlledModel:
 
     @property
     def observables(self) -> Mapping[str, int]:
-        """The model's, and the free components."""
+        """The observables of the model, and the free components."""
         own = dict(self.model.observables) if isinstance(self.model, Observable) else {}
         return {**own, **{f"free_{self.components.names[k].replace(' ', '_')}": 1 for k in self.components.free}}
 
@@ -245,15 +244,15 @@ class ControlledModel:
         *,
         response: Mapping[str, float] | None = None,
     ) -> ControlledAnswer:
-        """Answer one point (see `hmm.models.solve_one`); `response` changes prescribed ones, as by `prescribe`."""
+        """Answer one point (see `hmm.models.solve_one`); `response` changes prescribed values, as in `prescribe`."""
         if response is not None:
             self.prescribe(response)
         given = solve_one(self, E, state, dt)
         row = {name: values[None] for name, values in given.state.items()}
-        full = self._full(row["E"], row[FREE])[0]
+        found = self._full(row["E"], row[FREE])[0]
         vector, inputs = row[RESPONSE][0], self.model.inputs
-        whole = PointAnswer(vector, row[TANGENT][0], given.state, split_vector(inputs, vector))
-        return ControlledAnswer(**vars(given), whole=whole, inputs=split_vector(inputs, full))
+        full = PointAnswer(vector, row[TANGENT][0], given.state, split_vector(inputs, vector))
+        return ControlledAnswer(**vars(given), full=full, inputs=split_vector(inputs, found))
 
     def _full(self, given: Floats, free: Floats) -> Floats:
         """Macroscopic inputs with all components, shape (n, m)."""
@@ -277,12 +276,12 @@ class ControlledModel:
         return inner
 
     def _is_met(self, lacking: Floats, response: Floats) -> NDArray[np.bool_]:
-        """At which rows the prescribed responses are met."""
+        """The rows at which the prescribed responses are reached."""
         size = np.abs(response).max(axis=1, initial=np.abs(self.prescribed).max(initial=0.0))
         return np.abs(lacking).max(axis=1, initial=0.0) <= self.rtol * size
 
     def _take(self, points: Points, rows: NDArray[np.intp], inner: Points, free: Floats) -> None:
-        """Write the answer into the rows it belongs to; what the prescribed responses still lack is condensed."""
+        """Write the answer into its rows; the remaining defect of the prescribed responses is condensed."""
         c, f = self.components.given, self.components.free
         A, trial = inner.tangent, points.trial
         lacking = inner.trial.response[:, f] - self.prescribed
@@ -304,7 +303,7 @@ class ControlledModel:
 
 
 def _is_singular(A: Floats) -> NDArray[np.bool_]:
-    """Which of some finite stiffnesses, shape (n, k, k), are singular."""
+    """Which stiffnesses, shape (n, k, k), are singular."""
     if not A.size:
         return np.zeros(len(A), dtype=bool)
     sizes = np.linalg.svd(np.where(np.isfinite(A), A, 0.0), compute_uv=False)

@@ -1,4 +1,4 @@
-"""Where a micro model failed, and why."""
+"""Failures of micro models: the point and the reason."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class MicroFailure:
     Attributes
     ----------
     rank, point
-        Where it is: the rank that works on it (the first of its group) and its number there.
+        The rank that evaluates it (the first of its group) and its number there.
     x
         Macro coordinates.
     E
         Packed macroscopic input, in the frame of the cell.
     reason
-        What went wrong.
+        The reason.
     name
         Name of its micro model, if there are several.
     """

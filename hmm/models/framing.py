@@ -1,4 +1,4 @@
-"""Messages between a `ProcessModel` and its workers: named arrays of doubles in a small binary framing.
+"""Messages between a `ProcessModel` and its workers: named arrays of doubles in a simple binary format.
 
 A message is a head and `count` arrays, all little-endian::
 
@@ -10,7 +10,7 @@ kind    from      arrays
 ======= ========= =====================================================================================
 1       hmm       a question: ``E`` (n, m), ``dt`` (1,), each variable ``old:NAME`` (n, ...)
 2       worker    the answer: ``response`` (n, m), ``tangent`` (n, m, m) if known, each ``new:NAME``
-3       worker    a failure of the whole question: an empty array whose name is the reason
+3       worker    a failure of all points: an empty array whose name is the reason
 ======= ========= =====================================================================================
 
 A worker reads questions from standard input and writes answers to standard output until the input ends. A point
@@ -29,16 +29,16 @@ MAGIC = b"HMM1"
 QUESTION, ANSWER, FAILURE = 1, 2, 3
 
 MOST_ARRAYS, LONGEST_NAME, HIGHEST_RANK, MOST_NUMBERS = 4096, 4096, 8, 2**34
-"""What a message may hold; beyond that it is damaged."""
+"""Limits of a valid message."""
 
 Arrays = dict[str, NDArray[np.float64]]
 
 Read = Callable[[int], bytes]
-"""From a number of bytes to these bytes; raises `EOFError` when there are fewer."""
+"""Reads a given number of bytes; raises `EOFError` if there are fewer."""
 
 
 class BadMessage(ValueError):
-    """Bytes that are no message."""
+    """The bytes are not a valid message."""
 
 
 def encode(kind: int, arrays: Mapping[str, NDArray[np.float64]]) -> bytes:
@@ -58,7 +58,7 @@ def decode(read: Read) -> tuple[int, Arrays]:
     Raises
     ------
     BadMessage
-        If the bytes are no message.
+        If the bytes are not a valid message.
     EOFError
         If they end.
     """

@@ -26,39 +26,39 @@ TANGENTS = ("given", "differences", "broyden")
 
 
 class FunctionModel:
-    """A micro model made of a function ``(E, old, dt) -> (response, tangent or None, new)``.
+    """A micro model given by a function ``(E, old, dt) -> (response, tangent or None, new)``.
 
     Parameters
     ----------
     function
-        The function. If `vectorized`, it gets all points that ask at once: ``E`` of shape (n, m), packed macroscopic
-        inputs (Mandel for a strain); ``old``, for each variable its values at the start of the step, shape (n, *shape);
-        the duration ``dt`` of the step. It returns the packed responses, shape (n, m), their consistent tangents
-        ``d response / d E``, shape (n, m, m), or None, and the new values of the variables by name. Else it is called
-        for each point, with the same shapes without n. It must not keep or modify what it is given. A point without an
-        answer returns NaN: the step is then cut.
+        The function. If `vectorized`, it receives all requested points at once: ``E``, shape (n, m), the packed
+        macroscopic inputs (Mandel for a strain); ``old``, for each variable the values at the start of the step, shape
+        (n, *shape); the duration ``dt`` of the step. It returns the packed responses, shape (n, m); the consistent
+        tangents ``d response / d E``, shape (n, m, m), or None; and the new values of the variables by name. Otherwise
+        it is called once per point, with the same shapes without n. It must not store or modify its arguments. NaN
+        means that a point has no answer; the step is then cut back.
     inputs
         The macroscopic input, such as ``hmm.models.strain(2)``, or several with different names.
     variables
-        What a point remembers from step to step, by name: a number of floats, all zero at first, or an array with
-        their initial values.
+        Variables of a point, by name, that persist between steps: the number of floats, initially zero, or an array
+        of initial values.
     vectorized
-        Whether the function takes many points at once.
+        Whether the function accepts many points at once.
     tangent
-        ``"given"``: by the function; if it returns None, by difference quotients. ``"differences"``: central
-        difference quotients, 2 m further evaluations a point. ``"broyden"``: Broyden's rank-one updates of the last
-        tangent (Broyden 1965), no further evaluations, but more macro iterations.
+        ``"given"``: the tangent of the function, or difference quotients if it returns None. ``"differences"``: central
+        difference quotients, with 2 m further evaluations per point. ``"broyden"``: rank-one updates of the last
+        tangent (Broyden 1965), without further evaluations but with more macro iterations.
     precision
-        Relative precision of the function's responses; rounding by default. The step of the difference quotients
-        follows from it: ``scale * precision**(1/3)``, where truncation and rounding errors balance.
+        Relative precision of the responses; by default the machine precision. It determines the step of the difference
+        quotients, ``scale * precision**(1/3)``, for which truncation and rounding errors balance.
     scale
-        Typical size of the macroscopic inputs, for that step: a number or shape (m,). 1 suits strains.
+        Typical magnitude of the macroscopic inputs for this step: a number or shape (m,). Use 1 for strains.
     rates
         Whether the function needs the duration of the step.
     parameters
-        Objects with a ``value``, such as ``fem.Constant``, that the function reads and a checkpoint must know.
+        Objects with a ``value``, such as ``fem.Constant``, that the function reads; checkpoints record them.
     name
-        What messages call the model; by default the function's name.
+        Name of the model in messages; by default that of the function.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ class FunctionModel:
     Raises
     ------
     InputError
-        If inputs have the same name, or a variable, option or answer has the wrong type or shape.
+        If two inputs have the same name, or a variable, option or answer has the wrong type or shape.
 
     Examples
     --------
@@ -94,7 +94,7 @@ class FunctionModel:
     ) -> None:
         self.name: str = name or str(getattr(function, "__name__", type(function).__name__))
         if not callable(function):
-            raise InputError(f"FunctionModel: {function!r} is no function: give one of (E, old, dt)")
+            raise InputError(f"FunctionModel: {function!r} is not a function: give a function of (E, old, dt)")
         if tangent not in TANGENTS:
             raise InputError(f"FunctionModel {self.name}: tangent = {tangent!r} must be one of {', '.join(TANGENTS)}")
         if not 0 < precision < 1e-2:
@@ -106,14 +106,14 @@ class FunctionModel:
         self.variables = {name: Variable(value.shape) for name, value in self._start.items()}
         self._steps = _steps(self.name, scale, precision, input_blocks(self.inputs).size)
         self._has_said = False
-        self._described = described(function)  # now: what it has captured may change in the run
+        self._described = described(function)  # now, since captured values may change during the run
 
     def initial(self) -> InitialPoint:
         """A point before the first step."""
         return InitialPoint(self._start)
 
     def answer(self, points: Points) -> None:
-        """Evaluate the function at the rows asked (see `hmm.models.MicroModel`)."""
+        """Evaluate the function for the requested rows (see `hmm.models.MicroModel`)."""
         rows = points.selection
         E = points.E[rows]
         old = {name: values[rows] for name, values in points.committed.variables.items()}
@@ -129,10 +129,10 @@ class FunctionModel:
         points.converged[rows] = True
 
     def commit(self, points: Points) -> None:
-        """Nothing: the trial variables are complete."""
+        """Do nothing: there are no deferred variables."""
 
     def evaluate(self, E: Floats, old: Old, dt: float) -> tuple[Floats, Floats | None, dict[str, Floats]]:
-        """The function's checked answer at inputs of shape (n, m)."""
+        """The checked answer of the function to inputs of shape (n, m)."""
         if self.vectorized:
             return self._checked(self.function(E, old, dt), len(E))
         results = [self.function(e, {k: v[p] for k, v in old.items()}, dt) for p, e in enumerate(E)]
@@ -156,7 +156,7 @@ class FunctionModel:
         return points.committed.variables[name].reshape(points.n, self.observables[name])
 
     def fingerprint(self) -> dict[str, str]:
-        """The function, as it was when the model was made, and the variables, by the name used in messages."""
+        """The function, as it was when the model was created, and the variables, by their names in messages."""
         return {"function of the micro model": self._described, **variables_in_words(self.variables)}
 
     def solve(
@@ -166,7 +166,7 @@ class FunctionModel:
         return solve_one(self, E, state, dt)
 
     def _differences(self, points: Points, E: Floats, old: Old) -> Floats:
-        """Central difference quotients at all rows at once, shape (n, m, m)."""
+        """Central difference quotients for all rows at once, shape (n, m, m)."""
         self._say(points)
         n, m = E.shape
         shifted = np.concatenate([E + s * step for step in np.diag(self._steps) for s in (1, -1)])
@@ -179,7 +179,7 @@ class FunctionModel:
         return quotients.transpose(1, 2, 0)
 
     def _updated_tangent(self, points: Points, E: Floats, response: Floats, old: Old) -> Floats:
-        """The last tangents, corrected along the last move of the input."""
+        """The last tangents after a Broyden update with the last increment of the input."""
         rows = points.selection
         tangent = points.tangent[rows].copy()
         if not tangent.any(axis=(1, 2)).all():
@@ -189,7 +189,7 @@ class FunctionModel:
         dE = E - points.trial.E[rows]
         lacking = response - points.trial.response[rows] - np.einsum("nij,nj->ni", tangent, dE)
         square = np.einsum("nj,nj->n", dE, dE)
-        moved = (square > 0) & np.isfinite(response).all(axis=1)  # without an answer the last tangent stays
+        moved = (square > 0) & np.isfinite(response).all(axis=1)  # without an answer, keep the last tangent
         tangent[moved] += lacking[moved, :, None] * dE[moved, None, :] / square[moved, None, None]
         return tangent
 
@@ -199,7 +199,7 @@ class FunctionModel:
             return
         how = "Broyden updates" if self.tangent == "broyden" else "central difference quotients"
         logging.getLogger("hmm").warning(
-            "the micro model %s gives no tangent: %s take its place (step %.1e), counted in problem.stats",
+            "the micro model %s gives no tangent: %s replace it (step %.1e), as counted in problem.stats",
             self.name,
             how,
             float(self._steps.max()),
@@ -233,7 +233,7 @@ def checked_inputs(model: str, inputs: Input | Sequence[Input]) -> tuple[Input, 
     several = (inputs,) if isinstance(inputs, Input) else tuple(inputs)
     for e in several:
         if not isinstance(e, Input):
-            raise InputError(f"model {model}: {e!r} is no macroscopic input: give hmm.models.strain(2) or another one")
+            raise InputError(f"model {model}: {e!r} is not a macroscopic input: give one such as hmm.models.strain(2)")
     names = [e.name for e in several]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise InputError(f"model {model} has two inputs named {repeated[0]!r}: give each its own name=")

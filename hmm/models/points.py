@@ -1,4 +1,4 @@
-"""The points of one micro model: what they are asked, what they answer and what they remember, as rows of arrays."""
+"""The points of one micro model: inputs, responses and variables, as rows of arrays."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ Floats = NDArray[np.float64]
 Role = Literal["state", "deferred", "guide"]
 
 RESERVED = ("E", "response", "tangent", "tangent_source")
-"""Names that no variable may have: the point's own data are stored under them."""
+"""Names that are reserved for the data of the point itself."""
 
 
 @dataclass(frozen=True)
 class Variable:
-    """Floats that a point remembers.
+    """A variable of a point: floats that persist between steps.
 
     Attributes
     ----------
     shape
         Shape of one point's values.
     role
-        ``"state"``: has a trial value while the macro problem iterates, and a committed one. ``"deferred"``: has a
-        committed value only; the model computes the next one in `MicroModel.commit`. ``"guide"``: has one value, helps
-        the next answer (such as a predictor), and is reset when a step is dropped.
+        ``"state"``: has a trial and a committed value. ``"deferred"``: has a committed value only; the model computes
+        the next one in `MicroModel.commit`. ``"guide"``: has one value, helps the next answer (such as a
+        predictor), and is reset when a step is reverted.
     """
 
     shape: tuple[int, ...]
@@ -69,12 +69,12 @@ class Input:
 
     @property
     def dropped(self) -> tuple[tuple[int, ...], ...]:
-        """Entries of a tensor of its shape that are refused unless they are zero; none by default."""
+        """Tensor entries that must be zero; by default none."""
         return ()
 
 
 def input_blocks(inputs: Sequence[Input]) -> Blocks:
-    """Where each of several inputs, and its response, lies in the packed vector of all, by name."""
+    """The range of each input, and of its response, in the packed vector of all, by name."""
     return Blocks({e.name: e.size for e in inputs})
 
 
@@ -92,7 +92,7 @@ class InitialPoint:
     values
         For each of the model's variables, its initial value; zero for variables not named.
     response, tangent
-        Shapes (m,) and (m, m) in the undeformed state; by default the model is asked for them.
+        Shapes (m,) and (m, m) in the undeformed state; by default the model is evaluated for them.
     """
 
     values: Mapping[str, Floats] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class InitialPoint:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """All points at one time.
+    """All points at one instant.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ class TangentSource(IntEnum):
     ANSWER = 0
     """The last answer."""
     DROPPED = 1
-    """An answer of a step that was dropped since."""
+    """An answer of a step that was reverted."""
     UNDEFORMED = 2
     """The undeformed state."""
 
@@ -158,7 +158,7 @@ class Points:
     committed
         The last accepted step: all state and deferred variables.
     trial
-        The last answer: the macroscopic input it belongs to, the response, and all state variables.
+        The last answer: its macroscopic input, the response, and all state variables.
     tangent
         Shape (n, m, m); consistent tangents ``d response / d E``.
     tangent_source
@@ -168,13 +168,13 @@ class Points:
     converged
         Shape (n,); whether the last answer solves the micro problem.
     failures
-        Row -> why it has no answer.
+        Row -> the reason why it has no answer.
     deferred
-        New values of deferred variables, put here by `MicroModel.commit`; empty otherwise.
+        New values of deferred variables, set by `MicroModel.commit`; empty otherwise.
     notes
-        Row -> what a model wants to remember of it until the step ends.
+        Row -> data that a model keeps for it until the step ends.
     seconds
-        Shape (n,); time spent on each row in the last call, if the model measures it, else zero.
+        Shape (n,); time spent on each row in the last call if the model measures it, otherwise zero.
     count
         Counters to add to.
     """
@@ -183,9 +183,7 @@ class Points:
         self, inputs: tuple[Input, ...], variables: Mapping[str, Variable], start: InitialPoint, n: int
     ) -> None:
         if bad := [name for name in variables if name in RESERVED]:
-            raise InputError(
-                f"a micro model has a variable {bad[0]!r}: give it another name than {', '.join(RESERVED)}"
-            )
+            raise InputError(f"a micro model has a variable {bad[0]!r}: the names {', '.join(RESERVED)} are reserved")
         assert start.response is not None and start.tangent is not None
         initial_response = start.response
         self.variables, self.start = dict(variables), start
@@ -234,7 +232,7 @@ class Points:
         return sum(a.nbytes for a in arrays) // max(self.n, 1)
 
     def ask(self, E: Floats, dt: float, algorithm: str) -> None:
-        """Put a question to all rows: the macroscopic inputs, shape (n, m). Rows that know the answer are not asked."""
+        """Request all rows for macroscopic inputs, shape (n, m), except those that already have the answer."""
         self.E, self.dt, self.algorithm = E, dt, algorithm
         self.failures = {}
         self.seconds[:] = 0.0
@@ -246,14 +244,14 @@ class Points:
         self.asked = np.flatnonzero(~known & finite)
 
     def accept(self) -> None:
-        """Make the trial state, and the deferred variables, the committed one."""
+        """Make the trial state and the deferred variables the committed state."""
         self.committed.E[:], self.committed.response[:] = self.trial.E, self.trial.response
         for name, values in {**self.trial.variables, **self.deferred}.items():
             self.committed.variables[name][:] = values
         self._end_step()
 
     def revert(self, elastic: bool = False) -> None:
-        """Drop the trial state; guides are reset to zero, or, with the tangent, to the undeformed state's."""
+        """Discard the trial state; reset guides to zero or, with `elastic`, guides and tangents to the initial ones."""
         self._start_from_committed()
         for name, values in self.guides.items():
             values[:] = self.start.values.get(name, 0.0) if elastic else 0.0
@@ -262,7 +260,7 @@ class Points:
         self.tangent_source[:] = TangentSource.UNDEFORMED if elastic else TangentSource.DROPPED
 
     def restart(self, p: int) -> None:
-        """Put the trial state of a row back to its committed one, without a guide."""
+        """Reset the trial state of a row to its committed state, with guides of zero."""
         self.trial.E[p], self.trial.response[p] = self.committed.E[p], self.committed.response[p]
         for name, values in self.trial.variables.items():
             values[p] = self.committed.variables[name][p]
@@ -271,34 +269,34 @@ class Points:
         self.converged[p], self.tangent_source[p] = False, TangentSource.DROPPED
 
     def persistent(self) -> dict[str, NDArray[Any]]:
-        """All that a run between two steps needs to go on, by name; the arrays themselves, first axis the rows."""
+        """All that a run needs to continue after a step, by name; the arrays themselves, with rows as first axis."""
         own: dict[str, NDArray[Any]] = {"E": self.committed.E, "response": self.committed.response}
         own |= {"tangent": self.tangent, "tangent_source": self.tangent_source}
         return {**own, **self.committed.variables, **self.guides}
 
     def restore(self, values: Mapping[str, NDArray[Any]], rows: slice | NDArray[np.intp] = slice(None)) -> None:
-        """Make `values`, named as in `persistent`, the committed state of some rows; all trials are dropped."""
+        """Make `values`, named as in `persistent`, the committed state of some rows; discard all trial states."""
         for name, array in self.persistent().items():
             array[rows] = values[name]
         self._start_from_committed()
 
     def values_at(self, p: int) -> dict[str, NDArray[Any]]:
-        """Copies of what `restore` needs of one row."""
+        """Copies of the values of one row for `restore`."""
         return {name: array[p].copy() for name, array in self.persistent().items()}
 
     def exchange(
         self, leaving: NDArray[np.int64], send: Callable[[NDArray[Any]], NDArray[Any]], order: NDArray[np.int64]
     ) -> None:
-        """Give rows away and take others; only between an accepted step and the next question.
+        """Send rows to other ranks and receive others; only after an accepted step.
 
         Parameters
         ----------
         leaving
-            The rows to give away.
+            The rows to send.
         send
-            Brings rows, shape (k, ...), to where they go; returns those that arrive.
+            Sends rows, shape (k, ...), to their new ranks; returns those that arrive.
         order
-            Order of the rows kept and arrived, as one list, in which they are stored.
+            The order in which the kept rows, followed by the arrived rows, are stored.
         """
         moved = {
             name: np.concatenate([np.delete(array, leaving, axis=0), send(array[leaving])])[order]
@@ -325,7 +323,7 @@ class Points:
         self._end_step()
 
     def _end_step(self) -> None:
-        self.converged[:] = False  # with another history, time or parameter the same input has another answer
+        self.converged[:] = False  # another history, time or parameter changes the answer to the same input
         self.tangent_source[self.tangent_source == TangentSource.UNDEFORMED] = TangentSource.ANSWER
         self.deferred, self.failures = {}, {}
         self.notes.clear()

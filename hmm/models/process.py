@@ -1,4 +1,4 @@
-"""A micro model in processes of its own: any program that reads and writes the messages of `hmm.models.framing`."""
+"""A micro model in external processes: any program that exchanges the messages of `hmm.models.framing`."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from hmm.models.points import Floats, InitialPoint, Input, Points, Variable
 from hmm.models.single import PointAnswer, solve_one
 
 FOREIGN = ("PMI_", "PMIX_", "HYDI_", "HYDRA_", "MPICH_", "MPIR_", "OMPI_", "I_MPI_", "SLURM_")
-"""Beginnings of environment variables that would make a worker take itself for a rank of this run."""
+"""Prefixes of environment variables that would make a worker join the MPI job of this run."""
 
 
 class WorkerFailed(Exception):
-    """A worker that died, fell silent or wrote nonsense."""
+    """A worker ended, did not respond in time or wrote an invalid message."""
 
 
 class Worker:
-    """One process, and messages to and from it.
+    """One process and the exchange of messages with it.
 
     Parameters
     ----------
     command
         The program and its arguments.
     timeout
-        Seconds to wait for the whole of an answer.
+        Seconds to wait for a complete answer.
     """
 
     def __init__(self, command: Sequence[str], timeout: float) -> None:
@@ -55,18 +55,18 @@ class Worker:
         os.set_blocking(self._in, False)
 
     def ask(self, arrays: Mapping[str, NDArray[np.float64]]) -> tuple[int, framing.Arrays]:
-        """The worker's answer to a question; raises `WorkerFailed`."""
+        """The answer of the worker to a question; raises `WorkerFailed`."""
         end = time.monotonic() + self.timeout
         try:
             self._write(memoryview(framing.encode(framing.QUESTION, arrays)), end)
             return framing.decode(lambda n: self._read(n, end))
         except framing.BadMessage as error:
-            raise WorkerFailed(f"it wrote nonsense: {error}") from None
+            raise WorkerFailed(f"it wrote an invalid message: {error}") from None
         except (EOFError, BrokenPipeError):
             raise WorkerFailed(f"it ended with {self._how_it_ended()}") from None
 
     def stop(self) -> None:
-        """End the process, by force if need be."""
+        """End the process, by force if necessary."""
         _end(self.process)
 
     def _write(self, data: memoryview, end: float) -> None:
@@ -90,7 +90,7 @@ class Worker:
             selector.register(fd, event)
             left = end - time.monotonic()
             if left <= 0 or not selector.select(left):
-                raise WorkerFailed(f"it was silent for {self.timeout:g} s")
+                raise WorkerFailed(f"it did not respond for {self.timeout:g} s")
 
     def _how_it_ended(self) -> str:
         try:
@@ -101,44 +101,44 @@ class Worker:
 
 
 class ProcessModel:
-    """A micro model answered by a pool of external processes, one pool on each rank.
+    """A micro model that is evaluated by external processes, with one pool of workers per rank.
 
-    Each worker is a program that reads questions from its standard input and writes answers to its standard output in
-    the framing of `hmm.models.framing`: arrays of doubles, nothing is executed. The points that ask are divided among
-    the workers. A worker that dies or stays silent is started again, and its points are asked once more.
+    Each worker is a program that reads questions from standard input and writes answers to standard output in the
+    format of `hmm.models.framing`: arrays of doubles; no code is transferred. The requested points are divided among
+    the workers. A worker that ends or does not respond is restarted, and its points are evaluated again.
 
     Parameters
     ----------
     command
-        The program and its arguments; `python` makes one for a function in a Python file.
+        The program and its arguments; `python` returns the command for a function in a Python file.
     inputs
         The macroscopic input, such as ``hmm.models.strain(2)``, or several with different names.
     variables
-        What a point remembers, as in `hmm.FunctionModel`.
+        Variables of a point, as in `hmm.FunctionModel`.
     workers
-        Processes on each rank.
+        Number of processes per rank.
     timeout
         Seconds within which a worker must answer a question.
     retries
-        How often points are asked again after their worker has failed.
+        How often points are evaluated again after their worker has failed.
     rates
         Whether the answers depend on the duration of the step.
 
     Attributes
     ----------
     restarts
-        Workers that were started again so far.
+        Number of restarts of workers so far.
 
     Notes
     -----
-    Workers start with the first question, in a session of their own and without the variables of the MPI launcher, and
-    end with `close`, when the model is dropped, or when the run dies: their standard input then ends. The answer must
-    have a tangent: difference quotients are the worker's business, which knows its precision.
+    Workers start with the first question, in their own session and without the environment variables of the MPI
+    launcher. They end with `close`, when the model is deleted, or when the run ends, since this closes their standard
+    input. An answer must contain the tangent; difference quotients are up to the worker, which knows its precision.
 
     Raises
     ------
     InputError
-        If an option is wrong or, when first asked, the program cannot be started.
+        If an option is wrong or, at the first question, the program cannot be started.
     """
 
     def __init__(
@@ -155,9 +155,9 @@ class ProcessModel:
         if isinstance(command, str) or not command:
             raise InputError(f"ProcessModel: command = {command!r} must be a list: the program and its arguments")
         if not isinstance(workers, int) or workers < 1:
-            raise InputError(f"ProcessModel: workers = {workers!r} must be a whole number from 1")
+            raise InputError(f"ProcessModel: workers = {workers!r} must be an integer of at least 1")
         if not isinstance(retries, int) or retries < 0:
-            raise InputError(f"ProcessModel: retries = {retries!r} must be a whole number from 0")
+            raise InputError(f"ProcessModel: retries = {retries!r} must be an integer of at least 0")
         if not 0 < timeout < float("inf"):
             raise InputError(f"ProcessModel: timeout = {timeout!r} must be a positive number of seconds")
         self.command = tuple(str(part) for part in command)
@@ -180,7 +180,7 @@ class ProcessModel:
 
     @property
     def pids(self) -> list[int]:
-        """Numbers of the worker processes of this rank."""
+        """Process ids of the workers of this rank."""
         return [worker.process.pid for worker in self._pool]
 
     def initial(self) -> InitialPoint:
@@ -188,7 +188,7 @@ class ProcessModel:
         return InitialPoint(self._start)
 
     def answer(self, points: Points) -> None:
-        """Let the workers answer the rows asked (see `hmm.models.MicroModel`)."""
+        """Let the workers answer the requested rows (see `hmm.models.MicroModel`)."""
         self._require_pool()
         parts = [rows for rows in np.array_split(points.asked, self.n_workers) if rows.size]
         before = self.restarts
@@ -203,7 +203,7 @@ class ProcessModel:
                 self._take(points, rows, outcome)
 
     def commit(self, points: Points) -> None:
-        """Nothing: the trial variables are complete."""
+        """Do nothing: there are no deferred variables."""
 
     @property
     def observables(self) -> dict[str, int]:
@@ -215,7 +215,7 @@ class ProcessModel:
         return points.committed.variables[name].reshape(points.n, self.observables[name])
 
     def fingerprint(self) -> dict[str, str]:
-        """The command, without the folders of its files, what its scripts contain, and the variables."""
+        """The command without the folders of its files, hashes of its scripts, and the variables."""
         command = " ".join(_argument_in_words(part) for part in self.command)
         return {"command of the micro model": command, **variables_in_words(self.variables)}
 
@@ -226,7 +226,7 @@ class ProcessModel:
         return solve_one(self, E, state, dt)
 
     def close(self) -> None:
-        """End the workers; they start again with the next question."""
+        """End the workers; the next question starts new ones."""
         _stop_all(self._pool)
 
     def _require_pool(self) -> None:
@@ -242,7 +242,7 @@ class ProcessModel:
             ) from None
 
     def _ask(self, k: int, rows: NDArray[np.intp], points: Points) -> framing.Arrays | str:
-        """What a worker answers for some rows, or why there is no answer."""
+        """The answer of a worker for some rows, or the reason why there is none."""
         question = {"E": points.E[rows], "dt": np.array([points.dt])}
         question |= {f"old:{name}": values[rows] for name, values in points.committed.variables.items()}
         for _ in range(self.retries + 1):
@@ -257,12 +257,12 @@ class ProcessModel:
                 self._pool[k] = self._started()
                 self.restarts += 1
                 logging.getLogger("hmm").warning(
-                    "%s; it was started again, its %d points are asked again", why, len(rows)
+                    "%s; it was restarted, and its %d points are evaluated again", why, len(rows)
                 )
         return f"{why}, {self.retries + 1} times in a row"
 
     def _take(self, points: Points, rows: NDArray[np.intp], arrays: framing.Arrays) -> None:
-        """Write an answer into the rows it belongs to."""
+        """Write an answer into its rows."""
         n, m = points.E[rows].shape
         wanted: dict[str, tuple[int, ...]] = {"response": (n, m), "tangent": (n, m, m)}
         wanted |= {f"new:{name}": (n, *v.shape) for name, v in self.variables.items()}
@@ -276,7 +276,7 @@ class ProcessModel:
 
 
 def _argument_in_words(argument: str) -> str:
-    """An argument without the folder of a file; a Python file of the user's with a hash of its content."""
+    """An argument without the folder of a file; a Python file of the user with a hash of its content."""
     path = Path(argument)
     is_own = path.suffix == ".py" and path.is_file() and path.parent != Path(__file__).parent
     return path.name + (f" [{short(path.read_text(errors='replace'))}]" if is_own else "")
@@ -288,7 +288,7 @@ def _stop_all(pool: list[Worker]) -> None:
 
 
 def _end(process: subprocess.Popen[Any]) -> None:
-    """Close the pipes of a process, which ends it, and kill it if it stays."""
+    """Close the pipes of a process, which ends it; kill it if it continues."""
     for stream in (process.stdin, process.stdout):
         if stream is not None:
             stream.close()

@@ -1,8 +1,8 @@
-"""The micro-model protocol: what may answer at the integration points of a macro problem.
+"""The micro-model protocol: the interface of the models at the integration points of a macro problem.
 
-A model needs five members to be a `MicroModel`. What only some models can do is a capability, a small protocol of its
-own: `Rated`, `Parametrized`, `Fingerprinted`, `Distributed`, `Observable`, `Recoverable`, `Viewable`, `Replayable`.
-Callers ask for a capability with ``isinstance`` and do without it where it is missing.
+A `MicroModel` has five members. Optional capabilities are separate small protocols: `Rated`, `Parametrized`,
+`Fingerprinted`, `Distributed`, `Observable`, `Recoverable`, `Destructible`, `Viewable`, `Replayable`. Callers test for
+a capability with ``isinstance`` and work without it if it is missing.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from hmm.models.points import Floats, InitialPoint, Input, Points, Variable
 
 @runtime_checkable
 class MicroModel(Protocol):
-    """What answers at the integration points of a macro problem, many points at a time.
+    """A model at the integration points of a macro problem, evaluated for many points at a time.
 
-    A model holds no data of single points. All that a point remembers is in its row of `Points`; a model sees no macro
-    mesh, no communicator of the macro problem, and no rows of another model.
+    A model stores no data of single points: all variables of a point are in its row of `Points`. A model knows neither
+    the macro mesh, nor the communicator of the macro problem, nor rows of other models.
     """
 
     @property
@@ -34,7 +34,7 @@ class MicroModel(Protocol):
 
     @property
     def variables(self) -> Mapping[str, Variable]:
-        """What a point remembers, by name."""
+        """The variables of a point, by name."""
         ...
 
     def initial(self) -> InitialPoint:
@@ -42,20 +42,20 @@ class MicroModel(Protocol):
         ...
 
     def answer(self, points: Points) -> None:
-        """Answer the rows ``points.asked``.
+        """Answer the requested rows ``points.asked``.
 
-        For each of them, write the response, the consistent tangent, the trial values of the state variables and
-        whether it has converged; or give the reason in ``points.failures``. Raise nothing that concerns one point only.
+        For each row, write the response, the consistent tangent, the trial values of the state variables and whether it
+        has converged; or write the reason to ``points.failures``. Do not raise errors that concern one point only.
         """
         ...
 
     def commit(self, points: Points) -> None:
-        """Prepare the end of an accepted step: write the new values of deferred variables into ``points.deferred``.
+        """Prepare the end of an accepted step: write new values of deferred variables to ``points.deferred``.
 
         Raises
         ------
         ConvergenceError
-            If a point cannot be updated. The step is then rejected at all points.
+            If the update of a point fails. The step is then rejected at all points.
         """
         ...
 
@@ -85,16 +85,16 @@ class Parametrized(Protocol):
 
 @runtime_checkable
 class Fingerprinted(Protocol):
-    """A model that can tell a checkpoint what it is."""
+    """A model that checkpoints can identify."""
 
     def fingerprint(self) -> Mapping[str, str]:
-        """What its answers depend on, by the name used in messages; independent of ranks and processes."""
+        """All that the answers depend on, by their names in messages; independent of ranks and processes."""
         ...
 
 
 @runtime_checkable
 class Distributed(Protocol):
-    """A model that a group of ranks works on together, each with a share of each point's variables."""
+    """A model that a group of ranks evaluates together; each rank has a share of the variables of each point."""
 
     @property
     def comm(self) -> MPI.Comm:
@@ -102,16 +102,16 @@ class Distributed(Protocol):
         ...
 
     def positions(self) -> Mapping[str, NDArray[np.int64]]:
-        """For each variable that is shared out, the places of this rank's share along the last axis (collective).
+        """For each distributed variable, the positions of this rank's share along the last axis (collective).
 
-        The order of the whole must not depend on the number of ranks. Variables not named are the same on all ranks.
+        The global order must not depend on the number of ranks. Variables that are not named are equal on all ranks.
         """
         ...
 
 
 @runtime_checkable
 class Observable(Protocol):
-    """A model with quantities to look at beside its responses, such as averages of internal variables."""
+    """A model with further quantities for output, such as averages of internal variables."""
 
     @property
     def observables(self) -> Mapping[str, int]:
@@ -128,32 +128,32 @@ class Recoverable(Protocol):
     """A model that an exception may leave unusable until it is reset."""
 
     def forget(self) -> None:
-        """Drop what is left of a solve that an exception ended."""
+        """Discard what remains of a solve that an exception interrupted."""
         ...
 
 
 @runtime_checkable
 class Destructible(Protocol):
-    """A model that holds resources which can be freed."""
+    """A model with resources that can be freed."""
 
     def check_usable(self) -> None:
-        """Raise `InputError` if they were."""
+        """Raise `InputError` if they have been freed."""
         ...
 
 
 @runtime_checkable
 class Viewable(Protocol):
-    """A model with fields inside a point."""
+    """A model with local fields at a point."""
 
     def view(self, points: Points, row: int) -> Any:
-        """The fields inside a row at its committed state, ready to be written or drawn."""
+        """The local fields of a row at its committed state, ready to be written or drawn."""
         ...
 
 
 @runtime_checkable
 class Replayable(Protocol):
-    """A model that can write down a failed point, to be solved again alone."""
+    """A model that can write a dump of a failed point, for `hmm.replay`."""
 
     def dump(self, directory: Path, points: Points, row: int, failure: Any) -> Path:
-        """Write a new file in a directory with all that the row needs to be solved again."""
+        """Write a new file in a directory with all data that are needed to solve the row again."""
         ...

@@ -1,4 +1,4 @@
-"""Ask a micro model at one point."""
+"""Evaluate a micro model at one point."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hmm.models.protocol import MicroModel, Rated
 
 @dataclass(frozen=True)
 class PointAnswer:
-    """What a micro model answers at one point.
+    """The answer of a micro model at one point.
 
     Attributes
     ----------
@@ -59,14 +59,14 @@ def solve_one(
         The macroscopic input at the end of the step: its tensor, the packed vector of all inputs, shape (m,), or
         components by label such as ``{"11": 1e-3}``.
     state
-        State at the start of the step, from an earlier answer; the undeformed one by default.
+        State at the start of the step, from an earlier answer; by default the undeformed state.
     dt
-        Duration of the step, for models with rates.
+        Duration of the step, for rate-dependent models.
 
     Raises
     ------
     InputError
-        If the shape or a label of `E` is not the model's, the state is of another model, or the duration is missing.
+        If `E` has a wrong shape or label, the state belongs to another model, or the duration is missing.
     ConvergenceError
         If the model has no answer.
     """
@@ -79,7 +79,7 @@ def solve_one(
 
 
 def point_at(model: MicroModel, state: Mapping[str, Floats] | None) -> Points:
-    """One row in a state; raises `InputError` if this is one of another model."""
+    """One row in a given state; raises `InputError` if the state belongs to another model."""
     points = points_of(model, 1)
     if state is None:
         return points
@@ -87,13 +87,13 @@ def point_at(model: MicroModel, state: Mapping[str, Floats] | None) -> Points:
     for name, array in points.persistent().items():
         if name not in state or np.shape(state[name]) != array.shape[1:]:
             what = f"{name!r} has the shape {np.shape(state[name])}" if name in state else f"it has no {name!r}"
-            raise InputError(f"the state is of another model ({what}): give one of this {type(model).__name__}")
+            raise InputError(f"the state belongs to another model ({what}): give one of this {type(model).__name__}")
     points.restore({name: np.asarray(state[name])[None] for name in points.persistent()})
     return points
 
 
 def answer_one(model: MicroModel, points: Points, E: Floats, dt: float | None) -> None:
-    """Ask one row for a packed macroscopic input, shape (m,); raises `ConvergenceError` if there is no answer."""
+    """Evaluate one row for a packed macroscopic input, shape (m,); raises `ConvergenceError` if this fails."""
     if isinstance(model, Rated) and model.has_rates and not dt:
         raise InputError(f"this {type(model).__name__} depends on time, and the step has no duration: give dt=")
     points.ask(E[None], dt or 0.0, "nested")

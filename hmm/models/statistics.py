@@ -1,4 +1,4 @@
-"""Counts of what micro models did."""
+"""Counters of micro operations."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ class Counters:
     Attributes
     ----------
     solves
-        Points asked for a response.
+        Evaluations of points.
     skipped
-        Points that answered without any work, because nothing had changed.
+        Evaluations without work, because nothing had changed.
     residuals
         Evaluations of a micro residual.
     factorizations
         Factorizations of a micro tangent.
     right_hand_sides
-        Right-hand sides solved for.
+        Solutions of the linearized problem, one for each right-hand side.
     line_searches
         Halvings of a micro Newton step.
     substeps
-        Micro solves over a part of the step, of points that failed in one go (see `hmm.micro.recovery`).
+        Micro solves for a part of the step (see `hmm.micro.recovery`).
     elastic_starts
-        Micro solves from an elastic first guess.
+        Micro solves from a first guess with the initial tangent.
     recoveries
-        Points whose joint Newton step failed, and which were converged on their own.
+        Points whose monolithic step failed, and which were then solved on their own until convergence.
     rejections
-        Points without an answer in the end: their macro iterate is rejected on all ranks.
+        Points without an answer; the macro iterate is then rejected on all ranks.
     evaluations
-        Points at which a user's function or a law was evaluated, those for difference quotients included.
+        Evaluations of a user's function or a law, including those for difference quotients.
     differences
-        Points whose tangent was found by difference quotients or updates of an earlier one.
+        Tangents from difference quotients or Broyden updates.
     restarts
-        Worker processes that were started again.
+        Restarts of worker processes.
     """
 
     solves: int = 0
@@ -60,9 +60,9 @@ class Counters:
         return Counters(**{k: v - getattr(other, k) for k, v in asdict(self).items()})
 
     def add(self, other: Counters) -> None:
-        """Count what another has counted."""
+        """Add the counts of another object."""
         vars(self).update(vars(self + other))
 
     def copy(self) -> Counters:
-        """A copy that no longer counts."""
+        """A copy of the present counts."""
         return Counters(**asdict(self))

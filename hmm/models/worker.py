@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 if __name__ == "__main__":
-    # The modules beside this one are not for the user's file: some have names of the standard library.
+    # Hide the neighbours of this module from the user's file: some have names of the standard library.
     folder = sys.path.pop(0)
 
 import os
@@ -32,7 +32,7 @@ Function = Callable[[Any, Mapping[str, Any], float], tuple[Any, Any, Mapping[str
 
 
 def serve(function: Function, question: BinaryIO, answer: BinaryIO) -> None:
-    """Answer questions until they end.
+    """Answer questions until the input ends.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
-"""Which rank works on which integration point.
+"""Distribution of the integration points over the ranks.
 
-How inputs and states travel between ranks. May import models and the foundation: all it knows of a micro model is the
-protocol. Begin with `ensemble` (who works on what), then `batches` (the points of this rank, by model).
+Contains the exchange of inputs and states. May import models and the foundation; it uses micro models through the
+protocol only. Begin with `ensemble` (the distribution), then `batches` (the points of this rank, by model).
 """

@@ -1,4 +1,4 @@
-"""The points that a rank works on, one batch for each micro model."""
+"""The points that a rank evaluates, in one batch per micro model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Member(NamedTuple):
 
 
 class Batches:
-    """The rows that a rank works on.
+    """The rows that a rank evaluates.
 
     Parameters
     ----------
@@ -38,14 +38,14 @@ class Batches:
     Attributes
     ----------
     kinds
-        As given; rows that move take their kind with them.
+        As given; updated when rows move.
     points
-        The points of each model, their rows in the order of the batches'.
+        The points of each model, in the order of the rows.
 
     Raises
     ------
     ConvergenceError
-        If a model does not answer in the undeformed state.
+        If a model has no answer in the undeformed state.
     """
 
     def __init__(self, models: Mapping[str, MicroModel], kinds: NDArray[np.int32]) -> None:
@@ -90,18 +90,18 @@ class Batches:
 
     @property
     def converged(self) -> bool:
-        """Whether the micro problems of all rows are solved."""
+        """Whether the micro problems of all rows have converged."""
         return all(bool(points.converged.all()) for points in self.points)
 
     def ask(self, E: Floats, dt: float, algorithm: str, count: Counters) -> tuple[dict[int, str], Floats]:
-        """Let the models answer macroscopic inputs, shape (n_rows, m).
+        """Evaluate the models for macroscopic inputs, shape (n_rows, m).
 
         Returns
         -------
         failures
-            Row -> why it has no answer.
+            Row -> the reason why it has no answer.
         seconds
-            Shape (n_rows,); time spent on each row: that of this process, without what other programs take.
+            Shape (n_rows,); CPU time spent on each row by this process.
         """
         failures: dict[int, str] = {}
         seconds = np.zeros(self.n_rows)
@@ -128,21 +128,21 @@ class Batches:
             points.accept()
 
     def revert(self, elastic: bool = False) -> None:
-        """Drop the trial states (see `hmm.models.points.Points.revert`)."""
+        """Discard the trial states (see `hmm.models.points.Points.revert`)."""
         for points in self.points:
             points.revert(elastic)
 
     def exchange(self, leaving: NDArray[np.int64], route: Route, order: NDArray[np.int64]) -> None:
-        """Give rows away and take others; only between an accepted step and the next question.
+        """Send rows to other ranks and receive others; only after an accepted step.
 
         Parameters
         ----------
         leaving
-            The rows to give away.
+            The rows to send.
         route
-            Brings them to where they go, and those that arrive here.
+            The route of the rows that leave and arrive.
         order
-            Order of the rows kept and arrived, as one list, in which they are stored.
+            The order in which the kept rows, followed by the arrived rows, are stored.
         """
         gone = self.kinds[leaving]
         come = route.along(gone)

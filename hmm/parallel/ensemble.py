@@ -1,8 +1,8 @@
-"""Which rank works on which point: the owner of its macro cell, the rank that has time, or a group of ranks.
+"""Distribution of the points over the ranks: to owners of macro cells, balanced, or to groups of ranks.
 
-A point is *owned* by the rank that owns its macro cell, and *worked on* by a worker, which keeps its state: a rank, or
-a group of ranks that share each RVE's mesh. An `Ensemble` carries macro inputs from owners to workers and answers back,
-one message from an owner to each of its workers either way, and decides after each accepted step which points move.
+The *owner* of a point is the rank that owns its macro cell. Its *worker* evaluates it and stores its state: a rank, or
+a group of ranks that share the mesh of an RVE. An `Ensemble` sends macroscopic inputs from owners to workers and
+answers back, in one message per pair, and decides after each accepted step which points move.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from hmm.foundation.options import choice
 from hmm.parallel.routes import Movable, Route
 
 POLICIES = ("auto", "owner", "balanced", "grouped")
-"""What `hmm.Homogenizer` takes as `ensemble`."""
+"""The values of `ensemble` in `hmm.Homogenizer`."""
 
 WORTHWHILE = 1.1
-"""Points move when the slowest worker takes this many times as long as the mean."""
+"""Points move if the slowest worker takes longer than this factor times the mean."""
 
 AUTO_IMBALANCE = 1.2
 AUTO_SECONDS = 0.05
-"""What ``auto`` wants to see before points move: this imbalance, in two steps on end, and this gain a step."""
+"""Conditions of ``auto`` for moving points: this imbalance in two successive steps, and this gain per step."""
 
 LARGEST_MESSAGE = 2**28
-"""Most bytes of states that a rank gives away after one step; what is left moves after the next."""
+"""Maximum bytes of states that a rank sends after one step; the rest moves after the next."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Transfer:
     source, target
         Shape (n,); workers.
     amount
-        Shape (n,); how much work, in the unit of the loads.
+        Shape (n,); amount of work, in the unit of the loads.
     """
 
     source: NDArray[np.int64]
@@ -51,10 +51,9 @@ class Transfer:
 
 
 def transfers(loads: NDArray[np.float64]) -> Transfer:
-    """The fewest moves of divisible work that make all loads equal.
+    """Transfers of divisible work that make all loads equal; fewer than there are workers.
 
-    The surpluses of the workers above the mean, laid end to end, are matched with the deficits of those below, laid end
-    to end as well: fewer transfers than there are workers.
+    The cumulative surpluses of the workers above the mean are matched with the cumulative deficits of those below.
 
     Parameters
     ----------
@@ -74,14 +73,14 @@ def transfers(loads: NDArray[np.float64]) -> Transfer:
 
 
 def choose_rows(costs: NDArray[np.float64], amounts: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Which points go with which transfer: the costliest first, so that few states move.
+    """The points of each transfer: the most expensive ones first, so that few states move.
 
     Parameters
     ----------
     costs
         Shape (n_rows,); cost of each point of a worker.
     amounts
-        Shape (n_transfers,); what should leave it with each transfer.
+        Shape (n_transfers,); amount of work of each transfer.
 
     Returns
     -------
@@ -94,7 +93,7 @@ def choose_rows(costs: NDArray[np.float64], amounts: NDArray[np.float64]) -> NDA
     for row in np.argsort(-costs, kind="stable"):
         while k < room.size and room[k] <= 0:
             k += 1
-        fits = np.flatnonzero(costs[row] <= 2 * room[k:])  # nearer to the goal with it than without
+        fits = np.flatnonzero(costs[row] <= 2 * room[k:])  # closer to the amount with this point than without
         if fits.size:
             goes[row] = k + fits[0]
             room[goes[row]] -= costs[row]
@@ -111,44 +110,43 @@ class Ensemble:
     n_points
         Points of this rank's own macro cells.
     group
-        Communicator of the RVE's cell: the ranks that work on each of its points together.
+        Communicator of the cell of the RVE: the ranks that evaluate each point together.
     policy
         One of `POLICIES`.
 
     Attributes
     ----------
     policy
-        What is in force; ``auto`` becomes one of the others.
+        The present policy; ``auto`` becomes one of the others.
     worker
-        Shape (n_points,), int32; the rank that leads the work on each own point.
+        Shape (n_points,), int32; the first rank of the worker of each own point.
     owner, index
-        Shape (n_rows,), int32; for each point that this rank works on, the rank that owns it and its number there. Rows
-        are sorted by both.
+        Shape (n_rows,), int32; for each point that this rank evaluates, its owner and its number there. Rows are sorted
+        by both.
     seconds
-        Shape (n_rows,); time spent on each of them since the last accepted step: that of this process, without what
-        other programs take in between.
+        Shape (n_rows,); CPU time of this process for each of them since the last accepted step.
     moved
-        How many points have come to this rank from others so far.
+        Number of points that this rank has received from others so far.
 
     Notes
     -----
-    ``owner`` sends nothing. ``balanced`` moves points, with their states, from workers that take longer than the mean
-    to those that take less, after an accepted step and by the time measured in it. ``grouped`` is for RVEs on several
-    ranks: points are worked on by their owner's group. The largest array that grows with the number of ranks has one
-    number a rank (the loads), and exists only while points are moved.
+    ``owner`` sends nothing. ``balanced`` moves points with their states from slow to fast workers after an accepted
+    step, according to the time measured in it. ``grouped`` is for RVEs on several ranks: the group of the owner
+    evaluates a point. The largest array that grows with the number of ranks has one number per rank (the loads), and
+    exists only while points move.
 
     Raises
     ------
     InputError
-        For an unknown policy, or one that does not fit the RVE's communicator.
+        If the policy is unknown or does not suit the communicator of the RVE.
     """
 
     def __init__(self, comm: MPI.Comm, n_points: int, group: MPI.Comm, policy: str = "auto") -> None:
         choice("ensemble", policy, POLICIES)
         if policy in ("owner", "balanced") and group.size > 1:
             raise InputError(
-                f"ensemble {policy!r} needs an RVE a rank, but its cell lives on {group.size} ranks: make the cell on "
-                "MPI.COMM_SELF, or take ensemble='grouped'"
+                f"ensemble {policy!r} needs one RVE per rank, but its cell is on {group.size} ranks: create the cell "
+                "on MPI.COMM_SELF, or use ensemble='grouped'"
             )
         self.comm, self.group = comm, group
         self._may_become_balanced = policy == "auto" and group.size == 1 and comm.size > 1
@@ -170,7 +168,7 @@ class Ensemble:
 
     @staticmethod
     def split(comm: MPI.Comm, n: int) -> MPI.Comm:
-        """Sub-communicator of `n` neighbouring ranks on which to make the cell of a ``grouped`` ensemble (collective).
+        """Sub-communicator of `n` neighbouring ranks for the cell of a ``grouped`` ensemble (collective).
 
         Raises
         ------
@@ -184,23 +182,23 @@ class Ensemble:
 
     @property
     def n_rows(self) -> int:
-        """How many points this rank works on, alone or with its group."""
+        """Number of points that this rank evaluates, alone or with its group."""
         return self.owner.size
 
     @property
     def is_local(self) -> bool:
-        """Whether every rank works on its own points, so that nothing is sent."""
+        """Whether every rank evaluates its own points, so that nothing is sent."""
         return self._route is None
 
     def to_workers(self, values: NDArray) -> NDArray:
-        """Values of the owned points, shape (n_points, k), brought to where these are worked on, shape (n_rows, k)."""
+        """Send values of the owned points, shape (n_points, k), to their workers, shape (n_rows, k)."""
         if self._route is None:
             return values
         rows = self._route.along(values[self._by_worker])
         return rows if self.group.size == 1 else self.group.bcast(rows)
 
     def to_owners(self, rows: NDArray) -> NDArray:
-        """Values of the points worked on, shape (n_rows, k), brought to their owners, shape (n_points, k)."""
+        """Send values of the rows, shape (n_rows, k), to the owners of the points, shape (n_points, k)."""
         if self._route is None:
             return rows
         mine = rows if self.comm.rank == self.leader else rows[:0]
@@ -210,7 +208,7 @@ class Ensemble:
         return values
 
     def locate(self, rank: int, point: int) -> tuple[int, int]:
-        """The rank that leads the work on a point, and its row there; the point as owner and number (collective)."""
+        """The first rank of the worker of a point, and its row there; the point by owner and number (collective)."""
         rows = np.flatnonzero((self.owner == rank) & (self.index == point))
         leads = self.comm.rank == self.leader and rows.size
         found = (self.comm.rank, int(rows[0])) if leads else (-1, -1)
@@ -222,12 +220,12 @@ class Ensemble:
         return slowest / mean if mean else 1.0
 
     def rebalance(self, rows: Movable) -> bool:
-        """After an accepted step, move points to where time is, if it is worthwhile (collective).
+        """After an accepted step, move points to faster workers if this saves time (collective).
 
         Parameters
         ----------
         rows
-            Where their states are, which move with the points.
+            The states, which move with the points.
 
         Returns
         -------
@@ -253,7 +251,7 @@ class Ensemble:
         return slowest, self.comm.allreduce(mine) / self.comm.size
 
     def _consider(self, slowest: float, mean: float) -> None:
-        """What ``auto`` does: balance when it has seen twice that it pays, and say so."""
+        """The policy ``auto``: balance after two steps with a sufficient gain, with a message."""
         pays = slowest > AUTO_IMBALANCE * mean and slowest - mean > AUTO_SECONDS
         self._seen_imbalance = self._seen_imbalance + 1 if pays else 0
         if self._seen_imbalance < 2:
@@ -290,13 +288,13 @@ class Ensemble:
         self._connect()
 
     def _tell_owners(self, leaving: NDArray[np.int64], targets: NDArray[np.int64]) -> None:
-        """Tell the owners of the rows that leave where these will be worked on."""
+        """Inform the owners of the rows that leave of the new workers."""
         worker = np.full((self.n_rows, 1), self.comm.rank, dtype=np.int32)
         worker[leaving, 0] = targets
         self.worker = self.to_owners(worker).ravel()
 
     def _take(self, leaving: NDArray[np.int64], arrived: NDArray[np.int32]) -> NDArray[np.int64]:
-        """Drop the rows that left and insert those that arrived; the new order of (kept, arrived) rows."""
+        """Remove the rows that left and insert those that arrived; return the order of (kept, arrived) rows."""
         owner = np.concatenate([np.delete(self.owner, leaving), arrived[:, 0]])
         index = np.concatenate([np.delete(self.index, leaving), arrived[:, 1]])
         order = np.lexsort((index, owner))
@@ -304,7 +302,7 @@ class Ensemble:
         return order
 
     def _connect(self) -> None:
-        """Make the route from owners to workers anew."""
+        """Rebuild the route from owners to workers."""
         leads = self.comm.rank == self.leader
         sources, received = np.unique(self.owner if leads else self.owner[:0], return_counts=True)
         self._by_worker = np.argsort(self.worker, kind="stable")
@@ -312,7 +310,7 @@ class Ensemble:
         self._route = Route(self.comm, sources, targets, received, sent)
 
     def _join_group(self) -> None:
-        """Let the group work on the points of all its ranks."""
+        """Let the group evaluate the points of all its ranks."""
         parts = self.group.allgather((self.comm.rank, self.worker.size))
         self.owner = np.concatenate([np.full(n, rank, dtype=np.int32) for rank, n in parts])
         self.index = np.concatenate([np.arange(n, dtype=np.int32) for _, n in parts])

@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Route:
-    """One message to each neighbour: rows go along, and answers to them back.
+    """One message per neighbour: rows are sent along the route, and answers back.
 
     Attributes
     ----------
     comm
-        A communicator that carries no other messages at the same time.
+        A communicator without other messages at the same time.
     sources, targets
-        Ranks from which rows come and to which they go; both sides know.
+        Ranks from which rows come and to which they go, known on both sides.
     received, sent
-        How many rows come from each source and go to each target.
+        Number of rows from each source and to each target.
     """
 
     comm: MPI.Comm
@@ -32,11 +32,11 @@ class Route:
     sent: NDArray[np.integer]
 
     def along(self, rows: NDArray) -> NDArray:
-        """Rows, shape (sum(sent), k), to the targets; what comes from the sources."""
+        """Send rows, shape (sum(sent), k), to the targets; return those of the sources."""
         return self._exchange(rows, self.targets, self.sent, self.sources, self.received)
 
     def back(self, rows: NDArray) -> NDArray:
-        """Rows, shape (sum(received), k), to the sources; what comes from the targets."""
+        """Send rows, shape (sum(received), k), to the sources; return those of the targets."""
         return self._exchange(rows, self.sources, self.received, self.targets, self.sent)
 
     def part(self, sent: NDArray[np.bool_], received: NDArray[np.bool_]) -> Route:
@@ -73,5 +73,5 @@ class Movable(Protocol):
         ...
 
     def exchange(self, leaving: NDArray[np.int64], route: Route, order: NDArray[np.int64]) -> None:
-        """Give rows away and take others (see `hmm.parallel.batches.Batches.exchange`)."""
+        """Send rows and receive others (see `hmm.parallel.batches.Batches.exchange`)."""
         ...

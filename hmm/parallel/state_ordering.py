@@ -1,4 +1,4 @@
-"""Rows of points in an order that does not depend on how many ranks share a micro model."""
+"""Rows of points in an order that does not depend on the number of ranks of a micro model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def as_rows(array: NDArray[Any]) -> NDArray[Any]:
 
 
 class RowLayout:
-    """Where this rank's share of a point's variables lies in those of the whole model.
+    """The positions of this rank's share of the variables of a point in the full rows of the model.
 
     Parameters
     ----------
@@ -30,9 +30,9 @@ class RowLayout:
     Attributes
     ----------
     positions
-        For each variable that ranks share, the place in the whole row of each number of this rank's share.
+        For each distributed variable, the positions of this rank's share in the full row.
     sizes
-        Lengths of the whole rows.
+        Lengths of the full rows.
     """
 
     def __init__(self, model: MicroModel) -> None:
@@ -40,19 +40,19 @@ class RowLayout:
         self.positions = dict(model.positions()) if isinstance(model, Distributed) else {}
         self.sizes = {name: int(self.comm.allreduce(p.size)) for name, p in self.positions.items()}
 
-    def whole(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-        """Whole rows on the first of the model's ranks, no rows on the others (collective in the model's ranks).
+    def gathered(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+        """Full rows on the first of the model's ranks, no rows on the others (collective in the model's ranks).
 
         They can be indexed along the first axis; a model on one rank needs no further memory for them.
         """
-        return {name: self._whole(name, array) for name, array in arrays.items()}
+        return {name: self._gathered(name, array) for name, array in arrays.items()}
 
     def like(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """No rows, of the shapes and types that whole ones have."""
+        """No rows, of the shapes and types that full rows have."""
         return {name: np.empty((0, *self._row_shape(name, array)), array.dtype) for name, array in arrays.items()}
 
     def share(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """This rank's share of whole rows."""
+        """This rank's share of full rows."""
         return {
             name: array[..., self.positions[name]] if name in self.positions else array
             for name, array in arrays.items()
@@ -62,7 +62,7 @@ class RowLayout:
         shape = array.shape[1:]
         return (*shape[:-1], self.sizes[name]) if name in self.positions else shape
 
-    def _whole(self, name: str, array: NDArray[Any]) -> Any:
+    def _gathered(self, name: str, array: NDArray[Any]) -> Any:
         if name not in self.positions:
             return array if self.comm.rank == 0 else array[:0]
         if self.comm.size == 1:
@@ -77,7 +77,7 @@ class RowLayout:
 
 
 class _Reordered:
-    """An array whose last axis is put into another order where it is looked at."""
+    """An array whose last axis is reordered on access."""
 
     def __init__(self, array: NDArray[Any], order: NDArray[np.int64]) -> None:
         self.shape, self.dtype = array.shape, array.dtype

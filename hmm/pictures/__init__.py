@@ -1,8 +1,8 @@
 """Pictures of cells, local fields and curves.
 
 PyVista draws bodies and Matplotlib curves, both off screen on rank 0 (the extra ``plot``). May import cells, micro
-and below, and knows nothing of FE2: pictures of it are in `hmm.plotting`. Begin with `cells`; a body travels between
-ranks as a `drawing.Drawing`, and `canvas` holds the parts of a picture.
+and below, not FE2: its pictures are in `hmm.plotting`. Begin with `cells`; `drawing.Drawing` is a body as it is sent
+between ranks, and `canvas` contains the parts of a picture.
 """
 
 from hmm.pictures.cells import plot_cell, plot_rve

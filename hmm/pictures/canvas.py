@@ -16,11 +16,11 @@ from hmm.pictures.packages import require_package
 from hmm.pictures.style import INK, NO_VALUE
 
 CROWDED = 20_000
-"""Elements above which edges would cover the picture; outlines of phases are then thin."""
+"""Largest number of elements whose edges are drawn; with more elements the outlines of phases are thin."""
 
 
 def add_body(plotter: Any, grid: Any, scalars: str, bar: dict[str, Any], colours: str, quantile: float = 1.0) -> None:
-    """A body coloured by cell values, with a colour bar and, if they do not cover it, the edges of its elements."""
+    """A body coloured by cell values, with a colour bar and, if there are not too many, the edges of its elements."""
     least, most = np.nanmin(grid.cell_data[scalars]), np.nanquantile(grid.cell_data[scalars], quantile)
     limits = (0.0 if 0 <= least < 0.2 * most else least, most)
     style = {
@@ -36,7 +36,7 @@ def add_body(plotter: Any, grid: Any, scalars: str, bar: dict[str, Any], colours
 
 
 def add_lines(plotter: Any, lines: Any, **style: Any) -> None:
-    """Lines in front of the surface they lie in."""
+    """Lines drawn in front of the surface that contains them."""
     mapper = plotter.add_mesh(lines, lighting=False, **style).mapper
     mapper.SetResolveCoincidentTopologyToPolygonOffset()
     mapper.SetRelativeCoincidentTopologyLineOffsetParameters(0.0, -6.0)
@@ -69,7 +69,7 @@ def edges_of(grid: Any) -> Any:
 
 
 def light_of(grid: Any) -> dict[str, Any]:
-    """No shading in the plane, where colours are to be read; little on solids."""
+    """No shading for plane bodies, so that colours match the bar; little for solids."""
     return {"lighting": False} if is_flat(grid) else {"lighting": True, "ambient": 0.45, "diffuse": 0.65}
 
 
@@ -79,7 +79,7 @@ def is_flat(grid: Any) -> bool:
 
 
 def _boundary(surface: Any, angle: float | None = None) -> Any:
-    """Border of a surface, and where it folds by more than an angle in degrees."""
+    """Border of a surface, and edges with more than an angle in degrees between its faces."""
     return surface.extract_feature_edges(
         feature_angle=angle or 180.0,
         boundary_edges=True,
@@ -90,7 +90,7 @@ def _boundary(surface: Any, angle: float | None = None) -> Any:
 
 
 def cut_open(grid: Any) -> Any:
-    """A solid without the elements in the octant nearest to the viewer; a plane body as it is."""
+    """A solid without the elements in the octant nearest to the viewer; a plane body is unchanged."""
     if is_flat(grid):
         return grid
     low, high = np.reshape(grid.bounds, (3, 2)).T
@@ -115,7 +115,7 @@ def horizontal_bar(title: str, x: float, y: float, width: float = 0.46) -> dict[
 
 
 def new_plotter(pv: ModuleType, size: tuple[int, int], **options: Any) -> Any:
-    """A plotter off screen with a white background."""
+    """An off-screen plotter with a white background."""
     with pv.vtk_verbosity("error"):  # without a screen VTK warns before it finds another way
         plotter = pv.Plotter(off_screen=True, window_size=list(size), border=False, **options)
     plotter.set_background("white")
@@ -124,9 +124,9 @@ def new_plotter(pv: ModuleType, size: tuple[int, int], **options: Any) -> Any:
 
 
 def look_at(plotter: Any, dim: int, margin: float, up: float = 0.0) -> None:
-    """Frame everything: the plane from above, solids from a corner, both without perspective.
+    """Fit the view to all bodies: plane ones from above, solids from a corner, both without perspective.
 
-    `margin` is the size of the view per size of what is seen; `up` moves the picture up by that part of the view.
+    `margin` is the size of the view relative to the bodies; `up` moves the picture up by this part of the view.
     """
     plotter.enable_parallel_projection()
     if dim == 2:
@@ -142,7 +142,7 @@ def look_at(plotter: Any, dim: int, margin: float, up: float = 0.0) -> None:
 
 
 def save_picture(plotter: Any, path: Path) -> Path:
-    """Write what the plotter shows, and close it."""
+    """Write the picture of the plotter, and close it."""
     try:
         with writing(path):
             plotter.screenshot(str(path))
@@ -152,7 +152,7 @@ def save_picture(plotter: Any, path: Path) -> Path:
 
 
 def prepare_picture(path: Path) -> ModuleType:
-    """PyVista, after making sure that the picture can be written."""
+    """PyVista, after a check that the picture can be written."""
     pv = require_package("pyvista")
     require_writable(path.parent)
     return pv

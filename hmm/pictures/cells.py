@@ -57,9 +57,9 @@ def plot_rve(
     label
         Title of the colour bar; `variable` by default.
     warp
-        Factor on the displacements; a round one that makes them visible by default.
+        Factor of the displacements; by default a round number that makes them visible.
     quantile
-        Part of the elements whose values the colours tell apart; those above have the last colour.
+        Part of the elements that the range of colours covers; larger values have the last colour.
     """
     path = Path(path)
     pv = prepare_picture(path)
@@ -74,7 +74,7 @@ def plot_rve(
 
 
 def plot_cell(path: str | Path, cell: Cell) -> Path:
-    """Draw the mesh of a unit cell, one colour a phase (collective on the cell's communicator).
+    """Draw the mesh of a unit cell with one colour for each phase (collective on the cell's communicator).
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def plot_cell(path: str | Path, cell: Cell) -> Path:
 
 
 def _drawing_of_mesh(cell: Cell) -> Drawing:
-    """This rank's own elements and the number of the phase of each."""
+    """The elements that this rank owns, and the number of the phase of each."""
     cells, types, points = vtk_mesh(cell.mesh)
     numbers = np.zeros(len(types))
     for k, tag in enumerate(cell.phases.values()):
@@ -126,7 +126,7 @@ def _draw_cell(path: Path, drawing: Drawing, fractions: Mapping[str, float]) -> 
 
 
 def drawing_of_fields(cell: Cell, fields: LocalFields, variable: str) -> Drawing:
-    """The RVE with its phases and one field, which is not a number in phases that do not have it."""
+    """The RVE with its phases and one field, which is NaN in phases without it."""
     if fields.displacement.ufl_shape == () or variable not in fields.cellwise:
         names = [name for name, f in fields.cellwise.items() if f.ufl_shape == ()]
         raise InputError(f"the RVE has no displacement or no scalar field {variable!r}: its fields are {names}")

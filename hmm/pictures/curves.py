@@ -38,7 +38,7 @@ def plot_curve(
     x, y
         Shape (n,); used on rank 0.
     xlabel, ylabel
-        What they are, with units.
+        Labels of the axes, with units.
     """
     path = Path(path)
     with collectively(comm):
@@ -58,7 +58,7 @@ def plot_curve(
 
 
 def plot_attempts(path: str | Path, attempts: Sequence[Attempt], picture: Path | None = None) -> Path:
-    """Draw the residual norms of Newton solves on the failure ladder, beside a picture; not collective.
+    """Draw the residual norms of the recovery strategies' Newton solves, beside a picture; not collective.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A mesh with displacements and values as NumPy arrays, as it travels between ranks."""
+"""A mesh with displacements and values as NumPy arrays, to be sent between ranks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hmm.foundation.forms import owned_cells
 
 @dataclass(frozen=True)
 class Drawing:
-    """A mesh with its displacements and cell values, all NumPy, as it travels between ranks.
+    """A mesh with its displacements and cell values as NumPy arrays, to be sent between ranks.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Drawing:
 
     @classmethod
     def of(cls, u: fem.Function, values: Mapping[str, NDArray[np.float64]]) -> Drawing:
-        """This rank's own cells with a Lagrange vector field `u` and cell `values`."""
+        """The cells that this rank owns, with a Lagrange vector field `u` and cell `values`."""
         cells, types, points = vtk_mesh(u.function_space, owned_cells(u.function_space.mesh))  # type: ignore[arg-type]
         bs = u.function_space.dofmap.bs
         displacement = np.zeros_like(points)
@@ -46,7 +46,7 @@ class Drawing:
 
     @classmethod
     def joined(cls, parts: list[Drawing]) -> Drawing:
-        """One drawing of the parts of all ranks."""
+        """One drawing, joined from the parts of all ranks."""
         starts = np.cumsum([0, *(len(part.points) for part in parts)])
         cells = [part._shifted(start) for part, start in zip(parts, starts[:-1], strict=True)]
         values = {name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values}
@@ -84,7 +84,7 @@ class Drawing:
         return grid
 
     def _shifted(self, start: int) -> NDArray[np.int32]:
-        """The connectivity for points that begin at `start`; all cells have the same number of points."""
+        """The connectivity with point numbers from `start`; all cells have the same number of points."""
         cells = self.cells.reshape(len(self.types), -1).copy() if len(self.types) else self.cells.reshape(0, 1)
         cells[:, 1:] += start
         return cells.ravel()

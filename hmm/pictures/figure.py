@@ -8,7 +8,7 @@ from hmm.pictures.packages import require_package
 
 
 def new_figure(width: float, height: float) -> Any:
-    """An empty figure of a size in inches, whose parts make room for each other."""
+    """An empty figure of a size in inches, with a constrained layout."""
     require_package("matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

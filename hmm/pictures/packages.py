@@ -1,4 +1,4 @@
-"""The packages that draw, imported when a picture is asked for."""
+"""The plotting packages, imported when a picture is requested."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def require_package(name: str) -> ModuleType:
 
 
 def missing_package(name: str, why: str) -> EnvironmentMismatch:
-    """The error that says which package is missing, why, and how to install it."""
+    """The error that names the missing package, the reason, and the command to install it."""
     return EnvironmentMismatch(f"pictures need {name}, but {why}: pip install 'fenicsx-hmm[plot]'")

@@ -1,6 +1,6 @@
-"""Pictures of FE2, and all others by name.
+"""Pictures of FE2, and the names of all others.
 
-Pictures of cells, fields and curves are those of `hmm.pictures`; here is what draws a macro problem. May import fe2,
+Pictures of cells, fields and curves are from `hmm.pictures`; this package draws a macro problem. May import fe2,
 pictures and below. Begin with `fe2`.
 """
 

@@ -58,22 +58,22 @@ def plot_fe2(
     u
         The macro displacement, in a Lagrange space.
     values
-        Shape (n_points,) or (n_points, 1); what colours the macro body, averaged over each cell.
+        Shape (n_points,) or (n_points, 1); the values that colour the macro body, averaged over each cell.
     where
         The point whose RVE is shown, from `hmm.worst_point`.
     label
         Title of the macro body's colour bar, with its unit.
     variable
-        What colours the RVE: a scalar internal variable, or ``"von_mises"``.
+        The field that colours the RVE: a scalar internal variable, or ``"von_mises"``.
     variable_label
         Title of the RVE's colour bar; `variable` by default.
     warp
-        Factor on the macro displacements; a round one that makes them visible by default.
+        Factor of the macro displacements; by default a round number that makes them visible.
 
     Returns
     -------
     pathlib.Path
-        What was written.
+        The file.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def plot_fe2(
 
 @dataclass(frozen=True)
 class _Scene:
-    """What `plot_fe2` draws: two bodies, where the small one belongs, and how much each is deformed."""
+    """The content of the picture: two bodies, the point of the RVE, and the factors of the displacements."""
 
     body: Drawing
     inside: Drawing
@@ -176,7 +176,7 @@ def _draw_flat(pv: ModuleType, scene: _Scene, label: str, variable: str, variabl
 def _window(
     pv: ModuleType, low: NDArray[np.float64], high: NDArray[np.float64]
 ) -> tuple[Any, Callable[[NDArray[np.float64]], NDArray[np.float64]]]:
-    """A plotter that looks at a rectangle of the plane, and the map from the plane to fractions of its window."""
+    """A plotter with a view of a rectangle of the plane, and the map from the plane to fractions of its window."""
     low, high = low - 0.06 * (high - low), high + 0.08 * (high - low)
     width, height = high - low
     pixels = 1600, int(np.clip(1600 * height / width, 500, 1600))
@@ -230,7 +230,7 @@ def _add_callout(pv: ModuleType, plotter: Any, marker: NDArray[np.float64], insi
 
 
 def _add_marker(plotter: Any, marker: NDArray[np.float64], towards_viewer: NDArray[np.float64]) -> None:
-    """A red dot in front of everything: in parallel projection it may come nearer without moving on the screen."""
+    """A red dot in front of everything: in parallel projection its distance does not change its place on the screen."""
     dot = marker + towards_viewer
     plotter.add_points(dot[None], color="#d62728", point_size=16, render_points_as_spheres=True)
     plotter.reset_camera_clipping_range()

@@ -1,4 +1,4 @@
-"""Tables cut into blocks on their way from all ranks to the one that writes."""
+"""Transfer of tables in blocks from all ranks to the rank that writes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from hmm.foundation.errors import InputError
 
 MAX_BLOCKS = 30_000
-"""Blocks of all tables: each has its own MPI tag, of which there are 32767 at least."""
+"""Maximum number of blocks of all tables: each has its own MPI tag, of which at least 32767 exist."""
 
 BLOCK = 32 << 20
-"""Bytes of rows that are in the hands of one rank, or on their way to it, at a time."""
+"""Maximum size in bytes of the rows that one rank stores or receives at a time."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class RowTable:
-    """Rows of several arrays, spread over the ranks; together the ranks have each key 0, 1, 2, ... once.
+    """Rows of several arrays, distributed over the ranks; together they have each key 0, 1, 2, ... once.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class RowTable:
 
 @dataclass(frozen=True, eq=False)
 class TableBlocks:
-    """How a table is cut on its way to the file: rows of all ranks, rows of a block, MPI tag of the first block."""
+    """The blocks of a table: rows of all ranks, rows of a block, MPI tag of the first block."""
 
     table: RowTable
     rows: int
@@ -57,7 +57,7 @@ class TableBlocks:
 
 
 def cut_into_blocks(comm: MPI.Comm, tables: list[RowTable]) -> list[TableBlocks]:
-    """How the tables are cut: blocks are bounded in bytes, and so few that each has an MPI tag (collective)."""
+    """The blocks of the tables: bounded in size, and few enough that each has an MPI tag (collective)."""
     plan: list[TableBlocks] = []
     first, most = 0, max(1, MAX_BLOCKS // len(tables))
     for table in tables:
@@ -76,23 +76,23 @@ def _size(comm: MPI.Comm, table: RowTable) -> int:
     if rows and ((first, last) != (0, rows - 1) or comm.allreduce(int(table.keys.sum())) != rows * (rows - 1) // 2):
         raise InputError(
             f"the {rows} rows of {table.name} have the keys {first} to {last}, not each number once: the macro mesh "
-            "does not number its cells (a submesh?); make it as a mesh of its own to use checkpoints"
+            "does not number its cells (a submesh?); create it as a separate mesh to use checkpoints"
         )
     return int(rows)
 
 
 def rows_per_block(row_bytes: int) -> int:
-    """How many rows of that many bytes make a block: one at least."""
+    """Number of rows of a given size in a block, at least one."""
     return max(1, BLOCK // max(row_bytes, 1))
 
 
 def bytes_per_row(arrays: Arrays) -> int:
-    """Bytes that one row of all arrays takes."""
+    """Size in bytes of one row of all arrays."""
     return sum(a.dtype.itemsize * int(np.prod(a.shape[1:], dtype=np.int64)) for a in arrays.values())
 
 
 def collect_rows(comm: MPI.Comm, blocks: TableBlocks) -> Iterator[tuple[int, Arrays]]:
-    """The whole table in the order of its keys, block by block: this rank's own rows and those the others send."""
+    """The complete table in the order of its keys, in blocks of this rank's rows and those of the others."""
     own = _parts(blocks)
     upcoming = next(own, None)
     for number, start in enumerate(range(0, blocks.rows, blocks.step)):
@@ -110,13 +110,13 @@ def collect_rows(comm: MPI.Comm, blocks: TableBlocks) -> Iterator[tuple[int, Arr
 
 
 def send_rows(comm: MPI.Comm, blocks: TableBlocks) -> None:
-    """Send this rank's rows; a synchronous send starts only when rank 0 has room for that block."""
+    """Send this rank's rows; synchronous sends wait until rank 0 is ready for the block."""
     for number, keys, arrays in _parts(blocks):
         comm.ssend((keys, arrays), dest=0, tag=blocks.first_tag + number)
 
 
 def _parts(blocks: TableBlocks) -> Iterator[tuple[int, NDArray[np.int64], dict[str, NDArray[Any]]]]:
-    """This rank's rows cut by block: number of the block, keys, arrays."""
+    """This rank's rows by block: number of the block, keys, arrays."""
     table = blocks.table
     order = np.argsort(table.keys)
     block = table.keys[order] // blocks.step

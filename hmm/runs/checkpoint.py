@@ -1,4 +1,4 @@
-"""Save a macro problem with all its RVEs, and go on from there on any number of ranks."""
+"""Save a macro problem with all points, and restart it on any number of ranks."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from hmm.runs.fingerprint import difference, problem_fingerprint
 def save(
     path: str | Path, problem: MacroProblem, note: Mapping[str, object] | None = None, identity: Identity | None = None
 ) -> None:
-    """Write the accepted state of a problem and of all its RVEs to an HDF5 file (collective).
+    """Write the accepted state of a problem and of all its points to an HDF5 file (collective).
 
-    The file holds each point's state by the number of its macro cell in the mesh's input and of its quadrature point,
-    and the macro fields by macro cell; nothing in it depends on the number of ranks. It is written beside the old one,
-    which it replaces in one instant when it is whole and on the disk: killed at any moment, one good file is left.
+    The state of a point is stored by the number of its macro cell in the input mesh and of its integration point, the
+    macro fields by macro cell; nothing depends on the number of ranks. A new file replaces the old one by renaming when
+    it is complete on disk, so that one valid file remains if the run is killed.
 
     Parameters
     ----------
     path
-        The file, where all ranks see it.
+        The file, accessible to all ranks.
     problem
         The problem, between two solves.
     note
-        What `load` is to give back; anything that `json` can write.
+        Data that `load` returns; anything that `json` can write.
     identity
-        What `identify` gave, if the problem's coefficients have changed since; found anew by default.
+        The result of `identify`, if coefficients of the problem have changed since; by default determined now.
 
     Raises
     ------
     InputError
-        On all ranks, if it cannot be written. The old file is then untouched.
+        On all ranks, if the file cannot be written. The old file is then unchanged.
     EnvironmentMismatch
         If h5py is not installed.
     """
@@ -62,14 +62,14 @@ def save(
 
 
 def load(path: str | Path, problem: MacroProblem, identity: Identity | None = None) -> dict[str, Any]:
-    """Put a problem and all its RVEs into the state of a checkpoint (collective).
+    """Restore a problem and all its points from a checkpoint (collective).
 
     Parameters
     ----------
     path
         The file.
     problem
-        A problem made by the same script, on any number of ranks.
+        A problem created by the same script, on any number of ranks.
     identity
         As in `save`.
 
@@ -81,7 +81,7 @@ def load(path: str | Path, problem: MacroProblem, identity: Identity | None = No
     Raises
     ------
     InputError
-        On all ranks, if the file is damaged or belongs to something else; the problem is then untouched.
+        On all ranks, if the file is damaged or belongs to another problem; the problem is then unchanged.
     """
     path = Path(path)
     header = _header(path, problem, identity)
@@ -101,16 +101,17 @@ def load(path: str | Path, problem: MacroProblem, identity: Identity | None = No
 
 
 def read_note(path: str | Path, problem: MacroProblem, identity: Identity | None = None) -> dict[str, Any]:
-    """The note of a checkpoint that fits the problem, which is left as it is (collective); raises as `load` does."""
+    """The note of a checkpoint of this problem, which is not changed (collective); raises like `load`."""
     return dict(_header(Path(path), problem, identity)["note"])
 
 
 def _state_tables(hom: Homogenizer) -> list[storage.RowTable]:
-    """The states of each kind of RVE; those of a group are on its first rank (collective)."""
+    """The states of each RVE type; those of a group are on its first rank (collective)."""
     leads, tables = hom.comm.rank == hom.ensemble.leader, []
     kinds = zip(hom.state_keys(), hom.row_layouts, hom.batches.points, strict=True)
     for k, (keys, layout, states) in enumerate(kinds):
-        tables.append(storage.RowTable(_table_name(k), keys if leads else keys[:0], layout.whole(states.persistent())))
+        rows = layout.gathered(states.persistent())
+        tables.append(storage.RowTable(_table_name(k), keys if leads else keys[:0], rows))
     return tables
 
 
@@ -119,28 +120,28 @@ def _table_name(kind: int) -> str:
 
 
 Identity = Mapping[str, str]
-"""What must be the same for a checkpoint to be read; see `hmm.runs.fingerprint`."""
+"""The data that identify the problem of a checkpoint; see `hmm.runs.fingerprint`."""
 
 
 def identify(problem: MacroProblem) -> dict[str, str]:
-    """What a checkpoint of this problem can only be read by (collective).
+    """The identity of a problem, which a checkpoint must match (collective).
 
     Raises
     ------
     InputError
-        On all ranks, if the problem is one that a checkpoint cannot hold.
+        On all ranks, if the problem cannot be stored in a checkpoint.
     """
     space = problem.u.function_space
     if space.element.needs_dof_transformations:
         raise InputError(
-            f"a checkpoint cannot hold the macro field {problem.u.name!r} of {space.ufl_element()}, whose dofs change "
-            "sign with the numbering: use a Lagrange space"
+            f"a checkpoint cannot store the macro field {problem.u.name!r} of {space.ufl_element()}, whose degrees of "
+            "freedom change sign with the numbering: use a Lagrange space"
         )
     return problem_fingerprint(problem)
 
 
 def _header(path: Path, problem: MacroProblem, identity: Identity | None) -> dict[str, Any]:
-    """What is in the file beside arrays, checked to be whole and to belong to the problem (collective)."""
+    """The header of the file, after checks that it is complete and belongs to the problem (collective)."""
     header = storage.read_header(path, problem.hom.comm)
     mine, written = dict(identity or identify(problem)), header["identity"]
     if name := difference(written, mine):
@@ -160,7 +161,7 @@ def _versions() -> dict[str, str]:
 
 
 def _dofs(field: fem.Function) -> NDArray[np.int64]:
-    """Positions in the field's array of the dofs of each local cell, shape (n_cells, n_dofs)."""
+    """Positions of the degrees of freedom of each local cell in the array of the field, shape (n_cells, n_dofs)."""
     space = field.function_space
     size = space.dofmap.bs
     blocks = np.asarray(space.dofmap.list, dtype=np.int64)
@@ -168,5 +169,5 @@ def _dofs(field: fem.Function) -> NDArray[np.int64]:
 
 
 def _by_cell(field: fem.Function) -> NDArray[np.float64]:
-    """Values of the dofs of each local cell, ghosts included, in the order of the reference element."""
+    """Values at the degrees of freedom of each local cell, including ghosts, in the order of the reference element."""
     return field.x.array[_dofs(field)]

@@ -1,4 +1,4 @@
-"""What a run is, in words and hashes that do not depend on the number of ranks."""
+"""Identification of a run by descriptions and hashes that do not depend on the number of ranks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DIRECTION = np.array([13.7, 19.3, 29.9])
 
 
 def problem_fingerprint(problem: MacroProblem) -> dict[str, str]:
-    """All that a checkpoint's numbers depend on, by what it is called in messages (collective).
+    """All that the numbers in a checkpoint depend on, by their names in messages (collective).
 
     Raises
     ------
@@ -61,7 +61,7 @@ def problem_fingerprint(problem: MacroProblem) -> dict[str, str]:
 
 
 def constants_of(problem: MacroProblem) -> list[Any]:
-    """The Constants in macro form and macro inputs, and the micro models' parameters with a value, each once."""
+    """The Constants in the macro form and inputs, and the parameters of micro models with a value, each once."""
     own: list[Any] = [c for form in (problem.form, form_of(problem.hom.strains)) for c in form.constants()]
     for model in problem.hom.models.values():
         own += [p for p in model.parameters if hasattr(p, "value")] if isinstance(model, Parametrized) else []
@@ -69,7 +69,7 @@ def constants_of(problem: MacroProblem) -> list[Any]:
 
 
 def functions_of(problem: MacroProblem) -> list[fem.Function]:
-    """The Functions in the macro form, the macro inputs and the models that the user may change, each once."""
+    """The Functions in the macro form, the macro inputs and the models that may be changed, each once."""
     own = _functions_of_forms(problem)
     for model in problem.hom.models.values():
         own += [p for p in model.parameters if isinstance(p, fem.Function)] if isinstance(model, Parametrized) else []
@@ -77,9 +77,9 @@ def functions_of(problem: MacroProblem) -> list[fem.Function]:
 
 
 def present_values(problem: MacroProblem) -> dict[str, str]:
-    """What a run may change of a problem beside its Constants: checksums by name (collective).
+    """Checksums, by name, of data that may change during a run, except Constants (collective).
 
-    They are of the Functions in the macro form and the macro inputs, and of the values of Dirichlet conditions.
+    These are the Functions in the macro form and inputs, and the values of Dirichlet conditions.
     """
     found = {}
     for number, function in enumerate(_functions_of_forms(problem), 1):
@@ -92,7 +92,7 @@ def present_values(problem: MacroProblem) -> dict[str, str]:
 
 
 def _functions_of_forms(problem: MacroProblem) -> list[fem.Function]:
-    """The Functions in the macro form and the macro inputs that are no unknown and no answer."""
+    """The Functions in the macro form and inputs, without the unknown and the responses."""
     hom = problem.hom
     own = [problem.u, *hom.responses, *(t for row in hom.tangents for t in row)]
     coefficients = [*problem.form.coefficients(), *form_of(hom.strains).coefficients()]
@@ -100,12 +100,12 @@ def _functions_of_forms(problem: MacroProblem) -> list[fem.Function]:
 
 
 def difference(a: Mapping[str, str], b: Mapping[str, str]) -> str:
-    """Name of the first thing in which two fingerprints differ, or nothing."""
+    """Name of the first difference of two fingerprints; empty if they are equal."""
     return next((name for name in {**a, **b} if a.get(name) != b.get(name)), "")
 
 
 def _of_points(hom: Homogenizer) -> int:
-    """Sum over all points of a hash of key and coordinates: the same however they are spread (collective)."""
+    """Sum over all points of a hash of key and coordinates, independent of their distribution (collective)."""
     x = hom.coordinates()
     size = hom.comm.allreduce(float(np.abs(x).max(initial=0.0)), op=MPI.MAX) or 1.0
     hashed = splitmix(hom.keys.astype(np.uint64))
@@ -117,7 +117,7 @@ def _of_points(hom: Homogenizer) -> int:
 
 
 def _of_variation(hom: Homogenizer) -> dict[str, str]:
-    """Where each RVE is and how it is turned, if there is a choice (collective)."""
+    """Distribution of RVE types and orientations, if they vary (collective)."""
     found = {}
     if len(hom.models) > 1:
         shares = _checksum(hom.comm, hom.keys, hom.rows.shares(len(hom.models)))
@@ -131,14 +131,14 @@ def _of_variation(hom: Homogenizer) -> dict[str, str]:
 def _checksum(comm: MPI.Comm, keys: NDArray[np.integer], values: NDArray[np.float64]) -> str:
     """Sum of values, shape (n, k), with weights in (-1, 1) that depend on key and column (collective).
 
-    Unlike a hash it is not upset by the last bit, in which functions of arrays differ with the length of the array.
+    Unlike a hash, it hardly depends on rounding, which varies with the length of an array.
     """
     weights = np.reshape([2 * uniform(keys, column) - 1 for column in range(values.shape[1])], values.shape[::-1])
     return f"{comm.allreduce(float(np.sum(weights.T * values))):.8g}"
 
 
 def _of_conditions(problem: MacroProblem) -> dict[str, str]:
-    """Which dofs each Dirichlet condition holds; their values may change in the run (collective)."""
+    """The degrees of freedom of each Dirichlet condition; their values may change during a run (collective)."""
     found = {}
     for number, bc in enumerate(problem.bcs, 1):
         dofs, n_owned = bc.dof_indices()
@@ -150,10 +150,10 @@ def _of_conditions(problem: MacroProblem) -> dict[str, str]:
 
 
 def checksum_of(function: fem.Function) -> str:
-    """A checksum of the dofs of a Function (collective)."""
+    """A checksum of the values of a Function (collective)."""
     space = function.function_space
     mesh, size = space.mesh, space.dofmap.bs
-    if space.element.needs_dof_transformations:  # the dofs' signs depend on the numbering, its norm does not
+    if space.element.needs_dof_transformations:  # the signs of the values depend on the numbering, the norm does not
         square = fem.assemble_scalar(compile_form(ufl.inner(function, function) * ufl.dx))
         return f"{mesh.comm.allreduce(square):.8g}"
     function.x.scatter_forward()
@@ -164,7 +164,7 @@ def checksum_of(function: fem.Function) -> str:
 
 
 def _of_tags(problem: MacroProblem) -> dict[str, str]:
-    """Where the integrals of the macro form are that are not over the whole mesh (collective)."""
+    """The domains of the integrals of the macro form that are not over the entire mesh (collective)."""
     mesh, found = problem.hom.mesh, {}
     for integral in problem.form.integrals():
         kind, data, ids = integral.integral_type(), integral.subdomain_data(), integral.subdomain_id()
@@ -176,9 +176,9 @@ def _of_tags(problem: MacroProblem) -> dict[str, str]:
 
 
 def _midpoints(mesh: Mesh, kind: str, data: Any, tag: int | str) -> NDArray[np.float64]:
-    """Midpoints, shape (n, 3), of what is tagged and each rank's own; of all tagged for ``"otherwise"``.
+    """Midpoints, shape (n, 3), of the tagged entities that this rank owns; for ``"otherwise"``, of all tagged ones.
 
-    The data of a measure are tags, or pairs of a tag and what is integrated over: cells, or cells and local facets.
+    The data of a measure are tags, or pairs of a tag and its cells, or its cells and local facets.
     """
     tdim = mesh.topology.dim
     if hasattr(data, "find"):

@@ -1,4 +1,4 @@
-"""Load steps, with cutback, checkpoints and an orderly stop."""
+"""Load steps with cutback, checkpoints and controlled stop."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class Step:
     Attributes
     ----------
     number, total
-        This step and how many there are; the first is 1.
+        Number of this step, from 1, and of all steps.
     load
-        The load at its end; of a schedule with several Constants, a tuple of theirs in its order.
+        The load at its end; for a schedule with several Constants, a tuple of their values in its order.
     time
-        The instant of its end; None for a ramp without duration.
+        The time at its end; None for a ramp without duration.
     stats
-        What it took: the sum over its increments, without attempts that failed.
+        Statistics: the sum over its increments, without failed attempts.
     increments
-        Increments in which it was solved: 1 unless the step was cut. (After a restart, those since then.)
+        Number of increments: 1 without cutback. (After a restart, the increments since then.)
     cutbacks
-        How often an increment failed and was halved.
+        Number of increments that failed and were halved.
     """
 
     number: int
@@ -66,45 +66,45 @@ def steps(
     every: int = 1,
     max_wall_time: float | None = None,
 ) -> Iterator[Step]:
-    """Lead a problem through its loads step by step, solving and committing each (collective).
+    """Apply loads step by step; solve and accept each step (collective).
 
-    ``steps(problem, load, target, n)`` raises one load to its target in n equal steps. ``steps(problem, schedule,
-    times)`` follows loads that are any functions of time, see `hmm.schedule`.
+    ``steps(problem, load, target, n)`` changes one load to its target in n equal steps. ``steps(problem, schedule,
+    times)`` applies loads that are functions of time, see `hmm.schedule`.
 
-    A step that does not converge is halved, and halved again if need be; after two increments in a row that do, their
-    size is doubled. The loop sees only the steps asked for.
+    An increment that does not converge is halved, repeatedly if necessary (cutback). After two successful increments,
+    the size is doubled. Your loop receives the requested steps only.
 
-    With `checkpoint`, the same call continues where the file's run has stopped, on any number of ranks, and yields the
-    steps that are left. A step counts as done when the loop's body has ended: killed inside it, a run does that step
-    again. Several calls with the same problem and file are parts of one run, told apart by their order.
+    With `checkpoint`, the same call continues the run in the file, on any number of ranks, and yields the remaining
+    steps. A step is complete when the body of the loop has ended; a run that is killed before repeats that step.
+    Several calls with the same problem and file are parts of one run, identified by their order.
 
     Parameters
     ----------
     problem
         The macro problem.
     load
-        A Constant in its forms or boundary values, whose present value is the start; or a `Schedule`.
+        A Constant in the forms or boundary values, which starts from its present value; or a `Schedule`.
     target
-        The Constant's value after the last step; same shape.
+        The value of the Constant after the last step; same shape.
     n
-        Number of steps to it.
+        Number of steps.
     times
-        Of a schedule, in place of `target` and `n`: when the first step begins and when each step ends, shape (n + 1,).
-        Each increment sets ``problem.hom.time_step`` to the time that it takes.
+        For a schedule, in place of `target` and `n`: start of the first step and end of each step, shape (n + 1,). Each
+        increment sets ``problem.hom.time_step`` to its duration.
     label
-        Text beside the progress bar (shown on rank 0, on a terminal).
+        Label of the progress bar (on rank 0, in a terminal).
     duration
-        Time that the n steps to a target take together, in the unit of the laws' rates; sets ``problem.hom.time_step``
-        of each increment, for laws that depend on time and for inertia.
+        Total duration of the n steps, in the unit of time of the laws; it sets ``problem.hom.time_step`` of each
+        increment, for rate-dependent laws and inertia.
     max_cutbacks
-        How often a step may be halved: no increment is smaller than ``2**-max_cutbacks`` of it.
+        Maximum number of halvings: an increment is at least ``2**-max_cutbacks`` of the step.
     checkpoint
-        An HDF5 file that holds the whole state, see `hmm.checkpoint.save`; needs h5py.
+        An HDF5 file for the complete state, see `hmm.checkpoint.save`; needs h5py.
     every
-        Steps between two checkpoints; one is also written after the last step and wherever the run stops.
+        Steps between two checkpoints; a checkpoint is also written after the last step and when the run stops.
     max_wall_time
-        Seconds since `hmm` was imported; the run stops when the next increment would likely exceed them, judged by the
-        longest so far. At least one increment is done. Needs `checkpoint`.
+        Limit in seconds since the import of `hmm`. The run stops if another increment as long as the longest so far
+        would exceed it, but solves at least one increment. Needs `checkpoint`.
 
     Yields
     ------
@@ -114,15 +114,15 @@ def steps(
     Raises
     ------
     ConvergenceError
-        Names the step, the worst point and its macro input. What was accepted before is kept, also in the checkpoint;
-        `u` and all loads are as of then.
+        Names the step, the worst point and its macroscopic input. All accepted increments are kept, also in the
+        checkpoint; `u` and all loads have the values of the last one.
     InputError
-        If times go back, a load has the wrong shape, is not finite or occurs nowhere in the problem; if the checkpoint
-        does not fit, is damaged, cannot be written or is in use by another run.
+        If times do not increase; if a load has the wrong shape, is not finite or does not occur in the problem; if the
+        checkpoint belongs to another problem, is damaged, cannot be written or is in use by another run.
     SystemExit
-        On all ranks, when the checkpoint is written after a signal to any rank (SIGTERM, SIGINT, SIGHUP, SIGXCPU or
-        SIGUSR1; noted only with `checkpoint`) or before `max_wall_time`. The code is 130 after SIGINT (Ctrl-C) and else
-        0. Context managers and ``finally`` clauses around the loop do their work.
+        With `checkpoint`, on all ranks, after a signal to any rank (SIGTERM, SIGINT, SIGHUP, SIGXCPU or SIGUSR1) or
+        before `max_wall_time`, when the checkpoint is written. The exit code is 130 after SIGINT (Ctrl-C), otherwise 0.
+        Context managers and ``finally`` clauses around the loop are executed.
     """
     instance("problem", problem, MacroProblem, "make it with hmm.MacroProblem")
     _check(max_cutbacks, every, max_wall_time, checkpoint)
@@ -145,7 +145,7 @@ def _loop(
     every: int,
     max_wall_time: float | None,
 ) -> Iterator[Step]:
-    """The steps of a stage that are left."""
+    """The remaining steps of a stage."""
     if run is not None:
         stage = run.begin(stage, schedule)
     watch = Watch(problem.hom.comm, max_wall_time)
@@ -160,7 +160,7 @@ def _loop(
 
 @dataclass
 class _Stepper:
-    """Takes the steps of a stage."""
+    """Solves the steps of a stage."""
 
     problem: MacroProblem
     schedule: Schedule
@@ -172,12 +172,12 @@ class _Stepper:
     def __post_init__(self) -> None:
         if self.run is not None:
             self.watch.longest = self.run.longest
-            if self.watch.longest and not self.stage.complete:  # an earlier part of the run has been timed
+            if self.watch.longest and not self.stage.complete:  # an earlier part of the run has measured it
                 self.watch.start()
                 self._stop_if_asked()
 
     def step(self) -> Step:
-        """Take the next step, in as many increments as it needs."""
+        """Solve the next step in as many increments as necessary."""
         stage, cutbacks = self.stage, 0
         stats: list[StepStats] = []
         while stage.fraction < 1.0:
@@ -196,7 +196,7 @@ class _Stepper:
         return Step(stage.step + 1, stage.n, self.schedule.value(), time, total, len(stats), cutbacks)
 
     def close_step(self, every: int) -> None:
-        """Count a step as done, when whoever asked for it has seen it."""
+        """Complete a step after the body of the loop has ended."""
         self.stage.step, self.stage.fraction = self.stage.step + 1, 0.0
         if self.run is None:
             return
@@ -205,7 +205,7 @@ class _Stepper:
         self._stop_if_asked()
 
     def _increment(self, size: float) -> StepStats:
-        """Solve one increment; if it fails, the loads are again what they were."""
+        """Solve one increment; restore the loads if it fails."""
         stage, accepted = self.stage, self.schedule.saved()
         try:
             self.schedule.set(stage.time(stage.fraction + size), self.problem)
@@ -224,15 +224,15 @@ class _Stepper:
         return stats
 
     def _given_up(self, size: float, error: ConvergenceError) -> ConvergenceError:
-        """What to say when no smaller increment may be tried; what was accepted is saved."""
+        """The error when no smaller increment is allowed; saves the accepted state."""
         stage = self.stage
         if self.run is not None:
             self.run.save()
         asked, reached = (self.schedule.name(stage.time(f)) for f in (stage.fraction + size, stage.fraction))
         tried = "" if size == 1.0 else f", not even an increment of {size:g} of it"
         part = f" and {stage.fraction:g} of this one" if stage.fraction else ""
-        remedy = "take more steps, or raise max_cutbacks"
-        if self.run is not None:  # another number of steps would be another run
+        remedy = "use more steps, or raise max_cutbacks"
+        if self.run is not None:  # with another number of steps, the checkpoint does not match
             remedy = f"raise max_cutbacks; they are in {self.run.path}"
         return ConvergenceError(
             f"load step {stage.step + 1} of {stage.n} ({asked}) did not converge{tried}: {error}; the "
@@ -240,7 +240,7 @@ class _Stepper:
         )
 
     def _stop_if_asked(self) -> None:
-        """Leave the program if there is reason to, with everything on the disk (collective)."""
+        """Write the checkpoint and leave the program if there is a reason to stop (collective)."""
         if self.run is None:
             return
         stage = self.stage
@@ -261,7 +261,7 @@ class _Stepper:
 def _asked(
     load: object, target: ArrayLike | None, n: int | None, times: ArrayLike | None, duration: float | None
 ) -> tuple[Schedule, list[float]]:
-    """The schedule that is asked for, and its instants."""
+    """The schedule of the arguments, and its times."""
     if isinstance(load, Schedule):
         if times is None:
             times, target = target, None
@@ -270,7 +270,7 @@ def _asked(
                 "a schedule needs its times, and no target, n or duration: hmm.steps(problem, load, times)"
             )
         return load, increasing("the times of the load steps", times).tolist()
-    remedy = "take a dolfinx.fem.Constant that is in the forms or the boundary values, or hmm.schedule(...)"
+    remedy = "use a dolfinx.fem.Constant of the forms or the boundary values, or hmm.schedule(...)"
     instance("load", load, fem.Constant, remedy)
     if target is None or times is not None:
         raise InputError(
@@ -297,7 +297,7 @@ def _check(max_cutbacks: int, every: int, max_wall_time: float | None, checkpoin
 
 
 def _together(a: StepStats, b: StepStats) -> StepStats:
-    """What two increments took, one after the other."""
+    """Statistics of two successive increments."""
     algorithm = a.algorithm if a.algorithm == b.algorithm else "nested"
     return StepStats(
         a.iterations + b.iterations,

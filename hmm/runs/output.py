@@ -1,4 +1,4 @@
-"""Results on disk: macro fields step by step, one RVE from inside, and tables."""
+"""Results on disk: macro fields of each step, and the local fields of one RVE."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hmm.models.protocol import Observable
 
 
 def write_rve(path: str | Path, hom: Homogenizer, where: WorstPoint) -> Path:
-    """Write the fields inside one RVE as an ADIOS2 directory for ParaView (collective).
+    """Write the local fields of one RVE to an ADIOS2 directory for ParaView (collective).
 
     Parameters
     ----------
@@ -28,12 +28,12 @@ def write_rve(path: str | Path, hom: Homogenizer, where: WorstPoint) -> Path:
     hom
         The homogenizer.
     where
-        The point, from `worst_point`; the rank that works on it writes.
+        The point, from `worst_point`; the rank that evaluates it writes.
 
     Returns
     -------
     pathlib.Path
-        What was written.
+        The directory.
 
     Raises
     ------
@@ -50,15 +50,15 @@ def write_rve(path: str | Path, hom: Homogenizer, where: WorstPoint) -> Path:
 class Output:
     """Macro results of each accepted step, for ParaView: ``macro.bp`` in a directory (collective).
 
-    Written are the macro field, and for each macro cell the average of every homogenized response and of every scalar
-    internal variable's average over its phase of the RVEs, named such as ``p_matrix`` (NaN where no RVE has it); where
-    RVEs vary the share of each kind, ``share_NAME``, and where they are turned the ``first_axis`` of the cell. Use it
-    as a context manager.
+    The output contains the macro field and averages over each macro cell: of every homogenized response, and of every
+    scalar internal variable averaged over its phase, such as ``p_matrix`` (NaN where no RVE has it). If RVE types vary,
+    it contains the share of each, ``share_NAME``; if cells are rotated, their ``first_axis``. Use it as a context
+    manager.
 
     Parameters
     ----------
     directory
-        Where to write; made if need be.
+        The directory for the results; created if necessary.
     hom
         The homogenizer.
     u
@@ -67,15 +67,15 @@ class Output:
     Attributes
     ----------
     path
-        What is written.
+        The path of the results.
     cellwise
-        The cell averages by name, on DG0 spaces, as they were last written.
+        The cell averages written last, by name, on DG0 spaces.
 
     Raises
     ------
     InputError
-        On all ranks, if the directory cannot be written to, another run or another `Output` that is not closed writes
-        there, or `u` is not in a Lagrange space.
+        On all ranks, if the directory cannot be written to, another run or an open `Output` uses it, or `u` is not in a
+        Lagrange space.
 
     Examples
     --------
@@ -112,7 +112,7 @@ class Output:
         Raises
         ------
         InputError
-            On all ranks, if there is no room for it; the steps before stay readable.
+            On all ranks, if the disk is full; earlier steps remain readable.
         """
         hom = self.hom
         for response in hom.responses:
@@ -124,7 +124,7 @@ class Output:
         self._writer.write(time)
 
     def close(self) -> None:
-        """Close the file (collective); what was written stays readable."""
+        """Close the file (collective); it remains readable."""
         self._writer.close()
         if self._lock is not None:
             self._lock.release()
@@ -142,7 +142,7 @@ class Output:
 
 
 def _microstructure(hom: Homogenizer) -> dict[str, NDArray[np.float64]]:
-    """What varies over the macro mesh beside the state, at each point: shares of kinds of RVE, and where they point."""
+    """Shares of RVE types and first axes of cells at each point, if they vary."""
     shares = hom.rows.shares(len(hom.models))
     found = {f"share_{name}": shares[:, k] for k, name in enumerate(hom.models)} if len(hom.models) > 1 else {}
     return found | ({"first_axis": hom.orientation.R[:, :, 0]} if hom.orientation is not None else {})

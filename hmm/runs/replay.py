@@ -1,4 +1,4 @@
-"""A failed point solved again, alone."""
+"""Replay of a failed point."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ MACRO_INPUTS = {
 
 @dataclass(frozen=True)
 class Replay:
-    """A failed point, solved again alone.
+    """The result of `replay`.
 
     Attributes
     ----------
     dump
-        What was replayed.
+        The dump.
     rve
-        The microproblem.
+        The cell problem.
     converged
-        Whether the point has a solution after all.
+        Whether the point has a solution.
     attempts
-        Each Newton solve, with its part of the step, residual norms and reason (see `hmm.micro.recovery.Attempt`).
+        Each Newton solve: its part of the step, residual norms and failure (see `hmm.micro.recovery.Attempt`).
     """
 
     dump: Dump
@@ -66,11 +66,11 @@ class Replay:
 
     @property
     def norms(self) -> tuple[tuple[float, ...], ...]:
-        """Residual norm at each iterate, attempt by attempt."""
+        """Residual norm at each iterate, for each attempt."""
         return tuple(a.norms for a in self.attempts)
 
     def local_fields(self) -> LocalFields:
-        """The fields in the cell at the last iterate of the last attempt."""
+        """The local fields at the last iterate of the last attempt."""
         last = self.attempts[-1]
         return local_fields(self.rve, PointState(np.nan_to_num(last.z), last.history), last.E)
 
@@ -99,28 +99,28 @@ class Replay:
 
 
 def replay(path: str | Path, rve: RVE | MixedControl | None = None, *, trust: bool = False) -> Replay:
-    """Solve a point that failed once more, alone, by the same ladder.
+    """Solve a failed point again, with the same recovery strategies.
 
     Parameters
     ----------
     path
-        The dump that the error message named.
+        The dump that the error message names.
     rve
-        The microproblem, needed if it was made from ``energy=`` (UFL cannot be written down) or from laws that cannot
-        be pickled. By default it is made again from the dump.
+        The RVE; required if it was created from ``energy=`` (UFL cannot be stored) or from laws that cannot be
+        pickled. By default it is created from the dump.
     trust
-        Whether the dump may run code, as it does where it holds laws of your own: they are pickled. Those of `hmm.laws`
-        are text and need no trust. Only for dumps that you made yourself.
+        Whether code in the dump may be run. This is necessary for your own laws, which are pickled; those of `hmm.laws`
+        are stored as text. Use it only for dumps that you created yourself.
 
     Returns
     -------
     Replay
-        How it went; print it, or see `Replay.plot`.
+        The result; print it, or see `Replay.plot`.
 
     Raises
     ------
     InputError
-        If the file is no dump or is damaged, if `rve` or `trust` is needed, or if `rve` does not fit.
+        If the file is not a dump or is damaged, if `rve` or `trust` is required, or if `rve` is another one.
     """
     dump = read_dump(path)
     rve = rve or _rebuilt(dump, trust)
@@ -144,12 +144,12 @@ def replay(path: str | Path, rve: RVE | MixedControl | None = None, *, trust: bo
 
 
 def _rebuilt(dump: Dump, trust: bool) -> RVE:
-    """The RVE of a dump, made by `_made` of what is in it."""
+    """The RVE of a dump, created by `_made`."""
     try:
         return _made(dump, trust)
     except HMMError:
         raise
-    except Exception as error:  # settings that do not fit each other: whatever the constructors stumble over
+    except Exception as error:  # inconsistent settings, whatever error the constructors raise
         raise not_a_dump(dump.path, error) from None
 
 
@@ -162,7 +162,7 @@ def _made(dump: Dump, trust: bool) -> RVE:
     if not why and s["w"]["family"] != "P":
         why = f"the fluctuation is in {s['w']['family']}"
     if why:
-        raise InputError(f"the RVE of {dump.path} cannot be made again ({why}): give it, hmm.replay(path, rve=rve)")
+        raise InputError(f"the RVE of {dump.path} cannot be recreated ({why}): give it, hmm.replay(path, rve=rve)")
     law, petsc_options = _laws(dump, trust)
     cell = _cell(dump)
     return RVE(
@@ -179,32 +179,32 @@ def _made(dump: Dump, trust: bool) -> RVE:
 
 
 def _laws(dump: Dump, trust: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Laws by phase and PETSc options: from text, or unpickled if that is allowed."""
+    """Laws by phase and PETSc options, from text or, if allowed, unpickled."""
     if text := dump.settings["laws"]:
         options = dict(text["petsc_options"])
         if bad := [f"{k} {v}" for k, v in options.items() if not is_harmless(k, v)]:
             raise InputError(
-                f"{dump.path} has the PETSc option {bad[0][:80]!r}, which hmm writes into no dump: give rve"
+                f"{dump.path} has the PETSc option {bad[0][:80]!r}, which hmm never writes to a dump: give rve"
             )
         return {phase: written.from_text(law) for phase, law in text["law"].items()}, options
     if not trust:
         raise InputError(
             f"{dump.path} holds the pickled laws or options of {', '.join(dump.settings['own'])[:200]}, and reading a "
-            "pickle runs code: if you made this file yourself, say so (hmm replay --trust, or trust=True); or give the "
-            "RVE, hmm.replay(path, rve=rve)"
+            "pickle runs code: if you created this file yourself, allow it (hmm replay --trust, or trust=True); or "
+            "give the RVE, hmm.replay(path, rve=rve)"
         )
     try:
         law, options = pickle.loads(dump.law.tobytes())
     except (AttributeError, ImportError) as error:
         raise InputError(
-            f"the laws of {dump.path} are of code that is not found here ({error}): put it where Python finds it, or "
+            f"the laws of {dump.path} need code that is not found here ({error}): put it where Python finds it, or "
             "give the RVE, hmm.replay(path, rve=rve)"
         ) from None
     return law, options
 
 
 def _cell(dump: Dump) -> Cell:
-    """The cell of a dump, numbered as it was: the state is an array of its dofs."""
+    """The cell of a dump with its original numbering, which the state depends on."""
     a, s = dump.arrays, dump.settings
     mesh = _mesh(a, to_type(s["cell_type"]), s["geometry_degree"], s["dim"])
     tags = meshtags(mesh, mesh.topology.dim, a["tagged"], a["tags"])
@@ -213,7 +213,7 @@ def _cell(dump: Dump) -> Cell:
 
 
 def _mesh(arrays: Mapping[str, NDArray[Any]], cell_type: CellType, degree: int, dim: int) -> Mesh:
-    """A mesh on one rank. `dolfinx.mesh.create_mesh` would number it anew."""
+    """A mesh on one rank with the given numbering, which `dolfinx.mesh.create_mesh` would change."""
     comm, nodes = MPI.COMM_SELF, arrays["nodes"]
     vertices = adjacencylist(arrays["connectivity"].reshape(len(nodes), -1))
     n_vertices = int(arrays["connectivity"].max()) + 1

@@ -1,4 +1,4 @@
-"""Loads as functions of time: what Constants and Functions of a problem are at each instant of a run."""
+"""Loads as functions of time: the values of Constants and Functions of a problem during a run."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ Load = fem.Constant | fem.Function
 Value = Callable[..., ArrayLike] | ArrayLike
 
 SAMPLES = 5
-"""Instants at which the Functions of a schedule are looked at to recognize it in a restart."""
+"""Instants at which the Functions of a schedule are evaluated to identify it in a restart."""
 
 
 class Table:
-    """A load between given instants, linear from one to the next: a function of time.
+    """A load as a piecewise linear function of time.
 
     Parameters
     ----------
     times
-        Instants, shape (n,), each later than the one before; n is at least 2.
+        Increasing times, shape (n,), with n of at least 2.
     values
-        What the load is then, shape (n,) or (n, *shape).
+        Values of the load at these times, shape (n,) or (n, *shape).
 
     Raises
     ------
     InputError
-        If the table goes back in time, has other numbers of times and values, or holds numbers that are not finite.
+        If times do not increase, the numbers of times and values differ, or a number is not finite.
     """
 
     def __init__(self, times: ArrayLike, values: ArrayLike) -> None:
@@ -52,11 +52,11 @@ class Table:
             raise InputError(f"the values of a table are {self.values.tolist()}: give finite numbers")
 
     def __call__(self, time: float) -> Floats:
-        """The load at an instant within the table."""
+        """The load at a time within the table."""
         times, values = self.times, self.values
         if not times[0] <= time <= times[-1]:
             raise InputError(
-                f"a table of a load is from time {times[0]:g} to {times[-1]:g} and was asked at {time:g}: extend it"
+                f"a load table is given from time {times[0]:g} to {times[-1]:g}, but is needed at {time:g}: extend it"
             )
         k = int(np.searchsorted(times, time))
         if times[k] == time:
@@ -66,7 +66,7 @@ class Table:
 
 
 class Schedule:
-    """What loads are at each instant; see `schedule`.
+    """Loads as functions of time; see `schedule`.
 
     Parameters
     ----------
@@ -75,12 +75,12 @@ class Schedule:
     """
 
     timed = True
-    """Whether the time is that of laws with rates and of inertia, so that steps set ``problem.hom.time_step``."""
+    """Whether steps set ``problem.hom.time_step``, for rate-dependent laws and inertia."""
 
     def __init__(self, loads: Mapping[Load, Value] | None = None) -> None:
         self._loads: dict[Load, Value] = {}
         for load, value in dictionary("the loads of a schedule", loads, "functions of time by Constant").items():
-            remedy = "take a dolfinx.fem.Constant or fem.Function of the forms or the boundary values"
+            remedy = "use a dolfinx.fem.Constant or fem.Function of the forms or the boundary values"
             instance("a load of a schedule", load, (fem.Constant, fem.Function), remedy)
             self._loads[load] = _checked_value(load, value)
 
@@ -95,7 +95,7 @@ class Schedule:
         return [load for load in self._loads if isinstance(load, fem.Function)]
 
     def set(self, time: float, problem: MacroProblem) -> None:
-        """Give all loads their values at an instant (collective).
+        """Set all loads to their values at a time (collective).
 
         Raises
         ------
@@ -109,16 +109,16 @@ class Schedule:
                 self._interpolate(function, time)
 
     def saved(self) -> list[Floats]:
-        """Copies of the loads as they are."""
+        """Copies of the present loads."""
         return [np.array(_array(load)) for load in self._loads]
 
     def put_back(self, saved: list[Floats]) -> None:
-        """Give all loads what `saved` returned."""
+        """Reset all loads to the values that `saved` returned."""
         for load, values in zip(self._loads, saved, strict=True):
             _array(load)[...] = values
 
     def check(self, problem: MacroProblem, times: list[float]) -> None:
-        """Raise `InputError` on all ranks for a load that the problem does not have or that a step could not use."""
+        """Raise `InputError` on all ranks if a load does not occur in the problem or is invalid."""
         self.require_use(problem)
         comm, values = problem.hom.comm, np.zeros(0)
         with collectively(comm):
@@ -127,7 +127,7 @@ class Schedule:
         first = comm.bcast(values)
         with collectively(comm):
             if np.abs(values - first).max(initial=0.0) > 1e-8 * np.abs(first).max(initial=0.0):
-                raise InputError(f"the schedule gives other values on rank {comm.rank} than on rank 0: give the same")
+                raise InputError(f"the schedule gives different values on rank {comm.rank} and rank 0: give the same")
         before = self.saved()
         try:
             self.set(times[0], problem)
@@ -135,12 +135,12 @@ class Schedule:
             self.put_back(before)
 
     def require_use(self, problem: MacroProblem) -> None:
-        """Raise `InputError` if a load occurs nowhere in a problem."""
+        """Raise `InputError` if a load does not occur in a problem."""
         if missing := self._unused(problem):
-            raise InputError(f"{missing}: leave it out, or use it there")
+            raise InputError(f"{missing}: omit it, or use it there")
 
     def describe(self, problem: MacroProblem, times: list[float]) -> str:
-        """The loads in words, with checksums of their values: the same in every process (collective)."""
+        """A description of the loads with checksums of their values, the same in every process (collective)."""
         said = [f"{len(times) - 1} steps from time {times[0]:g} to {times[-1]:g}"]
         weights = np.cos(1.0 + np.arange(len(times)))
         said[0] += f" (checksum {weights @ np.array(times):.8g})"
@@ -153,21 +153,21 @@ class Schedule:
         return " with ".join([said[0], ", ".join(said[1:])] if said[1:] else said)
 
     def name(self, time: float) -> str:
-        """What messages call an instant."""
+        """Name of an instant in messages."""
         return f"time {time:g}"
 
     def value(self) -> Any:
-        """What the Constants are now: a value if there is one, else a tuple in their order."""
+        """The present value of the Constant, or a tuple of values if there are several."""
         values = [c.value.item() if c.value.shape == () else c.value.copy() for c in self.constants]
         return values[0] if len(values) == 1 else tuple(values)
 
     def _unused(self, problem: MacroProblem) -> str:
-        """What to say of the first load that occurs nowhere; empty if there is none."""
+        """A message about the first load that does not occur in the problem; empty if there is none."""
         constants, functions = constants_of(problem), functions_of(problem)
-        held = [bc.g for bc in problem.bcs]
+        prescribed = [bc.g for bc in problem.bcs]
         for number, load in enumerate(self._loads, 1):
             known = load in (constants if isinstance(load, fem.Constant) else functions)
-            if not known and not any(load._cpp_object is value for value in held):
+            if not known and not any(load._cpp_object is value for value in prescribed):
                 return (
                     f"load {number} ({_title(load)}) is not in the macro form, the macro inputs, the Dirichlet "
                     "conditions or the models' parameters"
@@ -175,7 +175,7 @@ class Schedule:
         return ""
 
     def _constant(self, constant: fem.Constant, time: float) -> Floats:
-        """The checked value of a Constant at an instant."""
+        """The checked value of a Constant at a time."""
         value = self._loads[constant]
         found = numbers(f"{_title(constant)} at time {time:g}", value(time) if callable(value) else value)
         if found.shape != constant.value.shape:
@@ -188,7 +188,7 @@ class Schedule:
         return found
 
     def _interpolate(self, function: fem.Function, time: float) -> None:
-        """Give a Function its values at an instant, ghosts included."""
+        """Set a Function to its values at a time, including ghosts."""
         value, size = cast(Callable[..., ArrayLike], self._loads[function]), int(np.prod(function.ufl_shape))
 
         def at(x: Floats) -> Floats:
@@ -218,18 +218,18 @@ class Schedule:
 
 
 class Ramp(Schedule):
-    """One Constant that goes from its present value to a target: the simplest schedule.
+    """A schedule of one Constant, from its present value to a target.
 
     Parameters
     ----------
     load
         The Constant.
     target
-        Its value in the end.
+        Its value at the end.
     end
-        When that is; the start is zero.
+        The time at the end; the start is zero.
     timed
-        Whether this is a time, and not only a count of steps.
+        Whether `end` is a physical time, not a number of steps.
     """
 
     def __init__(self, load: fem.Constant, target: ArrayLike, end: float, timed: bool) -> None:
@@ -243,10 +243,10 @@ class Ramp(Schedule):
         super().__init__({load: self._table})
 
     def require_use(self, problem: MacroProblem) -> None:
-        """Warn only: a ramp may be there for the loop alone, which reads its load."""
+        """Warn only, since the body of the loop may use the load."""
         missing = self._unused(problem)
         if missing and problem.hom.comm.rank == 0:
-            logging.getLogger("hmm").warning("%s: its ramp changes nothing but what the loop makes of it", missing)
+            logging.getLogger("hmm").warning("%s: the ramp has an effect only if your loop uses the load", missing)
 
     def describe(self, problem: MacroProblem, times: list[float]) -> str:
         """Number of steps, start, target, and the duration if it is timed."""
@@ -255,7 +255,7 @@ class Ramp(Schedule):
         return f"{len(times) - 1} steps from {start} to {target}{time}"
 
     def name(self, time: float) -> str:
-        """The load at that instant."""
+        """Name of the load at a time in messages."""
         return f"load {self._table(time).tolist()}"
 
 
@@ -265,11 +265,11 @@ def schedule(loads: Mapping[Load, Value] | None = None) -> Schedule:
     Parameters
     ----------
     loads
-        For each `dolfinx.fem.Constant` a function of time, such as ``lambda t: np.sin(t)`` or `table`, or a number at
-        which it is held; for each `dolfinx.fem.Function` a function of places and time that returns values of shape
-        (size, n) for ``x`` of shape (3, n). They occur in the macro form, the macro inputs, the values of Dirichlet
-        conditions, or the parameters of the micro models. Empty if only time passes, as in relaxation. The functions
-        depend on nothing else: they are called again for an instant, and in a restart.
+        For each `dolfinx.fem.Constant`, a function of time, such as ``lambda t: np.sin(t)`` or `table`, or a constant
+        number; for each `dolfinx.fem.Function`, a function ``(x, t)`` that returns values of shape (size, n) for ``x``
+        of shape (3, n). The loads occur in the macro form, the macroscopic inputs, the values of Dirichlet conditions,
+        or the parameters of the micro models. Give an empty dictionary for relaxation. The functions must not depend on
+        anything else, since they are called repeatedly for the same time, and in a restart.
 
     Returns
     -------
@@ -279,7 +279,7 @@ def schedule(loads: Mapping[Load, Value] | None = None) -> Schedule:
     Raises
     ------
     InputError
-        If a key is no Constant or Function, or a value no function.
+        If a key is not a Constant or Function, or a value is not a function.
 
     Examples
     --------
@@ -290,31 +290,31 @@ def schedule(loads: Mapping[Load, Value] | None = None) -> Schedule:
 
 
 def table(times: ArrayLike, values: ArrayLike) -> Table:
-    """A load that is linear between given instants (see `Table`)."""
+    """A load that is piecewise linear in time (see `Table`)."""
     return Table(times, values)
 
 
 def increasing(name: str, times: ArrayLike) -> Floats:
-    """At least two instants, each later than the one before.
+    """At least two increasing times.
 
     Raises
     ------
     InputError
-        If they are not.
+        If there are fewer, or they do not increase.
     """
     found = numbers(name, times)
     if found.ndim != 1 or found.size < 2:
-        raise InputError(f"{name} have shape {found.shape}: give a list of two or more, the start and the end first")
+        raise InputError(f"{name} have shape {found.shape}: give a list of two or more, the start first")
     if not np.isfinite(found).all():
         raise InputError(f"{name} are {found.tolist()}: give finite numbers")
     for before, after in pairwise(found.tolist()):
         if after <= before:
-            raise InputError(f"{name} go from {before:g} to {after:g}: each must be later than the one before")
+            raise InputError(f"{name} go from {before:g} to {after:g}: each must be later than the previous one")
     return found
 
 
 def _checked_value(load: Load, value: Value) -> Value:
-    """A value that fits the kind of a load."""
+    """The value of a load, checked for its type."""
     if isinstance(load, fem.Constant) or (callable(value) and not isinstance(value, Table)):
         return value
     raise InputError(f"the schedule of {_title(load)} is a {type(value).__name__}: give a function of x and t")

@@ -1,4 +1,4 @@
-"""Files sealed by a checksum: the first bytes say what a file is, its length and the SHA-256 of the rest."""
+"""Files with a checksum: the first bytes contain the type of the file, its length and the SHA-256 of the rest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEAL = 512
 
 
 def seal_file(part: Path) -> None:
-    """Write length and checksum into the first bytes and bring all to the disk."""
+    """Write length and checksum into the first bytes, and flush the file to disk."""
     with open(part, "r+b") as file:
         text = seal_text(file)
         file.seek(0)
@@ -30,7 +30,7 @@ def seal_file(part: Path) -> None:
 
 
 def seal_text(file: BufferedIOBase) -> bytes:
-    """What the first bytes of a file must be."""
+    """The first bytes of a file."""
     size = file.seek(0, os.SEEK_END)
     file.seek(SEAL)
     digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -39,7 +39,7 @@ def seal_text(file: BufferedIOBase) -> bytes:
 
 
 def synchronize_directory(directory: Path) -> None:
-    """Bring the new name of a file to the disk."""
+    """Flush a directory to disk after a file was renamed."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         with suppress(OSError):  # some file systems do not do this for directories
@@ -49,7 +49,7 @@ def synchronize_directory(directory: Path) -> None:
 
 
 def require_whole(path: Path) -> None:
-    """Raise `InputError` unless the file is what was once written."""
+    """Raise `InputError` if the file is damaged or not a checkpoint."""
     regular_file(path, "checkpoint file", "give another file")
     try:
         with open(path, "rb") as file:
@@ -58,16 +58,15 @@ def require_whole(path: Path) -> None:
     except OSError as error:
         raise InputError(f"cannot read {path} ({error.strerror}): give another file") from None
     if not head.startswith(TITLE):
-        raise InputError(f"{path} is not a checkpoint of hmm: give another file, or remove it to start anew")
+        raise InputError(f"{path} is not a checkpoint of hmm: give another file, or remove it to start over")
     if head == wanted:
         return
     if f"format {FORMAT}\n".encode() not in head:
         found = head[len(TITLE) :].split(b"\n")[0].decode(errors="replace").rsplit(" ", 1)[-1]
         raise InputError(
             f"{path} has the format {found[:9]!r} and this hmm reads format {FORMAT}: continue with the hmm that wrote "
-            "it, or remove it to start anew"
+            "it, or remove it to start over"
         )
     raise InputError(
-        f"{path} is damaged: its length or checksum is not what was written; take a copy of it, or remove it to start "
-        "anew"
+        f"{path} is damaged: its length or checksum is wrong; use a copy of it, or remove it to start anew"
     )

@@ -1,4 +1,4 @@
-"""How far a run of load steps has come, in memory and in a checkpoint file."""
+"""The progress of a run of load steps, in memory and in a checkpoint file."""
 
 from __future__ import annotations
 
@@ -25,30 +25,31 @@ from hmm.runs.schedules import Schedule
 
 @dataclass
 class Stage:
-    """The steps of one call of `hmm.steps`, and how far they have come.
+    """The steps of one call of `hmm.steps`, and their progress.
 
     Attributes
     ----------
     times
-        The start of the first step and the end of each: instants of the schedule.
+        The start of the first step and the end of each step.
     title
-        The loads in words, see `hmm.runs.schedules.Schedule.describe`.
+        Description of the loads, see `hmm.runs.schedules.Schedule.describe`.
     constants
-        Values of the problem's Constants before the first step.
+        Values of the Constants before the first step.
     step
-        Steps done.
+        Number of completed steps.
     fraction
-        Part of the step after these that is done too.
+        Completed fraction of the next step.
     increment
-        Part of a step to be tried at a time.
+        Size of the next increment, as a fraction of a step.
     successes
-        Increments of this size that succeeded one after another.
+        Number of successive increments of this size that succeeded.
     present
-        Values of the problem's Constants now.
+        Present values of the Constants.
     values
-        What Functions and Dirichlet conditions were before the first step (see `hmm.runs.fingerprint.present_values`).
+        Checksums of Functions and Dirichlet conditions before the first step (see
+        `hmm.runs.fingerprint.present_values`).
     reached
-        What they are now.
+        Their present checksums.
     """
 
     times: list[float]
@@ -64,11 +65,11 @@ class Stage:
 
     @property
     def n(self) -> int:
-        """How many steps there are."""
+        """Number of steps."""
         return len(self.times) - 1
 
     def time(self, fraction: float | None = None) -> float:
-        """The instant when a `fraction` of the present step is done; by default, what is done."""
+        """The time at a `fraction` of the present step; by default, at the completed fraction."""
         done = self.fraction if fraction is None else fraction
         if done == 0.0 or self.complete:
             return self.times[self.step]
@@ -76,12 +77,12 @@ class Stage:
         return end if done == 1.0 else start + (end - start) * done
 
     def duration(self, size: float) -> float:
-        """Time that a part of the present step takes."""
+        """Duration of an increment of the present step."""
         return (self.times[self.step + 1] - self.times[self.step]) * size
 
     @property
     def complete(self) -> bool:
-        """Whether all steps are done."""
+        """Whether all steps are completed."""
         return self.step == self.n
 
     def __str__(self) -> str:
@@ -89,7 +90,7 @@ class Stage:
 
 
 class Run:
-    """The stages of one problem that belong to one checkpoint file, in the order of the calls of `hmm.steps`.
+    """The stages of one problem in one checkpoint file, in the order of the calls of `hmm.steps`.
 
     Parameters
     ----------
@@ -105,9 +106,9 @@ class Run:
         self.stages: list[Stage] = []
         self.longest = 0.0
         self._changed = False
-        self._ahead = True  # whether the file may hold more than this process has done
+        self._ahead = True  # whether the file may contain steps of an earlier process
         self._identity: Mapping[str, str] = {}
-        self._values: Mapping[str, str] = {}  # those of the problem when it was last put into a state of the file
+        self._values: Mapping[str, str] = {}  # those of the problem when it was last restored from the file
 
     @property
     def problem(self) -> MacroProblem:
@@ -118,12 +119,12 @@ class Run:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold the file while the body runs, so that no other run writes it (collective).
+        """Lock the file while the body runs, so that no other run writes it (collective).
 
         Raises
         ------
         InputError
-            On all ranks, if the file cannot be written or another run holds it.
+            On all ranks, if the file cannot be written or is in use by another run.
         """
         comm = self.problem.hom.comm
         with collectively(comm):
@@ -134,12 +135,12 @@ class Run:
             yield
 
     def begin(self, stage: Stage, schedule: Schedule) -> Stage:
-        """Enter a stage; if the file has been there, put everything into the state it holds (collective).
+        """Begin a stage; if the file already contains it, restore its state (collective).
 
         Returns
         -------
         Stage
-            The stage, as far as it has come.
+            The stage with its progress.
         """
         comm = self.problem.hom.comm
         self._identity = self._identity or checkpoint.identify(self.problem)
@@ -162,11 +163,11 @@ class Run:
         return stage
 
     def changed(self) -> None:
-        """Take note that something was accepted."""
+        """Note that an increment was accepted."""
         self._changed = True
 
     def save(self) -> None:
-        """Bring what was accepted to the disk, if there is anything new (collective)."""
+        """Write the checkpoint if there is a new accepted state (collective)."""
         if not self._changed:
             return
         self.stages[-1].present = values_of_constants(self.problem)
@@ -188,7 +189,7 @@ class Run:
 
     def _require_same(self, recorded: Stage, asked: Stage) -> None:
         which = f"part {len(self.stages) + 1} of the run in {self.path}"
-        remedy = "repeat the call that wrote it to continue, or give another file (or remove this one) to start anew"
+        remedy = "repeat the call that wrote it to continue, or give another file (or remove this one) to start over"
         if recorded.title != asked.title:
             raise InputError(f"{which} is {recorded}, and this call asks for {asked}: {remedy}")
         if recorded.constants != asked.constants:
@@ -202,12 +203,12 @@ class Run:
                 raise InputError(f"{which} began with the {name} of {wanted}, and this call with {found}: {remedy}")
 
     def _warn_of_changes(self, stage: Stage) -> None:
-        """Say what the loop did to the problem that a checkpoint does not bring back, if steps are left."""
+        """Warn of changes by the loop that a checkpoint does not restore, if steps remain."""
         changed = [name for name, value in stage.reached.items() if self._values.get(name) != value]
         if changed and not stage.complete and self.problem.hom.comm.rank == 0:
             logging.getLogger("hmm").warning(
-                "%s: the loop had changed the %s, which no checkpoint brings back: the next step has what is there "
-                "now, unless you set it, before the call, to what it was in the end",
+                "%s: the loop had changed the %s, which a checkpoint does not restore: the next step uses the present "
+                "value; set it before the call to the last value of the earlier run",
                 self.path,
                 " and the ".join(changed),
             )
@@ -215,7 +216,7 @@ class Run:
     def _welcome(self, stage: Stage, schedule: Schedule, last: bool) -> str:
         if stage.complete or not last:
             text = f"{self.path}: the {stage} are done"
-            return text + ("; remove the file to do them again" if last else ", and more after them")
+            return text + ("; remove the file to repeat them" if last else ", and more after them")
         part = f" and {stage.fraction:.3g} of the next one" if stage.fraction else ""
         where = schedule.name(stage.time())
         return f"{self.path}: continuing after step {stage.step} of {stage.n}{part}, at {where}"
@@ -225,7 +226,7 @@ _runs: weakref.WeakKeyDictionary[MacroProblem, dict[Path, Run]] = weakref.WeakKe
 
 
 def run_of(problem: MacroProblem, path: str | Path) -> Run:
-    """The run that a problem and a file belong to, the same one each time."""
+    """The run of a problem and a file, the same object for each call."""
     path = Path(path).absolute()
     return _runs.setdefault(problem, {}).setdefault(path, Run(problem, path))
 

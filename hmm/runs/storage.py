@@ -1,7 +1,7 @@
-"""One HDF5 file with tables keyed by numbers that no rank owns, sealed by a checksum and replaced in one instant.
+"""One HDF5 file with tables of keyed rows, protected by a checksum and replaced by renaming.
 
-The first 512 bytes, which HDF5 leaves to the user, are text: what the file is, its length and the SHA-256 of the rest.
-HDF5 is asked only about files whose checksum is right, so that a damaged file can neither be read nor crash it.
+The first 512 bytes, which HDF5 leaves to the user, are text: the type of the file, its length and the SHA-256 of the
+rest. HDF5 opens only files with a valid checksum, so that a damaged file cannot crash it.
 """
 
 from __future__ import annotations
@@ -38,16 +38,14 @@ from hmm.runs.sealing import SEAL, require_whole, seal_file, synchronize_directo
 
 
 def write(path: Path, comm: MPI.Comm, note: Mapping[str, object], tables: list[RowTable]) -> None:
-    """Write a file in place of the old one, which stays whole until that moment (collective).
+    """Write a new file that replaces the old one when it is complete (collective).
 
-    Rank 0 writes; the others send it their rows in blocks of bounded size. A symbolic link stays one: what it points to
-    is written.
+    Rank 0 writes; the others send their rows in blocks of bounded size. A symbolic link is kept; its target is written.
 
     Raises
     ------
     InputError
-        On all ranks, if the file cannot be written, or another run is at it; nothing is left of it and the old one is
-        untouched.
+        On all ranks, if the file cannot be written or is in use by another run; the old file is then unchanged.
     """
     path = Path(comm.bcast(os.path.realpath(path) if comm.rank == 0 else None))
     plan = cut_into_blocks(comm, tables)
@@ -77,7 +75,7 @@ def _write(path: Path, comm: MPI.Comm, note: Mapping[str, object], plan: list[Ta
 
 
 def read_header(path: Path, comm: MPI.Comm) -> dict[str, Any]:
-    """Check that a file is whole, byte by byte, and read its note (collective).
+    """Verify the checksum of a file, and read its note (collective).
 
     Raises
     ------
@@ -99,13 +97,13 @@ def read(path: Path, name: str, keys: NDArray[np.int64], like: Arrays) -> Iterat
     Parameters
     ----------
     path
-        A file that `read_header` found whole.
+        A file that `read_header` has verified.
     name
         Name of the table.
     keys
         Shape (n,); the keys.
     like
-        Arrays of shape (n, ...) with the names, row shapes and types that are expected.
+        Arrays of shape (n, ...) with the expected names, row shapes and types.
 
     Yields
     ------
@@ -115,7 +113,7 @@ def read(path: Path, name: str, keys: NDArray[np.int64], like: Arrays) -> Iterat
     Raises
     ------
     InputError
-        If the table is not as `write` writes it (see `hmm.foundation.hdf5.own_dataset`).
+        If the table was not written by `write` (see `hmm.foundation.hdf5.own_dataset`).
     """
     order = np.argsort(keys)
     step = rows_per_block(bytes_per_row(like))
@@ -134,7 +132,7 @@ def read(path: Path, name: str, keys: NDArray[np.int64], like: Arrays) -> Iterat
 
 
 class _Guarded:
-    """A binary file that keeps the first error instead of raising it: HDF5 crashes when it cannot flush what it has."""
+    """A binary file that stores the first error instead of raising it: HDF5 crashes if it cannot flush its data."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -144,7 +142,7 @@ class _Guarded:
         if self.error is None:
             try:
                 rest = memoryview(data).cast("B")
-                while rest:  # an unbuffered file may take a part only
+                while rest:  # an unbuffered file may write a part only
                     rest = rest[self._file.write(rest) :]
             except OSError as error:
                 self.error = error
@@ -163,7 +161,7 @@ class _Guarded:
 
 
 def _receive_all(path: Path, part: Path, comm: MPI.Comm, note: Mapping[str, object], plan: list[TableBlocks]) -> None:
-    """Rank 0's share of `write`. Whatever fails, it takes what the others send: they would wait."""
+    """The part of `write` on rank 0. It receives all messages even after a failure, since the others would wait."""
     error: Exception | None = None
     guard = file = None
     try:
@@ -200,7 +198,7 @@ def _put(file: Any, blocks: TableBlocks, start: int, values: Arrays) -> None:
 
 
 def _require_place(path: Path) -> None:
-    """Raise `InputError` if there is something at the path that is no file."""
+    """Raise `InputError` if the path exists and is not a file."""
     if path.exists():
         regular_file(path, "checkpoint file", "give the path of a file")
 
@@ -228,13 +226,13 @@ def _discarded_on_failure(comm: MPI.Comm, part: Path) -> Iterator[None]:
 
 @contextmanager
 def one_line(path: Path) -> Iterator[None]:
-    """Turn an error of the operating system into one line."""
+    """Convert an error of the operating system to an `InputError`."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
         raise InputError(
-            f"cannot write {path} ({reason}): make room or give another file; what was there before is untouched"
+            f"cannot write {path} ({reason}): free disk space or give another file; the old file is unchanged"
         ) from None
 
 
@@ -245,18 +243,18 @@ def one_line(path: Path) -> Iterator[None]:
 def _opened(path: Path) -> Iterator[Any]:
     h5py = require_h5py()
     try:
-        file = h5py.File(path, "r", locking=False)  # a sealed file never changes
+        file = h5py.File(path, "r", locking=False)  # a complete file never changes
     except OSError as error:
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"rank {MPI.COMM_WORLD.rank} cannot read {path} ({reason}): put it where all ranks see it"
+            f"rank {MPI.COMM_WORLD.rank} cannot read {path} ({reason}): put it where all ranks can read it"
         ) from None
     with file:
         yield file
 
 
 def _note_of(path: Path, file: Any) -> dict[str, Any]:
-    """What is in a file beside the tables."""
+    """The header of a file."""
     try:
         note = json.loads(bytes(own_dataset(path, file, "note", np.zeros(0, np.uint8))[()]))
     except (ValueError, RecursionError):
@@ -267,7 +265,7 @@ def _note_of(path: Path, file: Any) -> dict[str, Any]:
 
 
 def _rows(data: Any, keys: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Rows of a dataset with increasing keys: one request for each run of neighbours."""
+    """Rows of a dataset with increasing keys, with one request per contiguous range."""
     values = np.empty((keys.size, *data.shape[1:]), dtype)
     cuts = np.r_[0, np.flatnonzero(np.diff(keys) != 1) + 1, keys.size]
     for begin, end in pairwise(cuts.tolist()):

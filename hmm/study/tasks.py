@@ -28,7 +28,7 @@ def run_tasks(
     label: str,
     n_done: int,
 ) -> list[Record]:
-    """Do all tasks, assigned to the ranks in turn, with one progress bar (collective).
+    """Run all tasks, assigned to the ranks cyclically, with one progress bar (collective).
 
     A task that fails ends the run on all ranks, after the other ranks have finished and stored their own tasks.
 

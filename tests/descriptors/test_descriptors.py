@@ -68,9 +68,9 @@ def test_orientation_of_layers_and_fibres():
     fibres = np.zeros((20, 12), dtype=int)
     fibres[2:18, 2:4] = fibres[3:17, 8] = 1
     assert descriptors.fabric_tensor(fibres, 1, "particles") == pytest.approx(np.diag([1.0, 0.0]), abs=1e-12)
-    turned = descriptors.fabric_tensor(fibres.T, 1)
-    assert turned == pytest.approx(descriptors.fabric_tensor(fibres, 1)[::-1, ::-1])
-    assert turned[0, 0] > 0.8
+    rotated = descriptors.fabric_tensor(fibres.T, 1)
+    assert rotated == pytest.approx(descriptors.fabric_tensor(fibres, 1)[::-1, ::-1])
+    assert rotated[0, 0] > 0.8
     dot = np.zeros((5, 5, 5), dtype=int)
     dot[2, 2, 2] = 1
     assert descriptors.fabric_tensor(dot, 1, "particles") == pytest.approx(np.eye(3) / 3)

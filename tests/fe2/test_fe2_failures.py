@@ -181,7 +181,7 @@ def test_steps_kept_before_a_failure():
     body = beam(neo_hooke_rve(square_cell(), NEO_HOOKE))
     body.reactions([1.0])
     seen = []
-    with pytest.raises(ConvergenceError, match=r"load step \d of 4 .* before are kept, at load .*: take more steps"):
+    with pytest.raises(ConvergenceError, match=r"load step \d of 4 .* before are kept, at load .*: use more steps"):
         for step in hmm.steps(body.problem, body.load, -100.0, 4, max_cutbacks=0):
             seen.append(step.number)
     assert seen == list(range(1, len(seen) + 1)) and len(seen) < 4

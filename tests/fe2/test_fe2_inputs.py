@@ -97,7 +97,7 @@ def test_two_inputs_of_one_name():
         return E, sum(ufl.inner(e.local(w), e.local(w)) for e in E) * cell.measure()
 
     E, energy = given([hmm.macro_gradient(cell, 0), hmm.macro_gradient(cell, 1)])
-    refused(hmm.RVE, cell, w, E, energy=energy, match="2 macro inputs .* 'gradient', .*as with name='gradient_2'")
+    refused(hmm.RVE, cell, w, E, energy=energy, match="2 macro inputs .* 'gradient', .*such as name='gradient_2'")
     E, energy = given([hmm.macro_gradient(cell, 0), hmm.macro_gradient(cell, 1, name="gradient_2")])
     A = hmm.RVE(cell, w, E, energy=energy).solve({"gradient 1": 1.0}).tangent
     assert np.allclose(A, 2 * np.eye(4))

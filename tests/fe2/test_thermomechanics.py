@@ -53,7 +53,7 @@ def test_free_expansion():
     expected = -np.linalg.solve(A[STRESS, STRESS], A[STRESS, TEMPERATURE]) * 50.0
     strain = answer.inputs[0]
     assert [strain[0, 0], strain[1, 1]] == pytest.approx(expected[:2], rel=1e-9)
-    assert np.abs(answer.whole.vector[STRESS]).max() < 1e-8
+    assert np.abs(answer.full.vector[STRESS]).max() < 1e-8
     assert answer.iterations <= 2
 
 

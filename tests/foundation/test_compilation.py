@@ -65,19 +65,19 @@ def set_age(source: Path, seconds: float) -> None:
 def test_killed_long_ago(tmp_path, form):
     """The file is set aside, and the form compiled."""
     source = kill_while_compiling(form, tmp_path)
-    set_age(source, forms.STALE + 10)
+    set_age(source, forms.ABANDONED_AFTER + 10)
     before = len(forms.compilations())
     assert fem.assemble_scalar(forms.compile_form(form)) == pytest.approx(3.0)
     assert len(forms.compilations()) == before + 1
     assert source.with_suffix(".c.failed").exists()
-    assert not source.with_suffix(".c.stale").exists()
+    assert not source.with_suffix(".c.abandoned").exists()
 
 
 @SERIAL
 def test_killed_just_now(tmp_path, form, monkeypatch, caplog):
     """One cannot know that nobody compiles: a warning names the file, and an error after a long wait."""
     source = kill_while_compiling(form, tmp_path)
-    monkeypatch.setattr(forms, "STALE", 2)
+    monkeypatch.setattr(forms, "ABANDONED_AFTER", 2)
     set_age(source, -1000)
     with pytest.raises(hmm.errors.EnvironmentMismatch, match=f"{source.name}.*remove"):
         forms.compile_form(form)
@@ -88,10 +88,10 @@ def test_killed_just_now(tmp_path, form, monkeypatch, caplog):
 def test_one_process_clears(tmp_path, form):
     """While another process holds the claim, the file is left alone."""
     source = kill_while_compiling(form, tmp_path)
-    set_age(source, forms.STALE + 10)
-    claim = source.with_suffix(".c.stale")
+    set_age(source, forms.ABANDONED_AFTER + 10)
+    claim = source.with_suffix(".c.abandoned")
     claim.touch()
-    assert not forms._clear_stale(source)
+    assert not forms._clear_abandoned(source)
     assert source.exists() and claim.exists()
 
 

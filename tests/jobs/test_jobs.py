@@ -202,7 +202,7 @@ def test_the_jobs_of_the_demos_run(path, folder):
         assert path.stem == "copper" and found.means["bulk modulus"] == pytest.approx((168.4 + 2 * 121.4) / 3)
 
 
-def test_a_report_of_many_turned_grains(folder):
+def test_a_report_of_many_rotated_grains(folder):
     """The law stands once, its field by name; grains are counted."""
     text = """
 [cell]
@@ -304,11 +304,11 @@ ONLY_PHASES = TOP[TOP.index("[phases") :]
         (TOP.replace('"fibre"', '"fiber"'), r"generator = 'fiber' is unknown \(did you mean 'fibre'\?\)"),
         (TOP.replace('generator = "fibre"', ""), r"\[cell\] has none of image, mesh, generator"),
         (TOP.replace("[cell]", '[cell]\nmesh = "a.msh"'), r"\[cell\] has mesh and generator: give only one"),
-        (ONLY_PHASES, r"\[cell\] is missing: say where the cell comes from"),
+        (ONLY_PHASES, r"\[cell\] is missing: give the source of the cell"),
         (ONLY_CELL, r"\[phases.NAME\] is missing: add one for each phase"),
         (ONLY_CELL.replace('"fibre"', '"laminate"').replace("volume_fraction = 0.3", "") + ONLY_PHASES, "'fractions'"),
         (IMAGE.replace("image.npy", "other.npy"), r"image = 'other.npy': there is no such file; paths are relative"),
-        (IMAGE.replace("phases = {matrix = 0, fibre = 1}", ""), r"\[cell\] lacks 'phases': say what each phase is"),
+        (IMAGE.replace("phases = {matrix = 0, fibre = 1}", ""), r"\[cell\] lacks 'phases': give each phase's label"),
         (IMAGE.replace("fibre = 1", "fibre = 'x'"), r"\[cell\]: phases: fibre = 'x' is not understood: give a label"),
         (IMAGE.replace("fibre = 1", "fibre = {low = 1}"), r"fibre = \{'low': 1\} is not understood: give a label"),
         (IMAGE.replace("phases = {", "mesh = 'smooth'\nphases = {"), r"elements of an image are elements = 'smooth'"),
@@ -355,9 +355,9 @@ ONLY_PHASES = TOP[TOP.index("[phases") :]
         ("young = " + "[" * 5000 + "]" * 5000 + "\n" + TOP, r"is nested too deeply"),
         (
             TOP.replace("[phases.fibre]", '[phases."a\\nb"]'),
-            r"\[phases\]: 'a\\nb' is no name of a phase: give one to 80",
+            r"\[phases\]: 'a\\nb' is not a valid name of a phase: give 1 to 80",
         ),
-        (IMAGE.replace("fibre = 1", "'' = 1"), r"phases: '' is no name of a phase"),
+        (IMAGE.replace("fibre = 1", "'' = 1"), r"phases: '' is not a valid name of a phase"),
         (TOP.replace("young = 70.0", "young = '" + 9999 * "x" + "'"), r"young = 'x+\.\.\.x+' is not understood"),
     ],
 )
@@ -373,7 +373,7 @@ def test_a_wrong_job_is_refused_before_anything_is_done(folder, text, message):
         (TOP[: TOP.index("[phases.fibre]")], r"phase 'fibre' of the cell has no law: add \[phases.fibre\], or"),
         (
             TOP + "[phases.fiber]\nyoung = 1\npoisson = 0\n",
-            r"\[phases.fiber\] is no phase .* \(did you mean 'fibre'\?\)",
+            r"\[phases.fiber\] is not a phase .* \(did you mean 'fibre'\?\)",
         ),
         (TOP.replace("= 0.3\nmesh", "= 1.3\nmesh"), r"job.toml: \[cell\]: volume_fraction = 1.3 is outside"),
         ("degree = 0\n" + TOP, r"job.toml: .*degree 0"),

@@ -122,8 +122,8 @@ def test_energies_times_and_axes():
     assert np.allclose(combine(Fourier(1.0), crystal).axis, [1, 0, 0])
     assert not hasattr(combine(Elastic(1.0, 0.2), Fourier(1.0)), "energy")
     grains = hmm.cells.voronoi(3, dim=2, mesh_size=0.4)
-    turned = grains.turned(combine(Anisotropic.cubic(168.4, 121.4, 75.4), Fourier(1.0)))
-    assert turned.parts[0].rotation is not None and turned.parts[1] == Fourier(1.0)
+    rotated = grains.rotated(combine(Anisotropic.cubic(168.4, 121.4, 75.4), Fourier(1.0)))
+    assert rotated.parts[0].rotation is not None and rotated.parts[1] == Fourier(1.0)
 
 
 @pytest.mark.parametrize(

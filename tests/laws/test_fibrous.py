@@ -77,11 +77,11 @@ def test_tangent_and_objectivity(F):
 
 def test_a_rotation_turns_the_fibres():
     R = Rotation.from_rotvec([0.0, 0.0, 0.4]).as_matrix()
-    turned = law(rotation=R)
+    rotated = law(rotation=R)
     straight = law(((np.cos(0.4), np.sin(0.4), 0.0),))
-    assert np.allclose(turned.axis, straight.axis) and law((1, 2)).axis is None
+    assert np.allclose(rotated.axis, straight.axis) and law((1, 2)).axis is None
     F = np.array([[1.3, 0.2], [0.1, 1.1]])
-    a, b = (point(one, hmm.macro_deformation_gradient).solve(F).vector for one in (turned, straight))
+    a, b = (point(one, hmm.macro_deformation_gradient).solve(F).vector for one in (rotated, straight))
     assert relative_error(a, b) < 1e-13
 
 

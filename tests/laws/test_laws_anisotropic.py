@@ -29,7 +29,7 @@ def fourth_order(law):
     return hmm.tensors.symmetric(3).to_fourth_order(np.array(law.stiffness))
 
 
-def turned(C, R):
+def rotated(C, R):
     return np.einsum("ai,bj,ck,dl,ijkl->abcd", R, R, R, R, C)
 
 
@@ -63,7 +63,7 @@ def test_engineering_constants():
     assert [S[0, 0], S[1, 1], S[0, 1], S[1, 2]] == pytest.approx([1 / E1, 1 / E2, -nu12 / E1, -nu23 / E2])
     assert [S[3, 3], S[4, 4], S[5, 5]] == pytest.approx([1 / (2 * G12), 1 / (2 * G12), (1 + nu23) / E2])
     about = Rotation.from_rotvec([0.7, 0, 0]).as_matrix()
-    assert np.allclose(turned(fourth_order(fibre), about), fourth_order(fibre))
+    assert np.allclose(rotated(fourth_order(fibre), about), fourth_order(fibre))
 
 
 def test_voigts_order():
@@ -80,12 +80,12 @@ def test_voigts_order():
 
 
 @pytest.mark.parametrize("law", [Anisotropic.cubic(*COPPER), Anisotropic.orthotropic(*SPRUCE)])
-def test_turned_axes(law):
-    exact = closed_forms.mandel(turned(fourth_order(law), TURN))
+def test_rotated_axes(law):
+    exact = closed_forms.mandel(rotated(fourth_order(law), TURN))
     assert relative_error(tangent(replace(law, rotation=TURN)), exact) < 1e-12
 
 
-def test_a_laminate_of_turned_layers():
+def test_a_laminate_of_rotated_layers():
     """A cross-ply of carbon fibres at 0 and 60 degrees, layers along z, against the closed form for any layers."""
     laws = {
         "a": Anisotropic.transversely_isotropic(*CARBON, axis=1),
@@ -93,7 +93,7 @@ def test_a_laminate_of_turned_layers():
     }
     cell = hmm.cells.laminate({"a": 0.3, "b": 0.7}, normal=2, dim=3, mesh_size=0.5)
     layers = [
-        turned(fourth_order(law), np.eye(3) if law.rotation is None else np.array(law.rotation))
+        rotated(fourth_order(law), np.eye(3) if law.rotation is None else np.array(law.rotation))
         for law in laws.values()
     ]
     exact = closed_forms.laminate([0.3, 0.7], layers, [0, 0, 1])
@@ -111,7 +111,7 @@ def test_fibres_of_carbon_lie_along_those_of_the_cell(caplog):
 
 
 def test_the_axis_of_a_law():
-    """It is where `axis` puts it, turned by the rotation; materials with none or many have none."""
+    """It is where `axis` puts it, rotated by the rotation; materials with none or many have none."""
     for axis, along in ((1, [1, 0, 0]), (2, [0, 1, 0]), (3, [0, 0, 1]), ([3, 0, 4], [0.6, 0, 0.8])):
         law = Anisotropic.transversely_isotropic(*CARBON, axis=axis)
         assert law.axis == pytest.approx(along, abs=1e-12)
@@ -130,10 +130,10 @@ def compliance(law, along):
 
 
 def test_up_one_scale_and_another():
-    """What a cell of fibres is homogenized to is the law of a yarn, turned where it runs."""
+    """What a cell of fibres is homogenized to is the law of a yarn, rotated where it runs."""
     cell = hmm.cells.laminate({"a": 0.4, "b": 0.6}, dim=3, mesh_size=0.5)
     yarn = hmm.homogenize(cell, {"a": hmm.laws.Elastic(3.0, 0.35), "b": hmm.laws.Elastic(70.0, 0.2)}).tensor
-    exact = closed_forms.mandel(turned(hmm.tensors.symmetric(3).to_fourth_order(yarn), TURN))
+    exact = closed_forms.mandel(rotated(hmm.tensors.symmetric(3).to_fourth_order(yarn), TURN))
     assert relative_error(tangent(Anisotropic(yarn, TURN)), exact) < 1e-12
 
 
@@ -150,7 +150,7 @@ def test_a_polycrystal_of_cubic_grains(crystal):
     one = np.r_[np.ones(3), np.zeros(3)]
     assert np.allclose(found @ one, (C11 + 2 * C12) * one, rtol=1e-8, atol=1e-8 * C11)
     single = fourth_order(Anisotropic.cubic(*COPPER))
-    grains = [closed_forms.mandel(turned(single, R)) for R in crystal.orientations]
+    grains = [closed_forms.mandel(rotated(single, R)) for R in crystal.orientations]
     f = list(crystal.cell.volume_fractions.values())
     upper, lower = hmm.bounds.voigt(f, grains), hmm.bounds.reuss(f, grains)
     assert np.linalg.eigvalsh(upper - found)[0] > -1e-8 * C11

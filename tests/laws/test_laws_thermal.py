@@ -151,10 +151,10 @@ def test_properties_in_the_axes_of_the_material():
     """Three numbers, a matrix and a pair are the same body; its rotation turns them."""
     R = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
     elastic = hmm.laws.Anisotropic.transversely_isotropic(*CARBON, axis=1)
-    turned = hmm.laws.Anisotropic.transversely_isotropic(*CARBON, R.tolist(), 1)
+    rotated = hmm.laws.Anisotropic.transversely_isotropic(*CARBON, R.tolist(), 1)
     expected = [10e-6, -0.7e-6, 10e-6, 0.0]
     for given in ((-0.7e-6, 10e-6), (-0.7e-6, 10e-6, 10e-6), np.diag([-0.7e-6, 10e-6, 10e-6])):
-        law = ThermoElastic(expansion=given, elastic=turned)
+        law = ThermoElastic(expansion=given, elastic=rotated)
         assert law.expansion == ThermoElastic(expansion=given, elastic=elastic).expansion
     found = hmm.homogenize(homogeneous_cell(), {"all": law}, physics="thermoelasticity", out_of_plane=True)
     assert found.thermal_expansion == pytest.approx(expected, rel=1e-7, abs=1e-14)

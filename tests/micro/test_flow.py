@@ -16,17 +16,18 @@ from hmm.cells.connectivity import pieces
 FLUID = hmm.laws.Stokes(viscosity=2.0)
 
 
-def flow_rve(cell, slip_length=None, held=None, **options):
-    """A Taylor-Hood cell; held on its walls unless they slip."""
+def flow_rve(cell, slip_length=None, fixed=None, **options):
+    """A Taylor-Hood cell; no velocity on its walls unless they slip."""
     w = hmm.fluctuation(cell, degree=(2, 1))
     G = hmm.macro_pressure_gradient(cell)
     if slip_length is not None:
         slip_length = fem.Constant(cell.mesh, float(slip_length))
         energy = hmm.stokes_slip.energy(cell, w, G, FLUID.viscosity, slip_length)
-        return hmm.RVE(cell, w, G, energy=energy, held=() if held is None else held(w), newton_options=TIGHT, **options)
-    held = hmm.held_on_walls(cell, w, 0)
+        dofs = () if fixed is None else fixed(w)
+        return hmm.RVE(cell, w, G, energy=energy, fixed_dofs=dofs, newton_options=TIGHT, **options)
+    fixed = hmm.wall_dofs(cell, w, 0)
     laws = dict.fromkeys(cell.phases, FLUID)
-    return hmm.RVE(cell, w, G, law=laws, held=held, newton_options=TIGHT, **options)
+    return hmm.RVE(cell, w, G, law=laws, fixed_dofs=fixed, newton_options=TIGHT, **options)
 
 
 def permeability(rve):
@@ -76,10 +77,10 @@ def test_channel_with_slip(angle, slip_length):
     assert relative_error(permeability(flow_rve(cell, slip_length)), exact) < 1e-9
 
 
-def test_slip_with_the_normal_velocity_held():
-    """On walls along an axis the normal component can be held instead."""
+def test_slip_with_the_normal_velocity_fixed():
+    """On walls along an axis the normal component can be fixed instead."""
     cell, _ = tilted_channel(0.0)
-    rve = flow_rve(cell, 0.05, held=lambda w: hmm.held_on_walls(cell, w, 0, 1))
+    rve = flow_rve(cell, 0.05, fixed=lambda w: hmm.wall_dofs(cell, w, 0, 1))
     assert permeability(rve)[0, 0] == pytest.approx(0.5**3 / 12 * 1.6, rel=1e-10)
 
 
@@ -136,7 +137,7 @@ def test_pieces():
 
 
 def test_closed_pores(caplog):
-    with pytest.raises(hmm.InputError, match="does not percolate: no part of it leads through"):
+    with pytest.raises(hmm.InputError, match="does not percolate in any direction of the lattice"):
         hmm.macro_pressure_gradient(voxels((4, 4), lambda x: np.abs(x - 0.5)[:2].max(axis=0) < 0.3))
     with caplog.at_level(logging.WARNING, logger="hmm"):
         hmm.macro_pressure_gradient(tilted_channel(0.0)[0])
@@ -150,10 +151,10 @@ def test_bad_flow():
         hmm.stokes_slip.energy(cell, w, G, 1.0, 0.0)
     with pytest.raises(hmm.InputError, match="viscosity = -1"):
         hmm.laws.Stokes(-1.0)
-    with pytest.raises(hmm.InputError, match="held has some but not all of the 2 components"):
+    with pytest.raises(hmm.InputError, match="fixed_dofs has some but not all of the 2 components"):
         u = hmm.fluctuation(cell)
         law = {"matrix": hmm.laws.Elastic(1.0, 0.3)}
-        hmm.RVE(cell, u, hmm.macro_strain(cell), law=law, held=hmm.held_on_walls(cell, u, 0))
+        hmm.RVE(cell, u, hmm.macro_strain(cell), law=law, fixed_dofs=hmm.wall_dofs(cell, u, 0))
 
 
 @pytest.mark.mpi

@@ -57,8 +57,8 @@ def cylinder_rve(mesh_size, mixed):
         energy = up_energy(cell, w, F, {"matrix": (mu, lam)})
     else:
         energy = neo_hookean(F.local(w), mu, lam) * cell.measure(quadrature_degree=1)
-    held = outer(w.function_space)
-    return hmm.RVE(cell, w, F, energy=energy, constraint="dirichlet", held=held, newton_options=TIGHT)
+    fixed = outer(w.function_space)
+    return hmm.RVE(cell, w, F, energy=energy, constraint="dirichlet", fixed_dofs=fixed, newton_options=TIGHT)
 
 
 def test_hollow_cylinder():

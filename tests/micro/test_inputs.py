@@ -138,9 +138,9 @@ def test_two_inputs_of_one_name_are_refused_and_a_law_of_another_name_is_told_ho
     with pytest.raises(hmm.InputError, match=r"2 macro inputs or micro fields are called 'gradient'.*give one another"):
         law = {"A": hmm.laws.Fourier(1.0), "B": hmm.laws.Fourier(2.0)}
         hmm.RVE(cell, w, [hmm.macro_gradient(cell, 0), hmm.macro_gradient(cell, 1)], law=law)
-    with pytest.raises(hmm.InputError, match=r"hmm.laws.rename\(law, gradient='concentration'\), or take"):
+    with pytest.raises(hmm.InputError, match=r"hmm.laws.rename\(law, gradient='concentration'\), or use"):
         hmm.RVE(cell, hmm.fluctuation(cell, shape=()), hmm.macro_gradient(cell, name="concentration"), law=law)
-    with pytest.raises(hmm.InputError, match="is called 'phase', as one of the results of a cell"):
+    with pytest.raises(hmm.InputError, match="is called 'phase', like a result of the cell"):
         hmm.RVE(cell, hmm.fluctuation(cell, shape=()), hmm.macro_gradient(cell, name="phase"), law=law)
     for name in ("", " heat", 3):
         with pytest.raises(hmm.InputError, match="of a macro input must be text"):

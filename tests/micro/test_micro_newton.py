@@ -45,6 +45,6 @@ def test_a_linear_cell_takes_one_iteration(cell):
 
 def test_what_cannot_converge_says_so(cell):
     rve, _ = neo_hookean_rve(cell, {"matrix": (1.0, 2.0), "fibre": (10.0, 15.0)})
-    with pytest.raises(hmm.ConvergenceError, match=r"for E = \[\[-0\.5, 0\.0\], .* not a number; take smaller steps"):
+    with pytest.raises(hmm.ConvergenceError, match=r"for E = \[\[-0\.5, 0\.0\], .* not a number; use smaller steps"):
         rve.solve([[-0.5, 0.0], [0.0, 1.0]])  # turned inside out: ln J of a negative number
     assert np.all(np.isfinite(rve.solve([[1.1, 0.0], [0.0, 1.0]]).vector))  # and the RVE is still usable

@@ -56,7 +56,7 @@ def test_plane_stress_of_a_homogeneous_cell(dim):
         rel=1e-11,
     )
     assert answer.input[2, 2] == pytest.approx(-NU / (1 - NU) * 5e-4, rel=1e-10)
-    assert np.abs(answer.whole.stress[2]).max() < 1e-9
+    assert np.abs(answer.full.stress[2]).max() < 1e-9
 
 
 def test_in_plane_part_of_generalised_plane_strain_is_plane_strain(composite):
@@ -98,7 +98,7 @@ def test_tangent_of_the_controlled_problem(composite):
     old = control.solve(0.5 * E).state
     answer = control.solve(E, old)
     assert answer.iterations > 1
-    assert answer.whole.stress[1, 1] == pytest.approx(10.0, abs=1e-8)
+    assert answer.full.stress[1, 1] == pytest.approx(10.0, abs=1e-8)
     assert relative_error(answer.tangent, controlled_differences(control, E, old, 1e-8)) < 1e-7
 
 
@@ -153,7 +153,7 @@ def test_uniaxial_references():
     """Young's modulus and Poisson's ratio from the stiffnesses of references."""
     law = {"matrix": hmm.laws.Elastic(1.0, 0.3), "inclusion": hmm.laws.Elastic(10.0, 0.3)}
     test = hmm.uniaxial(strain_rve(hmm.cells.sphere(0.1, mesh_size=0.3), law, degree=2), "11", [1e-3])
-    c, A = ELASTIC_SPHERES_SC[10], test.responses[0].whole.tangent
+    c, A = ELASTIC_SPHERES_SC[10], test.responses[0].full.tangent
     young, poisson = test.moduli[0], -test.responses[0].input[1, 1] / 1e-3
     assert (young, poisson) == pytest.approx(cubic(A[0, 0], A[0, 1]), rel=2e-3)  # the mesh is not quite cubic
     assert (young, poisson) == pytest.approx(cubic(c["C11"], c["C12"]), rel=1.2e-2)  # 0.8 % with a mesh size of 0.2
@@ -193,9 +193,9 @@ def test_finite_strain_tension():
     G = np.array([1.2, 0.3, -0.1, 0.9])
     answer = sheet.solve(G)
     assert sheet.inputs[0].packing.shape == (2, 2)
-    assert answer.whole.stress[2, 2] == pytest.approx(0, abs=1e-11)
+    assert answer.full.stress[2, 2] == pytest.approx(0, abs=1e-11)
     assert relative_error(answer.tangent, controlled_differences(sheet, G, answer.state, 1e-5)) < 1e-8
-    assert hmm.checks.hill_mandel_defect(rve, answer.whole) < 1e-10
+    assert hmm.checks.hill_mandel_defect(rve, answer.full) < 1e-10
 
 
 def neo_hookean_3d(F, mu, lam):
@@ -219,13 +219,13 @@ def test_a_state_of_the_rve_starts_a_controlled_step(composite):
     free = hmm.MixedControl(composite, {"11": 0.0, "22": 0.0, "33": 0.0, "12": 0.0})
     released = free.solve({}, loaded.state)
     assert released.input[0, 0] > 1e-4
-    assert np.abs(released.whole.vector).max() < 1e-8
+    assert np.abs(released.full.vector).max() < 1e-8
 
 
 def test_hill_mandel_holds_under_control(composite):
     control = hmm.MixedControl(composite, {"22": 20.0, "33": -10.0})
     answer = control.solve({"11": 4e-3})
-    assert hmm.checks.hill_mandel_defect(composite, answer.whole) < 1e-9
+    assert hmm.checks.hill_mandel_defect(composite, answer.full) < 1e-9
     assert hmm.checks.hill_mandel_defect(control, answer) < 1e-9
 
 
@@ -235,7 +235,7 @@ def test_bad_input(composite):
     with pytest.raises(hmm.InputError, match="component 12 is prescribed twice"):
         hmm.MixedControl(composite, {"12": 0.0, "21": 0.0})
     control = hmm.MixedControl(composite, {"22": 0.0})
-    with pytest.raises(hmm.InputError, match="component 22 is prescribed twice: its response is given"):
+    with pytest.raises(hmm.InputError, match="component 22 is prescribed twice: its response is prescribed"):
         control.solve({"11": 1e-3, "22": 0.0})
     with pytest.raises(hmm.InputError, match="response 33 is not prescribed in this MixedControl, which has: 22"):
         control.solve({}, response={"33": 0.0})
@@ -243,7 +243,7 @@ def test_bad_input(composite):
         control.prescribe({"22": np.nan})
     with pytest.raises(hmm.InputError, match="has no component 33"):
         hmm.plane_stress(strain_rve(homogeneous_cell(2), {"matrix": STEEL}))
-    with pytest.raises(hmm.InputError, match="a state of one of them"):
+    with pytest.raises(hmm.InputError, match="a state of one of the two"):
         control.solve({}, hmm.PointState(np.zeros(3), np.zeros(0)))
 
 

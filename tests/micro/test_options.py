@@ -81,8 +81,8 @@ def test_arguments_of_a_cell_problem(cell):
     rve("energy = .* is no Form", law=None, energy=1.0)
     rve("constraint .* is unknown: choose one of 'periodic'", constraint=["periodic"])
     rve("solver .* is unknown: choose one of 'auto'", solver=None)
-    rve("held = .* are no dofs of w", held=[10**6])
-    rve("held = .* are no dofs of w", held=[0.5])
+    rve("fixed_dofs = .* are not degrees of freedom of w", fixed_dofs=[10**6])
+    rve("fixed_dofs = .* are not degrees of freedom of w", fixed_dofs=[0.5])
     rve("w is on another mesh than the cell", w=hmm.fluctuation(homogeneous_cell()))
     rve("strain is on another mesh than the cell", E=hmm.macro_strain(homogeneous_cell()))
 
@@ -146,9 +146,9 @@ def test_use_after_destroy(cell):
     reaction = loaded.problem.reaction(loaded.drive)
     for thing in (loaded.problem, loaded.problem, rve, rve, generalised):  # twice does no harm
         thing.destroy()
-    refused(loaded.problem.solve, "macro problem was destroyed .*: make a new one")
+    refused(loaded.problem.solve, "macro problem was destroyed .*: create a new one")
     assert loaded.problem.reaction(loaded.drive) == reaction
-    refused(lambda: rve.solve({"11": 1e-3}), "this RVE was destroyed .*: make a new one")
+    refused(lambda: rve.solve({"11": 1e-3}), "this RVE was destroyed .*: create a new one")
     refused(rve.system.linearize, "this RVE was destroyed")
     refused(lambda: free.solve({"11": 1e-3}), "this RVE was destroyed")
     refused(loaded.hom.evaluate, "this RVE was destroyed")
@@ -164,9 +164,12 @@ def test_use_after_destroy(cell):
         (lambda rve: rve.solve({"11": "x"}), "values .* of the macroscopic input: give numbers"),
         (lambda rve: rve.solve("abc"), "the macroscopic input = 'abc': give numbers"),
         (lambda rve: rve.solve({11: 1e-3}), "component = 11 is no str: the components are 11, 22, 12"),
-        (lambda rve: rve.solve(np.zeros(3), dt=[1]), "time step .* must be zero or more"),
+        (lambda rve: rve.solve(np.zeros(3), dt=[1]), "time step .* must be finite and not negative"),
         (lambda rve: rve.solve(np.zeros(3), state=np.zeros(3)), "state = .* is no PointState"),
-        (lambda rve: rve.solve(np.zeros(3), state=PointState(np.zeros(2), np.zeros(0))), "state is of another RVE"),
+        (
+            lambda rve: rve.solve(np.zeros(3), state=PointState(np.zeros(2), np.zeros(0))),
+            "state belongs to another RVE",
+        ),
         (lambda rve: rve.average(rve.w[0], "steel"), "phase 'steel' is unknown: choose one of 'matrix'"),
         (lambda rve: rve.local_response("steel"), "phase 'steel' is unknown: choose one of 'matrix'"),
         (lambda rve: rve.local_response("matrix", "flux"), "response 'flux' is unknown: choose one of 'strain'"),

@@ -176,16 +176,16 @@ def test_auto_takes_it_for_large_cells_and_other_constraints_do_not():
     assert isinstance(strain_rve(small, law, "dirichlet", solver="iterative").system.solver, AssembledSolver)
 
 
-def test_held_dofs_are_not_for_the_grid():
-    """Two more points held: the grid knows of one only, and the matrix is assembled."""
+def test_fixed_dofs_are_not_for_the_grid():
+    """Two more points fixed: the grid knows of one only, and the matrix is assembled."""
     cell = cube_with_pore(5)
     found = []
     for solver in ("direct", "iterative"):
         w, E = hmm.fluctuation(cell), hmm.macro_strain(cell)
         middle = np.flatnonzero(np.abs(w.function_space.tabulate_dof_coordinates() - 0.2).max(axis=1) < 0.01)
-        held = (3 * middle[:, None] + np.arange(3)).ravel()
-        assert held.size == 3
-        rve = hmm.RVE(cell, w, E, law={"matrix": Elastic(1.0, 0.3)}, held=held, solver=solver)
+        fixed = (3 * middle[:, None] + np.arange(3)).ravel()
+        assert fixed.size == 3
+        rve = hmm.RVE(cell, w, E, law={"matrix": Elastic(1.0, 0.3)}, fixed_dofs=fixed, solver=solver)
         assert isinstance(rve.system.solver, AssembledSolver)
         found.append(rve.solve(np.zeros(6)).tangent)
     assert relative_error(found[1], found[0]) < 1e-7

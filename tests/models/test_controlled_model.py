@@ -41,10 +41,10 @@ def test_answers_have_all_components():
     answer = control.solve({"11": 1e-3})
     assert answer.vector[0] == pytest.approx(YOUNG * 1e-3) and answer.stress.shape == (1, 1)
     assert answer.input == pytest.approx(np.diag([1e-3, -3e-4, -3e-4]), abs=1e-15)
-    assert answer.whole.vector == pytest.approx([YOUNG * 1e-3, 0, 0, 0], abs=1e-6)
-    assert answer.whole.tangent == pytest.approx(model.solve({"11": 0.0}).tangent)
+    assert answer.full.vector == pytest.approx([YOUNG * 1e-3, 0, 0, 0], abs=1e-6)
+    assert answer.full.tangent == pytest.approx(model.solve({"11": 0.0}).tangent)
     pushed = control.solve({"11": 0.0}, answer.state, response={"22": 35.0})
-    assert pushed.whole.vector[1] == pytest.approx(35.0, rel=1e-9)
+    assert pushed.full.vector[1] == pytest.approx(35.0, rel=1e-9)
     assert pushed.input[0, 0] == 0.0
 
 
@@ -67,8 +67,8 @@ def test_finite_strain_holds_the_rotation():
 
     model = hmm.FunctionModel(linear, hmm.models.deformation_gradient(3))
     answer = hmm.plane_stress(model).solve({"11": 1.1, "22": 1.0})
-    assert answer.input[2, :2] == pytest.approx(0.0), "held"
-    assert answer.whole.parts[0][:, 2] == pytest.approx(0.0, abs=1e-9)
+    assert answer.input[2, :2] == pytest.approx(0.0), "fixed"
+    assert answer.full.parts[0][:, 2] == pytest.approx(0.0, abs=1e-9)
 
 
 @pytest.mark.mpi
@@ -144,7 +144,7 @@ def test_failures_and_mistakes():
         control.solve({"11": 2.0})
     with pytest.raises(hmm.InputError, match="the response 11 is not prescribed in this MixedControl, which has: 22"):
         control.prescribe({"11": 0.0})
-    with pytest.raises(hmm.InputError, match="the state is of another model"):
+    with pytest.raises(hmm.InputError, match="the state belongs to another model"):
         control.solve({"11": 0.1}, j2_model().solve({"11": 0.1}).state)
     with pytest.raises(hmm.InputError, match="'33' is not a macro component"):
         hmm.MixedControl(j2_model(), {"33": 0.0})
@@ -154,5 +154,5 @@ def test_failures_and_mistakes():
     stuck = hmm.FunctionModel(
         lambda E, o, dt: (E + 1, np.tile(1e9 * np.eye(3), (len(E), 1, 1)), {}), hmm.models.strain(2)
     )
-    with pytest.raises(hmm.ConvergenceError, match="the prescribed responses were not met"):
+    with pytest.raises(hmm.ConvergenceError, match="the prescribed responses were not reached"):
         hmm.MixedControl(stuck, {"22": 0.0}).solve({"11": 0.1})

@@ -193,7 +193,7 @@ def test_unknown_policy():
 def test_a_shared_cell_with_a_policy_for_single_ranks():
     if WORLD.size == 1:
         pytest.skip("needs two ranks")
-    with pytest.raises(hmm.InputError, match=r"its cell lives on 2 ranks: make the cell on MPI.COMM_SELF"):
+    with pytest.raises(hmm.InputError, match=r"its cell is on 2 ranks: create the cell on MPI.COMM_SELF"):
         beam(group_rve(WORLD), ensemble="balanced")
 
 

@@ -73,7 +73,7 @@ def test_finished_parts_and_calls_that_differ(folder, capfd):
     if COMM.rank == 0:
         out = capfd.readouterr().out
         assert "the 4 steps from 0.0 to -0.06 are done, and more after them" in out
-        assert "the 2 steps from -0.06 to -0.02 are done; remove the file to do them again" in out
+        assert "the 2 steps from -0.06 to -0.02 are done; remove the file to repeat them" in out
     other = beam(composite())
     with pytest.raises(hmm.InputError, match=r"is 4 steps from 0.0 to -0.06, and this call asks for 5 steps from"):
         run_to(other, path, n=5)

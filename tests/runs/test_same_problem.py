@@ -160,7 +160,7 @@ def test_what_a_loop_changed_is_said(tmp_path, caplog):
     part(body(), 1)
     warned = [r.getMessage() for r in caplog.records]
     assert len(warned) == (COMM.rank == 0)
-    assert all("the loop had changed the Function 1 of the macro form, which no" in text for text in warned)
+    assert all("the loop had changed the Function 1 of the macro form, which a checkpoint" in text for text in warned)
 
 
 class Thing:

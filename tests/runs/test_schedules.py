@@ -98,7 +98,7 @@ def test_a_ramp_is_the_simplest_schedule():
 
 
 def test_a_law_gets_the_time_of_each_increment(monkeypatch):
-    """Maxwell in shear that is held: sigma12 = 2 G e / prod(1 + dt / tau), also where a step is cut in halves."""
+    """Maxwell in constant shear: sigma12 = 2 G e / prod(1 + dt / tau), also where a step is cut in halves."""
     body = square(maxwell())
     solve, tried = body.problem.solve, []
 
@@ -109,8 +109,8 @@ def test_a_law_gets_the_time_of_each_increment(monkeypatch):
         return solve()
 
     monkeypatch.setattr(body.problem, "solve", fails_once)
-    held = hmm.schedule({body.g: lambda x, t: 0.01 * np.stack([x[1], x[0]])})
-    steps = list(hmm.steps(body.problem, held, [1.0, 2.0, 5.0, 6.0]))
+    constant = hmm.schedule({body.g: lambda x, t: 0.01 * np.stack([x[1], x[0]])})
+    steps = list(hmm.steps(body.problem, constant, [1.0, 2.0, 5.0, 6.0]))
     assert tried == [1.0, 3.0, 1.0, 0.5, 0.5]
     assert [s.increments for s in steps] == [1, 1, 2]
     sigma = body.problem.hom.stress.x.array.reshape(-1, 2, 2)[: body.problem.hom.n_points, 0, 1]
@@ -211,7 +211,11 @@ def test_bad_schedules_are_one_line():
         ({a: lambda t: np.log(t - 1.5)}, [0, 1], "gives nan at time 0: not finite"),
         ({a: lambda t: [t, t]}, [0, 1], r"has shape \(\) and its schedule gives shape \(2,\) at time 0"),
         ({a: lambda t: "much"}, [0, 1], "at time 0 = 'much': give numbers"),
-        ({b: hmm.table([0, 1], [[0, 0], [1, 1]])}, [0, 2], "a table of a load is from time 0 to 1 and was asked at 2"),
+        (
+            {b: hmm.table([0, 1], [[0, 0], [1, 1]])},
+            [0, 2],
+            "load table is given from time 0 to 1, but is needed at 2",
+        ),
         ({stray: abs}, [0, 1], "load 1 .* is not in the macro form, the macro inputs, the Dirichlet conditions"),
         ({other: shear}, [0, 1], "load 1 .*the Function 'other'.* is not in the macro form"),
         ({body.problem.u: shear}, [0, 1], "is not in the macro form"),
@@ -232,7 +236,7 @@ def test_bad_schedules_are_one_line():
 @pytest.mark.skipif(COMM.size == 1, reason="needs several ranks")
 def test_ranks_that_disagree_are_told():
     body = square()
-    with pytest.raises(hmm.InputError, match="the schedule gives other values on rank 1 than on rank 0"):
+    with pytest.raises(hmm.InputError, match="the schedule gives different values on rank 1 and rank 0"):
         list(hmm.steps(body.problem, hmm.schedule({body.a: lambda t: t + COMM.rank}), [0, 1]))
 
 

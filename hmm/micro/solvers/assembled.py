@@ -1,4 +1,4 @@
-"""The linear solver of a microproblem: one factorization, any number of right-hand sides."""
+"""The linear solver of a cell problem: one factorization, any number of right-hand sides."""
 
 from __future__ import annotations
 
