@@ -165,6 +165,16 @@ def growth(repeats: int) -> None:
     _growth_table("cell size, one step of a point", "unknowns", cells)
 
 
+def law(repeats: int) -> None:
+    """A compiled law: J2 updates with tangent per second and core, against a radial return in NumPy."""
+    runs = [job("material_points") for _ in range(repeats)]
+    ratio = median(r["law"] / r["numpy"] for r in runs)
+    columns = ["compiled, 1/s", "NumPy, 1/s", "times faster", "yielding", "answers differ by"]
+    speeds = [spread(runs, side) for side in ("law", "numpy")]
+    yielding, differ = runs[0]["yielding"], runs[0]["differ"]
+    table("J2 at 100,000 points, 3D, one core", columns, [[*speeds, ratio, f"{yielding:.0%}", f"{differ:.0e}"]])
+
+
 def job_runs(*arguments: object, repeats: int) -> list[dict]:
     """The same job `repeats` times."""
     return [job(str(arguments[0]), *arguments[1:]) for _ in range(repeats)]
@@ -178,5 +188,5 @@ def _growth_table(title: str, key: str, runs: list[list[dict]]) -> None:
     table(f"Growth with {title}: time ~ n^{exponent:.2f}", [key, "s", "ms each", "peak MB"], rows)
 
 
-ALL = (fe2, rve_step, profile, memory, voxels, porous, plastic, solvers, growth, scaling)
+ALL = (fe2, rve_step, profile, memory, voxels, porous, plastic, solvers, growth, law, scaling)
 COMPARISONS: dict[str, Callable[[int], None]] = {f.__name__: f for f in ALL}

@@ -46,6 +46,7 @@ from hmm.micro.inputs import (  # noqa: E402
     macro_strain,
     macro_temperature,
 )
+from hmm.micro.law_model import LawModel  # noqa: E402
 from hmm.micro.loading import TensionTest, follow, plane_stress, uniaxial  # noqa: E402
 from hmm.micro.local_fields import LocalFields, write_fields  # noqa: E402
 from hmm.micro.mixed_control import MixedControl  # noqa: E402
@@ -78,6 +79,7 @@ __all__ = [
     "HMMError",
     "Homogenizer",
     "InputError",
+    "LawModel",
     "LocalFields",
     "MacroProblem",
     "MixedControl",

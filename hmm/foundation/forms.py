@@ -23,6 +23,8 @@ from dolfinx.mesh import Mesh
 from ffcx.naming import compute_signature
 from numpy.typing import NDArray
 from petsc4py import PETSc
+from ufl.corealg.map_dag import map_expr_dag
+from ufl.corealg.multifunction import MultiFunction
 
 from hmm.foundation.errors import EnvironmentMismatch
 from hmm.foundation.turns import turn
@@ -64,6 +66,7 @@ def compile_form(form: ufl.Form | ufl.ZeroBaseForm) -> fem.Form:
 
 def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float64]) -> fem.Expression:
     """Compile a UFL expression for evaluation at reference `points`, shape (n, tdim); as `compile_form`."""
+    expression = without_variables(expression)
     domain: Any = ufl.domain.extract_domains(expression)[0]
     compiled = _jit(
         domain.ufl_cargo().comm,
@@ -72,6 +75,24 @@ def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float6
     )
     _note(compiled.code)
     return compiled
+
+
+class _Stripper(MultiFunction):  # type: ignore[misc]  # UFL has no types
+    """Puts what it stands for in place of each Variable."""
+
+    expr = MultiFunction.reuse_if_untouched
+
+    def variable(self, o: ufl.core.expr.Expr, value: ufl.core.expr.Expr, label: object) -> ufl.core.expr.Expr:
+        """What the Variable stands for."""
+        return value
+
+
+def without_variables(expression: ufl.core.expr.Expr) -> ufl.core.expr.Expr:
+    """An expression with its derivatives expanded and without Variables.
+
+    UFL numbers them through, and the number is part of a signature: code with some would never be found again.
+    """
+    return map_expr_dag(_Stripper(), ufl.algorithms.expand_derivatives(expression))
 
 
 def _note(code: Any) -> None:

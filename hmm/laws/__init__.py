@@ -14,6 +14,8 @@ from hmm.laws.fluid import Stokes
 from hmm.laws.granular import DruckerPrager
 from hmm.laws.hardening import ArmstrongFrederick, Hardening, Linear, Perzyna, PowerLaw, Voce
 from hmm.laws.hyperelastic import Hyperelastic, MooneyRivlin, NeoHooke, Ogden, SaintVenant
+from hmm.laws.kernel import LawKernel
+from hmm.laws.material_point import MaterialCurve, material_point
 from hmm.laws.plastic import J2
 from hmm.laws.renaming import Renamed, rename
 from hmm.laws.rigid import Rigid
@@ -36,8 +38,10 @@ __all__ = [
     "Hyperelastic",
     "ImplicitLaw",
     "Law",
+    "LawKernel",
     "Linear",
     "Local",
+    "MaterialCurve",
     "Memoryless",
     "MooneyRivlin",
     "NeoHooke",
@@ -52,5 +56,6 @@ __all__ = [
     "ThermoElastic",
     "Voce",
     "combine",
+    "material_point",
     "rename",
 ]

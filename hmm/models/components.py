@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hmm.foundation import component_labels
 from hmm.foundation.errors import InputError
-from hmm.foundation.options import instance, numbers
+from hmm.foundation.options import numbers
+from hmm.foundation.tensors import Packing
 from hmm.models.points import Input, input_blocks, reference_of
 
 NO_SHEAR_13 = (
@@ -19,10 +21,7 @@ NO_SHEAR_13 = (
 
 def component_names(inputs: Sequence[Input]) -> list[str]:
     """A name for each packed component: its label such as ``"12"``, with the name of the input if there are several."""
-    several = len(inputs) > 1
-    return [
-        f"{e.name} {label}".strip() if several or not label else label for e in inputs for label in e.packing.labels
-    ]
+    return component_labels.names_of_components(_packings(inputs))
 
 
 def response_names(inputs: Sequence[Input]) -> list[str]:
@@ -39,14 +38,7 @@ def find_component(inputs: Sequence[Input], label: str) -> int:
     InputError
         If no component, or more than one, has this label.
     """
-    instance("component", label, str, f"the components are {', '.join(component_names(inputs))}")
-    wanted = label.strip()
-    names = [{*same, *(f"{e.name} {s}".strip() for s in same)} for e in inputs for same in e.packing.synonyms]
-    found = [k for k, own in enumerate(names) if wanted in own and wanted]
-    if len(found) == 1:
-        return found[0]
-    what = "is not a macro component" if not found else "could be one of several"
-    raise InputError(f"{label!r} {what}: the components are {', '.join(component_names(inputs))}")
+    return component_labels.index_of_component(_packings(inputs), label, "macro component")
 
 
 def find_components(inputs: Sequence[Input], labels: Iterable[str]) -> list[int]:
@@ -104,3 +96,8 @@ def split_vector(inputs: Sequence[Input], vector: NDArray[np.float64]) -> tuple[
     """Packed values, shape (..., m), as one tensor per macro input."""
     parts = input_blocks(inputs).split(vector)
     return tuple(e.packing.to_tensor(parts[e.name]) for e in inputs)
+
+
+def _packings(inputs: Sequence[Input]) -> dict[str, Packing]:
+    """How each input is packed, by name."""
+    return {e.name: e.packing for e in inputs}

@@ -32,7 +32,7 @@ class Counters:
     rejections
         Points without an answer; the macro iterate is then rejected on all ranks.
     evaluations
-        Evaluations of a user's function, including those for difference quotients.
+        Evaluations of a user's function or a law, including those for difference quotients.
     differences
         Tangents from difference quotients or Broyden updates.
     restarts

@@ -9,6 +9,7 @@ from support.cells_and_rves import follow, relative_error, strain_rve
 from support.macro_tools import ALGORITHMS, held_square, rve_of
 
 import hmm
+from hmm.foundation import forms
 from hmm.laws import J2, Elastic, Voce
 
 SOLVED = J2(70e3, 0.33, 100.0, Voce(0.0, 1.0, slope=1000.0))
@@ -26,6 +27,14 @@ def test_they_give_what_the_closed_form_gives():
     found = np.array([(r.stress[0, 0], r.stress[1, 1]) for r in responses])
     assert relative_error(found, np.array(references.LAMINATE_J2["e11"])[:, :2]) < 1e-7
     assert rve.system.is_symmetric
+
+
+def test_their_equations_are_compiled_once():
+    def answer():
+        strain_rve(hmm.cells.laminate({"A": 1.0}, mesh_size=1.0), {"A": SOLVED}).solve({"11": 1e-3})
+        return forms.compilations()
+
+    assert answer() == answer()
 
 
 @pytest.mark.mpi

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import os
-import platform
-import tempfile
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-from dolfinx.jit import get_options
 from numpy.typing import NDArray
 
-from hmm.foundation.errors import EnvironmentMismatch
+from hmm.foundation.compiled import compiled_module
 
 DECLARATION = """
 void apply(const int* n, const uint8_t* phase, const double* K, const double* u, double* y);
@@ -31,7 +25,6 @@ void apply_tangent(const int* n, const uint8_t* solid, const double* B, const fl
 VOID = 255
 """The phase of a grid cell that has no element."""
 SOURCE = Path(__file__).with_name("voxel.c").read_text()
-FLAGS = ["-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno"]
 
 
 @cache
@@ -45,45 +38,8 @@ def kernel(
         table = "{" + ", ".join(f"{{{i}, {s}}}" for i, s in pairs) + "}"
         header += f"#define NS {strains}\n#define QV {vectors}\n#define PAIRS {table}\n"
         declaration += TANGENT_DECLARATION
-    key = hashlib.sha256("".join((header, SOURCE, declaration, *FLAGS, _processor())).encode()).hexdigest()[:16]
-    name = f"hmm_voxel_{key}"
-    folder = Path(get_options()["cache_dir"])
-    target = folder / f"{name}.so"
-    if not target.exists():
-        import cffi
-
-        folder.mkdir(parents=True, exist_ok=True)
-        builder = cffi.FFI()
-        builder.cdef(declaration)
-        builder.set_source(name, header + SOURCE, extra_compile_args=FLAGS)
-        with tempfile.TemporaryDirectory(dir=folder) as work:
-            os.replace(_compile(builder, work), target)
-    spec = importlib.util.spec_from_file_location(name, target)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _compile(builder: Any, folder: str) -> str:
-    """Path of the compiled module; an `EnvironmentMismatch` if the C compiler cannot build it."""
-    import cffi
-
-    try:
-        return str(builder.compile(tmpdir=folder))
-    except cffi.VerificationError as error:
-        raise EnvironmentMismatch(
-            f"the C compiler cannot build the loops over voxels ({str(error).splitlines()[-1]}): "
-            "they need GCC 12, Clang 15 or newer; or use solver='direct'"
-        ) from None
-
-
-def _processor() -> str:
-    """What -march=native depends on."""
-    try:
-        return next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
-    except (OSError, StopIteration):
-        return platform.processor()
+    remedy = "the loops over voxels need GCC 12, Clang 15 or newer; or use solver='direct'"
+    return compiled_module("hmm_voxel", header + SOURCE, declaration, remedy)
 
 
 def aligned(a: NDArray[Any]) -> NDArray[Any]:
