@@ -1,8 +1,8 @@
 """Flow through a filter with a dense core: Darcy's law with the permeability of Stokes cells.
 
 The filter is a regular array of thin rods, packed more densely towards its middle. A cell with one rod, in which the
-Stokes equations are solved (Taylor-Hood), gives the permeability at some solid fractions. `hmm.tabulate` chooses them and
-interpolates between them: cells are linear, so that one solve serves all points of the same solid fraction.
+Stokes equations are solved (Taylor-Hood), gives the permeability at some solid fractions. `hmm.tabulate` chooses them
+and interpolates between them: cells are linear, so that one solve serves all points of the same solid fraction.
 Lengths of the cell are in rod distances, of the filter in cm; the pressure drop and the viscosity are one.
 """
 

@@ -19,6 +19,8 @@ SPACE = ("11", "22", "33", "12", "13", "23")
 """Order of Abaqus's and CalculiX's constants."""
 ANSYS = ("11", "22", "33", "12", "23", "13")
 """Ansys's order X, Y, Z, XY, YZ, XZ."""
+NEGLECTED = 1e-3
+"""Entries of expansion and conductivity off the diagonal, relative to the largest one on it, that a card leaves out."""
 
 
 def export(
@@ -39,10 +41,10 @@ def export(
     path
         The file.
     format
-        ``"abaqus"``: ``*MATERIAL`` with ``*ELASTIC, TYPE=ANISO``, ``*EXPANSION, TYPE=ANISO`` and ``*CONDUCTIVITY,
-        TYPE=ANISO``, for Abaqus and CalculiX.
-        ``"ansys"``: ``TB,ANEL`` with the stiffness, ``MP`` for expansion and conductivity. ``"csv"``: one row for each
-        number. ``"json"``: the same numbers as matrices.
+        ``"abaqus"``, for Abaqus and CalculiX: ``*MATERIAL`` with ``*ELASTIC, TYPE=ANISO``, and ``*EXPANSION`` and
+        ``*CONDUCTIVITY`` with ``TYPE=ORTHO``. ``"ansys"``: ``TB,ANEL`` with the stiffness, ``MP`` for expansion and
+        conductivity. Both need expansion and conductivity in their principal axes. ``"csv"``: one row for each number.
+        ``"json"``: the same numbers as matrices.
     name, number
         Name (Abaqus) and number (Ansys) of the material.
     units
@@ -66,7 +68,7 @@ def export(
 
 
 def _quantities(found: EffectiveData) -> dict[str, tuple[tuple[str, ...], Floats]]:
-    """Labels and values of each quantity: stiffness and expansion in Voigt's notation with engineering shear strains."""
+    """Labels and values of each quantity, in Voigt's notation with engineering shear strains."""
     known = {found.quantity: (found.labels, found.voigt)}
     if found.thermal_expansion is not None:
         engineering = [1.0 if label[0] == label[1] else np.sqrt(2.0) for label in found.labels]
@@ -86,11 +88,9 @@ def _abaqus(known: Known, units: Mapping[str, str], name: str, number: int) -> s
         if quantity == "stiffness":  # upper triangle by columns: D1111, D1122, D2222, ...
             numbers = [ordered[i, j] for j in range(6) for i in range(j + 1)]
             lines += ["*ELASTIC, TYPE=ANISO", *_rows(numbers)]
-        elif quantity == "expansion":
-            lines += ["*EXPANSION, TYPE=ANISO", *_rows(ordered)]
-        else:  # k11, k12, k22, k13, k23, k33
-            numbers = [ordered[i, j] for j in range(3) for i in range(j + 1)]
-            lines += ["*CONDUCTIVITY, TYPE=ANISO", *_rows(numbers)]
+        else:
+            card = {"expansion": "*EXPANSION", "conductivity": "*CONDUCTIVITY"}[quantity]
+            lines += [f"{card}, TYPE=ORTHO", *_rows(_principal(quantity, ordered))]
     return "\n".join(lines) + "\n"
 
 
@@ -103,12 +103,7 @@ def _ansys(known: Known, units: Mapping[str, str], name: str, number: int) -> st
             lines.append(f"TB,ANEL,{number},1,21,0")
             lines += [f"TBDATA,{k + 1},{','.join(map(_text, numbers[k : k + 6]))}" for k in range(0, 21, 6)]
         else:
-            diagonal, rest = (ordered[:3], ordered[3:]) if ordered.ndim == 1 else _split(ordered)
-            if np.abs(rest).max() > 1e-6 * np.abs(diagonal).max():
-                raise InputError(
-                    f"export: ansys takes the {quantity} in its principal axes only: export found.in_axes("
-                    "found.symmetry.axes)"
-                )
+            diagonal = _principal(quantity, ordered)
             word = {"expansion": "ALP", "conductivity": "K"}[quantity]
             axes = ("X", "Y", "Z") if word == "ALP" else ("XX", "YY", "ZZ")
             lines += [f"MP,{word}{a},{number},{_text(v)}" for a, v in zip(axes, diagonal, strict=True)]
@@ -153,8 +148,15 @@ def _in_space(quantity: str, labels: tuple[str, ...], values: Floats, order: tup
     return values[np.ix_(places, places)] if values.ndim == 2 else values[places]
 
 
-def _split(matrix: Floats) -> tuple[Floats, Floats]:
-    return np.diag(matrix), matrix[~np.eye(len(matrix), dtype=bool)]
+def _principal(quantity: str, values: Floats) -> Floats:
+    """The three principal values; codes differ in the order and the factors of the others."""
+    diagonal, rest = (values[:3], values[3:]) if values.ndim == 1 else (np.diag(values), values[~np.eye(3, dtype=bool)])
+    if np.abs(rest).max() > NEGLECTED * np.abs(diagonal).max():
+        raise InputError(
+            f"export: the card takes the {quantity} in its principal axes only, and one entry off the diagonal is "
+            f"{rest[np.abs(rest).argmax()]:.3g}: export found.in_axes(found.symmetry.axes), or format='csv' or 'json'"
+        )
+    return diagonal
 
 
 def _rows(numbers: Floats | list[float]) -> list[str]:

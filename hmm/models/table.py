@@ -243,8 +243,8 @@ class TableModel:
     def _why(self, x: Floats, axis: int) -> str:
         name = list(self.grid.axes)[axis]
         return (
-            f"{name} = {x[axis]:g} is outside the table, {self._low[axis]:g} to {self._high[axis]:g}: tabulate a larger range, "
-            "or choose outside='clamp' or 'extrapolate'"
+            f"{name} = {x[axis]:g} is outside the table, {self._low[axis]:g} to {self._high[axis]:g}: "
+            "tabulate a larger range, or choose outside='clamp' or 'extrapolate'"
         )
 
 

@@ -8,17 +8,20 @@ import pytest
 
 import hmm
 
+ALPHA = np.array([1e-5, 2e-5, 3e-5, 0, 0, 0])
+
 
 @pytest.fixture(scope="module")
 def found():
     rng = np.random.default_rng(3)
     A = rng.normal(size=(6, 6))
+    C = A @ A.T + 6 * np.eye(6)
     return hmm.EffectiveProperties(
         "thermoelasticity",
-        A @ A.T + 6 * np.eye(6),
+        C,
         {"a": 1.0},
         "periodic",
-        thermal_stress=rng.normal(size=6),
+        thermal_stress=C @ ALPHA,
         conductivity=np.diag([1.0, 2.0, 3.0]),
         heat_capacity=1.0,
     )
@@ -49,19 +52,24 @@ def test_abaqus_cards(found, tmp_path):
     stress = D @ [e[0, 0], e[1, 1], e[2, 2], 2 * e[0, 1], 2 * e[0, 2], 2 * e[1, 2]]
     s = stress_of(found, STRAIN)
     assert np.allclose(stress, [s[0, 0], s[1, 1], s[2, 2], s[0, 1], s[0, 2], s[1, 2]])
-    alpha = numbers([lines[lines.index("*EXPANSION, TYPE=ANISO") + 1]])
-    back = np.array([[alpha[0], alpha[3] / 2, alpha[4] / 2], [0, alpha[1], alpha[5] / 2], [0, 0, alpha[2]]])
-    back = np.triu(back) + np.triu(back, 1).T
-    assert np.allclose(hmm.tensors.symmetric(3).to_vector(back), found.thermal_expansion)
-    assert numbers([lines[lines.index("*CONDUCTIVITY, TYPE=ANISO") + 1]]) == [1, 0, 2, 0, 0, 3]
+    assert np.allclose(numbers([lines[lines.index("*EXPANSION, TYPE=ORTHO") + 1]]), ALPHA[:3])
+    assert numbers([lines[lines.index("*CONDUCTIVITY, TYPE=ORTHO") + 1]]) == [1, 2, 3]
+
+
+def test_expansion_off_its_axes_is_refused(found, tmp_path):
+    c = np.sqrt(0.5)
+    rotated = found.in_axes([[c, c, 0], [-c, c, 0], [0, 0, 1]])
+    for format in ("abaqus", "ansys"):
+        with pytest.raises(hmm.InputError, match="principal axes"):
+            rotated.export(tmp_path / "cell", format=format)
 
 
 def test_ansys_block(found, tmp_path):
-    with pytest.raises(hmm.InputError, match="principal axes"):
-        found.export(tmp_path / "cell.mac", format="ansys")
-    elastic = hmm.EffectiveProperties("elasticity", found.tensor, {"a": 1.0}, "periodic")
-    lines = elastic.export(tmp_path / "cell.mac", format="ansys", number=7).read_text().splitlines()
+    lines = found.export(tmp_path / "cell.mac", format="ansys", number=7).read_text().splitlines()
     assert "TB,ANEL,7,1,21,0" in lines
+    assert [float(line.split(",")[3]) for line in lines if line.startswith("MP,K")] == [1, 2, 3]
+    expansion = [float(line.split(",")[3]) for line in lines if line.startswith("MP,ALP")]
+    assert np.allclose(expansion, ALPHA[:3])
     values = numbers(line.split(",", 2)[2] for line in lines if line.startswith("TBDATA"))
     D = np.zeros((6, 6))
     D[np.triu_indices(6)] = values

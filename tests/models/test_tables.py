@@ -114,7 +114,7 @@ def test_cells_over_a_volume_fraction():
     def rve(fraction):
         cell = hmm.cells.laminate({"a": 1 - fraction, "b": fraction}, mesh_size=0.5)
         law = {"a": hmm.laws.Fourier(1.0), "b": hmm.laws.Fourier(10.0)}
-        return hmm.RVE(cell, hmm.fluctuation(cell), hmm.macro_gradient(cell), law=law)
+        return hmm.RVE(cell, hmm.fluctuation(cell, shape=()), hmm.macro_gradient(cell), law=law)
 
     table = hmm.tabulate(rve, {"fraction": (0.1, 0.9)}, tolerance=1e-3)
     f = np.array([0.15, 0.42, 0.83])
