@@ -183,10 +183,17 @@ class TableModel:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the table to a .npz file, whole or not at all; not collective."""
         path = Path(path)
-        header = {"version": VERSION, "linear": self.linear, "error": self.error, "degree": self.grid.degree}
+        header: dict[str, Any] = {
+            "version": VERSION,
+            "linear": self.linear,
+            "error": self.error,
+            "degree": self.grid.degree,
+        }
         header |= {"axes": list(self.grid.axes), "inputs": [_described(e) for e in self.tabulated]}
         text = json.dumps(header)
-        arrays = {f"axis{k}": nodes for k, nodes in enumerate(self.grid.axes.values())} | {"values": self.grid.values}
+        arrays: dict[str, Any] = {f"axis{k}": nodes for k, nodes in enumerate(self.grid.axes.values())} | {
+            "values": self.grid.values
+        }
         part = path.with_name(path.name + ".part")
         with writing(path):
             with part.open("wb") as file:

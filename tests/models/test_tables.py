@@ -123,6 +123,23 @@ def test_cells_over_a_volume_fraction():
     assert np.allclose(np.sort(np.abs(np.linalg.eigvalsh(K))), np.stack([series, parallel], axis=1), rtol=2e-3)
 
 
+@pytest.mark.mpi
+def test_ranks_share_evaluations_and_fail_together():
+    comm = MPI.COMM_WORLD
+    table = hmm.tabulate(graded, {"a": (0, 1), "b": (-1, 1)}, tolerance=1e-3, comm=comm)
+    alone = hmm.tabulate(graded, {"a": (0, 1), "b": (-1, 1)}, tolerance=1e-3)
+    assert np.array_equal(table.grid.values, alone.grid.values)
+
+    def fails(p):
+        if p > 0.9:
+            raise hmm.InputError("no such cell")
+        return spring(p + 1)
+
+    with pytest.raises(hmm.InputError, match="no such cell"):
+        hmm.tabulate(fails, {"p": (0, 1)}, comm=comm)
+
+
+@pytest.mark.mpi
 def test_parameter_is_a_field_of_the_macro_mesh():
     table = hmm.tabulate(lambda p: spring(1 + p), {"p": (0, 1)}, tolerance=1e-6)
     domain = mesh.create_unit_square(MPI.COMM_WORLD, 2, 2)
@@ -134,3 +151,21 @@ def test_parameter_is_a_field_of_the_macro_mesh():
     form = fem.form(homogenizer.stress[0, 0] * homogenizer.dx)
     total = MPI.COMM_WORLD.allreduce(fem.assemble_scalar(form))
     assert np.isclose(total, 0.1 * 3.0 * 1.5, rtol=1e-6)
+
+
+def test_flipped_bytes_are_refused(table, tmp_path):
+    data = table.save(tmp_path / "t.npz").read_bytes()
+    answer = table.grid.values
+    for k in range(40, len(data), max(1, len(data) // 60)):
+        path = tmp_path / "bad.npz"
+        path.write_bytes(data[:k] + bytes([data[k] ^ 0xFF]) + data[k + 1 :])
+        try:
+            read = hmm.models.TableModel.load(path)
+        except hmm.InputError:
+            continue
+        assert np.array_equal(read.grid.values, answer)  # a byte of the archive that carries no data
+
+
+def test_tangent_check_of_a_table(table):
+    point = [0.1, -0.2, 0.3, 0.37, 0.21]
+    assert hmm.checks.tangent(table, point).error < 1e-6
