@@ -1,9 +1,9 @@
 """Flow through a filter with a dense core: Darcy's law with the permeability of Stokes cells.
 
 The filter is a regular array of thin rods, packed more densely towards its middle. A cell with one rod, in which the
-Stokes equations are solved (Taylor-Hood), gives the permeability at some solid fractions. `hmm.tabulate` chooses them
-and interpolates between them: cells are linear, so that one solve serves all points of the same solid fraction.
-Lengths of the cell are in rod distances, of the filter in cm; the pressure drop and the viscosity are one.
+Stokes equations are solved (Taylor-Hood), gives the permeability at some solid fractions. `hmm.tabulate` chooses
+them and interpolates between them. The cells are linear, so that one solution per solid fraction is sufficient.
+Lengths of the cell are in rod distances, those of the filter in cm. The pressure drop and the viscosity are one.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def permeability(fraction: float, mesh_size: float) -> float:
 
 
 def tabulated(mesh_size: float, comm: MPI.Comm) -> hmm.TableModel:
-    """Permeability over the solid fraction, from cells shared out among the ranks."""
+    """Permeability over the solid fraction, from cells distributed over the ranks."""
     return hmm.tabulate(
         lambda fraction: flow_cell(fraction, mesh_size), {"fraction": FRACTIONS}, tolerance=TOLERANCE, comm=comm
     )
