@@ -55,6 +55,8 @@ from hmm.micro.response import ControlledResponse, PointState, Response  # noqa:
 from hmm.micro.rve import RVE  # noqa: E402
 from hmm.micro.views import local_fields  # noqa: E402
 from hmm.models.function import FunctionModel  # noqa: E402
+from hmm.models.table import TableModel  # noqa: E402
+from hmm.models.tabulate import tabulate  # noqa: E402
 from hmm.parallel.ensemble import Ensemble  # noqa: E402
 from hmm.runs import checkpoint  # noqa: E402
 from hmm.runs.load_steps import Step, steps  # noqa: E402
@@ -91,6 +93,7 @@ __all__ = [
     "Response",
     "Schedule",
     "Step",
+    "TableModel",
     "TensionTest",
     "WorstPoint",
     "bounds",
@@ -126,6 +129,7 @@ __all__ = [
     "stokes_slip",
     "study",
     "table",
+    "tabulate",
     "tensors",
     "uniaxial",
     "variation",

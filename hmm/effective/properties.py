@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from hmm.effective.data import EffectiveData
+from hmm.effective.export import export
 from hmm.effective.picture import draw_properties
 from hmm.effective.table import as_html, properties_table
 from hmm.effective.writing import write_report
@@ -38,6 +40,18 @@ class EffectiveProperties(EffectiveData):
             The report.
         """
         return write_report(self, Path(directory), plots)
+
+    def export(
+        self,
+        path: str | Path,
+        *,
+        format: str = "abaqus",
+        name: str = "EFFECTIVE",
+        number: int = 1,
+        units: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Write the numbers for another code, as `hmm.effective.export` says; not collective."""
+        return export(self, path, format=format, name=name, number=number, units=units)
 
     def print(self) -> None:
         """Print tables on rank 0."""

@@ -23,6 +23,8 @@ from hmm.models.protocol import (
 )
 from hmm.models.single import PointAnswer, solve_one
 from hmm.models.statistics import Counters
+from hmm.models.table import TableModel
+from hmm.models.tabulate import tabulate
 
 __all__ = [
     "ControlledAnswer",
@@ -42,6 +44,7 @@ __all__ = [
     "Rated",
     "Recoverable",
     "Replayable",
+    "TableModel",
     "Variable",
     "Viewable",
     "deformation_gradient",
@@ -50,4 +53,5 @@ __all__ = [
     "scalar",
     "solve_one",
     "strain",
+    "tabulate",
 ]
