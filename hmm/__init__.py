@@ -22,6 +22,7 @@ from hmm import (  # noqa: E402
     laws,
     models,
     plotting,
+    reduced,
     study,
 )
 from hmm.cells.cell import Cell  # noqa: E402
@@ -120,6 +121,7 @@ __all__ = [
     "plane_stress",
     "plotting",
     "point_fields",
+    "reduced",
     "replay",
     "schedule",
     "steps",
