@@ -11,24 +11,24 @@ from hmm.foundation import tensors
 from hmm.foundation.errors import InputError
 from hmm.foundation.forms import compile_expression, owned_cells, quadrature_points, quadrature_weights
 from hmm.foundation.tensors import Packing
-from hmm.laws.kernel import LawKernel
+from hmm.laws.kernel import LawKernel, field_packings, kind_of
 from hmm.micro.definition import CellProblem
 from hmm.micro.loaded_cell import LoadedCell
 
 Floats = NDArray[np.float64]
 
-SYMMETRIC = ("strain", "strain_rate")
-
 
 def kernel_of(problem: CellProblem, phase: str) -> LawKernel:
     """The law of a phase as a kernel, its fields packed with the components that the cell has."""
-    law, fields, dim = problem.law[phase], problem.local_fields(), problem.cell.dim
-    kinds = {e.field: e.kind for e in problem.inputs}
+    law, dim, known = problem.law[phase], problem.cell.dim, field_packings(problem.cell.dim)
+    fields = {problem.inputs[0].field: problem.local(), **problem.further_fields()}
 
     def packing(name: str) -> Packing:
-        shape, kind = fields[name].ufl_shape, kinds.get(name) or name
+        shape, usual = fields[name].ufl_shape, known.get(kind_of(law, name))
+        if usual is not None and usual.shape == shape:
+            return usual
         if shape == (3, 3):
-            return tensors.plane(dim) if kind in SYMMETRIC else tensors.plane_general(dim)
+            return tensors.plane(dim) if usual is not None and usual.symmetric else tensors.plane_general(dim)
         return tensors.general(*shape)
 
     return LawKernel(law, dim, {name: packing(name) for name in law.fields})

@@ -88,7 +88,8 @@ def _follow(rve: RVE, path: TrainingPath, points: CellPoints | None) -> Snapshot
         z.append(state.z)
         rve.load(state, value)
         for name, p in nonlinear.items():
-            stress[name].append(p.kernel(p.evaluate(), old.get(name), path.dt)[0].copy())
+            before = old[name].reshape(p.n, -1) if name in old else None
+            stress[name].append(p.kernel(p.evaluate(), before, path.dt)[0].copy())
     n, parts = len(E), blocks.split(state.history)
     history = {name: parts[name].reshape(nonlinear[name].n, -1).copy() for name in parts if points}
     m = rve.n_inputs

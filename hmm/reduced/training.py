@@ -49,8 +49,8 @@ def train(
 
     The RVE is solved along the training paths. Modes of its fluctuation are the elastic ones, so that the elastic
     response is exact, and the strongest of what is left. Phases with a linear law are integrated exactly; in the
-    others, cubature points with positive weights keep the volume of the phase, all elastic forces, and the forces of the
-    training paths.
+    others, cubature points with positive weights keep the volume of the phase, all elastic forces, and the forces of
+    the training paths.
 
     Parameters
     ----------
