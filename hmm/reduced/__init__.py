@@ -6,6 +6,7 @@ a model of an RVE, and `model`, which is a micro model like any other; `basis` a
 
 from hmm.reduced.model import ReducedModel, load_model
 from hmm.reduced.paths import TrainingPath, cyclic, proportional, random_walks, select_paths
+from hmm.reduced.picture import plot_points
 from hmm.reduced.report import TrainingReport
 from hmm.reduced.training import train
 
@@ -15,6 +16,7 @@ __all__ = [
     "TrainingReport",
     "cyclic",
     "load_model",
+    "plot_points",
     "proportional",
     "random_walks",
     "select_paths",

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hmm.foundation.compiled import load
 from hmm.laws.kernel import LawKernel
 from hmm.models.statistics import Counters
 from hmm.reduced.reduction import ReducedPhase, Reduction
 
 Floats = NDArray[np.float64]
+
+DECLARATION = """
+void reduced_tangents(int64_t n, int g, int f, int W, const double *C, const double *C0, const double *w,
+                      const double *H, double *work, double *T);
+"""
 
 RTOL = 1e-10
 """A residual is small that is below this part of the nodal forces of the phases."""
@@ -63,14 +70,18 @@ class BatchSolver:
         self.reduction, self.kernels = reduction, dict(kernels)
         self.m = reduction.stiffness.shape[0] - reduction.n_modes
         self._strength = {name: self._of_modes(p) for name, p in reduction.phases.items()}
+        self._elastic = reduction.stiffness.copy()
+        for p in reduction.phases.values():
+            weighted = p.weights[:, None, None] * p.H
+            self._elastic += np.einsum("gfi,gfj->ij", weighted, p.stiffness @ p.H, optimize=True)
 
     @property
     def chunk(self) -> int:
         """Points that are worked on at a time."""
         r = self.reduction
         width = r.stiffness.shape[0]
-        per_point = sum(p.offset.size * (width + p.offset.shape[1]) for p in r.phases.values())
-        return max(CHUNK // (8 * max(per_point, width**2)), 1)
+        per_point = sum(p.offset.size * (4 + 2 * p.offset.shape[1]) for p in r.phases.values())
+        return max(CHUNK // (8 * (per_point + width**2)), 1)
 
     def solve(self, E: Floats, y: Floats, old: Mapping[str, Floats], dt: float, count: Counters) -> BatchAnswer:
         """Converge points from a first guess.
@@ -137,14 +148,13 @@ class BatchSolver:
         n, width = x.shape
         count.residuals += n
         q = r.constant + x @ r.stiffness.T
-        T = np.tile(r.stiffness, (n, 1, 1))
+        T = np.tile(self._elastic, (n, 1, 1))
         size = ROUNDING * np.linalg.norm((np.abs(x) @ np.abs(r.stiffness).T)[:, self.m :], axis=1)
         for name, phase in r.phases.items():
             fields, stress, C, _ = self._law(name, x, old[name], dt)
             g, f = phase.offset.shape
             q += (stress * phase.weights[:, None]).reshape(n, g * f) @ phase.H.reshape(g * f, width)
-            CH = C @ phase.H
-            T += (phase.H * phase.weights[:, None, None]).reshape(g * f, width).T @ CH.reshape(n, g * f, width)
+            add_tangents(phase, C, T)
             with np.errstate(invalid="ignore", over="ignore"):
                 forces = np.sqrt(np.einsum("g,ngf,ngf->n", phase.weights, stress, stress))
                 strains = np.sqrt(np.einsum("g,ngf,ngf->n", phase.weights, fields, fields))
@@ -164,6 +174,27 @@ class BatchSolver:
         """How strongly stresses of unit mean square may push the modes at most, in the mean over these."""
         B = phase.H[:, :, self.m :]
         return float(np.sqrt(np.einsum("g,gfi,gfi->", phase.weights, B, B) / max(B.shape[2], 1)))
+
+
+def add_tangents(phase: ReducedPhase, C: Floats, T: Floats) -> None:
+    """Add the tangents of a phase, without those of the undeformed state, to `T`.
+
+    Parameters
+    ----------
+    phase
+        The phase.
+    C
+        Shape (n, g, f, f); tangents of the law.
+    T
+        Shape (n, m + N, m + N), contiguous.
+    """
+    (n, g, f, _), width = C.shape, T.shape[1]
+    source = Path(__file__).with_name("tangents.c").read_text()
+    compiled = load("hmm_reduced", source, DECLARATION, "reduced models need a C compiler, such as GCC")
+    arrays = [C, phase.stiffness, phase.weights, phase.H, np.empty(f * f + f * width + 2 * (width + 1) * width)]
+    kept = [np.ascontiguousarray(a) for a in arrays]
+    pointers = [compiled.ffi.cast("double*", a.ctypes.data) for a in (*kept, T)]
+    compiled.lib.reduced_tangents(n, g, f, width, *pointers)
 
 
 def _solve(K: Floats, right: Floats) -> Floats:

@@ -26,6 +26,8 @@ class ReducedPhase:
         Shape (g, f); packed local fields without inputs and fluctuation.
     H
         Shape (g, f, m + N); local fields per unit of the packed inputs and of the modes.
+    stiffness
+        Shape (f, f); tangent of the law in the undeformed state.
     history
         Shape (b, n, v); modes of the internal variables at all quadrature points, to draw them.
     """
@@ -35,6 +37,7 @@ class ReducedPhase:
     x: Floats
     offset: Floats
     H: Floats
+    stiffness: Floats
     history: Floats
 
 

@@ -89,6 +89,11 @@ def _check_shapes(path: Path, r: Reduction, rve: RVE) -> None:
     for p in r.phases.values():
         g = p.weights.size
         fits = fits and p.index.shape == (g,) and p.H.ndim == 3 and p.offset.shape == p.H.shape[:2] == (g, p.H.shape[1])
-        fits = fits and p.H.shape[2] == m + N and bool((p.weights > 0).all())
+        fits = (
+            fits
+            and p.stiffness.shape == (p.H.shape[1], p.H.shape[1])
+            and p.H.shape[2] == m + N
+            and bool((p.weights > 0).all())
+        )
     if not fits or not set(r.phases) <= set(rve.law):
         raise InputError(f"the arrays of the reduced model {path} do not fit each other: train it again")

@@ -165,7 +165,7 @@ def _reduced_phase(
     index, weights = cubature(p.weights, work(elastic), work(stress), tolerance, most)
     known = [s.history[p.phase] for s in snapshots if p.phase in s.history]
     history = _strongest(np.array(known), 1e-4)[:HISTORY_MODES] if known else np.zeros((0, p.n, 0))
-    return ReducedPhase(index, weights, p.x[index], p.offset[index], H[index], history)
+    return ReducedPhase(index, weights, p.x[index], p.offset[index], H[index], p.stiffness, history)
 
 
 def _strongest(rows: Floats, tolerance: float) -> Floats:

@@ -165,3 +165,9 @@ def test_selected_paths_differ_most():
     assert ends[0] == 1.0
     assert set(ends) == {1.0, 0.0, 0.11} or set(ends) == {1.0, 0.0, 0.1}
     assert len(reduced.select_paths(recorded, 9)) == 4
+
+
+@pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="one file")
+def test_picture(tmp_path, model):
+    pytest.importorskip("pyvista")
+    assert reduced.plot_points(tmp_path / "points.png", model).stat().st_size > 1000
