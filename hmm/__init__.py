@@ -22,6 +22,7 @@ from hmm import (  # noqa: E402
     laws,
     models,
     plotting,
+    reduced,
     study,
 )
 from hmm.cells.cell import Cell  # noqa: E402
@@ -123,6 +124,7 @@ __all__ = [
     "plane_stress",
     "plotting",
     "point_fields",
+    "reduced",
     "replay",
     "schedule",
     "steps",

@@ -87,14 +87,14 @@ def plot_cell(path: str | Path, cell: Cell) -> Path:
     with collectively(cell.comm):
         if cell.comm.rank == 0:
             prepare_picture(path)
-    parts = cell.comm.gather(_drawing_of_mesh(cell))
+    parts = cell.comm.gather(drawing_of_mesh(cell))
     with collectively(cell.comm):
         if parts is not None:
             _draw_cell(path, Drawing.joined(parts), fractions)
     return path
 
 
-def _drawing_of_mesh(cell: Cell) -> Drawing:
+def drawing_of_mesh(cell: Cell) -> Drawing:
     """The elements that this rank owns, and the number of the phase of each."""
     cells, types, points = vtk_mesh(cell.mesh)
     numbers = np.zeros(len(types))

@@ -1,0 +1,24 @@
+"""Hyper-reduced RVEs: few modes, few cubature points, all integration points of a rank in one batch.
+
+May import micro, pictures and the layers below; knows nothing of the macro problem. Begin with `training`, which makes
+a model of an RVE, and `model`, which is a micro model like any other; `basis` and `cubature` are the two reductions.
+"""
+
+from hmm.reduced.model import ReducedModel, load_model
+from hmm.reduced.paths import TrainingPath, cyclic, proportional, random_walks, select_paths
+from hmm.reduced.picture import plot_points
+from hmm.reduced.report import TrainingReport
+from hmm.reduced.training import train
+
+__all__ = [
+    "ReducedModel",
+    "TrainingPath",
+    "TrainingReport",
+    "cyclic",
+    "load_model",
+    "plot_points",
+    "proportional",
+    "random_walks",
+    "select_paths",
+    "train",
+]

@@ -1,0 +1,166 @@
+"""The phases of a cell as kernels and quadrature points: local fields in, stresses and tangents out."""
+
+from __future__ import annotations
+
+import numpy as np
+import ufl
+from dolfinx import fem
+from numpy.typing import NDArray
+
+from hmm.foundation import tensors
+from hmm.foundation.errors import InputError
+from hmm.foundation.forms import compile_expression, owned_cells, quadrature_points, quadrature_weights
+from hmm.foundation.tensors import Packing
+from hmm.laws.kernel import LawKernel, field_packings, kind_of
+from hmm.micro.definition import CellProblem
+from hmm.micro.loaded_cell import LoadedCell
+
+Floats = NDArray[np.float64]
+
+
+def kernel_of(problem: CellProblem, phase: str) -> LawKernel:
+    """The law of a phase as a kernel, its fields packed with the components that the cell has."""
+    law, dim, known = problem.law[phase], problem.cell.dim, field_packings(problem.cell.dim)
+    fields = {problem.inputs[0].field: problem.local(), **problem.further_fields()}
+
+    def packing(name: str) -> Packing:
+        shape, usual = fields[name].ufl_shape, known.get(kind_of(law, name))
+        if usual is not None and usual.shape == shape:
+            return usual
+        if shape == (3, 3):
+            return tensors.plane(dim) if usual is not None and usual.symmetric else tensors.plane_general(dim)
+        return tensors.general(*shape)
+
+    return LawKernel(law, dim, {name: packing(name) for name in law.fields})
+
+
+class PhasePoints:
+    """One phase of a cell: its law, and its local fields at all quadrature points.
+
+    Parameters
+    ----------
+    problem
+        The cell problem.
+    phase
+        Name of the phase.
+
+    Attributes
+    ----------
+    kernel
+        The law.
+    weights, x
+        Shapes (n,) and (n, gdim); quadrature weights and points.
+    offset
+        Shape (n, f); packed local fields without macroscopic input and fluctuation.
+    stiffness
+        Shape (f, f); the law's tangent in the undeformed state.
+    is_linear
+        Whether the response is linear in the fields, up to a constant, without history.
+    """
+
+    def __init__(self, problem: CellProblem, phase: str) -> None:
+        self.problem, self.phase, self.kernel = problem, phase, kernel_of(problem, phase)
+        cell, degree = problem.cell, problem.quadrature_degree
+        mesh, rule = cell.mesh, quadrature_points(cell.mesh, degree)
+        self.cells = np.intersect1d(cell.phase_tags.find(cell.phases[phase]), owned_cells(mesh)).astype(np.int32)
+        self._fields = compile_expression(tensors.pack_all(self.kernel.packings, problem.local_fields()), rule)
+        self.weights = quadrature_weights(mesh, degree, self.cells).ravel()
+        self.x = _coordinates(problem, rule, self.cells)
+        clear(problem)
+        self.offset = self.evaluate()
+        for e in problem.inputs:
+            e.function.x.array[:] = e.reference
+        undeformed = self.evaluate()[:1]
+        clear(problem)
+        self.stiffness = self.kernel(undeformed, dt=1.0)[1][0].copy()
+        self.is_linear = not self.kernel.n_variables and self._has_constant_tangent(undeformed)
+
+    @property
+    def n(self) -> int:
+        """Number of quadrature points."""
+        return self.weights.size
+
+    def evaluate(self) -> Floats:
+        """Packed local fields, shape (n, f), of the Functions as they are now."""
+        return self._fields.eval(self.problem.cell.mesh, self.cells).reshape(-1, self.kernel.n_fields)
+
+    def _has_constant_tangent(self, fields: Floats) -> bool:
+        shifts = 1e-3 * np.random.default_rng(0).standard_normal((4, self.kernel.n_fields))
+        tangents = self.kernel(fields + shifts, dt=1.0)[1]
+        return bool(np.allclose(tangents, self.stiffness, rtol=0, atol=1e-14 * np.abs(self.stiffness).max()))
+
+
+class CellPoints:
+    """All phases of a cell, and how its fields follow macroscopic inputs and fluctuations.
+
+    Parameters
+    ----------
+    loaded
+        The constrained cell.
+
+    Raises
+    ------
+    InputError
+        If it is made of an energy, or an input adds to a field what is not linear in it.
+    """
+
+    def __init__(self, loaded: LoadedCell) -> None:
+        self.loaded, self.problem = loaded, loaded.problem
+        if not self.problem.law:
+            raise InputError("the RVE is made of an energy, and a reduced model is made of laws: give law={...}")
+        self.phases = {phase: PhasePoints(self.problem, phase) for phase in self.problem.law}
+        self._check_linear()
+
+    def of_inputs(self) -> dict[str, Floats]:
+        """For each phase its fields per unit of each packed input, shape (n, f, m)."""
+        rows: list[dict[str, Floats]] = []
+        for unit in np.eye(self.problem.n_inputs):
+            clear(self.problem)
+            self._load_inputs(unit)
+            rows.append({name: p.evaluate() - p.offset for name, p in self.phases.items()})
+        clear(self.problem)
+        return {name: np.stack([row[name] for row in rows], axis=-1) for name in self.phases}
+
+    def of_fluctuations(self, z: Floats) -> dict[str, Floats]:
+        """For each phase what fluctuations, rows of shape (k, n_unknowns), add to its fields, shape (k, n, f)."""
+        found = {name: np.empty((len(z), p.n, p.kernel.n_fields)) for name, p in self.phases.items()}
+        clear(self.problem)
+        for k, row in enumerate(z):
+            self._load_fluctuation(row)
+            for name, p in self.phases.items():
+                found[name][k] = p.evaluate() - p.offset
+        clear(self.problem)
+        return found
+
+    def _load_inputs(self, E: Floats) -> None:
+        for name, part in self.problem.blocks.split(E).items():
+            next(e for e in self.problem.inputs if e.name == name).function.x.array[:] = part
+
+    def _load_fluctuation(self, z: Floats) -> None:
+        reduced = self.loaded.reduced
+        local = np.zeros(reduced.size_fluctuation + reduced.constraint.multipliers.size)
+        reduced.spread(z, local)
+        self.problem.w.x.array[:] = local[: reduced.size_fluctuation]
+
+    def _check_linear(self) -> None:
+        """Raise `InputError` unless the fields at a point are linear in all inputs, up to a constant."""
+        E = np.random.default_rng(0).uniform(0.5, 1.5, self.problem.n_inputs)
+        units = self.of_inputs()
+        self._load_inputs(E)
+        for name, p in self.phases.items():
+            found, expected = p.evaluate() - p.offset, units[name] @ E
+            if not np.allclose(found, expected, rtol=0, atol=1e-10 * max(1.0, np.abs(expected).max(initial=0.0))):
+                raise InputError("a macro input adds to its field what is not linear in it, which cannot be reduced")
+        clear(self.problem)
+
+
+def clear(problem: CellProblem) -> None:
+    """Load no fluctuation and no macroscopic input."""
+    for function in (problem.w, *(e.function for e in problem.inputs)):
+        function.x.array[:] = 0.0
+
+
+def _coordinates(problem: CellProblem, rule: Floats, cells: NDArray[np.int32]) -> Floats:
+    mesh = problem.cell.mesh
+    x: fem.Expression = compile_expression(ufl.SpatialCoordinate(mesh), rule)
+    return x.eval(mesh, cells).reshape(-1, mesh.geometry.dim)

@@ -1,0 +1,88 @@
+"""The numbers of a reduced model: what training makes, a file stores and the solver reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmm.foundation.hashing import digest
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedPhase:
+    """One phase at its cubature points.
+
+    Attributes
+    ----------
+    index
+        Shape (g,); numbers of the points among the phase's quadrature points.
+    weights, x
+        Shapes (g,) and (g, gdim); positive weights, and where the points are.
+    offset
+        Shape (g, f); packed local fields without inputs and fluctuation.
+    H
+        Shape (g, f, m + N); local fields per unit of the packed inputs and of the modes.
+    stiffness
+        Shape (f, f); tangent of the law in the undeformed state.
+    history
+        Shape (b, n, v); modes of the internal variables at all quadrature points, to draw them.
+    """
+
+    index: NDArray[np.int64]
+    weights: Floats
+    x: Floats
+    offset: Floats
+    H: Floats
+    stiffness: Floats
+    history: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """A reduced cell.
+
+    With ``x = (E, y)``, the packed inputs and the N reduced unknowns, it has the residual
+    ``q(x) = constant + stiffness x + sum_g w_g H_g^T sigma(offset_g + H_g x)``: the phases with a linear law are
+    integrated once and exactly, the others at cubature points.
+
+    Attributes
+    ----------
+    modes
+        Shape (N, n_unknowns); fluctuations of the RVE.
+    stiffness, constant
+        Shapes (m + N, m + N) and (m + N,); those of the linear phases.
+    phases
+        The other phases by name.
+    volume
+        Volume of the cell.
+    lowest, highest
+        Shape (m,); the range of the packed inputs in training.
+    """
+
+    modes: Floats
+    stiffness: Floats
+    constant: Floats
+    phases: dict[str, ReducedPhase]
+    volume: float
+    lowest: Floats
+    highest: Floats
+
+    @property
+    def n_modes(self) -> int:
+        """Number N of modes."""
+        return len(self.modes)
+
+    @property
+    def n_points(self) -> int:
+        """Number of cubature points."""
+        return sum(p.weights.size for p in self.phases.values())
+
+    def digest(self) -> str:
+        """A hash of all its numbers."""
+        arrays = [self.modes, self.stiffness, self.constant, np.array([self.volume])]
+        arrays += [a for p in self.phases.values() for a in (p.index, p.weights, p.offset, p.H)]
+        return digest(*arrays)
