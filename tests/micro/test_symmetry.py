@@ -206,7 +206,10 @@ def test_rotation_of_packed_tensors():
             lambda: hmm.EffectiveProperties("elasticity", np.eye(6), {}, "periodic").in_axes(np.ones((3, 3))),
             "3 orthogonal unit vectors",
         ),
-        (lambda: hmm.EffectiveProperties("conduction", np.eye(3), {}, "periodic").anisotropy, "defined for a stiffness"),
+        (
+            lambda: hmm.EffectiveProperties("conduction", np.eye(3), {}, "periodic").anisotropy,
+            "defined for a stiffness",
+        ),
     ],
 )
 def test_mistakes(make, message):
