@@ -17,7 +17,7 @@ from matplotlib.patches import FancyBboxPatch
 ROOT = Path(__file__).parents[1]
 COLOURS = {
     "basis": ("#e4edf5", ("foundation", "laws", "models")),
-    "the cell problem": ("#fbe9da", ("cells", "images", "micro", "pictures")),
+    "the cell problem": ("#fbe9da", ("cells", "images", "micro", "pictures", "reduced")),
     "two scales": ("#e3efdc", ("parallel", "fe2", "runs")),
     "what follows from them": ("#f0e6ef", ("checks", "descriptors", "plotting", "effective", "study", "jobs", "cli")),
 }

@@ -1,4 +1,4 @@
-"""Checks of what the theory promises.
+"""Checks of what the theory requires.
 
 Checks of a cell, a law or a two-scale computation. May import fe2 and below. Begin with `averages` (Hill-Mandel) and
 `tangents`.

@@ -1,4 +1,4 @@
-"""Pictures of FE2, and the names of all others.
+"""Pictures of FE2, and access to the others.
 
 Pictures of cells, fields and curves are from `hmm.pictures`; this package draws a macro problem. May import fe2,
 pictures and below. Begin with `fe2`.

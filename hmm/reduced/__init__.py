@@ -1,4 +1,6 @@
-"""Hyper-reduced RVEs: few modes, few cubature points, all integration points of a rank in one batch.
+"""Hyper-reduced RVEs, trained on paths.
+
+A model has few modes and few cubature points, and answers all integration points of a rank in one batch.
 
 May import micro, pictures and the layers below; knows nothing of the macro problem. Begin with `training`, which makes
 a model of an RVE, and `model`, which is a micro model like any other; `basis` and `cubature` are the two reductions.
