@@ -17,6 +17,7 @@ from support.grid_solvers import pair, some_input
 
 import hmm
 from hmm.cells import voxels
+from hmm.foundation import compiled
 from hmm.laws import J2, Elastic
 from hmm.micro.solvers.assembled import AssembledSolver
 from hmm.micro.solvers.fft import GridSolver, kernels
@@ -226,7 +227,8 @@ def test_too_few_iterations():
 def test_ranks_that_compile_at_once(tmp_path, monkeypatch):
     """All ranks find an empty cache; each ends up with a module that works, and one file is left."""
     folder = MPI.COMM_WORLD.bcast(tmp_path / "cache")
-    monkeypatch.setattr(kernels, "get_options", lambda: {"cache_dir": folder})
+    monkeypatch.setattr(compiled, "get_options", lambda: {"cache_dir": folder})
+    compiled.compiled_module.cache_clear()
     MPI.COMM_WORLD.barrier()
     module = kernels.kernel.__wrapped__(1, 2)
     shape = (4, 3)
@@ -250,10 +252,9 @@ def test_ranks_that_compile_at_once(tmp_path, monkeypatch):
 def test_a_compiler_that_cannot_build_the_loops(monkeypatch, tmp_path):
     """One line that says which compilers can, and what to do without one; nothing is left in the cache."""
     from hmm.foundation.errors import EnvironmentMismatch
-    from hmm.micro.solvers.fft import kernels
 
     monkeypatch.setattr(kernels, "SOURCE", "#error no such compiler\n")
-    monkeypatch.setattr(kernels, "get_options", lambda: {"cache_dir": tmp_path})
+    monkeypatch.setattr(compiled, "get_options", lambda: {"cache_dir": tmp_path})
     kernels.kernel.cache_clear()
     with pytest.raises(EnvironmentMismatch, match=r"GCC 12, Clang 15 or newer; or use solver='direct'"):
         kernels.kernel(3, 3)
