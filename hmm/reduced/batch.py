@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.foundation.compiled import load
+from hmm.foundation.compiled import compiled_module
 from hmm.laws.kernel import LawKernel
 from hmm.models.statistics import Counters
 from hmm.reduced.reduction import ReducedPhase, Reduction
@@ -190,7 +190,7 @@ def add_tangents(phase: ReducedPhase, C: Floats, T: Floats) -> None:
     """
     (n, g, f, _), width = C.shape, T.shape[1]
     source = Path(__file__).with_name("tangents.c").read_text()
-    compiled = load("hmm_reduced", source, DECLARATION, "reduced models need a C compiler, such as GCC")
+    compiled = compiled_module("hmm_reduced", source, DECLARATION, "reduced models need a C compiler, such as GCC")
     arrays = [C, phase.stiffness, phase.weights, phase.H, np.empty(f * f + f * width + 2 * (width + 1) * width)]
     kept = [np.ascontiguousarray(a) for a in arrays]
     pointers = [compiled.ffi.cast("double*", a.ctypes.data) for a in (*kept, T)]
