@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.foundation.errors import ConvergenceError, InputError
+from hmm.micro.loaded_cell import LoadedCell
 from hmm.micro.response import Condensed
 from hmm.micro.system import CellSystem
 from hmm.models.controlled import SINGULAR, Components
@@ -52,6 +53,11 @@ class BorderedSystem:
         self.tangent = np.zeros((problem.n_inputs, problem.n_inputs))
         self._residual = np.zeros(self.n_unknowns)
         self._is_checked = False
+
+    @property
+    def loaded(self) -> LoadedCell:
+        """The cell with the loaded point."""
+        return self.system.loaded
 
     @property
     def n_inputs(self) -> int:
@@ -101,7 +107,7 @@ class BorderedSystem:
         n = self.system.n_unknowns
         self.E[self.components.given] = E
         free = z[n:] if self._is_last else np.zeros(self.n_free)
-        self.E[self.components.free] = self.system.loaded.reduced.sum(free)
+        self.E[self.components.free] = self.loaded.reduced.sum(free)
         self.system.load(z[:n], self.E)
 
     def residual(self) -> Floats:
@@ -117,7 +123,7 @@ class BorderedSystem:
 
     def norm(self, residual: Floats) -> float:
         """Euclidean norm of a residual over all ranks of the cell."""
-        n, reduced = self.system.n_unknowns, self.system.loaded.reduced
+        n, reduced = self.system.n_unknowns, self.loaded.reduced
         free = self._weights * residual[n:] if self._is_last else np.zeros(0)
         return float(np.hypot(self.system.norm(residual[:n]), np.sqrt(reduced.sum(float(free @ free)))))
 
@@ -186,7 +192,7 @@ class BorderedSystem:
         if residual is None:
             return Condensed(tangent, sensitivity)
         assert cell.correction is not None and cell.drop is not None
-        lacking = self.system.loaded.reduced.sum(residual[n:] if self._is_last else np.zeros(f.size)) / self._scale
+        lacking = self.loaded.reduced.sum(residual[n:] if self._is_last else np.zeros(f.size)) / self._scale
         back = inverse @ (lacking - cell.drop[f])
         correction = self.joined(cell.correction + back @ cell.sensitivity[f], back)
         return Condensed(tangent, sensitivity, correction, cell.drop[c] + A[np.ix_(c, f)] @ back)

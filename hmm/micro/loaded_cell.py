@@ -154,10 +154,6 @@ class LoadedCell:
         value = fem.assemble_scalar(compile_form(form))
         return float(cell.comm.allreduce(value)) / cell.volume
 
-    def mean_moduli(self) -> Floats:
-        """``D`` at the loaded point, shape (m, m) (collective)."""
-        return self.reduced.sum(dense(self.forms.D))
-
     def phase_tangents(self, phases: Iterable[str]) -> dict[str, Floats]:
         """Packed tangents of the laws of some phases at the loaded point, shape (m, m), phase averages (collective)."""
         cell, tangents = self.problem.cell, {}

@@ -15,21 +15,20 @@ from numpy.typing import ArrayLike, NDArray
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
 from hmm.foundation.options import dictionary, instance
-from hmm.micro import algorithms
 from hmm.micro.bordered_system import BorderedSystem
+from hmm.micro.cell_model import CellModel
 from hmm.micro.dump import write_dump
-from hmm.micro.local_fields import LocalFields, loaded_fields
 from hmm.micro.response import ControlledResponse, PointState, Response
 from hmm.micro.rve import RVE
 from hmm.micro.solve_point import solve_point
 from hmm.models.components import find_components, pack_inputs, split_vector
 from hmm.models.controlled import Components, ControlledModel
 from hmm.models.failures import MicroFailure
-from hmm.models.points import InitialPoint, Input, Points, Variable
+from hmm.models.points import Input, Points
 from hmm.models.protocol import MicroModel
 
 
-class MixedControl:
+class MixedControl(CellModel[BorderedSystem]):
     """An RVE driven by any mixture of macroscopic inputs (strains) and responses (stresses).
 
     A component whose response is prescribed is free: it is an additional unknown of the point, and its equation is that
@@ -91,29 +90,9 @@ class MixedControl:
         return str(self.components)
 
     @property
-    def n_inputs(self) -> int:
-        """Number m of given components."""
-        return self.system.n_inputs
-
-    @property
     def n_free(self) -> int:
         """Number of free components."""
         return self.system.n_free
-
-    @property
-    def n_unknowns(self) -> int:
-        """Number of unknowns of this rank: those of the RVE and, on the last rank, the free components."""
-        return self.system.n_unknowns
-
-    @property
-    def n_history(self) -> int:
-        """Number of internal variables of this rank."""
-        return self.system.n_history
-
-    @property
-    def reference(self) -> NDArray[np.float64]:
-        """Packed input of the undeformed state, shape (m,)."""
-        return self.system.reference
 
     @property
     def time_step(self) -> float:
@@ -206,29 +185,7 @@ class MixedControl:
         """Packed responses of the given components, shape (..., m), as one tensor per macro input."""
         return split_vector(self.inputs, vector)
 
-    # -- as a micro model (hmm.models.MicroModel and its capabilities) ---------------------------------------------
-
-    @property
-    def variables(self) -> Mapping[str, Variable]:
-        """Variables that a point stores (see `hmm.micro.algorithms.variables_of`)."""
-        return algorithms.variables_of(self.system)
-
-    def initial(self) -> InitialPoint:
-        """The undeformed point, linearized."""
-        state = self.initial_state()
-        return algorithms.initial_point(self.system, state.z, state.history)
-
-    def answer(self, points: Points) -> None:
-        """Solve the requested rows."""
-        algorithms.answer_points(self.system, points)
-
-    def commit(self, points: Points) -> None:
-        """Compute the internal variables at the end of the step."""
-        algorithms.commit(self.system, points)
-
-    def forget(self) -> None:
-        """Discard what remains of a solve that an exception interrupted."""
-        self.system.forget()
+    # -- capabilities of a micro model (see also `CellModel`) ------------------------------------------------------
 
     def check_usable(self) -> None:
         """Raise `InputError` if the RVE was destroyed."""
@@ -265,12 +222,6 @@ class MixedControl:
     def fingerprint(self) -> Mapping[str, str]:
         """Everything that the answers depend on."""
         return {**self.rve.fingerprint(), "control of the unit cell": self.control}
-
-    def view(self, points: Points, row: int) -> LocalFields:
-        """The fields inside a row at its committed state."""
-        state = PointState(points.committed.variables["z"][row], points.committed.variables["history"][row])
-        self.load(state, points.committed.E[row])
-        return loaded_fields(self.rve.system.loaded, state.history)
 
     def dump(self, directory: Path, points: Points, row: int, failure: MicroFailure) -> Path:
         """Write what `hmm.replay` needs of a failed row to a new file in a directory."""

@@ -18,16 +18,15 @@ from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.options import choice, dictionary, instance, is_real
 from hmm.laws.base import Law, Local
 from hmm.laws.rigid import Rigid
-from hmm.micro import algorithms
 from hmm.micro.advice import LockingWatch, warn_of_axes
 from hmm.micro.cell_forms import CellForms
+from hmm.micro.cell_model import CellModel
 from hmm.micro.definition import define
 from hmm.micro.dump import write_dump
 from hmm.micro.fingerprint import cell_fingerprint, parameters_of
 from hmm.micro.fluctuation import Operator
 from hmm.micro.history import History
 from hmm.micro.inputs import MacroInput
-from hmm.micro.local_fields import LocalFields, loaded_fields
 from hmm.micro.ordering import places_of_history, places_of_unknowns
 from hmm.micro.protocols import NewtonOptions
 from hmm.micro.response import PointState, Response
@@ -36,12 +35,12 @@ from hmm.micro.solvers.choose import SolverChoice
 from hmm.micro.system import CellSystem
 from hmm.models.components import pack_inputs, split_vector
 from hmm.models.failures import MicroFailure
-from hmm.models.points import InitialPoint, Points, Variable
+from hmm.models.points import Points
 
 Floats = NDArray[np.float64]
 
 
-class RVE:
+class RVE(CellModel[CellSystem]):
     """A unit cell with fluctuation, laws and boundary condition; compiled once, solved for any number of points.
 
     Parameters
@@ -176,31 +175,6 @@ class RVE:
             raise InputError(f"time step {dt} must be finite and not negative")
         self.system.time_step = dt
 
-    @property
-    def n_inputs(self) -> int:
-        """Total number m of macroscopic components."""
-        return self.problem.n_inputs
-
-    @property
-    def n_unknowns(self) -> int:
-        """Number of reduced unknowns of this rank."""
-        return self.system.n_unknowns
-
-    @property
-    def n_history(self) -> int:
-        """Number of internal variables of this rank."""
-        return self.system.n_history
-
-    @property
-    def n_factorizations(self) -> int:
-        """Number of factorizations of the stiffness so far."""
-        return self.system.n_factorizations
-
-    @property
-    def reference(self) -> Floats:
-        """Packed macroscopic input of the undeformed state, shape (m,)."""
-        return self.problem.reference
-
     # -- one point -------------------------------------------------------------------------------------------------
 
     def initial_state(self) -> PointState:
@@ -328,29 +302,7 @@ class RVE:
         if self.system.is_destroyed:
             raise InputError("this RVE was destroyed and cannot be used any more: create a new one")
 
-    # -- as a micro model (hmm.models.MicroModel and its capabilities) ---------------------------------------------
-
-    @property
-    def variables(self) -> Mapping[str, Variable]:
-        """Variables that a point stores (see `hmm.micro.algorithms.variables_of`)."""
-        return algorithms.variables_of(self.system)
-
-    def initial(self) -> InitialPoint:
-        """The undeformed point, linearized."""
-        state = self.initial_state()
-        return algorithms.initial_point(self.system, state.z, state.history)
-
-    def answer(self, points: Points) -> None:
-        """Solve the requested rows."""
-        algorithms.answer_points(self.system, points)
-
-    def commit(self, points: Points) -> None:
-        """Compute the internal variables at the end of the step."""
-        algorithms.commit(self.system, points)
-
-    def forget(self) -> None:
-        """Discard what remains of a solve that an exception interrupted."""
-        self.system.forget()
+    # -- capabilities of a micro model (see also `CellModel`) ------------------------------------------------------
 
     @property
     def comm(self) -> MPI.Comm:
@@ -386,12 +338,6 @@ class RVE:
     def fingerprint(self) -> Mapping[str, str]:
         """What the answers depend on, by the name used in messages (collective in the cell's ranks)."""
         return cell_fingerprint(self.system.loaded)
-
-    def view(self, points: Points, row: int) -> LocalFields:
-        """The fields inside a row at its committed state."""
-        state = PointState(points.committed.variables["z"][row], points.committed.variables["history"][row])
-        self.load(state, points.committed.E[row])
-        return loaded_fields(self.system.loaded, state.history)
 
     def dump(self, directory: Path, points: Points, row: int, failure: MicroFailure) -> Path:
         """Write what `hmm.replay` needs of a failed row to a new file in a directory."""

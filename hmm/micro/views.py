@@ -5,7 +5,7 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from hmm.micro.local_fields import LocalFields, loaded_fields
-from hmm.micro.mixed_control import MixedControl, rve_of
+from hmm.micro.mixed_control import MixedControl
 from hmm.micro.response import PointState
 from hmm.micro.rve import RVE
 
@@ -33,4 +33,4 @@ def local_fields(rve: RVE | MixedControl, state: PointState, E: ArrayLike) -> Lo
     mapping of a rate-independent law has no effect.
     """
     rve.load(state, E)
-    return loaded_fields(rve_of(rve).system.loaded, state.history)
+    return loaded_fields(rve.system.loaded, state.history)
