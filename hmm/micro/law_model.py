@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from dolfinx import fem
-from numpy.typing import ArrayLike
 
 from hmm.foundation.described import described
 from hmm.foundation.errors import InputError
 from hmm.laws.base import Law
 from hmm.laws.kernel import LawKernel, checked_law, kind_of
 from hmm.models import inputs as standard
-from hmm.models.points import Floats, InitialPoint, Input, Points, Variable
-from hmm.models.single import PointAnswer, solve_one
+from hmm.models.plain import PlainModel
+from hmm.models.points import InitialPoint, Input, Points, Variable
 
 KINDS: Mapping[str, Callable[[int, str], Input]] = {
     "strain": lambda dim, name: standard.strain(dim, name=name),
@@ -25,7 +24,7 @@ KINDS: Mapping[str, Callable[[int, str], Input]] = {
 """The macroscopic input for each field of a law, by what the law calls it."""
 
 
-class LawModel:
+class LawModel(PlainModel):
     """A law at macro points without a cell: all points of a rank are answered in one compiled loop.
 
     It answers what an `hmm.RVE` of a homogeneous cell answers, and may stand wherever a micro model does: in an
@@ -106,24 +105,6 @@ class LawModel:
         points.converged[rows] = ~unsolved
         why = f"{type(self.law).__name__}: the response is not a number, or the local equations were not solved"
         points.failures |= dict.fromkeys(rows[unsolved].tolist(), why)
-
-    def commit(self, points: Points) -> None:
-        """Nothing: the trial variables are complete."""
-
-    @property
-    def observables(self) -> dict[str, int]:
-        """Number of components of each internal variable."""
-        return {name: v.shape[0] for name, v in self.variables.items()}
-
-    def observe(self, points: Points, name: str) -> Floats:
-        """An internal variable at the committed state of all rows, packed, shape (n, size)."""
-        return points.committed.variables[name]
-
-    def solve(
-        self, E: ArrayLike | Mapping[str, float], state: Mapping[str, Floats] | None = None, dt: float | None = None
-    ) -> PointAnswer:
-        """Answer one point (see `hmm.models.solve_one`)."""
-        return solve_one(self, E, state, dt)
 
 
 def _input(law: Law, name: str, dim: int) -> Input:

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm.foundation.described import described
 from hmm.foundation.errors import InputError
+from hmm.models.plain import PlainModel
 from hmm.models.points import Floats, InitialPoint, Input, Points, Variable, input_blocks
-from hmm.models.single import PointAnswer, solve_one
 
 Old = Mapping[str, Floats]
 
@@ -25,7 +25,7 @@ Function = Callable[[Floats, Old, float], Result]
 TANGENTS = ("given", "differences", "broyden")
 
 
-class FunctionModel:
+class FunctionModel(PlainModel):
     """A micro model given by a function ``(E, old, dt) -> (response, tangent or None, new)``.
 
     Parameters
@@ -128,9 +128,6 @@ class FunctionModel:
             points.trial.variables[name][rows] = values
         points.converged[rows] = True
 
-    def commit(self, points: Points) -> None:
-        """Do nothing: there are no deferred variables."""
-
     def evaluate(self, E: Floats, old: Old, dt: float) -> tuple[Floats, Floats | None, dict[str, Floats]]:
         """The checked answer of the function to inputs of shape (n, m)."""
         if self.vectorized:
@@ -146,24 +143,9 @@ class FunctionModel:
         )
         return self._checked(stacked, len(E))
 
-    @property
-    def observables(self) -> dict[str, int]:
-        """Number of components of each variable."""
-        return {name: int(np.prod(v.shape)) for name, v in self.variables.items()}
-
-    def observe(self, points: Points, name: str) -> Floats:
-        """A variable at the committed state of all rows, shape (n, size)."""
-        return points.committed.variables[name].reshape(points.n, self.observables[name])
-
     def fingerprint(self) -> dict[str, str]:
         """The function, as it was when the model was created, and the variables, by their names in messages."""
         return {"function of the micro model": self._described, **variables_in_words(self.variables)}
-
-    def solve(
-        self, E: ArrayLike | Mapping[str, float], state: Mapping[str, Floats] | None = None, dt: float | None = None
-    ) -> PointAnswer:
-        """Answer one point (see `hmm.models.solve_one`)."""
-        return solve_one(self, E, state, dt)
 
     def _differences(self, points: Points, E: Floats, old: Old) -> Floats:
         """Central difference quotients for all rows at once, shape (n, m, m)."""

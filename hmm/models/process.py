@@ -21,8 +21,8 @@ from hmm.foundation.errors import InputError
 from hmm.foundation.hashing import short
 from hmm.models import framing
 from hmm.models.function import checked_array, checked_inputs, initial_values, variables_in_words
-from hmm.models.points import Floats, InitialPoint, Input, Points, Variable
-from hmm.models.single import PointAnswer, solve_one
+from hmm.models.plain import PlainModel
+from hmm.models.points import InitialPoint, Input, Points, Variable
 
 FOREIGN = ("PMI_", "PMIX_", "HYDI_", "HYDRA_", "MPICH_", "MPIR_", "OMPI_", "I_MPI_", "SLURM_")
 """Prefixes of environment variables that would make a worker join the MPI job of this run."""
@@ -100,7 +100,7 @@ class Worker:
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
-class ProcessModel:
+class ProcessModel(PlainModel):
     """A micro model that is evaluated by external processes, with one pool of workers per rank.
 
     Each worker is a program that reads questions from standard input and writes answers to standard output in the
@@ -202,28 +202,10 @@ class ProcessModel:
             else:
                 self._take(points, rows, outcome)
 
-    def commit(self, points: Points) -> None:
-        """Do nothing: there are no deferred variables."""
-
-    @property
-    def observables(self) -> dict[str, int]:
-        """Number of components of each variable."""
-        return {name: int(np.prod(v.shape)) for name, v in self.variables.items()}
-
-    def observe(self, points: Points, name: str) -> Floats:
-        """A variable at the committed state of all rows, shape (n, size)."""
-        return points.committed.variables[name].reshape(points.n, self.observables[name])
-
     def fingerprint(self) -> dict[str, str]:
         """The command without the folders of its files, hashes of its scripts, and the variables."""
         command = " ".join(_argument_in_words(part) for part in self.command)
         return {"command of the micro model": command, **variables_in_words(self.variables)}
-
-    def solve(
-        self, E: ArrayLike | Mapping[str, float], state: Mapping[str, Floats] | None = None, dt: float | None = None
-    ) -> PointAnswer:
-        """Answer one point (see `hmm.models.solve_one`)."""
-        return solve_one(self, E, state, dt)
 
     def close(self) -> None:
         """End the workers; the next question starts new ones."""
