@@ -1,4 +1,4 @@
-"""Checks of files given by the user: type, permission and size."""
+"""Files of the user: checks of type, permission and size, and writing that is complete or not at all."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import os
 import stat
 import tempfile
 import tomllib
-from contextlib import suppress
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hmm.foundation.errors import InputError, writing
 
@@ -23,6 +28,9 @@ KINDS = (
 
 LARGEST_TOML = 10_000_000
 """Maximum size of a TOML file in bytes."""
+
+LARGEST_NPZ = 8 << 30
+"""Maximum unpacked size of an .npz file in bytes."""
 
 
 def regular_file(path: str | os.PathLike[str], what: str = "file", remedy: str = "give the path of a file") -> Path:
@@ -136,29 +144,62 @@ def check_plain_hdf5(path: str | os.PathLike[str], what: str = "HDF5 file") -> i
     return sum(sizes)
 
 
-def write_atomically(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file atomically: to a temporary file, then by renaming; a symbolic link is kept.
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """The temporary file to write in the body; it then takes the place of `path`. A symbolic link is kept.
 
-    Not collective.
+    Not collective. If the body raises an error, the temporary file is removed and an existing file is unchanged.
 
     Raises
     ------
     InputError
-        If it cannot be written; an existing file is unchanged.
+        If the file cannot be written.
     """
     target = Path(os.path.realpath(path))
     part = target.with_name(target.name + ".part")
     try:
-        with writing(path), part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
         with writing(path):
+            yield part
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
             os.replace(part, target)
     except BaseException:
         with suppress(OSError):
             part.unlink()
         raise
+
+
+def write_atomically(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file atomically (see `replacing`)."""
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def unpacked(path: Path, what: str, largest: int = LARGEST_NPZ) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz file; their size is known before they are read, and nothing in them is executed.
+
+    Parameters
+    ----------
+    path
+        The file, a regular one.
+    what
+        What it should be, in messages, such as ``"dump"``.
+    largest
+        Maximum size of the arrays in bytes.
+
+    Raises
+    ------
+    InputError
+        If the arrays are larger.
+    Exception
+        Of many types from zipfile, zlib and NumPy, if the file is damaged.
+    """
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > largest:
+        raise InputError(f"{path} unpacks to {size / 1e9:.3g} GB, and {what}s of up to {largest / 1e9:.3g} GB are read")
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 def require_writable(directory: Path) -> None:

@@ -6,7 +6,6 @@ import json
 import pickle
 import platform
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError
-from hmm.foundation.files import regular_file
+from hmm.foundation.files import regular_file, unpacked
 from hmm.laws import written
 from hmm.micro.algorithms import step_start
 from hmm.micro.definition import CellProblem
@@ -31,9 +30,6 @@ from hmm.models.failures import MicroFailure
 from hmm.models.points import Points
 
 FORMAT = 4
-
-LARGEST = 8 << 30
-"""Maximum unpacked size of a dump in bytes."""
 
 ARRAYS = {
     "z": (1, "f"),
@@ -142,7 +138,7 @@ def read_dump(path: str | Path) -> Dump:
     """
     path = regular_file(path, "dump", "give the .npz file that an error message named")
     try:
-        arrays = _unpacked(path)
+        arrays = unpacked(path, "dump")
         settings = json.loads(str(arrays.pop("settings")))
         if settings["format"] != FORMAT:
             raise InputError(f"{path} has dump format {settings['format']}, and this hmm reads {FORMAT}")
@@ -164,15 +160,6 @@ def not_a_dump(path: Path, error: Exception) -> InputError:
         f"{path} cannot be read as a dump of a failed RVE ({reason}): it is damaged or not a dump; run again to "
         "create another"
     )
-
-
-def _unpacked(path: Path) -> dict[str, NDArray[Any]]:
-    with zipfile.ZipFile(path) as archive:
-        size = sum(member.file_size for member in archive.infolist())
-    if size > LARGEST:
-        raise InputError(f"{path} unpacks to {size / 1e9:.3g} GB, and dumps of up to {LARGEST / 1e9:.3g} GB are read")
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
 
 
 def _check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import NdBSpline, make_interp_spline
 
-from hmm.foundation.errors import InputError, writing
-from hmm.foundation.files import regular_file
+from hmm.foundation.errors import InputError
+from hmm.foundation.files import regular_file, replacing, unpacked
 from hmm.foundation.hashing import digest
 from hmm.foundation.tensors import Packing, general
 from hmm.models.points import Floats, InitialPoint, Input, Points, input_blocks, reference_of
@@ -194,11 +192,8 @@ class TableModel:
         arrays: dict[str, Any] = {f"axis{k}": nodes for k, nodes in enumerate(self.grid.axes.values())} | {
             "values": self.grid.values
         }
-        part = path.with_name(path.name + ".part")
-        with writing(path):
-            with part.open("wb") as file:
-                np.savez_compressed(file, header=np.array(text), digest=np.array(_seal(text, arrays)), **arrays)
-            os.replace(part, path)
+        with replacing(path) as part, part.open("wb") as file:
+            np.savez_compressed(file, header=np.array(text), digest=np.array(_seal(text, arrays)), **arrays)
         return path
 
     @classmethod
@@ -212,15 +207,14 @@ class TableModel:
         """
         path = regular_file(path, "table", "give a file that TableModel.save wrote")
         try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            arrays = unpacked(path, "table")
             text, seal = str(arrays.pop("header")), str(arrays.pop("digest"))
             header = json.loads(text)
             version, sealed = header["version"], _seal(text, arrays)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        except InputError:
+            raise
+        except Exception as error:  # zipfile, zlib, NumPy and json raise different errors for damaged data
             raise InputError(f"the table {path} is damaged or no table ({error}): tabulate again") from None
-        except Exception as error:  # zlib.error and others that a damaged archive raises
-            raise InputError(f"the table {path} is damaged ({error}): tabulate again") from None
         if version != VERSION:
             raise InputError(f"the table {path} has version {version}, not {VERSION}: tabulate again")
         if sealed != seal:

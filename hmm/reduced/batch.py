@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,12 +191,18 @@ def add_tangents(phase: ReducedPhase, C: Floats, T: Floats) -> None:
         Shape (n, m + N, m + N), contiguous.
     """
     (n, g, f, _), width = C.shape, T.shape[1]
-    source = Path(__file__).with_name("tangents.c").read_text()
-    compiled = compiled_module("hmm_reduced", source, DECLARATION, "reduced models need a C compiler, such as GCC")
+    compiled = _loops()
     arrays = [C, phase.stiffness, phase.weights, phase.H, np.empty(f * f + f * width + 2 * (width + 1) * width)]
     kept = [np.ascontiguousarray(a) for a in arrays]
     pointers = [compiled.ffi.cast("double*", a.ctypes.data) for a in (*kept, T)]
     compiled.lib.reduced_tangents(n, g, f, width, *pointers)
+
+
+@cache
+def _loops() -> Any:
+    """The compiled loops of tangents.c."""
+    source = Path(__file__).with_name("tangents.c").read_text(encoding="utf-8")
+    return compiled_module("hmm_reduced", source, DECLARATION, "reduced models need a C compiler, such as GCC")
 
 
 def _solve(K: Floats, right: Floats) -> Floats:

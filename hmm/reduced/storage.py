@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hmm.foundation.errors import InputError, writing
-from hmm.foundation.files import check_plain_hdf5, regular_file
+from hmm.foundation.errors import InputError
+from hmm.foundation.files import check_plain_hdf5, regular_file, replacing
 from hmm.foundation.hdf5 import require_h5py
 from hmm.foundation.version import VERSION
 from hmm.micro.rve import RVE
@@ -24,8 +23,7 @@ FORMAT = "hmm reduced model 1"
 def save_model(path: str | Path, rve: RVE, reduction: Reduction, report: TrainingReport) -> Path:
     """Write a reduction and what it belongs to; whole or not at all. Not collective."""
     path, h5py = Path(path), require_h5py()
-    part = path.with_name(path.name + ".part")
-    with writing(path), h5py.File(part, "w") as file:
+    with replacing(path) as part, h5py.File(part, "w") as file:
         file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
         file.attrs["rve"] = json.dumps(dict(rve.fingerprint()))
         file.attrs["report"] = json.dumps(asdict(report))
@@ -35,8 +33,6 @@ def save_model(path: str | Path, rve: RVE, reduction: Reduction, report: Trainin
         for phase, p in reduction.phases.items():
             for f in fields(p):
                 file[f"phases/{phase}/{f.name}"] = getattr(p, f.name)
-    with writing(path):
-        os.replace(part, path)
     return path
 
 

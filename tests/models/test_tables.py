@@ -8,6 +8,7 @@ import ufl
 from dolfinx import fem, mesh
 
 import hmm
+from hmm.foundation import files
 
 C0 = np.diag([3.0, 2.0, 1.0])
 
@@ -108,6 +109,28 @@ def test_saved_and_read(table, tmp_path):
         path.write_bytes(data[:k])
         with pytest.raises(hmm.InputError, match="damaged"):
             hmm.models.TableModel.load(path)
+
+
+def test_a_link_to_a_table_stays_one(table, tmp_path):
+    link = tmp_path / "link.npz"
+    link.symlink_to(tmp_path / "t.npz")
+    table.save(link)
+    assert link.is_symlink()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link.npz", "t.npz"]
+
+
+def test_a_table_too_large_to_unpack_is_refused(table, tmp_path, monkeypatch):
+    path = table.save(tmp_path / "t.npz")
+    monkeypatch.setattr(files.unpacked, "__defaults__", (100,))
+    with pytest.raises(hmm.InputError, match=r"t\.npz unpacks to .* GB, and tables of up to 1e-07 GB are read"):
+        hmm.models.TableModel.load(path)
+
+
+def test_nothing_remains_of_a_table_that_cannot_be_written(table, tmp_path):
+    (tmp_path / "t.npz").mkdir()
+    with pytest.raises(hmm.InputError, match=r"cannot write .*t\.npz .*give another path"):
+        table.save(tmp_path / "t.npz")
+    assert [p.name for p in tmp_path.iterdir()] == ["t.npz"]
 
 
 def test_cells_over_a_volume_fraction():
