@@ -5,6 +5,7 @@ Messages begin with the `name` of the value; ``{}`` in the name is replaced by t
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -116,6 +117,36 @@ def instance(name: str, value: object, kind: type | tuple[type, ...], remedy: st
         names = " or ".join(k.__name__ for k in kinds)
         article = "an" if names.startswith(("A", "E", "I", "O", "RVE")) else "a"
         raise InputError(f"{_shown(name, value)} is not {article} {names}: {remedy}")
+
+
+def function(name: str, value: object, arguments: str, *, by_name: bool = False) -> None:
+    """Check that a value is a function that can be called with the given arguments, as far as its signature shows.
+
+    Parameters
+    ----------
+    name, value
+        The function.
+    arguments
+        Their names, such as ``"E, old, dt"``.
+    by_name
+        Whether they are passed by name.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    if not callable(value):
+        raise InputError(f"{_shown(name, value)} is not a function: give a function of ({arguments})")
+    names = [argument.strip() for argument in arguments.split(",") if argument.strip()]
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):  # some built-in functions have none
+        return
+    try:
+        signature.bind(**dict.fromkeys(names)) if by_name else signature.bind(*names)
+    except TypeError as error:
+        raise InputError(f"{name} cannot be called with ({arguments}): {error}") from None
 
 
 def quadrature_degree(name: str, value: object) -> int:

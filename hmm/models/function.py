@@ -11,6 +11,7 @@ from mpi4py import MPI
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hmm.foundation import options
 from hmm.foundation.described import described
 from hmm.foundation.errors import InputError
 from hmm.models.plain import PlainModel
@@ -93,8 +94,7 @@ class FunctionModel(PlainModel):
         name: str | None = None,
     ) -> None:
         self.name: str = name or str(getattr(function, "__name__", type(function).__name__))
-        if not callable(function):
-            raise InputError(f"FunctionModel: {function!r} is not a function: give a function of (E, old, dt)")
+        options.function(f"FunctionModel {self.name}: function", function, "E, old, dt")
         if tangent not in TANGENTS:
             raise InputError(f"FunctionModel {self.name}: tangent = {tangent!r} must be one of {', '.join(TANGENTS)}")
         if not 0 < precision < 1e-2:

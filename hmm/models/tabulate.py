@@ -10,6 +10,7 @@ from mpi4py import MPI
 import numpy as np
 
 from hmm.foundation.errors import ConvergenceError, InputError, collectively
+from hmm.foundation.options import dictionary, function, integer, positive
 from hmm.models.points import Floats, Input, input_blocks, reference_of
 from hmm.models.protocol import MicroModel, Rated
 from hmm.models.single import solve_one
@@ -68,8 +69,10 @@ def tabulate(
     """
     if degree not in (1, 3):
         raise InputError(f"tabulate: degree = {degree!r} must be 1 or 3")
-    if not tolerance > 0:
-        raise InputError(f"tabulate: tolerance = {tolerance!r} must be positive")
+    positive("tabulate: tolerance", tolerance)
+    integer("tabulate: max_evaluations", max_evaluations, 1)
+    parameters = dictionary("tabulate: parameters", parameters, "ranges by name")
+    function("tabulate: make", make, ", ".join(parameters), by_name=True)
     axes = {name: _nodes(name, given) for name, given in parameters.items()}
     if not axes and over is None:
         raise InputError("tabulate: there are no parameters: give a range for one or more")

@@ -89,7 +89,9 @@ def train(
         instance("rve", rve, RVE, "make it with hmm.RVE")
         if rve.comm.size > 1:
             raise InputError(f"the RVE is on {rve.comm.size} ranks: train one whose cell is on MPI.COMM_SELF")
-        training, unseen = (_checked(rve, given, dt) for given in (paths, blind))
+        training, unseen = _checked(rve, "training", paths, dt), _checked(rve, "blind", blind, dt)
+        if not training:
+            raise InputError("there are no training paths: make some with hmm.reduced.random_walks")
         integer("modes", modes, 0)
         integer("points", points, 0)
         cell = CellPoints(rve.system.loaded)
@@ -103,8 +105,10 @@ def train(
     return _tested(ReducedModel(rve, reduction, report), unseen, comm)
 
 
-def _checked(rve: RVE, paths: Sequence[TrainingPath | ArrayLike], dt: float) -> list[TrainingPath]:
+def _checked(rve: RVE, what: str, paths: Sequence[TrainingPath | ArrayLike], dt: float) -> list[TrainingPath]:
     found = []
+    if not isinstance(paths, Sequence | np.ndarray):
+        raise InputError(f"{what} paths = {paths!r} are not a list: give a list of TrainingPath or of arrays")
     for k, path in enumerate(paths):
         made = path if isinstance(path, TrainingPath) else TrainingPath(np.asarray(path, dtype=float), dt)
         shape = np.shape(made.E)

@@ -142,6 +142,12 @@ def test_nan_names_model_and_point():
 
 
 def test_wrong_options():
+    with pytest.raises(
+        hmm.InputError, match=r"FunctionModel <lambda>: function cannot be called with \(E, old, dt\): too"
+    ):
+        hmm.FunctionModel(lambda E, old: E, hmm.models.strain(2))
+    with pytest.raises(hmm.InputError, match=r"FunctionModel int: function = 5 is not a function: give a function of"):
+        hmm.FunctionModel(5, hmm.models.strain(2))
     with pytest.raises(hmm.InputError, match="two inputs named 'strain'"):
         hmm.FunctionModel(linear, [STRAIN, STRAIN])
     with pytest.raises(hmm.InputError, match="no macroscopic input"):

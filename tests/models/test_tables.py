@@ -98,6 +98,21 @@ def test_models_with_memory_and_impossible_tolerances_are_refused():
         hmm.tabulate(lambda p: spring(p), {"p": (1, 0)})
 
 
+@pytest.mark.parametrize(
+    "make, options, message",
+    [
+        (5, {}, "tabulate: make = 5 is not a function: give a function of (a)"),
+        (lambda b: spring(b), {}, "tabulate: make cannot be called with (a): missing a required argument: 'b'"),
+        (spring, {"tolerance": "fine"}, "tabulate: tolerance = 'fine': give a positive, finite number"),
+        (spring, {"max_evaluations": 0}, "tabulate: max_evaluations = 0: give a whole number of at least 1"),
+    ],
+)
+def test_wrong_arguments(make, options, message):
+    with pytest.raises(hmm.InputError) as caught:
+        hmm.tabulate(make, {"a": (0, 1)}, **options)
+    assert str(caught.value) == message
+
+
 def test_saved_and_read(table, tmp_path):
     path = table.save(tmp_path / "t.npz")
     again = hmm.models.TableModel.load(path)

@@ -144,6 +144,10 @@ def test_outside_the_training_range(rve, model, caplog):
 def test_bad_input(rve):
     with pytest.raises(hmm.InputError, match=r"path 0 has shape \(3, 4\): give \(n_steps, 3\)"):
         reduced.train(rve, [np.zeros((3, 4))])
+    with pytest.raises(hmm.InputError, match=r"no training paths: make some with hmm\.reduced\.random_walks"):
+        reduced.train(rve, [])
+    with pytest.raises(hmm.InputError, match="blind paths = 5 are not a list: give a list"):
+        reduced.train(rve, [np.zeros((3, 3))], blind=5)
     with pytest.raises(hmm.InputError, match="recorded paths have shape"):
         reduced.select_paths(np.zeros((3, 4)), 2)
     with pytest.raises(hmm.InputError, match="size = -1"):
