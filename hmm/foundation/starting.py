@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import os
 import signal
+import stat
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +20,9 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU)
 
 LATER = 1.0
 """Seconds by which other ranks wait for the message of the first after a common signal."""
+
+PASSED_ON = 0.1
+"""Seconds the launcher gets to pass on what it has read from a rank before the rank aborts."""
 
 
 def guard_start() -> Callable[[], None]:
@@ -70,6 +77,26 @@ def abort(comm: Any, code: int) -> None:
         except (OSError, ValueError, AttributeError):
             continue
     if comm is not None and comm.size > 1:
+        _drain()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # MPI adds lines of its own
         comm.Abort(code)
     os._exit(code)
+
+
+def _drain() -> None:
+    """Wait until the launcher has read what this rank printed: it drops what is left in the pipes at an abort."""
+    end = time.monotonic() + LATER
+    while time.monotonic() < end and any(_unread(number) for number in (1, 2)):
+        time.sleep(0.005)
+    time.sleep(PASSED_ON)
+
+
+def _unread(number: int) -> int:
+    """Bytes in the pipe behind a file descriptor that its reader has not taken yet; 0 for other files."""
+    count = array.array("i", [0])
+    try:
+        if stat.S_ISFIFO(os.fstat(number).st_mode):
+            fcntl.ioctl(number, termios.FIONREAD, count)
+    except OSError:  # closed
+        pass
+    return count[0]
