@@ -30,6 +30,7 @@ from hmm.models.protocol import Destructible, Distributed, MicroModel, Observabl
 from hmm.models.statistics import Counters
 from hmm.parallel.batches import Batches
 from hmm.parallel.ensemble import Ensemble
+from hmm.parallel.scattering import Places
 from hmm.parallel.state_ordering import RowLayout
 
 ALGORITHMS = ("monolithic", "nested")
@@ -59,8 +60,9 @@ class Homogenizer:
     algorithm
         ``"monolithic"`` (default) or ``"nested"``; see `hmm.micro.algorithms`.
     ensemble
-        Distribution of the points over the ranks: ``"owner"``, ``"balanced"``, ``"grouped"`` (for RVEs on several
-        ranks), or ``"auto"``, which starts with the owners and moves points when this saves time; see `hmm.Ensemble`.
+        Distribution of the points over the ranks: ``"owner"``, ``"balanced"``, ``"scattered"`` (each rank starts with
+        a sample of the whole body), ``"grouped"`` (for RVEs on several ranks), or ``"auto"``, which starts with the
+        owners and moves points when this saves time; see `hmm.Ensemble`.
     dumps
         Directory for dumps of failed points, which `hmm.replay` repeats; created when first needed. At most
         `MOST_DUMPS` files are written in a run; none if None.
@@ -136,7 +138,8 @@ class Homogenizer:
             tuple(self._function((a.size, b.size), "tangent") for b in model.inputs) for a in model.inputs
         )
         self._slots = self.responses[0].function_space.dofmap.list[self.cells].ravel()
-        self.ensemble = Ensemble(self.comm, self.rows.kind.size, _group_of(model), ensemble)
+        places = Places(self.macro_points.x[self.rows.point], self.rows.kind, self.keys[self.rows.point])
+        self.ensemble = Ensemble(self.comm, places, _group_of(model), ensemble)
         kinds = self.ensemble.to_workers(self.rows.kind)
         with collectively(self.comm):
             self.batches = Batches(self.models, kinds)
