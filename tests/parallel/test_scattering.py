@@ -1,11 +1,13 @@
 """Points that start on ranks dealt along a space-filling curve."""
 
+import shutil
+
 from mpi4py import MPI
 
 import numpy as np
 import pytest
 from support.function_models import radial_return
-from support.macro_tools import J2, beam, composite, difference, homogeneous_cell, rve_of
+from support.macro_tools import J2, beam, beam_mesh, composite, difference, homogeneous_cell, rve_of
 
 import hmm
 from hmm.parallel import ensemble, scattering
@@ -166,6 +168,26 @@ def short_of(largest):
         return response, np.broadcast_to(70e3 * np.eye(3), (len(E), 3, 3)), {}
 
     return hmm.FunctionModel(function, STRAIN)
+
+
+@pytest.mark.mpi
+def test_a_checkpoint_goes_on_with_another_number_of_ranks(tmp_path):
+    """All ranks, one rank, all ranks again, each for one of three steps: the reaction of one run without a break."""
+    path = WORLD.bcast(tmp_path) / "run.h5"
+    whole = beam(composite(), cells=(8, 2), ensemble="owner").reactions([-0.06], 3)
+    for last, comm in ((1, WORLD), (2, MPI.COMM_SELF), (3, WORLD)):
+        body = beam(composite(), domain=beam_mesh((8, 2), comm), ensemble="scattered")
+        alone = comm is MPI.COMM_SELF
+        mine = shutil.copy(path, path.with_name(f"{WORLD.rank}.h5")) if alone else path
+        WORLD.barrier()
+        for step in hmm.steps(body.problem, body.load, -0.06, 3, checkpoint=mine):
+            if step.number > last:
+                break
+        assert len(body.problem.stats) <= 2, "complete steps are not repeated"
+        if alone and WORLD.rank == 0:
+            shutil.copy(mine, path)
+        WORLD.barrier()
+    assert body.problem.reaction(body.drive) == pytest.approx(whole[-1], rel=1e-10)
 
 
 def careful(largest):
