@@ -24,6 +24,7 @@ from hmm import (  # noqa: E402
     plotting,
     reduced,
     study,
+    umat,
 )
 from hmm.cells.cell import Cell  # noqa: E402
 from hmm.checks import bounds, ellipticity  # noqa: E402
@@ -64,6 +65,7 @@ from hmm.runs.load_steps import Step, steps  # noqa: E402
 from hmm.runs.output import Output, write_rve  # noqa: E402
 from hmm.runs.replay import Replay, replay  # noqa: E402
 from hmm.runs.schedules import Schedule, schedule, table  # noqa: E402
+from hmm.umat.writing import write_umat  # noqa: E402
 
 __version__ = VERSION
 
@@ -133,6 +135,7 @@ __all__ = [
     "table",
     "tabulate",
     "tensors",
+    "umat",
     "uniaxial",
     "variation",
     "wall_dofs",
@@ -140,4 +143,5 @@ __all__ = [
     "write_csv",
     "write_fields",
     "write_rve",
+    "write_umat",
 ]
