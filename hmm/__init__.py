@@ -24,7 +24,6 @@ from hmm import (  # noqa: E402
     plotting,
     reduced,
     study,
-    umat,
 )
 from hmm.cells.cell import Cell  # noqa: E402
 from hmm.checks import bounds, ellipticity  # noqa: E402
@@ -135,7 +134,6 @@ __all__ = [
     "table",
     "tabulate",
     "tensors",
-    "umat",
     "uniaxial",
     "variation",
     "wall_dofs",

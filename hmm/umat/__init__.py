@@ -1,7 +1,8 @@
-"""Micro models as one C source with the interface of Abaqus's user materials (UMAT).
+"""Micro models as C source for Abaqus.
 
-May import reduced and the layers below. Begin with `writing`; `table_source` and `reduced_source` write the numbers of
-a model as C, and the .c files beside them are the code that uses these.
+One source has the interface of a user material (UMAT). May import reduced and the layers below. Begin with `writing`;
+`table_source` and `reduced_source` write the numbers of a model as C, and the .c files beside them are the code that
+uses these.
 """
 
 from hmm.umat.writing import write_umat
