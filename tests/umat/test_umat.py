@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from dolfinx import fem
 from support.cells_and_rves import relative_error
 from support.umat_driver import Umat, compiled
 
@@ -159,7 +161,7 @@ def test_table_of_a_nonlinear_law(tmp_path, capfd, outside, degree):
 
     model = hmm.FunctionModel(stiffening, hmm.models.strain(2))
     table = hmm.tabulate(
-        lambda: model, {}, over=3 * [(-0.5, 1)], tolerance=0.1, degree=degree, outside=outside, max_evaluations=4000
+        lambda: model, {}, over=3 * [(-0.5, 1)], tolerance=0.3, degree=degree, outside=outside, max_evaluations=4000
     )
     packing = table.tabulated[0].packing
     umat = Umat(compiled(hmm.write_umat(tmp_path / "table.c", table)), 3)
@@ -173,20 +175,50 @@ def test_table_of_a_nonlinear_law(tmp_path, capfd, outside, degree):
         assert_same(umat, packing, [beyond], [tuple(of[0] for of in table.evaluate(beyond[None]))], stress=1e-12)
 
 
+def in_a_process(call):
+    program = f"from support.umat_driver import Umat; {call}"
+    tests = str(Path(__file__).parents[1])
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env={"PYTHONPATH": tests})
+
+
 @pytest.mark.parametrize(
-    "ntens, states, props, message",
+    "ntens, props, message",
     [
-        (6, 0, [0.5], "NTENS is 6, and this model needs 4"),
-        (4, 0, [], "NPROPS (*USER MATERIAL, CONSTANTS=) is 0, and this model needs 1"),
+        (6, [0.5], "NTENS is 6, and this model needs 4"),
+        (4, [], "NPROPS (*USER MATERIAL, CONSTANTS=) is 0, and this model needs 1"),
     ],
 )
-def test_wrong_use_ends_the_program(tmp_path, ntens, states, props, message):
+def test_wrong_use_ends_the_program(tmp_path, ntens, props, message):
     table = hmm.tabulate(spring, {"a": (0, 1)}, tolerance=1e-2)
     library = compiled(hmm.write_umat(tmp_path / "table.c", table))
-    call = f"from support.umat_driver import Umat; Umat({str(library)!r}, {ntens}, {states}, {props})([0.0] * {ntens})"
-    done = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, env={"PYTHONPATH": "tests"})
+    done = in_a_process(f"Umat({str(library)!r}, {ntens}, 0, {props})([0.0] * {ntens})")
     assert done.returncode == 1
     assert done.stderr == f"UMAT of hmm: {message}\n"
+
+
+def test_state_variables_are_counted(plane, tmp_path):
+    """In a process of its own, as it ends."""
+    source = hmm.write_umat(tmp_path / "plane.c", plane)
+    states = int(source.read_text().split("NSTATV ")[1].split(";")[0])
+    done = in_a_process(f"Umat({str(compiled(source))!r}, 4, {states - 1})([0.0] * 4)")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"UMAT of hmm: NSTATV (*DEPVAR) is {states - 1}, and this model needs {states}\n",
+    )
+
+
+def test_constants_in_laws(tmp_path):
+    """Their values when the model was trained are in the source; a model whose constants have changed is refused."""
+    cell = hmm.cells.fibre(volume_fraction=0.3, mesh_size=0.3)
+    yield_stress = fem.Constant(cell.mesh, 100.0)
+    law = {"matrix": J2(70e3, 0.3, yield_stress, 1000.0), "fibre": LAWS["inclusion"]}
+    model = trained(hmm.RVE(cell, hmm.fluctuation(cell, 1), hmm.macro_strain(cell), law=law), 0.01)
+    path = loads_and_unloads([0.6, -0.4, 0.7], 0.01)
+    umat = Umat(compiled(hmm.write_umat(tmp_path / "cell.c", model)), 3, 2000)
+    assert_same(umat, model.inputs[0].packing, path, followed(model, path)[0])
+    yield_stress.value = 200.0
+    with pytest.raises(hmm.InputError, match="a parameter of the RVE has changed"):
+        hmm.write_umat(tmp_path / "cell.c", model)
 
 
 def test_other_models_are_refused(tmp_path):
