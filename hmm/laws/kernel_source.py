@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.foundation.forms import c_function
-from hmm.laws.kernel import POINT, LawKernel, loops_code
+from hmm.laws.kernel import POINT, LawKernel, batch_source
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ def c_functions(kernel: LawKernel, name: str) -> tuple[CFunction, ...]:
     Constants in the law have their present values.
     """
     found = []
-    for k, (expression, constants) in enumerate(zip(kernel.expressions, kernel.packed_constants(np.nan), strict=True)):
+    for k, (expression, constants) in enumerate(zip(kernel.expressions, kernel.at(np.nan).constants, strict=True)):
         durations = np.flatnonzero(np.isnan(constants))
         own = f"{name}_{('response', 'equations', 'guess')[k]}"
         at = int(durations[0]) if durations.size else -1
@@ -48,4 +48,4 @@ def c_functions(kernel: LawKernel, name: str) -> tuple[CFunction, ...]:
 
 def loops_source() -> str:
     """The loops over points of batch.c, as static functions."""
-    return re.sub(r"^void ", "static void ", loops_code(), flags=re.MULTILINE)
+    return re.sub(r"^void ", "static void ", batch_source(), flags=re.MULTILINE)

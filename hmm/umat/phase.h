@@ -4,6 +4,6 @@ typedef struct { kernel call; const double *constants; int size, dt_at; } functi
 typedef struct {
     int points, fields, variables, unknowns;
     function law, equations, guess;
-    const double *weights, *offset, *H, *C0;
+    const double *weights, *offset, *H, *C0, *start; /* the law of the undeformed state: start + C0 fields */
     double strength; /* how strongly stresses of unit mean square may push the modes */
 } phase;

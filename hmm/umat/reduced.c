@@ -1,7 +1,8 @@
 /* A hyper-reduced cell: Newton's method for its MODES unknowns y, and the laws at its cubature points.
  *
- * With x = (E, y) the residual is q(x) = constant + stiffness x + sum_k w_k H_k' sigma(offset_k + H_k x). The state holds
- * y and then the internal variables at all cubature points.
+ * With x = (E, y) the residual is q(x) = constant + stiffness x + sum_k w_k H_k' (sigma(e_k) - start - C0 e_k) with the
+ * fields e_k = offset_k + H_k x: the law of the undeformed state is in the stiffness. The state holds y and then the
+ * internal variables at all cubature points.
  */
 #define WIDTH (COMPONENTS + MODES)
 #define RTOL 1e-10     /* a residual is small that is below this part of the nodal forces of the phases */
@@ -71,7 +72,9 @@ static double add_phase(const phase *p, room *r) {
         const double *H = p->H + (int64_t)k * f * WIDTH, w = p->weights[k];
         const double *fields = r->rows + (int64_t)k * inputs, *stress = r->answers + (int64_t)k * outputs;
         for (int a = 0; a < f; a++) {
-            for (int i = 0; i < WIDTH; i++) r->q[i] += w * stress[a] * H[a * WIDTH + i];
+            double inelastic = stress[a] - p->start[a];
+            for (int b = 0; b < f; b++) inelastic -= p->C0[a * f + b] * fields[b];
+            for (int i = 0; i < WIDTH; i++) r->q[i] += w * inelastic * H[a * WIDTH + i];
             forces += w * stress[a] * stress[a];
             strains += w * fields[a] * fields[a];
         }
@@ -94,7 +97,7 @@ static double evaluate(const double *old, double dt, room *r) {
         }
         if (i >= COMPONENTS) sum += parts * parts;
     }
-    memcpy(r->T, undeformed, sizeof(r->T));
+    memcpy(r->T, stiffness, sizeof(r->T));
     for (int n = 0; n < N_PHASES; n++) {
         const phase *p = phases + n;
         const int v = p->variables, outputs = p->fields + p->fields * p->fields + v;

@@ -69,12 +69,13 @@ def _sizes(
 
 
 def _cell(r: Reduction, m: int) -> list[str]:
-    """Numbers of the cell, and its elastic tangent."""
-    undeformed = r.stiffness.copy()
+    """Forces of the cell if it stays elastic, and how its modes follow the strain then."""
+    stiffness, constant = r.stiffness.copy(), r.constant.copy()
     for p in r.phases.values():
-        undeformed += np.einsum("g,gfi,fh,ghj->ij", p.weights, p.H, p.stiffness, p.H, optimize=True)
-    sensitivity = -np.linalg.solve(undeformed[m:, m:], undeformed[m:, :m])
-    arrays = {"constant": r.constant, "stiffness": r.stiffness, "undeformed": undeformed, "sensitivity": sensitivity}
+        stiffness += np.einsum("g,gfi,fh,ghj->ij", p.weights, p.H, p.stiffness, p.H, optimize=True)
+        constant += np.einsum("g,gfi,fh,gh->i", p.weights, p.H, p.stiffness, p.offset, optimize=True)
+    sensitivity = -np.linalg.solve(stiffness[m:, m:], stiffness[m:, :m])
+    arrays = {"constant": constant, "stiffness": stiffness, "sensitivity": sensitivity}
     return [c_text.array(name, values) for name, values in arrays.items()]
 
 
@@ -84,14 +85,15 @@ def _phases(
     """The code and the numbers of the phases."""
     parts, rows = list[str](), list[str]()
     for k, (name, p) in enumerate(r.phases.items()):
-        arrays = {"weights": p.weights, "offset": p.offset, "H": p.H, "C0": p.stiffness}
+        start = np.zeros(len(p.stiffness))
+        arrays = {"weights": p.weights, "offset": p.offset, "H": p.H, "C0": p.stiffness, "start": start}
         parts += [c_text.array(f"{what}{k}", values) for what, values in arrays.items()]
         calls = [NONE, NONE, NONE]
         for n, function in enumerate(functions[name]):
             parts += [function.code, c_text.array(f"{function.name}_constants", function.constants)]
             calls[n] = f"{{{function.name}, {function.name}_constants, {function.constants.size}, {function.dt_at}}}"
         kernel = kernels[name]
-        sizes = f"{p.weights.size}, {kernel.n_fields}, {kernel.n_variables}, {kernel.n_unknowns}"
+        sizes = f"{p.weights.size}, {kernel.n_fields}, {kernel.n_variables}, {kernel.at(0.0).n_unknowns}"
         rows.append(f"    {{{sizes}, {', '.join(calls)}, {', '.join(f'{a}{k}' for a in arrays)}, {_strength(p, m)!r}}}")
     return [*parts, "static const phase phases[] = {\n" + (",\n".join(rows) or "    {0}") + "};\n"]
 
