@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +27,15 @@ def array(name: str, values: ArrayLike) -> str:
     )
 
 
-def definitions(values: Mapping[str, int | float | str]) -> str:
+def comment(lines: Sequence[str]) -> str:
+    """A comment; what a line contains cannot end it."""
+    texts = [" ".join(line.replace("*/", "* /").replace("/*", "/ *").split()) for line in lines]
+    return "/* " + "\n * ".join(texts).replace(" \n", "\n") + "\n */\n"
+
+
+def definitions(values: Mapping[str, int | str]) -> str:
     """One ``#define`` for each name."""
-    return "".join(f"#define {name} {value!r}\n".replace("'", "") for name, value in values.items())
+    return "".join(f"#define {name} {value}\n" for name, value in values.items())
 
 
 def code(name: str) -> str:

@@ -53,14 +53,14 @@ def reduced_source(model: ReducedModel) -> Source:
 
 def _sizes(
     r: Reduction, kernels: dict[str, LawKernel], functions: dict[str, tuple[CFunction, ...]]
-) -> dict[str, float]:
+) -> dict[str, int | str]:
     """Sizes of the cell and of the largest phase."""
     of = [(p.weights.size, k.n_fields, k.n_variables) for p, k in zip(r.phases.values(), kernels.values(), strict=True)]
     constants = [f.constants.size for parts in functions.values() for f in parts]
     return {
         "MODES": r.n_modes,
         "N_PHASES": len(r.phases),
-        "VOLUME": r.volume,
+        "VOLUME": repr(float(r.volume)),
         "ROWS": max((g * (f + v) for g, f, v in of), default=0),
         "ANSWERS": max((g * (f + f * f + v) for g, f, v in of), default=0),
         "MOST_INPUTS": max((f + v for _, f, v in of), default=0),

@@ -93,7 +93,7 @@ def _text(source: Source, strain: Input) -> str:
     ]
     numbers = {"COMPONENTS": components, "PARAMETERS": source.parameters, "TEMPERATURE": source.temperature}
     parts = [
-        "/* " + "\n * ".join(head).replace(" \n", "\n") + "\n */\n" + INCLUDES,
+        c_text.comment(head) + INCLUDES,
         c_text.definitions({**numbers, "STATES": source.states}),
         c_text.array("voigt", 1 / np.array(strain.packing.factors)),
         source.code,

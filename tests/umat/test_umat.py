@@ -196,6 +196,14 @@ def test_wrong_use_ends_the_program(tmp_path, ntens, props, message):
     assert done.stderr == f"UMAT of hmm: {message}\n"
 
 
+def test_names_stay_in_the_comment(tmp_path):
+    """A table from elsewhere cannot bring code of its own."""
+    grid = hmm.models.table.Grid({"a */ int x; /*\n#error": np.array([0.0, 1.0])}, np.ones((2, 12)))
+    table = hmm.models.TableModel([hmm.models.strain(2)], grid, linear=True, error=0.0)
+    umat = Umat(compiled(hmm.write_umat(tmp_path / "table.c", table)), 3, props=[0.5])
+    assert np.allclose(umat([1.0, 0.0, 0.0])[0], [2, 2, 2 / 2**0.5])
+
+
 def test_state_variables_are_counted(plane, tmp_path):
     """In a process of its own, as it ends."""
     source = hmm.write_umat(tmp_path / "plane.c", plane)
