@@ -64,6 +64,7 @@ from hmm.runs.load_steps import Step, steps  # noqa: E402
 from hmm.runs.output import Output, write_rve  # noqa: E402
 from hmm.runs.replay import Replay, replay  # noqa: E402
 from hmm.runs.schedules import Schedule, schedule, table  # noqa: E402
+from hmm.umat.writing import write_umat  # noqa: E402
 
 __version__ = VERSION
 
@@ -140,4 +141,5 @@ __all__ = [
     "write_csv",
     "write_fields",
     "write_rve",
+    "write_umat",
 ]

@@ -15,11 +15,13 @@ from mpi4py import MPI
 
 import basix
 import basix.ufl
+import ffcx.options
 import numpy as np
 import ufl
 from dolfinx import fem, jit
 from dolfinx.fem import petsc
 from dolfinx.mesh import Mesh
+from ffcx.compiler import compile_ufl_objects
 from ffcx.naming import compute_signature
 from numpy.typing import NDArray
 from petsc4py import PETSc
@@ -75,6 +77,16 @@ def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float6
     )
     _note(compiled.code)
     return compiled
+
+
+def c_function(expression: ufl.core.expr.Expr, points: NDArray[np.float64], name: str) -> str:
+    """The C function that FFCx makes of an expression at reference `points`, static and with a name; not compiled."""
+    given = (without_variables(expression), points)
+    code, _ = compile_ufl_objects([given], ffcx.options.get_options({}), namespace=name)
+    definition = re.compile(r"^void tabulate_tensor_\w+(\(.*?^})\s*static double points_", re.MULTILINE | re.DOTALL)
+    function = definition.search("\n".join(code))
+    assert function is not None
+    return f"static void {name}{function[1]}\n"
 
 
 class _Stripper(MultiFunction):  # type: ignore[misc]  # UFL has no types
