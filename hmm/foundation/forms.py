@@ -26,6 +26,7 @@ from petsc4py import PETSc
 from ufl.corealg.map_dag import map_expr_dag
 from ufl.corealg.multifunction import MultiFunction
 
+from hmm.foundation.cell_loop import CellLoop
 from hmm.foundation.errors import EnvironmentMismatch
 from hmm.foundation.turns import turn
 
@@ -187,8 +188,16 @@ class PackedForm:
         constants = self._nothing if self._no_constants else fem.pack_constants(self.form)
         return self.form, constants, fem.pack_coefficients(self.form)
 
+    @cached_property
+    def loop(self) -> CellLoop | None:
+        """The compiled loop that evaluates the form, or None if only DOLFINx can."""
+        return CellLoop(self.form) if CellLoop.fits(self.form) else None
+
     def assemble(self, vector: NDArray[np.float64]) -> None:
         """Add a linear form to a local `vector`."""
+        if self.loop is not None:
+            self.loop.add_vector(vector)
+            return
         form, constants, coefficients = self.packed()
         fem.assemble_vector(vector, form, constants, coefficients)
 

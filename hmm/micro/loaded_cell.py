@@ -44,6 +44,9 @@ class LoadedCell:
         Shape (n_local,); nodal forces of the last residual, before the constraint sums them.
     weights
         Shape (n_local,); factors of the residuals in norms, or None for 1.
+    affine
+        Shape (m, n_local); nodal values of the affine field of each unit macroscopic input, if the local fields depend
+        on the input only through such a field; or None.
     watcher
         Called with each new history, shape (n_history,), while the point is loaded; or None.
     """
@@ -59,7 +62,7 @@ class LoadedCell:
         self.nodal_forces = np.zeros(self.reduced.size_fluctuation)
         self._residual = np.zeros(self.n_unknowns)
         self._phase_forms: dict[str, list[list[PackedForm]]] = {}
-        self._affine = self._affine_fields() if self.problem.law else None
+        self.affine = self._affine_fields() if self.problem.law else None
 
     @property
     def n_unknowns(self) -> int:
@@ -125,8 +128,8 @@ class LoadedCell:
         energy it is assembled.
         """
         volume = self.problem.cell.volume
-        if self._affine is not None:
-            return self.reduced.sum(self._affine @ self.nodal_forces) / volume
+        if self.affine is not None:
+            return self.reduced.sum(self.affine @ self.nodal_forces) / volume
         vector = np.zeros(self.problem.n_inputs)
         for form, part in zip(self.forms.R_E, self.problem.blocks.split(vector).values(), strict=True):
             form.assemble(part)

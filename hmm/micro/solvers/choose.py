@@ -25,6 +25,7 @@ from hmm.foundation.errors import ConvergenceError, InputError
 from hmm.foundation.forms import compile_expression, quadrature_points, quadrature_weights
 from hmm.foundation.options import choice
 from hmm.laws.base import responses
+from hmm.micro.element_sweep import ElementSweep
 from hmm.micro.loaded_cell import LoadedCell
 from hmm.micro.solvers.assembled import (
     PREFIX,
@@ -136,7 +137,7 @@ def _direct_solver(
     loaded: LoadedCell, symmetric: bool, options: Mapping[str, object], well_scaled: bool
 ) -> AssembledSolver:
     wanted = direct_options(symmetric, well_scaled) | dict(options)
-    return AssembledSolver(loaded.reduced, loaded.forms.K, symmetric, wanted)
+    return AssembledSolver(loaded.reduced, loaded.forms.K, symmetric, wanted, sweep=ElementSweep.of(loaded, symmetric))
 
 
 def _direct_limit(loaded: LoadedCell, symmetric: bool) -> dict[int, int]:
