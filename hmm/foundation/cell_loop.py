@@ -28,6 +28,13 @@ void columns({DOMAIN}, const int32_t *target, int64_t size, int m, const double 
 """
 
 
+MOST_NUMBERS = 5_000_000
+"""Coefficients of all cells, in numbers, up to which a loop is used: 40 MB for their addresses.
+
+On larger meshes the overhead of DOLFINx does not count.
+"""
+
+
 @dataclass(frozen=True, eq=False)
 class Integral:
     """One cell integral of a form.
@@ -84,7 +91,9 @@ class CellLoop:
             return False
         mesh: Any = form.mesh
         spaces = [*cpp.function_spaces, *(c.function_space for c in cpp.coefficients)]
-        return all(s.mesh is mesh and _is_plain(s) for s in spaces) and len(form.mesh.geometry.dofmaps) == 1
+        numbers = sum(c.function_space.element.space_dimension for c in cpp.coefficients)
+        few = numbers * mesh.topology.index_map(mesh.topology.dim).size_local <= MOST_NUMBERS
+        return few and all(s.mesh is mesh and _is_plain(s) for s in spaces) and len(form.mesh.geometry.dofmaps) == 1
 
     def add_vector(self, out: Floats) -> None:
         """Add a linear form to the local vector `out`."""
@@ -177,5 +186,5 @@ def _dofs(space: Any, cells: NDArray[np.int32]) -> NDArray[np.int64]:
 
 def _is_plain(space: Any) -> bool:
     """Whether the dofs of a space are the numbers that FFCx' kernels take, without transformations."""
-    element, dofmap = space.element, space.dofmap
+    element = space.element
     return not element.needs_dof_transformations and _dofs(space, np.zeros(1, np.int32)).size == element.space_dimension

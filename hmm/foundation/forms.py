@@ -19,7 +19,7 @@ import numpy as np
 import ufl
 from dolfinx import fem, jit
 from dolfinx.fem import petsc
-from dolfinx.mesh import Mesh
+from dolfinx.mesh import Mesh, MeshTags
 from ffcx.naming import compute_signature
 from numpy.typing import NDArray
 from petsc4py import PETSc
@@ -296,6 +296,12 @@ def highest_degree(space: fem.FunctionSpace) -> int:
 def owned_cells(mesh: Mesh) -> NDArray[np.int32]:
     """Indices of the cells that this rank owns."""
     return np.arange(mesh.topology.index_map(mesh.topology.dim).size_local, dtype=np.int32)
+
+
+def tagged_cells(tags: MeshTags, tag: int) -> NDArray[np.int32]:
+    """The cells with a tag that this rank owns, ascending."""
+    mesh, found = tags.topology, tags.find(tag)
+    return found[found < mesh.index_map(tags.dim).size_local].astype(np.int32)
 
 
 def quadrature_weights(mesh: Mesh, degree: int, cells: NDArray[np.int32]) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
 """The tangent of a cell and its condensation columns in one sweep over the elements.
 
-The local fields depend on the fluctuation and on the macroscopic input E only through the total field ``A E + w``, with
-the nodal values A of the affine fields of unit inputs. Therefore the element matrices ``K_e`` of the fluctuation contain
-all derivatives:
+The local fields depend on the fluctuation w and on the macroscopic input E only through the total field ``A E + w``,
+with the nodal values A of the affine fields of unit inputs. Therefore the element matrices ``K_e`` of the fluctuation
+contain all derivatives:
 
     K = T^T K_e T,    L = T^T K_e A,    M^T = A^T K_e T,    D = A^T K_e A,
 

@@ -11,7 +11,7 @@ import ufl
 from dolfinx import fem
 from numpy.typing import NDArray
 
-from hmm.foundation.forms import PackedForm, compile_expression, compile_form, owned_cells
+from hmm.foundation.forms import PackedForm, compile_expression, compile_form, tagged_cells
 from hmm.foundation.options import choice
 from hmm.micro.cell_forms import CellForms, dense
 from hmm.micro.constraints import Constraint
@@ -173,7 +173,7 @@ class LoadedCell:
         cell = self.problem.cell
         tag = cell.phases[phase]
         nowhere = dict.fromkeys(cell.phases.values(), np.zeros(0, dtype=np.int32))
-        cells = np.intersect1d(cell.phase_tags.find(tag), owned_cells(cell.mesh)).astype(np.int32)
+        cells = tagged_cells(cell.phase_tags, tag)
         return self.forms.D_over(nowhere | {tag: cells})
 
     def _affine_fields(self) -> Floats | None:
@@ -188,11 +188,27 @@ class LoadedCell:
             return None
         (e,) = problem.inputs
         points = space.element.interpolation_points
-        field, rows = fem.Function(space), []
         x = ufl.SpatialCoordinate(problem.cell.mesh) - ufl.as_vector(np.asarray(problem.cell.origin).tolist())
         affine = compile_expression(e.affine(e.tensor, x), points)
+        nodal = self._continued if space.element.interpolation_ident else self._interpolated
+        return nodal(affine, e)
+
+    def _interpolated(self, affine: fem.Expression, e: MacroInput) -> Floats:
+        """Nodal values, shape (m, n_local), of a field for each unit input."""
+        field, rows = fem.Function(self.problem.w.function_space), []
         for unit in np.eye(e.size):
             e.function.x.array[:] = unit
             field.interpolate(affine)
             rows.append(field.x.array.copy())
+        return np.array(rows)
+
+    def _continued(self, affine: fem.Expression, e: MacroInput) -> Floats:
+        """As `_interpolated` if the nodal values are those at points: the linear field of one element, continued."""
+        space, cell = self.problem.w.function_space, self.problem.cell
+        x, known = space.tabulate_dof_coordinates()[:, : cell.dim] - cell.origin, space.dofmap.list[0]
+        rows = []
+        for unit in np.eye(e.size):
+            e.function.x.array[:] = unit
+            values = affine.eval(cell.mesh, np.zeros(1, dtype=np.int32))[0].reshape(len(known), -1)
+            rows.append((x @ np.linalg.lstsq(x[known], values)[0]).ravel())
         return np.array(rows)

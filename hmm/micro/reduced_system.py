@@ -60,7 +60,7 @@ class ReducedSystem:
             self._set_up_scatter()
 
     def numbers(self) -> NDArray[np.int64]:
-        """Number of the unknown of each local degree of freedom, or -1 for fixed ones, on a serial cell; a new array."""
+        """Number of the unknown of each local degree of freedom of a serial cell, or -1 for fixed ones; a new array."""
         numbers = np.full(self._n_local, -1, dtype=np.int64)
         numbers[self._free] = self._target
         return numbers

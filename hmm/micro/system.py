@@ -25,7 +25,6 @@ from hmm.micro.fluctuation import fields_of
 from hmm.micro.loaded_cell import LoadedCell
 from hmm.micro.protocols import NewtonOptions
 from hmm.micro.response import Condensed
-from hmm.micro.solvers.assembled import AssembledSolver
 from hmm.micro.solvers.choose import SolverChoice, can_fall_back, create_solver, fallback_solver
 from hmm.micro.stability import explain
 from hmm.micro.symmetry import is_symmetric
@@ -216,7 +215,7 @@ class CellSystem:
         self._tangent = tangent = (D - blocks[:, :m]) / volume
         correction = columns[:, m].copy() if residual is not None else None
         drop = blocks[:, m] / volume if residual is not None else None
-        condensed = Condensed(tangent, -columns[:, :m].T.copy(), correction, drop)
+        condensed = Condensed(tangent, -columns.T[:m], correction, drop)
         if self.forms.is_linear and residual is None:
             self._condensed = condensed
         return condensed
@@ -240,7 +239,7 @@ class CellSystem:
         if self._errors is None:
             m = self.n_inputs
             L, columns = self._rhs.getDenseArray()[:, :m], self._solution.getDenseArray()[:, :m]
-            residual = L - np.column_stack([self.solver.apply(column) for column in columns.T])
+            residual = L - np.array([self.solver.apply(column) for column in columns.T]).T
             self._errors = np.abs(self.loaded.reduced.sum((columns * residual).sum(axis=0)))
         return self._errors
 
@@ -269,9 +268,9 @@ class CellSystem:
 
     def _derivatives(self) -> tuple[Floats, Floats, Floats]:
         """The derivatives L, M (its transpose) and D at the linearized point."""
-        sweep = self.solver.sweep if isinstance(self.solver, AssembledSolver) else None
-        if sweep is not None:
-            return sweep.L, sweep.M, sweep.D
+        known = self.solver.derivatives()
+        if known is not None:
+            return known
         L = self._columns(self.forms.L)
         M = L if self.is_symmetric else self._columns(self.forms.M)
         return L, M, self.loaded.reduced.sum(dense(self.forms.D))

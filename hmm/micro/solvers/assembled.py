@@ -91,6 +91,10 @@ class MicroSolver(Protocol):
         """Assemble the tangent at the loaded point and prepare for solves."""
         ...
 
+    def derivatives(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
+        """L, M transposed, shapes (n_owned, m), and D, shape (m, m), at that point; None if they need own forms."""
+        ...
+
     def forget(self) -> None:
         """Discard what remains of a solve that an exception interrupted, so that the next `update` starts afresh."""
         ...
@@ -193,6 +197,10 @@ class AssembledSolver:
             self.matrix.diagonalScale(scales, scales)
             scales.destroy()
         self.factorize()
+
+    def derivatives(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
+        """L, M transposed, shapes (n_owned, m), and D, shape (m, m), at that point; None if they need own forms."""
+        return None if self.sweep is None else (self.sweep.L, self.sweep.M, self.sweep.D)
 
     def factorize(self) -> None:
         """Prepare for solves with the current values of the matrix.
