@@ -59,6 +59,8 @@ class LoadedCell:
         self.watcher: Callable[[Floats], None] | None = None
         n_local = self.reduced.size_fluctuation + constraint.multipliers.size
         self._local, self._local_residual = np.zeros(n_local), np.zeros(n_local)
+        self._w = self.problem.w.x.array
+        self._inputs = [(e.function.x.array, self.problem.blocks[e.name]) for e in self.problem.inputs]
         self.nodal_forces = np.zeros(self.reduced.size_fluctuation)
         self._residual = np.zeros(self.n_unknowns)
         self._phase_forms: dict[str, list[list[PackedForm]]] = {}
@@ -82,10 +84,9 @@ class LoadedCell:
     def load(self, z: Floats, E: Floats) -> None:
         """Load the point (z, E), shapes (n_unknowns,) and (m,), at which everything is evaluated."""
         self.reduced.spread(z, self._local)
-        self.problem.w.x.array[:] = self._local[: self.reduced.size_fluctuation]
-        parts = self.problem.blocks.split(E)
-        for e in self.problem.inputs:
-            e.function.x.array[:] = parts[e.name]
+        self._w[:] = self._local[: self.reduced.size_fluctuation]
+        for values, part in self._inputs:
+            values[:] = E[part]
         for local in self.forms.local_problems.values():
             local.solve()
 
