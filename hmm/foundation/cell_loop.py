@@ -51,6 +51,8 @@ class Integral:
         Shape (n, nw); addresses of the numbers that are its coefficients in each cell.
     nodes
         Shape (n, nx); nodes of the geometry.
+    is_constant
+        Whether it contains neither coefficients nor constants.
     """
 
     cells: NDArray[np.int32]
@@ -58,6 +60,7 @@ class Integral:
     kernel: int
     addresses: NDArray[np.uintp]
     nodes: NDArray[np.int32]
+    is_constant: bool
 
 
 class CellLoop:
@@ -109,8 +112,9 @@ class CellLoop:
         matrices: list[Floats],
         size: int,
         symmetric: bool,
+        constant: bool,
     ) -> tuple[Floats, Floats, Floats]:
-        """Element matrices K of a square bilinear form, and their products with fields a.
+        """Element matrices K of a square bilinear form, and their products with fields a, of some integrals.
 
         Parameters
         ----------
@@ -119,11 +123,13 @@ class CellLoop:
         fields
             For each integral, shape (n, m, nd); values of m fields at the dofs of each cell.
         matrices
-            For each integral, shape (n, nd, nd); set to the element matrices.
+            For each integral, shape (n, nd, nd); set to the element matrices, unless another kind of integrals is asked.
         size
             Number of rows.
         symmetric
             Whether K is symmetric, so that L is M.
+        constant
+            Whether to take the integrals that are constant, or the others.
 
         Returns
         -------
@@ -134,11 +140,11 @@ class CellLoop:
         M, D = np.zeros((m, size)), np.zeros((m, m))
         L = M if symmetric else np.zeros((m, size))
         self._pack_constants()
-        for k, (arguments, _) in enumerate(self._given):
+        for k in (k for k, integral in enumerate(self.integrals) if integral.is_constant == constant):
             a, K, left, right, moduli = (ffi.from_buffer("double[]", x) for x in (fields[k], matrices[k], L, M, D))
             target = ffi.from_buffer("int32_t[]", targets[k])
             left = ffi.NULL if symmetric else left
-            self._loops.lib.columns(*arguments, target, size, m, a, K, left, right, moduli)
+            self._loops.lib.columns(*self._given[k][0], target, size, m, a, K, left, right, moduli)
         return L.T, M.T, D
 
     def _pack_constants(self) -> None:
@@ -156,14 +162,16 @@ class CellLoop:
     def _integral(self, number: int) -> Integral:
         cells = np.array(self._form._cpp_object.domains(_CELL, number), dtype=np.int32)
         ufcx = self._form.ufcx_form
-        kernel = ufcx.form_integrals[ufcx.form_integral_offsets[0] + number].tabulate_tensor_float64
+        integral = ufcx.form_integrals[ufcx.form_integral_offsets[0] + number]
+        used = any(integral.enabled_coefficients[k] for k in range(len(self._coefficients)))
         addresses = [c.x.array.ctypes.data + 8 * _dofs(c.function_space, cells) for c in self._coefficients]
         return Integral(
             cells,
             _dofs(self._form.function_spaces[0], cells).astype(np.int32),
-            int(cffi.FFI().cast("uintptr_t", kernel)),
+            int(cffi.FFI().cast("uintptr_t", integral.tabulate_tensor_float64)),
             np.hstack([np.zeros((cells.size, 0)), *addresses]).astype(np.uintp),
             np.ascontiguousarray(self._geometry.dofmaps[0][cells]),
+            not used and not self._has_constants,
         )
 
 

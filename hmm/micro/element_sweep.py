@@ -59,7 +59,8 @@ class ElementSweep:
         ends = np.cumsum([np.prod(size) for size in sizes])[:-1].astype(int)
         parts = np.split(self._entries, ends)
         self._matrices = [part.reshape(size) for part, size in zip(parts, sizes, strict=True)]
-        self.L = self.M = self.D = np.zeros(0)
+        self._constant = self._columns(constant=True)
+        self.L, self.M, self.D = self._constant
 
     @staticmethod
     def of(loaded: LoadedCell, symmetric: bool) -> ElementSweep | None:
@@ -86,6 +87,13 @@ class ElementSweep:
 
     def assemble(self, matrix: PETSc.Mat) -> None:
         """Assemble the tangent and its columns at the loaded point."""
-        n = self._reduced.size_owned
-        self.L, self.M, self.D = self._loop.columns(self._targets, self._fields, self._matrices, n, self._symmetric)
+        changing = self._columns(constant=False)
+        for part, constant in zip(changing[self._symmetric :], self._constant[self._symmetric :], strict=True):
+            part += constant  # L and M are the same array if the tangent is symmetric
+        self.L, self.M, self.D = changing
         matrix.setValuesCOO(self._entries, addv=PETSc.InsertMode.INSERT)
+
+    def _columns(self, constant: bool) -> tuple[Floats, Floats, Floats]:
+        """L, M and D of the elements whose tangent is constant, such as those of elastic phases, or of the others."""
+        n = self._reduced.size_owned
+        return self._loop.columns(self._targets, self._fields, self._matrices, n, self._symmetric, constant)
