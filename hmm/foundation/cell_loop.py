@@ -123,7 +123,7 @@ class CellLoop:
         fields
             For each integral, shape (n, m, nd); values of m fields at the dofs of each cell.
         matrices
-            For each integral, shape (n, nd, nd); set to the element matrices, unless another kind of integrals is asked.
+            For each integral, shape (n, nd, nd); set to the element matrices, unless others are asked for.
         size
             Number of rows.
         symmetric
