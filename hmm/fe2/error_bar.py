@@ -31,6 +31,9 @@ from hmm.models.protocol import Estimated
 
 Floats = NDArray[np.float64]
 
+SAFETY = 1.25
+"""Factor of the bar: what the estimates of the micro models may miss of their errors."""
+
 HISTORY_PART = 0.2
 """The part of what errors of earlier steps do at single points that the bar contains: nearly all of it cancels."""
 
@@ -87,7 +90,7 @@ class ErrorBars:
     vanishes it becomes the error ``dE`` of the strain.
 
     The bar of a reaction is a sum over the points: of the size of the work of ``dSigma`` on the adjoint solution, and
-    of that of ``A dp``, which is signed, beside a part `HISTORY_PART` of its size.
+    of that of ``A dp``, which is signed, beside a part `HISTORY_PART` of its size; times `SAFETY`.
 
     Parameters
     ----------
@@ -170,7 +173,7 @@ class ErrorBars:
         own = np.abs(self._work(weights, errors.signed)) + np.linalg.norm(np.hstack(weights), axis=1) * errors.sizes
         earlier = self._work(weights, history)
         sums = self.hom.comm.allreduce(np.array([own.sum(), earlier.sum(), np.abs(earlier).sum()]))
-        return float(sums[0] + abs(sums[1]) + HISTORY_PART * sums[2])
+        return float(SAFETY * (sums[0] + abs(sums[1]) + HISTORY_PART * sums[2]))
 
     def _work(self, weights: list[Floats], packed: Floats) -> Floats:
         """What errors of the responses at each point do, shape (n_points,)."""

@@ -1,4 +1,4 @@
-"""How wrong the response of a reduced cell is: one linearized correction of its fields at all quadrature points.
+"""How wrong the response of a reduced cell is: approximate Newton corrections of its fields at all quadrature points.
 
 Sources: dual-weighted residuals: Becker and Rannacher, *Acta Numerica* 10 (2001) 1; conjugate gradients with one
 factorization as preconditioner: Hestenes and Stiefel, *J. Res. Nat. Bur. Stand.* 49 (1952) 409.
@@ -21,10 +21,16 @@ from hmm.reduced.reduction import Reduction
 
 Floats = NDArray[np.float64]
 
-ITERATIONS = 12
+CORRECTIONS = 2
+"""Newton corrections of the fields in a step."""
+
+HALVINGS = 3
+"""Most times that a correction is halved."""
+
+ITERATIONS = 4
 """Most conjugate gradient iterations of a correction."""
 
-RTOL = 0.02
+RTOL = 0.1
 """A correction is good enough when what is left of the residual, in the norm of the preconditioner, is below this."""
 
 COLUMNS = 256
@@ -53,14 +59,40 @@ class Followed:
     response: Floats
 
 
+@dataclass
+class _Evaluated:
+    """A cell at all its quadrature points.
+
+    Attributes
+    ----------
+    forces
+        Shape (n, m + n_unknowns); integrals of the responses, and the residual.
+    tangents
+        For each phase, shape (n, q, f, f); weighted tangents of the law.
+    history
+        For each phase with internal variables, shape (n, q, v); new ones.
+    """
+
+    forces: Floats
+    tangents: dict[str, Floats]
+    history: dict[str, Floats]
+
+    def put(self, rows: NDArray[np.intp], other: _Evaluated) -> None:
+        """Replace some rows."""
+        self.forces[rows] = other.forces
+        for own, new in ((self.tangents, other.tangents), (self.history, other.history)):
+            for name, values in new.items():
+                own[name][rows] = values
+
+
 class ErrorEstimator:
     """Corrects the fields of a reduced cell at all quadrature points, for many points of the macro problem at once.
 
     The fluctuation of the reduced cell, with the correction of the last step, leaves a residual ``R`` in the cell; the
     laws are evaluated at all quadrature points, with internal variables that are carried along. A few conjugate
-    gradient iterations with the factorization of the undeformed cell, which all points share, solve ``K d = R``. The
-    corrected fields give the response and the next internal variables. What is left of the residual enters the
-    response by the sensitivity of the reduced cell, as an approximate dual solution.
+    gradient iterations with the factorization of the undeformed cell, which all points share, solve ``K d = R``; this
+    is done `CORRECTIONS` times. The corrected fields give the response and the next internal variables. What is left
+    of the residual enters the response by the sensitivity of the reduced cell, as an approximate dual solution.
 
     Parameters
     ----------
@@ -124,17 +156,31 @@ class ErrorEstimator:
         dt
             Duration of the step.
         """
-        q, tangents, _ = self._evaluate(E, z, old, dt)
-        z = z - self._corrections(q[:, self.m :], tangents)
-        q, _, history = self._evaluate(E, z, old, dt)
+        found = self._evaluate(E, z, old, dt)
+        for _ in range(CORRECTIONS):
+            z, found = self._corrected(E, z, found, old, dt)
+        q, history = found.forces, found.history
         left = q[:, self.m :] @ self.modes.T
         response = (q[:, : self.m] + np.einsum("nij,ni->nj", sensitivity, left)) / self.volume
         return Followed(z, history, response)
 
-    def _evaluate(
-        self, E: Floats, z: Floats, old: Mapping[str, Floats], dt: float
-    ) -> tuple[Floats, dict[str, Floats], dict[str, Floats]]:
-        """Forces, shape (n, m + n_unknowns), tangents of the laws and new internal variables of n points."""
+    def _corrected(
+        self, E: Floats, z: Floats, before: _Evaluated, old: Mapping[str, Floats], dt: float
+    ) -> tuple[Floats, _Evaluated]:
+        """Fluctuations after one correction, which is halved where the residual grows, and what they give."""
+        size = np.linalg.norm(before.forces[:, self.m :], axis=1)
+        step = self._corrections(before.forces[:, self.m :], before.tangents)
+        found = self._evaluate(E, z - step, old, dt)
+        for _ in range(HALVINGS):
+            grown = np.flatnonzero(~(np.linalg.norm(found.forces[:, self.m :], axis=1) <= size))
+            if not grown.size:
+                break
+            step[grown] /= 2
+            given = {name: values[grown] for name, values in old.items()}
+            found.put(grown, self._evaluate(E[grown], z[grown] - step[grown], given, dt))
+        return z - step, found
+
+    def _evaluate(self, E: Floats, z: Floats, old: Mapping[str, Floats], dt: float) -> _Evaluated:
         x = np.concatenate([E, z], axis=1).T
         q = self._constant[:, None] + self._linear @ x
         tangents, history, n = {}, {}, x.shape[1]
@@ -147,7 +193,7 @@ class ErrorEstimator:
             tangents[name] = C.reshape(n, p.n, f, f) * p.weights[:, None, None]
             if name in old:
                 history[name] = new.reshape(n, p.n, -1)
-        return q.T, tangents, history
+        return _Evaluated(q.T, tangents, history)
 
     def _corrections(self, R: Floats, tangents: Mapping[str, Floats]) -> Floats:
         """Approximate solutions of ``K d = R``, shape (n, n_unknowns), by preconditioned conjugate gradients."""
