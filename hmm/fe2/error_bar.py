@@ -169,7 +169,8 @@ class ErrorBars:
 
     def _width(self, errors: PointErrors, history: Floats) -> float:
         """The bar of the reaction whose adjoint was solved for."""
-        weights = [self._split(_assembled(form).array_r) for form in self._forms.weights]
+        spaces = [s.function_space for s in self.hom.responses]
+        weights = [self._split(_assembled(f).array_r, V) for f, V in zip(self._forms.weights, spaces, strict=True)]
         own = np.abs(self._work(weights, errors.signed)) + np.linalg.norm(np.hstack(weights), axis=1) * errors.sizes
         earlier = self._work(weights, history)
         sums = self.hom.comm.allreduce(np.array([own.sum(), earlier.sum(), np.abs(earlier).sum()]))
@@ -203,12 +204,11 @@ class ErrorBars:
         return [e.packing.to_tensor(packed[:, rows]).reshape(len(packed), -1) for e, rows in parts]
 
     def _values(self, function: fem.Function) -> Floats:
-        return self._split(function.x.array)
+        return self._split(function.x.array, function.function_space)
 
-    def _split(self, array: Floats) -> Floats:
-        """Values at the points, shape (n_points, size), of all those of a quadrature space."""
-        space = self.hom.responses[0].function_space.dofmap.index_map
-        return array.reshape(space.size_local + space.num_ghosts, -1)[self._slots]
+    def _split(self, array: Floats, space: fem.FunctionSpace) -> Floats:
+        """Values at the points, shape (n_points, size), of all those of a quadrature space, or of the owned ones."""
+        return array.reshape(-1, space.dofmap.bs)[self._slots]
 
     def _put(self, function: fem.Function, values: Floats) -> None:
         function.x.array.reshape(-1, values.shape[1])[self._slots] = values

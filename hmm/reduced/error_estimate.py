@@ -21,8 +21,11 @@ from hmm.reduced.reduction import Reduction
 
 Floats = NDArray[np.float64]
 
-CORRECTIONS = 2
-"""Newton corrections of the fields in a step."""
+CORRECTIONS = 5
+"""Most Newton corrections of the fields in a step; two are usual."""
+
+TARGET = 0.05
+"""Fields are corrected again whose residual is above this part of the first one."""
 
 HALVINGS = 3
 """Most times that a correction is halved."""
@@ -77,6 +80,11 @@ class _Evaluated:
     tangents: dict[str, Floats]
     history: dict[str, Floats]
 
+    def of(self, rows: NDArray[np.intp]) -> _Evaluated:
+        """Some rows; copies."""
+        parts = ({name: values[rows] for name, values in of.items()} for of in (self.tangents, self.history))
+        return _Evaluated(self.forces[rows], *parts)
+
     def put(self, rows: NDArray[np.intp], other: _Evaluated) -> None:
         """Replace some rows."""
         self.forces[rows] = other.forces
@@ -91,7 +99,7 @@ class ErrorEstimator:
     The fluctuation of the reduced cell, with the correction of the last step, leaves a residual ``R`` in the cell; the
     laws are evaluated at all quadrature points, with internal variables that are carried along. A few conjugate
     gradient iterations with the factorization of the undeformed cell, which all points share, solve ``K d = R``; this
-    is done `CORRECTIONS` times. The corrected fields give the response and the next internal variables. What is left
+    is done until the residual is small. The corrected fields give the response and the next internal variables. What is left
     of the residual enters the response by the sensitivity of the reduced cell, as an approximate dual solution.
 
     Parameters
@@ -156,20 +164,29 @@ class ErrorEstimator:
         dt
             Duration of the step.
         """
-        found = self._evaluate(E, z, old, dt)
-        for _ in range(CORRECTIONS):
-            z, found = self._corrected(E, z, found, old, dt)
+        found, z, rows = self._evaluate(E, z, old, dt), z.copy(), np.arange(len(E))
+        first = np.full(len(E), np.inf)
+        for number in range(CORRECTIONS):
+            part = found.of(rows)
+            step, size = self._corrections(part.forces[:, self.m :], part.tangents)
+            first[rows] = size if number == 0 else first[rows]
+            large = size > TARGET * first[rows] if number else size > 0
+            rows, step, part = rows[large], step[large], part.of(np.flatnonzero(large))
+            if not rows.size:
+                break
+            given = {name: values[rows] for name, values in old.items()}
+            z[rows], part = self._corrected(E[rows], z[rows], step, part, given, dt)
+            found.put(rows, part)
         q, history = found.forces, found.history
         left = q[:, self.m :] @ self.modes.T
         response = (q[:, : self.m] + np.einsum("nij,ni->nj", sensitivity, left)) / self.volume
         return Followed(z, history, response)
 
     def _corrected(
-        self, E: Floats, z: Floats, before: _Evaluated, old: Mapping[str, Floats], dt: float
+        self, E: Floats, z: Floats, step: Floats, before: _Evaluated, old: Mapping[str, Floats], dt: float
     ) -> tuple[Floats, _Evaluated]:
-        """Fluctuations after one correction, which is halved where the residual grows, and what they give."""
-        size = np.linalg.norm(before.forces[:, self.m :], axis=1)
-        step = self._corrections(before.forces[:, self.m :], before.tangents)
+        """Fluctuations after a correction, which is halved where the residual grows, and what they give."""
+        size, step = np.linalg.norm(before.forces[:, self.m :], axis=1), step.copy()
         found = self._evaluate(E, z - step, old, dt)
         for _ in range(HALVINGS):
             grown = np.flatnonzero(~(np.linalg.norm(found.forces[:, self.m :], axis=1) <= size))
@@ -195,8 +212,11 @@ class ErrorEstimator:
                 history[name] = new.reshape(n, p.n, -1)
         return _Evaluated(q.T, tangents, history)
 
-    def _corrections(self, R: Floats, tangents: Mapping[str, Floats]) -> Floats:
-        """Approximate solutions of ``K d = R``, shape (n, n_unknowns), by preconditioned conjugate gradients."""
+    def _corrections(self, R: Floats, tangents: Mapping[str, Floats]) -> tuple[Floats, Floats]:
+        """Approximate solutions of ``K d = R`` by preconditioned conjugate gradients, and sizes of `R`.
+
+        Shapes (n, n_unknowns) and (n,). The sizes are energy norms in the undeformed cell.
+        """
         r, d = R.T.copy(), np.zeros(R.T.shape)
         s = self._factors.solve(r)
         p, rho = s.copy(), (r * s).sum(axis=0)
@@ -215,7 +235,7 @@ class ErrorEstimator:
             new = (r * s).sum(axis=0)
             p = s + np.where(active, new / np.where(rho != 0, rho, 1.0), 0.0) * p
             rho = new
-        return d.T
+        return d.T, np.sqrt(first)
 
     def _times(self, d: Floats, tangents: Mapping[str, Floats]) -> Floats:
         """``K d`` of n points, shape (n_unknowns, n)."""

@@ -87,6 +87,7 @@ def test_estimated_errors_of_points(constraint):
 
 def test_the_correction_is_newtons(rve, model, monkeypatch):
     """Solved to the end, ``K d = R`` gives the correction of the RVE's own tangent."""
+    monkeypatch.setattr("hmm.reduced.error_estimate.CORRECTIONS", 1)
     monkeypatch.setattr("hmm.reduced.error_estimate.ITERATIONS", 200)
     monkeypatch.setattr("hmm.reduced.error_estimate.RTOL", 1e-9)
     estimator, E = ErrorEstimator(rve, model.reduction), np.array([6e-3, -2e-3, 1e-3])
