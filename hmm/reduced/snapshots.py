@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import thread_time
 
@@ -11,9 +11,9 @@ from mpi4py import MPI
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.foundation.console import progress
-from hmm.foundation.errors import ConvergenceError
+from hmm.foundation.errors import ConvergenceError, collectively
 from hmm.micro.rve import RVE
+from hmm.reduced.kept_paths import KeptPaths
 from hmm.reduced.paths import TrainingPath
 from hmm.reduced.phases import CellPoints
 
@@ -35,7 +35,7 @@ class Snapshots:
     history
         For each phase with internal variables, shape (n, v); those at the end.
     seconds
-        Time of one step.
+        CPU time of one step.
     failure
         Why the path was not followed to its end, or empty.
     """
@@ -49,59 +49,81 @@ class Snapshots:
     failure: str = ""
 
 
-def follow_paths(
-    rve: RVE, paths: Sequence[TrainingPath], points: CellPoints | None, comm: MPI.Comm, label: str
-) -> list[Snapshots]:
-    """Snapshots of all paths, each solved by one rank of `comm` and known to all (collective in it).
+@dataclass(frozen=True)
+class Follower:
+    """Solves an RVE along paths, which ranks share.
 
-    Without `points` only inputs, responses and times are kept.
+    Attributes
+    ----------
+    rve, comm
+        The RVE, and the ranks that each have one.
+    kept
+        Where paths are kept and found again; or None.
+    advance
+        Called after each path of this rank.
     """
-    own: list[tuple[int, Snapshots]] = []
-    with progress(comm, label, -(-len(paths) // comm.size)) as advance:
-        for k in range(comm.rank, len(paths), comm.size):
-            own.append((k, _follow(rve, paths[k], points)))
-            advance()
-    everyones = sorted((pair for part in comm.allgather(own) for pair in part), key=lambda pair: pair[0])
-    return [snapshots for _, snapshots in everyones]
+
+    rve: RVE
+    comm: MPI.Comm
+    kept: KeptPaths | None
+    advance: Callable[[], None]
+
+    def __call__(self, paths: Sequence[TrainingPath], points: CellPoints | None = None) -> list[Snapshots]:
+        """Snapshots of all paths, on rank 0 of `comm`; none on other ranks (collective).
+
+        Without `points` only inputs, responses and times are kept.
+        """
+        own: list[tuple[int, Snapshots]] = []
+        with collectively(self.comm):
+            for k in range(self.comm.rank, len(paths), self.comm.size):
+                own.append((k, self._follow(paths[k], points)))
+                self.advance()
+        parts = self.comm.gather(own)
+        found = sorted((pair for part in parts or [] for pair in part), key=lambda pair: pair[0])
+        return [snapshots for _, snapshots in found]
+
+    def _follow(self, path: TrainingPath, points: CellPoints | None) -> Snapshots:
+        kind = "blind" if points is None else "training"
+        stored = None if self.kept is None else self.kept.find(kind, path)
+        if stored is not None:
+            return Snapshots(**stored)
+        found = follow(self.rve, path, points)
+        if self.kept is not None:
+            self.kept.keep(kind, path, vars(found))
+        return found
 
 
-def _follow(rve: RVE, path: TrainingPath, points: CellPoints | None) -> Snapshots:
+def follow(rve: RVE, path: TrainingPath, points: CellPoints | None) -> Snapshots:
     """Solve one path, up to the first step that does not converge."""
     nonlinear = {name: p for name, p in points.phases.items() if not p.is_linear} if points else {}
-    state, failure, E, response, z = rve.initial_state(), "", [], [], []
+    state, failure, response, z = rve.initial_state(), "", [], []
     stress: dict[str, list[Floats]] = {name: [] for name in nonlinear}
     blocks, seconds = rve.forms.history_blocks, 0.0
-    for number, value in enumerate(path.E, 1):
+    for number, (E, dt) in enumerate(zip(path.E, path.durations.tolist(), strict=True), 1):
         start = thread_time()
         try:
-            answer = rve.solve(value, state, tangent=True, dt=path.dt)
+            answer = rve.solve(E, state, tangent=True, dt=dt)
         except ConvergenceError as error:
             failure = f"step {number} of {len(path.E)}: {error}"
             break
         seconds += thread_time() - start
         old = blocks.split(state.history)
         state = answer.state
-        E.append(value)
         response.append(answer.vector)
         if points is None:
             continue
         z.append(state.z)
-        rve.load(state, value)
+        rve.load(state, E)
         for name, p in nonlinear.items():
             before = old[name].reshape(p.n, -1) if name in old else None
-            stress[name].append(p.kernel(p.evaluate(), before, path.dt)[0].copy())
-    n, parts = len(E), blocks.split(state.history)
-    history = {name: parts[name].reshape(nonlinear[name].n, -1).copy() for name in parts if points}
-    m = rve.n_inputs
+            stress[name].append(p.kernel(p.evaluate(), before, dt)[0].copy())
+    n, parts = len(response), blocks.split(state.history)
     return Snapshots(
-        np.array(E).reshape(n, m),
-        np.array(response).reshape(n, m),
+        path.E[:n],
+        np.array(response).reshape(n, rve.n_inputs),
         np.array(z).reshape(n if points else 0, rve.n_unknowns),
-        {
-            name: np.array(s).reshape(n, nonlinear[name].n, nonlinear[name].kernel.n_fields)
-            for name, s in stress.items()
-        },
-        history,
+        {name: np.array(stress[name]).reshape(n, p.n, p.kernel.n_fields) for name, p in nonlinear.items()},
+        {name: parts[name].reshape(nonlinear[name].n, -1).copy() for name in parts if points},
         seconds / max(n, 1),
         failure,
     )

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from time import thread_time
+from contextlib import nullcontext
+from pathlib import Path
 
 from mpi4py import MPI
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from hmm.foundation.errors import ConvergenceError, InputError, collectively
-from hmm.foundation.options import instance, integer
+from hmm.foundation.console import progress, warn
+from hmm.foundation.errors import InputError, collectively
+from hmm.foundation.locking import sole
+from hmm.foundation.options import instance, integer, positive
 from hmm.micro.rve import RVE
-from hmm.models.asking import answer, points_of
-from hmm.reduced.basis import modes_of
-from hmm.reduced.cubature import cubature
+from hmm.reduced.kept_paths import KeptPaths
 from hmm.reduced.model import ReducedModel
 from hmm.reduced.paths import TrainingPath
-from hmm.reduced.phases import CellPoints, PhasePoints
-from hmm.reduced.reduction import ReducedPhase, Reduction
-from hmm.reduced.report import TrainingReport
-from hmm.reduced.snapshots import Snapshots, follow_paths
+from hmm.reduced.phases import CellPoints
+from hmm.reduced.reducing import Accuracy
+from hmm.reduced.report import CUBATURE, MODES, TRAINING_SET
+from hmm.reduced.rounds import Training, train_on_all, train_to_tolerance
+from hmm.reduced.snapshots import Follower
 
-Floats = NDArray[np.float64]
-
-BATCH = 64
-"""Points that are answered together when the speed is measured."""
-
-HISTORY_MODES = 40
-"""Most modes of the internal variables of a phase."""
+REMEDIES = {
+    TRAINING_SET: "give more paths, such as recorded ones, or a larger budget",
+    MODES: "raise modes=, or lower energy=",
+    CUBATURE: "raise points=",
+}
+"""What to do about each limit of a model."""
 
 
 def train(
@@ -38,11 +38,14 @@ def train(
     paths: Sequence[TrainingPath | ArrayLike],
     *,
     blind: Sequence[TrainingPath | ArrayLike] = (),
+    tolerance: float | None = None,
+    budget: int | None = None,
     modes: int = 40,
     points: int = 200,
     energy: float = 1e-7,
     integrals: float = 1e-3,
     dt: float = 0.0,
+    checkpoint: str | Path | None = None,
     comm: MPI.Comm = MPI.COMM_SELF,
 ) -> ReducedModel:
     """Train a reduced model of an RVE (collective in `comm`).
@@ -52,36 +55,49 @@ def train(
     others, cubature points with positive weights keep the volume of the phase, all elastic forces, and the forces of
     the training paths.
 
+    With a `tolerance`, few of the paths are solved: in rounds those on which the model so far misses most, until the
+    median error on the blind paths is at most the tolerance and the worst one at most three times as large. Modes and
+    cubature points become more where they limit the model. See `hmm.reduced.greedy`.
+
     Parameters
     ----------
     rve
         The RVE, made of laws, its cell on ``MPI.COMM_SELF``.
     paths
         Training paths; an array of shape (n_steps, m) is one of packed inputs. See `proportional`, `cyclic`,
-        `random_walks` and `select_paths`.
+        `random_walks`, `select_paths` and `hmm.recorded_paths`.
     blind
         Further paths on which the error is measured.
+    tolerance
+        Error of the response on the blind paths, relative to the largest response of each path. By default all
+        `paths` are solved.
+    budget
+        With a tolerance, how many of the `paths` are solved at most; all by default.
     modes, points
         Most modes beside the elastic ones, and most combinations of forces that cubature keeps in each phase beside
         the elastic ones.
     energy
         Modes with less than this part of the energy that is not elastic are left out.
     integrals
-        The part of the forces of the training paths that cubature may miss.
+        The part of the forces of the training paths that cubature may miss; with a tolerance, the first value.
     dt
         Duration of each step of paths that are arrays.
+    checkpoint
+        A folder that keeps each path when it is solved. The same call goes on from them if it was killed, and other
+        calls for the same RVE use them too. Needs h5py.
     comm
         Ranks that share the paths; each must have made the same RVE.
 
     Returns
     -------
     ReducedModel
-        The model, the same on all ranks.
+        The model, the same on all ranks. If the tolerance is not met it is the best one, and a warning says what was
+        reached.
 
     Raises
     ------
     InputError
-        If the RVE is none of laws or on several ranks, or a path does not fit.
+        If the RVE is none of laws or on several ranks, a path does not fit, or the checkpoint is of another RVE.
     ConvergenceError
         If no step of any training path converged.
     """
@@ -92,17 +108,42 @@ def train(
         training, unseen = _checked(rve, "training", paths, dt), _checked(rve, "blind", blind, dt)
         if not training:
             raise InputError("there are no training paths: make some with hmm.reduced.random_walks")
-        integer("modes", modes, 0)
-        integer("points", points, 0)
+        most = _most(tolerance, budget, training, unseen)
+        accuracy = Accuracy(integer("modes", modes, 0), integer("points", points, 0), energy, integrals)
+        if checkpoint is not None:
+            instance("checkpoint", checkpoint, (str, Path), "give the path of a folder")
         cell = CellPoints(rve.system.loaded)
-    snapshots = follow_paths(rve, training, cell, comm, "training paths")
-    with collectively(comm):
-        if not sum(len(s.E) for s in snapshots):
-            raise ConvergenceError(f"no step of {len(training)} training paths converged: {snapshots[0].failure}")
-        reduction = _reduce(rve, cell, snapshots, modes, energy, integrals, points) if comm.rank == 0 else None
-    reduction = comm.bcast(reduction)
-    report = _first_report(rve, cell, reduction, snapshots)
-    return _tested(ReducedModel(rve, reduction, report), unseen, comm)
+    total = -(-len(unseen) // comm.size) - (-most // comm.size)
+    kept = None if checkpoint is None else KeptPaths(checkpoint, rve, comm)
+    alone = nullcontext() if kept is None else sole(kept.folder, "folder of training paths", comm)
+    with alone, progress(comm, "training", total) as advance:
+        known = Training(rve, cell, Follower(rve, comm, kept, advance), training, unseen)
+        if tolerance is None:
+            made = train_on_all(known, accuracy)
+        else:
+            made = train_to_tolerance(known, accuracy, tolerance, most)
+    reduction, report = comm.bcast(made)
+    if report.tolerance and not report.is_met:
+        warn(
+            f"the reduced model does not meet its tolerance of {tolerance:.3g}: the blind error is "
+            f"{report.median:.2%} median, {report.worst:.2%} worst, and {report.limit} limits it; "
+            f"{REMEDIES[report.limit]}"
+        )
+    return ReducedModel(rve, reduction, report)
+
+
+def _most(
+    tolerance: float | None, budget: int | None, training: Sequence[TrainingPath], unseen: Sequence[TrainingPath]
+) -> int:
+    """How many training paths are solved at most."""
+    if tolerance is None:
+        if budget is not None:
+            raise InputError(f"budget = {budget} without a tolerance: all training paths are solved; give tolerance=")
+        return len(training)
+    positive("tolerance", tolerance, below=1.0)
+    if not unseen:
+        raise InputError(f"tolerance = {tolerance} needs paths on which the error is measured: give blind=")
+    return len(training) if budget is None else min(integer("budget", budget, 1), len(training))
 
 
 def _checked(rve: RVE, what: str, paths: Sequence[TrainingPath | ArrayLike], dt: float) -> list[TrainingPath]:
@@ -114,147 +155,9 @@ def _checked(rve: RVE, what: str, paths: Sequence[TrainingPath | ArrayLike], dt:
         shape = np.shape(made.E)
         if len(shape) != 2 or shape[1] != rve.n_inputs or not shape[0] or not np.isfinite(made.E).all():
             raise InputError(f"path {k} has shape {shape}: give (n_steps, {rve.n_inputs}), all finite")
-        if rve.has_rates and not made.dt > 0:
+        if np.shape(made.dt) not in ((), shape[:1]):
+            raise InputError(f"path {k} of {shape[0]} steps has durations of shape {np.shape(made.dt)}: give one each")
+        if rve.has_rates and not (made.durations > 0).all():
             raise InputError(f"a law depends on time, and path {k} has no duration: give dt=")
         found.append(made)
     return found
-
-
-def _reduce(
-    rve: RVE, cell: CellPoints, snapshots: list[Snapshots], modes: int, energy: float, integrals: float, points: int
-) -> Reduction:
-    z, E = np.concatenate([s.z for s in snapshots]), np.concatenate([s.E for s in snapshots])
-    elastic = np.asarray(rve.initial().values["sensitivity"])
-    size = np.linalg.norm(E - rve.reference, axis=1)
-    moved = size > 1e-3 * size.max()
-    Z = modes_of(cell, elastic, z[moved], size[moved], modes, energy)
-    m, units, of_modes = rve.n_inputs, cell.of_inputs(), cell.of_fluctuations(Z)
-    H = {name: np.concatenate([units[name], of_modes[name].transpose(1, 2, 0)], axis=2) for name in cell.phases}
-    X = np.linalg.lstsq(Z.T, elastic.T, rcond=None)[0]
-    unit_loads = np.concatenate([np.eye(m), X])
-    width = m + len(Z)
-    stiffness, constant = np.zeros((width, width)), np.zeros(width)
-    phases = {}
-    for name, p in cell.phases.items():
-        if p.is_linear:
-            matrix, vector = _linear(rve, p, H[name])
-            stiffness, constant = stiffness + matrix, constant + vector
-        else:
-            phases[name] = _reduced_phase(p, H[name], unit_loads, snapshots, integrals, points)
-    lowest, highest = np.minimum(E.min(axis=0), rve.reference), np.maximum(E.max(axis=0), rve.reference)
-    return Reduction(Z, stiffness, constant, phases, rve.cell.volume, lowest, highest)
-
-
-def _linear(rve: RVE, p: PhasePoints, H: Floats) -> tuple[Floats, Floats]:
-    """Stiffness and constant forces of a linear phase, shapes (m + N, m + N) and (m + N,)."""
-    n, f, width = H.shape
-    weighted = (p.weights[:, None, None] * H).reshape(n * f, width)
-    stiffness = weighted.T @ (p.stiffness @ H).reshape(n * f, width)
-    undeformed = p.offset + H[:, :, : rve.n_inputs] @ rve.reference
-    start = p.kernel(undeformed)[0] - undeformed @ p.stiffness.T
-    return stiffness, weighted.T @ (start + p.offset @ p.stiffness.T).ravel()
-
-
-def _reduced_phase(
-    p: PhasePoints, H: Floats, unit_loads: Floats, snapshots: list[Snapshots], tolerance: float, most: int
-) -> ReducedPhase:
-    """Cubature points of a phase, and modes of its internal variables."""
-    elastic = np.einsum("fh,nhx,xe->enf", p.stiffness, H, unit_loads)
-    stress = np.concatenate([s.stress[p.phase] for s in snapshots])
-    stress = _strongest(stress * np.sqrt(p.weights)[:, None], 1e-4) / np.sqrt(p.weights)[:, None]
-
-    def work(of: Floats) -> Floats:
-        return np.einsum("nfx,knf->kxn", H, of).reshape(-1, p.n)
-
-    index, weights = cubature(p.weights, work(elastic), work(stress), tolerance, most)
-    known = [s.history[p.phase] for s in snapshots if p.phase in s.history]
-    history = _strongest(np.array(known), 1e-4)[:HISTORY_MODES] if known else np.zeros((0, p.n, 0))
-    return ReducedPhase(index, weights, p.x[index], p.offset[index], H[index], p.stiffness, history)
-
-
-def _strongest(rows: Floats, tolerance: float) -> Floats:
-    """Combinations of arrays, first axis k, that make up all but a part `tolerance` of them; scaled to their size."""
-    flat = rows.reshape(len(rows), -1)
-    values, vectors = np.linalg.eigh(flat @ flat.T)
-    left = np.sqrt(np.cumsum(values.clip(0)))
-    keep = left > tolerance * left[-1]
-    return (vectors[:, keep].T[::-1] @ flat).reshape(-1, *rows.shape[1:])
-
-
-def _first_report(rve: RVE, cell: CellPoints, reduction: Reduction, snapshots: list[Snapshots]) -> TrainingReport:
-    failures = tuple(f"path {k}, {s.failure}" for k, s in enumerate(snapshots) if s.failure)
-    n_quadrature = sum(p.n for p in cell.phases.values())
-    nan = float("nan")
-    sizes = reduction.n_modes, reduction.n_points, rve.n_unknowns, n_quadrature
-    return TrainingReport(*sizes, nan, nan, nan, len(snapshots), len(failures), failures)
-
-
-def _tested(model: ReducedModel, paths: list[TrainingPath], comm: MPI.Comm) -> ReducedModel:
-    """The model with its error and speed on blind paths (collective)."""
-    if not paths:
-        return model
-    full = follow_paths(model.rve, paths, None, comm, "blind paths")
-    known = [(replace(path, E=s.E), s) for path, s in zip(paths, full, strict=True) if len(s.E)]
-    errors = path_errors(model, [path for path, _ in known], [s.response for _, s in known])
-    steps = sum(len(s.E) for s in full)
-    if steps:
-        mean = sum(s.seconds * len(s.E) for s in full) / steps
-        speed_up = mean / _seconds(model, [path for path, _ in known])
-        median, worst = float(np.median(errors)), float(np.max(errors))
-        model.report = comm.bcast(replace(model.report, median=median, worst=worst, speed_up=speed_up))
-    model.n_outside = 0
-    return model
-
-
-def path_errors(model: ReducedModel, paths: Sequence[TrainingPath], truth: Sequence[Floats]) -> list[float]:
-    """Errors of the model's responses along paths, all answered together.
-
-    Parameters
-    ----------
-    model
-        The model.
-    paths
-        The paths, of the same duration of a step.
-    truth
-        For each of them, shape (n_steps, m); the responses of the RVE.
-
-    Returns
-    -------
-    list of float
-        Of each path the largest deviation, relative to the largest true response; inf where the model has no answer.
-    """
-    found = _responses(model, paths)
-    misses = [np.linalg.norm(r - t, axis=1) for r, t in zip(found, truth, strict=True)]
-    largest = [float(np.linalg.norm(t, axis=1).max()) or 1.0 for t in truth]
-    return [
-        float(np.where(np.isnan(miss), np.inf, miss).max()) / size for miss, size in zip(misses, largest, strict=True)
-    ]
-
-
-def _responses(model: ReducedModel, paths: Sequence[TrainingPath]) -> list[Floats]:
-    """Responses along paths, NaN from a step without answer on; those with the same steps are answered in one batch."""
-    found = [np.full(path.E.shape, np.nan) for path in paths]
-    for key in dict.fromkeys((len(path.E), path.dt) for path in paths):
-        rows = [k for k, path in enumerate(paths) if (len(path.E), path.dt) == key]
-        points, lost = points_of(model, len(rows)), np.zeros(len(rows), dtype=bool)
-        for step, E in enumerate(np.stack([paths[k].E for k in rows], axis=1)):
-            points.ask(np.where(lost[:, None], points.committed.E, E), key[1], "nested")
-            answer(model, points)
-            for row in points.failures:
-                points.restart(row)
-                lost[row] = True
-            model.commit(points)
-            points.accept()
-            for row in np.flatnonzero(~lost).tolist():
-                found[rows[row]][step] = points.committed.response[row]
-    return found
-
-
-def _seconds(model: ReducedModel, paths: Sequence[TrainingPath]) -> float:
-    """Time of a step of the model, in a batch of `BATCH` points that repeat the paths."""
-    longest = max(paths, key=lambda path: len(path.E))
-    alike = [path for path in paths if len(path.E) == len(longest.E) and path.dt == longest.dt]
-    many = [alike[k % len(alike)] for k in range(BATCH)]
-    start = thread_time()
-    _responses(model, many)
-    return (thread_time() - start) / (BATCH * len(longest.E))
