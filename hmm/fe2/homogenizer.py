@@ -94,6 +94,8 @@ class Homogenizer:
         The `hmm.fe2.quadrature_points.MacroPoints` of this rank's own cells.
     count
         Counters of the micro operations of this rank.
+    elapsed
+        Duration of all steps that were accepted in this program.
     """
 
     def __init__(
@@ -143,7 +145,7 @@ class Homogenizer:
         kinds = self.ensemble.to_workers(self.rows.kind)
         with collectively(self.comm):
             self.batches = Batches(self.models, kinds)
-        self.count = Counters()
+        self.count, self.elapsed = Counters(), 0.0
         self.failures: list[MicroFailure] = []
         self.dumps = None if dumps is None else Path(dumps)
         self._n_dumps = 0
@@ -288,6 +290,7 @@ class Homogenizer:
             except ConvergenceError as error:
                 raise ConvergenceError(f"rank {self.comm.rank}: {error}") from None
         self.batches.accept()
+        self.elapsed += self.time_step
         self.ensemble.rebalance(self.batches)
 
     def revert(self, elastic: bool = False) -> None:

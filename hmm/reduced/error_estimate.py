@@ -99,8 +99,8 @@ class ErrorEstimator:
     The fluctuation of the reduced cell, with the correction of the last step, leaves a residual ``R`` in the cell; the
     laws are evaluated at all quadrature points, with internal variables that are carried along. A few conjugate
     gradient iterations with the factorization of the undeformed cell, which all points share, solve ``K d = R``; this
-    is done until the residual is small. The corrected fields give the response and the next internal variables. What is left
-    of the residual enters the response by the sensitivity of the reduced cell, as an approximate dual solution.
+    is done until the residual is small. The corrected fields give the response and the next internal variables. What is
+    left of the residual enters the response by the sensitivity of the reduced cell, as an approximate dual solution.
 
     Parameters
     ----------

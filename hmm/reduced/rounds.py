@@ -38,7 +38,10 @@ MARGIN = 0.5
 GROWTH = 1.5
 """Factor by which modes become more."""
 
-FINER = 0.25
+COARSE = 10.0
+"""What cubature may miss at first, relative to the tolerance."""
+
+FINER = 0.5
 """Factor by which cubature becomes more accurate."""
 
 FINEST = 1e-7
@@ -218,7 +221,8 @@ class Rounds:
 
     def __init__(self, training: Training, most: Accuracy, tolerance: float) -> None:
         self.training, self.most, self.tolerance = training, most, tolerance
-        self.accuracy = replace(most, modes=min(most.modes, 2 * training.rve.n_inputs))
+        modes = min(most.modes, 2 * training.rve.n_inputs)
+        self.accuracy = replace(most, modes=modes, integrals=max(most.integrals, COARSE * tolerance))
         self.model: ReducedModel | None = None
         self.best: ReducedModel | None = None
         self.limit, self._error = TRAINING_SET, np.inf

@@ -79,7 +79,8 @@ def train(
     energy
         Modes with less than this part of the energy that is not elastic are left out.
     integrals
-        The part of the forces of the training paths that cubature may miss; with a tolerance, the first value.
+        The part of the forces of the training paths that cubature may miss. With a tolerance, where it begins: with
+        this or, if that is larger, with the tolerance.
     dt
         Duration of each step of paths that are arrays.
     checkpoint

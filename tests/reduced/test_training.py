@@ -169,7 +169,9 @@ def test_a_killed_training_goes_on(folder, rve, monkeypatch):
 def test_kept_paths_of_another_rve_are_refused(tmp_path, rve):
     paths = [path.start(2) for path in pool_of(rve, 1)]
     reduced.train(rve, paths, checkpoint=tmp_path)
-    with pytest.raises(hmm.InputError, match=r"has training paths of another RVE: its law of 'matrix' is .*checkpoint="):
+    with pytest.raises(
+        hmm.InputError, match=r"has training paths of another RVE: its law of 'matrix' is .*checkpoint="
+    ):
         reduced.train(fibre_rve(200.0), paths, checkpoint=tmp_path)
     (file,) = tmp_path.glob("*.h5")
     file.write_bytes(file.read_bytes()[:500])
