@@ -26,10 +26,10 @@ from hmm.foundation.options import choice, instance, quadrature_degree
 from hmm.models.components import response_names
 from hmm.models.failures import MicroFailure
 from hmm.models.points import Points, input_blocks
-from hmm.models.protocol import Destructible, Distributed, MicroModel, Observable, Rated, Replayable
+from hmm.models.protocol import Destructible, MicroModel, Observable, Rated, Replayable
 from hmm.models.statistics import Counters
 from hmm.parallel.batches import Batches
-from hmm.parallel.ensemble import Ensemble
+from hmm.parallel.ensemble import Ensemble, group_of
 from hmm.parallel.scattering import Places
 from hmm.parallel.state_ordering import RowLayout
 
@@ -141,7 +141,7 @@ class Homogenizer:
         )
         self._slots = self.responses[0].function_space.dofmap.list[self.cells].ravel()
         places = Places(self.macro_points.x[self.rows.point], self.rows.kind, self.keys[self.rows.point])
-        self.ensemble = Ensemble(self.comm, places, _group_of(model), ensemble)
+        self.ensemble = Ensemble(self.comm, places, group_of(model), ensemble)
         kinds = self.ensemble.to_workers(self.rows.kind)
         with collectively(self.comm):
             self.batches = Batches(self.models, kinds)
@@ -396,8 +396,3 @@ class Homogenizer:
 
 def _observables(model: MicroModel) -> Mapping[str, int]:
     return model.observables if isinstance(model, Observable) else {}
-
-
-def _group_of(model: MicroModel) -> MPI.Comm:
-    """The group of ranks that evaluates each point of a model."""
-    return model.comm if isinstance(model, Distributed) else MPI.COMM_SELF

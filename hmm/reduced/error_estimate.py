@@ -44,7 +44,7 @@ CHUNK = 2**26
 
 
 @dataclass
-class Followed:
+class CorrectedFields:
     """Points as the estimate follows them.
 
     Attributes
@@ -150,7 +150,9 @@ class ErrorEstimator:
         numbers = sum(p.n * (4 * p.kernel.n_fields + 2 * p.kernel.n_fields**2) for p in self.phases.values())
         return max(CHUNK // (8 * (numbers + 6 * self.n)), 1)
 
-    def follow(self, E: Floats, z: Floats, old: Mapping[str, Floats], sensitivity: Floats, dt: float) -> Followed:
+    def follow(
+        self, E: Floats, z: Floats, old: Mapping[str, Floats], sensitivity: Floats, dt: float
+    ) -> CorrectedFields:
         """Correct points at the end of a step.
 
         Parameters
@@ -180,7 +182,7 @@ class ErrorEstimator:
         q, history = found.forces, found.history
         left = q[:, self.m :] @ self.modes.T
         response = (q[:, : self.m] + np.einsum("nij,ni->nj", sensitivity, left)) / self.volume
-        return Followed(z, history, response)
+        return CorrectedFields(z, history, response)
 
     def _corrected(
         self, E: Floats, z: Floats, step: Floats, before: _Evaluated, old: Mapping[str, Floats], dt: float

@@ -85,7 +85,7 @@ def _miss(rve: RVE, response: Floats) -> tuple[float, Floats]:
     return float(np.linalg.norm(better - condensed.drop - response)), condensed.correction
 
 
-def choose(found: Sequence[Estimate], n: int) -> list[int]:
+def choose_paths(found: Sequence[Estimate], n: int) -> list[int]:
     """Up to `n` of the paths with the largest errors, and not the same as each other: first those without an answer."""
     chosen = [k for k, e in enumerate(found) if not np.isfinite(e.error)][:n]
     rows = np.stack([e.correction for e in found])

@@ -12,7 +12,7 @@ from hmm.foundation.errors import ConvergenceError, collectively
 from hmm.micro.rve import RVE
 from hmm.models.asking import points_of
 from hmm.models.components import component_names
-from hmm.reduced.greedy import choose, estimate
+from hmm.reduced.greedy import choose_paths, estimate
 from hmm.reduced.measuring import Followed, follow_reduced, path_errors, seconds_per_step
 from hmm.reduced.model import ReducedModel
 from hmm.reduced.paths import TrainingPath
@@ -281,4 +281,4 @@ def _next(training: Training, model: ReducedModel | None, n: int) -> list[int]:
     everyones = sorted((pair for part in comm.allgather(own) for pair in part), key=lambda pair: pair[0])
     found = [estimated for _, estimated in everyones]
     training.expected |= {k: estimated.error for k, estimated in zip(looked_at, found, strict=True)}
-    return [looked_at[k] for k in comm.bcast(choose(found, n))]
+    return [looked_at[k] for k in comm.bcast(choose_paths(found, n))]

@@ -87,13 +87,13 @@ class Follower:
         stored = None if self.kept is None else self.kept.find(kind, path)
         if stored is not None:
             return Snapshots(**stored)
-        found = follow(self.rve, path, points)
+        found = follow_path(self.rve, path, points)
         if self.kept is not None:
             self.kept.keep(kind, path, vars(found))
         return found
 
 
-def follow(rve: RVE, path: TrainingPath, points: CellPoints | None) -> Snapshots:
+def follow_path(rve: RVE, path: TrainingPath, points: CellPoints | None) -> Snapshots:
     """Solve one path, up to the first step that does not converge."""
     nonlinear = {name: p for name, p in points.phases.items() if not p.is_linear} if points else {}
     state, failure, response, z = rve.initial_state(), "", [], []

@@ -119,9 +119,9 @@ def test_chosen_paths_differ():
     """The second largest error is of the same kind as the largest: a smaller one of another kind comes first."""
     x, y = np.eye(2)
     found = [greedy.Estimate(3.0, x), greedy.Estimate(2.9, 5 * x), greedy.Estimate(1.0, y), greedy.Estimate(np.inf, y)]
-    assert greedy.choose(found, 4) == [3, 0, 2, 1]
-    assert greedy.choose(found[:3], 2) == [0, 2]
-    assert greedy.choose([greedy.Estimate(0.0, 0 * x)] * 3, 5) == [0, 1, 2]
+    assert greedy.choose_paths(found, 4) == [3, 0, 2, 1]
+    assert greedy.choose_paths(found[:3], 2) == [0, 2]
+    assert greedy.choose_paths([greedy.Estimate(0.0, 0 * x)] * 3, 5) == [0, 1, 2]
 
 
 def same(a, b):
@@ -144,7 +144,7 @@ def test_a_killed_training_goes_on(folder, rve, monkeypatch):
     """What was solved is not solved again, and the model is the same."""
     options = {"blind": blind_of(rve, 3), "tolerance": 0.003, "comm": COMM}
     whole = reduced.train(rve, pool_of(rve, 8), **options)
-    solved, follow = [], hmm.reduced.snapshots.follow
+    solved, follow = [], hmm.reduced.snapshots.follow_path
 
     def follow_until_killed(rve, path, points):
         if len(solved) == 2:
@@ -152,14 +152,14 @@ def test_a_killed_training_goes_on(folder, rve, monkeypatch):
         solved.append(path)
         return follow(rve, path, points)
 
-    monkeypatch.setattr("hmm.reduced.snapshots.follow", follow_until_killed)
+    monkeypatch.setattr("hmm.reduced.snapshots.follow_path", follow_until_killed)
     if COMM.size == 1:  # on several ranks, the others would wait
         with pytest.raises(KeyboardInterrupt):
             reduced.train(rve, pool_of(rve, 8), **options, checkpoint=folder / "kept")
         assert len(list((folder / "kept").glob("*.h5"))) == 2
-    monkeypatch.setattr("hmm.reduced.snapshots.follow", follow)
+    monkeypatch.setattr("hmm.reduced.snapshots.follow_path", follow)
     first = reduced.train(rve, pool_of(rve, 8), **options, checkpoint=folder / "kept")
-    monkeypatch.setattr("hmm.reduced.snapshots.follow", None)
+    monkeypatch.setattr("hmm.reduced.snapshots.follow_path", None)
     again = reduced.train(rve, pool_of(rve, 8), **options, checkpoint=folder / "kept")
     same(whole, first)
     assert again.reduction.digest() == first.reduction.digest()
