@@ -189,7 +189,7 @@ def _dofs(space: Any, cells: NDArray[np.int32]) -> NDArray[np.int64]:
     """Local degrees of freedom of a space in some cells, shape (n, nd), components innermost."""
     dofmap = space.dofmap
     table = np.asarray(dofmap.list if hasattr(dofmap, "list") else dofmap.map())[cells].astype(np.int64)
-    return (table[:, :, None] * dofmap.bs + np.arange(dofmap.bs)).reshape(len(cells), -1)
+    return (table[:, :, None] * dofmap.bs + np.arange(dofmap.bs)).reshape(len(cells), table.shape[1] * dofmap.bs)
 
 
 def _is_plain(space: Any) -> bool:
