@@ -111,7 +111,7 @@ class Snapshot:
     response
         Shape (n, m); packed responses.
     variables
-        For each variable, shape (n, *shape).
+        For each variable, shape ``(n, *shape)``.
     """
 
     E: Floats
@@ -164,7 +164,7 @@ class Points:
     tangent_source
         Shape (n,); a `TangentSource` each.
     guides
-        For each guide variable, shape (n, *shape).
+        For each guide variable, shape ``(n, *shape)``.
     converged
         Shape (n,); whether the last answer solves the micro problem.
     failures
