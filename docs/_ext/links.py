@@ -13,6 +13,7 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 
+
 class LinkNames(SphinxTransform):
     """Link code such as ``hmm.RVE(...)`` in the text to the entry of that name."""
 

@@ -74,7 +74,7 @@ def relinked(text: str, source: Path, page: Path) -> str:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown."""
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows]) + "\n"
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])
 
 
 def names_table(names: Iterable[public_names.PublicName]) -> str:
@@ -86,7 +86,7 @@ def names_list() -> str:
     """The tables of all packages, for docs/api.md."""
     groups = public_names.by_package()
     purposes = public_names.purposes()
-    return "\n".join(f"## {purposes[p]}\n\nPackage `{p}`.\n\n{names_table(n)}" for p, n in groups.items()).rstrip()
+    return "\n".join(f"## {purposes[p]}\n\nPackage `{p}`.\n\n{names_table(n)}\n" for p, n in groups.items()).rstrip()
 
 
 def names_index() -> str:
@@ -102,7 +102,7 @@ def names_page(package: str) -> str:
     entries = "\n".join(_entry(name) for name in names)
     title = f"# {public_names.purposes()[package]}\n"
     text = f"Package `{package}` of the [architecture](../../../architecture.md).\n"
-    return f"{title}\n{text}\n{names_table(names)}\n```{{eval-rst}}\n{entries}```\n"
+    return f"{title}\n{text}\n{names_table(names)}\n\n```{{eval-rst}}\n{entries}```\n"
 
 
 def _entry(name: public_names.PublicName) -> str:
@@ -188,7 +188,7 @@ def job_page() -> str:
         "`extrude`, the height by which it is swept along z.\n",
         *_generators(),
     ]
-    return "\n".join(parts)
+    return "\n".join(f"{part.rstrip()}\n" for part in parts)
 
 
 def _job_keys() -> str:
@@ -209,7 +209,7 @@ def _job_keys() -> str:
 
 def _generators() -> Iterator[str]:
     for name, function in job_cells.generators().items():
-        yield f"### `{name}`\n\n`hmm.cells.{name}`: {_first_line(function)}\n\n{_keys(function)}"
+        yield f"### `{name}`\n\n`hmm.cells.{name}`: {_first_line(function)}\n\n{_keys(function)}\n"
 
 
 def _first_line(function: Callable[..., Any]) -> str:
@@ -237,4 +237,4 @@ def _command(name: str, summary: str, parser: ArgumentParser) -> str:
         value = f" {action.metavar or action.dest.upper()}" if action.option_strings and action.nargs != 0 else ""
         rows.append((", ".join(f"`{word}{value}`" for word in words), str(action.help).replace("|", r"\|")))
     text = f"{summary[0].upper()}{summary[1:]}."
-    return f"## `hmm {name}`\n\n{text}\n\n```text\n{_usage(parser)}\n```\n\n{table(('argument', 'meaning'), rows)}"
+    return f"## `hmm {name}`\n\n{text}\n\n```text\n{_usage(parser)}\n```\n\n{table(('argument', 'meaning'), rows)}\n"
