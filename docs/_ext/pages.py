@@ -79,7 +79,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def names_table(names: Iterable[public_names.PublicName]) -> str:
     """The public names with their descriptions."""
-    return table(("name", "what it is"), [(f"`{n.call}`", n.summary or _of_data(n)) for n in names])
+    return table(("name", "what it is"), [(f"`{n.call}`", n.summary or of_data(n)) for n in names])
 
 
 def names_list() -> str:
@@ -107,7 +107,7 @@ def names_page(package: str) -> str:
 
 def _entry(name: public_names.PublicName) -> str:
     if name.kind == "data":
-        return f".. py:data:: {name.path}\n\n   {_of_data(name)}.\n"
+        return f".. py:data:: {name.path}\n\n   {of_data(name)}.\n"
     lines = [f".. auto{name.kind}:: {name.path}"]
     if name.kind == "class":
         lines.append("   :members:")
@@ -116,7 +116,7 @@ def _entry(name: public_names.PublicName) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _of_data(name: public_names.PublicName) -> str:
+def of_data(name: public_names.PublicName) -> str:
     """The description of a constant: the text below its definition."""
     module = inspect.getmodule(name.value) if hasattr(name.value, "__module__") else None
     files = [Path(module.__file__)] if module else (public_names.ROOT / name.package).glob("*.py")
