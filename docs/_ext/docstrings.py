@@ -6,7 +6,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.domains.python import PyObject
-from sphinx.ext.napoleon import NumpyDocstring
+from sphinx.ext.napoleon import GoogleDocstring, NumpyDocstring
 from sphinx.transforms import SphinxTransform
 
 
@@ -28,10 +28,24 @@ def whole(docstring: NumpyDocstring) -> tuple[str, list[str]]:
     return "", docstring._dedent(docstring._consume_to_end())
 
 
+def several(
+    docstring: NumpyDocstring, parse_type: bool = True, prefer_type: bool = False, multiple: bool = True
+) -> Any:
+    """The entries of a section: ``fields, responses`` are two entries with one text, not a type and a name."""
+    return GoogleDocstring._consume_fields(docstring, parse_type, prefer_type, multiple=True)
+
+
+def escape_bars(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Escape the bars of ``|Y|``, which are no substitutions."""
+    lines[:] = [re.sub(r"(?<!`)\|(\w+)\|(?!`)", r"\|\1\|", line) for line in lines]
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_transform(ShortTypes)
+    app.connect("autodoc-process-docstring", escape_bars)
     NumpyDocstring._consume_inline_attribute = whole
+    NumpyDocstring._consume_fields = several
     for field in PyObject.doc_field_types:
         if field.name == "variable":
             field.label = "Attributes"
