@@ -3,11 +3,13 @@
 Each function returns the Markdown of a page; `write` writes those that have changed.
 """
 
+import ast
 import inspect
 import os
 import re
 from argparse import ArgumentParser, _SubParsersAction
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +94,7 @@ def names_list() -> str:
 def names_index() -> str:
     """The index of the pages of public names."""
     purposes = public_names.purposes()
-    pages = "\n".join(f"{purposes[p].partition(':')[0]} <{p}>" for p in public_names.by_package())
+    pages = "\n".join(f"{purposes[p].partition(':')[0].replace('`', '')} <{p}>" for p in public_names.by_package())
     return f"# Public names in full\n\n```{{toctree}}\n:maxdepth: 1\n\n{pages}\n```\n"
 
 
@@ -117,15 +119,30 @@ def _entry(name: public_names.PublicName) -> str:
 
 
 def of_data(name: public_names.PublicName) -> str:
-    """The description of a constant: the text below its definition."""
-    module = inspect.getmodule(name.value) if hasattr(name.value, "__module__") else None
-    files = [Path(module.__file__)] if module else (public_names.ROOT / name.package).glob("*.py")
+    """The description of a constant or a type alias: the text below its definition, in Markdown."""
+    home = getattr(name.value, "__module__", None) if hasattr(name.value, "__value__") else None
+    files = [Path(import_module(home).__file__ or "")] if home else (public_names.ROOT / name.package).glob("*.py")
     short = name.path.rpartition(".")[2]
-    pattern = re.compile(rf'^(?:type )?{short}\b[^\n]*=.*?\n"""(.*?)"""', re.DOTALL | re.MULTILINE)
     for file in files:
-        if found := pattern.search(file.read_text(encoding="utf-8")):
-            return " ".join(found[1].split()).replace("``", "`").rstrip(".")
-    return "a constant"
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+        for statement, below in zip(body, [*body[1:], None], strict=True):
+            if short in _assigned(statement):
+                text = _text(below)
+                return text or f"the type `{ast.unparse(statement).partition(' = ')[2]}`"
+    return ""
+
+
+def _assigned(statement: ast.stmt) -> list[str]:
+    """The names to which a statement assigns."""
+    others = [getattr(statement, name, None) for name in ("target", "name")]
+    return [target.id for target in [*getattr(statement, "targets", []), *others] if isinstance(target, ast.Name)]
+
+
+def _text(statement: ast.stmt | None) -> str:
+    """The text, if the statement is a text."""
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+        return " ".join(str(statement.value.value).split()).replace("``", "`").rstrip(".")
+    return ""
 
 
 def described(function: Callable[..., Any], section: str = "Parameters") -> dict[str, str]:
