@@ -43,6 +43,7 @@ napoleon_google_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 toc_object_entries_show_parents = "hide"
+codeautolink_global_preface = "import hmm"  # examples on the pages do not repeat it
 
 # Markdown and notebooks: the tutorials are executed, and their results are kept until they change
 myst_enable_extensions = ["amsmath", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
