@@ -16,6 +16,7 @@ CELL = re.compile(r"^```\{code-cell\}\n(?::[^\n]*\n)*(.*?)^```$", re.DOTALL | re
 pytestmark = pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="a notebook is one process")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path, tmp_path, monkeypatch):
     pytest.importorskip("pyvista")
