@@ -23,13 +23,19 @@ from hmm.models.protocol import (
     Rated,
     Recoverable,
 )
-from hmm.models.similarity import Rows, Similarity, nearest, seeds, worst
+from hmm.models.similarity import Rows, Similarity, nearest, redundant, seeds, worst
 from hmm.models.single import PointAnswer, solve_one
 
 LAG, PATH, DURATIONS, ERROR = "steps behind", "inputs since", "durations since", "estimated error"
 OWN_E, OWN_RESPONSE, OWN_TANGENT, LEADER = "own input", "own response", "own tangent", "representative"
 OWN = (LAG, PATH, DURATIONS, ERROR, OWN_E, OWN_RESPONSE, OWN_TANGENT, LEADER)
 """What a point remembers beside the model's own variables."""
+
+RESTING = -1
+"""What stands for the representative of a point that has been one, and need not be one in the next step."""
+
+RESTING_LIMIT = 0.1
+"""Fraction of the tolerance below which the error at a representative, answered by the others, makes it rest."""
 
 FIRST_LIMIT = 0.5
 """Fraction of the tolerance to which the representatives of a step are chosen; later only errors above it add more."""
@@ -122,6 +128,7 @@ class Adaptive:
         start = self._undeformed()
         assert start.response is not None and start.tangent is not None
         own = {OWN_E: self._reference, OWN_RESPONSE: start.response, OWN_TANGENT: start.tangent}
+        own[LEADER] = np.array(float(RESTING))
         return InitialPoint({**start.values, **own}, start.response, start.tangent)
 
     def answer(self, points: Points) -> None:
@@ -151,7 +158,8 @@ class Adaptive:
             active[solve] = True
             is_changed = True
         self._follow(points, similarity, leaders, np.flatnonzero(asked & ~active), error)
-        points.guides[LEADER][:] = leaders + 1 if moves else 0
+        if moves:
+            points.guides[LEADER][:] = leaders + 1
 
     def commit(self, points: Points) -> None:
         """Let the model prepare the end of the step at the representatives; other points keep their last state."""
@@ -163,6 +171,8 @@ class Adaptive:
             points.deferred[name] = points.committed.variables[name].copy()
             points.deferred[name][rows] = values
         points.guides[LEADER][:] = 0
+        similarity = self._similarity(points)
+        points.guides[LEADER][redundant(similarity, rows, self.tolerance * RESTING_LIMIT)] = RESTING
 
     def observe(self, points: Points, name: str) -> Floats:
         """A quantity at the committed state of all rows, shape (n, size); the model's are NaN where a point follows."""
@@ -197,10 +207,10 @@ class Adaptive:
         before, now = points.committed.variables[LAG], points.trial.variables[LAG]
         if not is_new:
             return np.asarray(leaders == np.arange(points.n))
-        if not moves and (before == 0).any():
-            return np.asarray(before == 0)
-        full = before >= self.memory
-        return full | (~asked & (now == 0))
+        stays = (before == 0) & (points.guides[LEADER] != RESTING)
+        if not moves and not stays.any():
+            stays[np.argmin(before)] = True
+        return stays | (before >= self.memory) | (~asked & (now == 0))
 
     def _similarity(self, points: Points) -> Similarity:
         A = self._undeformed().tangent

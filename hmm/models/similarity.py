@@ -12,7 +12,7 @@ from hmm.models.points import Floats
 Rows = NDArray[np.intp]
 
 ORDER = 1.5
-"""Power of the distance with which the error of a correction is taken to fall: 1 for different histories, 2 for inputs."""
+"""Power of the distance with which an error is taken to fall: 1 for different histories, 2 for different inputs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,3 +128,16 @@ def worst(similarity: Similarity, error: Floats, leaders: Rows, limit: float, ch
         apart = similarity.distances(np.array([p]), group)[0]
         chosen.append(int(group[np.argmin(apart)]) if apart.min(initial=np.inf) < reach else int(p))
     return np.unique(np.array(chosen, dtype=np.intp))
+
+
+def redundant(similarity: Similarity, active: Rows, limit: float) -> Rows:
+    """Representatives that the others could have answered with an error below `limit`."""
+    stays = np.ones(active.size, dtype=bool)
+    apart = similarity.distances(active, active)
+    for k, row in enumerate(active):
+        distance = np.where(stays, apart[k], np.inf)
+        distance[k] = np.inf
+        leader = active[[int(np.argmin(distance))]]
+        miss = np.linalg.norm(similarity.corrected(np.array([row]), leader)[0] - similarity.response[row])
+        stays[k] = not np.isfinite(distance).any() or miss > limit
+    return active[~stays]
