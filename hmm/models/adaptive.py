@@ -214,8 +214,9 @@ class Adaptive:
 
     def _similarity(self, points: Points) -> Similarity:
         A = self._undeformed().tangent
+        assert A is not None
         before, response = points.committed.E, points.committed.response
-        elastic = [(E - self._reference) @ np.transpose(A) for E in (points.E, before)]
+        elastic = [(E - self._reference) @ A.T for E in (points.E, before)]
         features = np.column_stack([*elastic, response])
         return Similarity(features, response, points.E - before, points.trial.response, points.tangent)
 
