@@ -1,4 +1,4 @@
-"""Any micro model, asked at representative points only."""
+"""Any micro model, solved at representative points only."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.foundation.errors import ConvergenceError, InputError
-from hmm.foundation.options import instance, integer, positive
+from hmm.foundation.errors import InputError, collectively
+from hmm.foundation.options import instance, positive
+from hmm.models.all_rows import anywhere, fetched
 from hmm.models.asking import answer, points_of
 from hmm.models.points import Floats, InitialPoint, Points, TangentSource, Variable, reference_of
 from hmm.models.protocol import (
@@ -23,26 +24,33 @@ from hmm.models.protocol import (
     Rated,
     Recoverable,
 )
-from hmm.models.similarity import Rows, Similarity, nearest, redundant, seeds, worst
+from hmm.models.similarity import Candidates, Rows, corrected, distances, estimated_errors, seeds, worst_of_groups
 from hmm.models.single import PointAnswer, solve_one
 
-LAG, PATH, DURATIONS, ERROR = "steps behind", "inputs since", "durations since", "estimated error"
-OWN_E, OWN_RESPONSE, OWN_TANGENT, LEADER = "own input", "own response", "own tangent", "representative"
-OWN = (LAG, PATH, DURATIONS, ERROR, OWN_E, OWN_RESPONSE, OWN_TANGENT, LEADER)
-"""What a point remembers beside the model's own variables."""
+OWN_E, OWN_RESPONSE, SHIFT, ERROR, ACTIVE = "own input", "own response", "shift", "estimated error", "active"
+SOLVES, DEFECT, CURVATURE, REACH, ADDED, ALONE = STEP = (
+    "solves",
+    "defect",
+    "curvature",
+    "reach",
+    "added error",
+    "alone",
+)
+OWN = (OWN_E, OWN_RESPONSE, SHIFT, ERROR, ACTIVE, *STEP)
+"""What a point remembers beside the model's own variables; the `STEP` ones only within a step."""
 
-RESTING = -1
-"""What stands for the representative of a point that has been one, and need not be one in the next step."""
+OWN_SHARE = 0.1
+"""Fraction of the tolerance that a point may be off if it is not solved again in the step; this error has one sign."""
 
-RESTING_LIMIT = 0.1
-"""Fraction of the tolerance below which the error at a representative, answered by the others, makes it rest."""
+NEGLIGIBLE = 0.01
+"""Fraction of the tolerance below which a point follows although the errors of earlier steps have used it up."""
 
-FIRST_LIMIT = 0.5
-"""Fraction of the tolerance to which the representatives of a step are chosen; later only errors above it add more."""
+MONOLITHIC_SOLVES = 3
+"""Number of monolithic solves of a point in one step after which it is solved by nested iterations."""
 
 
 class Adaptive:
-    """A micro model that is asked at representative points; similar points follow them, corrected to first order.
+    """A micro model that is solved at representative points; similar points follow them, corrected to first order.
 
     A point p whose representative is a answers ``Sigma_p' + (Sigma_a - Sigma_a') + A_a (dE_p - dE_a)``, with the
     responses ``Sigma'`` at the start of the step, the changes ``dE`` of the inputs since then, and the consistent
@@ -54,25 +62,30 @@ class Adaptive:
         Any micro model, such as an `hmm.RVE`.
     tolerance
         Largest estimated error of a point's response, in the unit of stress, that errors of earlier steps add to.
-    memory
-        Most steps that a point may follow before it is solved again.
 
     Raises
     ------
     InputError
-        If the model is none or shares each point among several ranks, or a number is not positive.
+        If the model is none, is adaptive already or shares each point among several ranks, or the tolerance is not
+        positive.
 
     Notes
     -----
-    In each step, representatives are chosen one after another until the estimated error of all other points is below
-    half the tolerance. In later iterates of the step a point becomes a representative if its error exceeds the
-    tolerance; none ceases to be one before the step ends. A point that follows keeps the state in which it was last
-    solved, and its inputs since. If it becomes a representative, the model first solves these steps, so that its
-    history is exact. Only rows of the same rank share a solve. The result therefore depends on the number of ranks,
-    within the tolerance.
+    A step begins with a few points that differ most. In each macro iterate, points are added until the estimated error
+    of all others is below the tolerance. A point that was solved in the step also answers to first order until this
+    error exceeds a fraction of the tolerance.
+
+    At the end of the step, a point that followed takes over the state of its representative. From then on the model
+    sees its input minus a shift: the difference of the inelastic strains, ``E_p - E_a - C^-1 (Sigma_p - Sigma_a)`` with
+    the tangent C of the undeformed state. It is zero for elastic points and for models without history. With it, the
+    point unloads from the stress that it has answered. What it answers later can differ from that of its own history;
+    the estimate of this difference stays with the point, and counts in later steps.
+
+    In a macro problem the points of all ranks are compared, so that the result does not depend on their number, except
+    for rounding. Elsewhere (inside another model, or in `solve`), only the rows of one rank share solves.
     """
 
-    def __init__(self, model: MicroModel, tolerance: float, *, memory: int = 32) -> None:
+    def __init__(self, model: MicroModel, tolerance: float) -> None:
         instance("model", model, MicroModel, "give an hmm.RVE or another micro model")
         if isinstance(model, Distributed) and model.comm.size > 1:
             raise InputError(f"Adaptive: each point of the model is shared by {model.comm.size} ranks: make it on one")
@@ -80,17 +93,21 @@ class Adaptive:
             raise InputError(f"Adaptive: the model has a variable {clash[0]!r}: give it another name")
         self.model, self.inputs = model, model.inputs
         self.tolerance = positive("tolerance", tolerance)
-        self.memory = integer("memory", memory, 1)
         self._reference = reference_of(model.inputs)
         self._start: InitialPoint | None = None
 
     @property
     def variables(self) -> Mapping[str, Variable]:
-        """What a point remembers: the model's variables as last solved, and its path since then."""
-        m, n = self._reference.size, self.memory
-        own = {LAG: Variable(()), PATH: Variable((n, m)), DURATIONS: Variable((n,)), ERROR: Variable(())}
-        own |= {OWN_E: Variable((m,)), OWN_RESPONSE: Variable((m,)), OWN_TANGENT: Variable((m, m), "guide")}
-        return {**self.model.variables, **own, LEADER: Variable((), "guide")}
+        """What a point remembers: the model's variables, its input and response there, and the course of the step."""
+        vector = (self._reference.size,)
+        own = {OWN_E: Variable(vector), OWN_RESPONSE: Variable(vector), SHIFT: Variable(vector, "deferred")}
+        own |= {ERROR: Variable((), "deferred"), ACTIVE: Variable((), "deferred")}
+        return {**self.model.variables, **own, **dict.fromkeys(STEP, Variable((), "guide"))}
+
+    @property
+    def is_collective(self) -> bool:
+        """True: points of different ranks are compared."""
+        return True
 
     @property
     def has_rates(self) -> bool:
@@ -111,7 +128,7 @@ class Adaptive:
     def fingerprint(self) -> dict[str, str]:
         """The model's, and that it is adaptive; the tolerance may change in the run."""
         own = dict(self.model.fingerprint()) if isinstance(self.model, Fingerprinted) else {}
-        return {**own, "adaptive model": f"{type(self.model).__name__}, memory of {self.memory} steps"}
+        return {**own, "adaptive model": type(self.model).__name__}
 
     def forget(self) -> None:
         """Let the model drop what is left of a solve that an exception ended."""
@@ -127,65 +144,62 @@ class Adaptive:
         """A point before the first step."""
         start = self._undeformed()
         assert start.response is not None and start.tangent is not None
-        own = {OWN_E: self._reference, OWN_RESPONSE: start.response, OWN_TANGENT: start.tangent}
-        own[LEADER] = np.array(float(RESTING))
+        own = {OWN_E: self._reference, OWN_RESPONSE: start.response}
         return InitialPoint({**start.values, **own}, start.response, start.tangent)
 
     def answer(self, points: Points) -> None:
-        """Choose representatives, ask the model at them, and let the others follow (see `hmm.models.MicroModel`)."""
-        asked = np.zeros(points.n, dtype=bool)
-        asked[points.asked] = True
-        leaders = points.guides[LEADER].astype(np.intp) - 1
-        is_new, moves = bool((leaders < 0).any()), bool((points.E != points.committed.E).any())
-        active = self._present(points, leaders, asked, is_new, moves)
-        similarity = self._similarity(points)
-        if is_new and moves:
-            active[seeds(similarity, active, self._reference.size + 1)] = True
-        solve, is_changed = np.flatnonzero(active & asked), is_new
+        """Choose points, solve the model there, and let the others follow (see `hmm.models.MicroModel`; collective)."""
+        if anywhere(points.comm, points.failures) or not anywhere(points.comm, points.asked.size):
+            return
+        chosen, fresh = self._first(points), np.zeros(points.n, dtype=bool)
         while True:
-            self._solve(points, solve)
-            if points.failures:
+            self._solve(points, chosen)
+            if anywhere(points.comm, points.failures):
                 return
-            similarity = self._similarity(points)
-            if is_changed:
-                leaders = nearest(similarity, np.flatnonzero(active))
-            error = self._error(points, similarity, leaders, active)
-            limit = self.tolerance * (FIRST_LIMIT if is_new else 1.0)
-            cheap = asked & (points.committed.variables[LAG] == 0)
-            solve = worst(similarity, np.where(asked, error, 0.0), leaders, limit, cheap) if moves else solve[:0]
-            if not solve.size:
+            fresh[chosen] = True
+            followers, solved, leaders = self._groups(points)
+            chosen = self._exceeding(points, followers, leaders)
+            if not anywhere(points.comm, chosen.size):
                 break
-            active[solve] = True
-            is_changed = True
-        self._follow(points, similarity, leaders, np.flatnonzero(asked & ~active), error)
-        if moves:
-            points.guides[LEADER][:] = leaders + 1
+        if anywhere(points.comm, fresh.any()):
+            self._renew(points, fresh, followers, solved, leaders)
+        else:  # all answers are linear in this iterate, so that the macro residual is too
+            rows = points.asked
+            points.trial.response[rows] += _times(points.tangent[rows], points.E[rows] - points.trial.E[rows])
+        self._judge(points, fresh)
+        points.count.followed += int(np.isin(followers, points.asked).sum())
 
     def commit(self, points: Points) -> None:
-        """Let the model prepare the end of the step at the representatives; other points keep their last state."""
-        rows = np.flatnonzero(points.trial.variables[LAG] == 0)
+        """Let the model prepare the end of the step where it was solved; other points take over states (collective)."""
+        comm, trial, guides = points.comm, points.trial, points.guides
+        rows = np.flatnonzero(guides[SOLVES] > 0)
         inner = self._inner(points, rows)
         inner.dt = points.dt
-        self.model.commit(inner)
-        for name, values in inner.deferred.items():
+        with collectively(comm):
+            self.model.commit(inner)
+        for name in (*inner.deferred, ERROR):
             points.deferred[name] = points.committed.variables[name].copy()
-            points.deferred[name][rows] = values
-        points.guides[LEADER][:] = 0
-        similarity = self._similarity(points)
-        points.guides[LEADER][redundant(similarity, rows, self.tolerance * RESTING_LIMIT)] = RESTING
+            if name in inner.deferred:
+                points.deferred[name][rows] = inner.deferred[name]
+        points.deferred[ACTIVE] = (guides[SOLVES] > 0).astype(float)
+        follow, solved, leaders = self._groups(points)
+        names = [*inner.trial.variables, OWN_E, OWN_RESPONSE]
+        arrays = [trial.variables[name] for name in names] + [points.deferred[name] for name in inner.deferred]
+        arrays += [guides[name] for name in inner.guides]
+        for array, values in zip(arrays, fetched(comm, arrays, solved.rank[leaders], solved.row[leaders]), strict=True):
+            array[follow] = values
+        points.deferred[SHIFT] = self._shift(points)
+        points.deferred[ERROR][follow] += guides[ADDED][follow]
+        for name in STEP:
+            guides[name][:] = 0.0
 
     def observe(self, points: Points, name: str) -> Floats:
-        """A quantity at the committed state of all rows, shape (n, size); the model's are NaN where a point follows."""
+        """A quantity at the committed state of all rows, shape (n, size)."""
         own = points.committed.variables
-        if name == "active":
-            return (own[LAG] == 0).astype(float)[:, None]
-        if name == "estimated_error":
-            return own[ERROR][:, None].copy()
+        if name in ("active", "estimated_error"):
+            return own[ACTIVE if name == "active" else ERROR][:, None].copy()
         assert isinstance(self.model, Observable)
-        rows = np.flatnonzero(own[LAG] == 0)
-        values = np.full((points.n, self.observables[name]), np.nan)
-        values[rows] = self.model.observe(self._inner(points, rows), name)
-        return values
+        return self.model.observe(self._inner(points, np.arange(points.n)), name)
 
     def solve(self, E: Any, state: Mapping[str, Floats] | None = None, dt: float | None = None) -> PointAnswer:
         """Answer one point (see `hmm.models.solve_one`)."""
@@ -196,143 +210,173 @@ class Adaptive:
             self._start = points_of(self.model, 1).start
         return self._start
 
-    def _present(
-        self, points: Points, leaders: Rows, asked: NDArray[np.bool_], is_new: bool, moves: bool
-    ) -> NDArray[np.bool_]:
-        """The representatives before any is added.
+    @property
+    def _stiffness(self) -> Floats:
+        tangent = self._undeformed().tangent
+        assert tangent is not None
+        return tangent
 
-        Until the inputs move, they are those of the last step. A new choice starts from points that are known already,
-        and from those whose memory is full.
+    @property
+    def _has_history(self) -> bool:
+        """Whether the answers depend on what was before: of models with deferred variables, on these only."""
+        roles = [v.role for v in self.model.variables.values() if np.prod(v.shape)]
+        defers = any(v.role == "deferred" for v in self.model.variables.values())
+        return ("deferred" if defers else "state") in roles
+
+    def _first(self, points: Points) -> Rows:
+        """The rows to solve first: those with which a step begins, or those that have moved too far since solved.
+
+        If the step is repeated after a failure, these are all rows, so that it succeeds where the model does.
         """
-        before, now = points.committed.variables[LAG], points.trial.variables[LAG]
-        if not is_new:
-            return np.asarray(leaders == np.arange(points.n))
-        stays = (before == 0) & (points.guides[LEADER] != RESTING)
-        if not moves and not stays.any():
-            stays[np.argmin(before)] = True
-        return stays | (before >= self.memory) | (~asked & (now == 0))
+        guides, asked = points.guides, points.asked
+        if anywhere(points.comm, (guides[ALONE] + (points.tangent_source != TangentSource.ANSWER)).any()):
+            guides[ALONE][:] = 1.0
+            return asked
+        if anywhere(points.comm, (guides[REACH] > 0).any()):
+            return asked[(guides[SOLVES][asked] > 0) & (self._own_errors(points)[asked] > self.tolerance * OWN_SHARE)]
+        for name in STEP:
+            guides[name][:] = 0.0
+        apart = NEGLIGIBLE * self.tolerance
+        return seeds(points.comm, self._candidates(points), asked, self._stiffness, self._reference, apart)
 
-    def _similarity(self, points: Points) -> Similarity:
-        A = self._undeformed().tangent
-        assert A is not None
-        before, response = points.committed.E, points.committed.response
-        elastic = [(E - self._reference) @ A.T for E in (points.E, before)]
-        features = np.column_stack([*elastic, response])
-        return Similarity(features, response, points.E - before, points.trial.response, points.tangent)
+    def _own_errors(self, points: Points) -> Floats:
+        """Estimated error of each row if it answers to first order from where it was last solved in the step."""
+        guides = points.guides
+        moved = self._size(points.E - self._solved_at(points))
+        error = guides[DEFECT] + guides[CURVATURE] * moved**2
+        return np.where(moved <= guides[REACH], error, np.inf)
 
-    def _error(self, points: Points, similarity: Similarity, leaders: Rows, active: NDArray[np.bool_]) -> Floats:
-        """Estimated error of all points, those of the steps before included; zero at representatives."""
-        error = np.zeros(points.n)
-        rows = np.flatnonzero(~active)
-        now = similarity.errors(rows, leaders[rows], np.flatnonzero(active))
-        error[rows] = points.committed.variables[ERROR][rows] + now
-        return error
+    def _groups(self, points: Points) -> tuple[Rows, Candidates, Rows]:
+        """The rows that follow, all points that were solved, and the representative of each follower among these."""
+        solves = points.guides[SOLVES] > 0
+        follow, rows = np.flatnonzero(~solves), np.flatnonzero(solves)
+        everyone = self._candidates(points)
+        mine = replace(everyone, E=self._solved_at(points), response=points.trial.variables[OWN_RESPONSE])
+        solved = mine.of(rows).everywhere(points.comm)
+        C = self._stiffness
+        apart = distances(everyone.features(C)[follow], solved.features(C))
+        leaders = np.argmin(apart, axis=1) if len(solved.key) else follow[:0]
+        points.guides[ADDED][:] = 0.0
+        points.guides[ADDED][follow] = estimated_errors(everyone, follow, solved, leaders, C)
+        return follow, solved, leaders
+
+    def _exceeding(self, points: Points, followers: Rows, leaders: Rows) -> Rows:
+        """Of each group, the requested follower with the largest error above the tolerance."""
+        error = points.committed.variables[ERROR] + points.guides[ADDED]
+        above = self._is_above(points)[followers] & np.isin(followers, points.asked)
+        rows = followers[above]
+        return rows[worst_of_groups(points.comm, points.keys[rows], error[rows], leaders[above])]
+
+    def _is_above(self, points: Points) -> NDArray[np.bool_]:
+        """Whether the estimated error of each row, as a follower, exceeds the tolerance and can be reduced."""
+        added = points.guides[ADDED]
+        return (points.committed.variables[ERROR] + added > self.tolerance) & (added > NEGLIGIBLE * self.tolerance)
+
+    def _renew(
+        self, points: Points, fresh: NDArray[np.bool_], followers: Rows, solved: Candidates, leaders: Rows
+    ) -> None:
+        """Answer the requested rows that were not solved in this iterate, from the latest solves."""
+        asked = np.zeros(points.n, dtype=bool)
+        asked[points.asked] = True
+        again = np.flatnonzero(asked & ~fresh & (points.guides[SOLVES] > 0))
+        moved = points.E[again] - self._solved_at(points)[again]
+        points.trial.response[again] = points.trial.variables[OWN_RESPONSE][again] + _times(
+            points.tangent[again], moved
+        )
+        rows, leading = followers[asked[followers]], leaders[asked[followers]]
+        points.trial.response[rows] = corrected(self._candidates(points), rows, solved, leading)
+        points.tangent[rows] = solved.tangent[leading]
+
+    def _judge(self, points: Points, fresh: NDArray[np.bool_]) -> None:
+        """Say which of the requested rows have converged: those whose estimated error is below the tolerance."""
+        solves = points.guides[SOLVES] > 0
+        own = np.where(fresh, points.guides[DEFECT], self._own_errors(points)) <= self.tolerance * OWN_SHARE
+        good = np.where(solves, own, ~self._is_above(points))
+        points.converged[points.asked] = good[points.asked]
 
     def _solve(self, points: Points, rows: Rows) -> None:
-        """Ask the model at some rows."""
-        if not rows.size:
-            return
-        self._catch_up(points, rows)
-        if points.failures:
-            return
+        """Solve the model at some rows."""
+        often = points.guides[SOLVES][rows] >= MONOLITHIC_SOLVES
+        for part, algorithm in ((rows[~often], points.algorithm), (rows[often], "nested")):
+            if part.size and not points.failures:
+                self._ask(points, part, algorithm)
+
+    def _ask(self, points: Points, rows: Rows, algorithm: str) -> None:
         inner = self._inner(points, rows)
-        inner.ask(points.E[rows], points.dt, points.algorithm)
+        before, response, tangent = inner.trial.E.copy(), inner.trial.response.copy(), inner.tangent.copy()
+        inner.ask(points.E[rows] - points.committed.variables[SHIFT][rows], points.dt, algorithm)
         answer(self.model, inner)
-        self._count(points, rows, inner)
-        if inner.failures:
-            return
-        trial, own = points.trial, points.trial.variables
-        trial.response[rows], points.tangent[rows] = inner.trial.response, inner.tangent
-        for name, values in inner.trial.variables.items():
-            own[name][rows] = values
-        for name, values in {**inner.guides, OWN_TANGENT: inner.tangent}.items():
-            points.guides[name][rows] = values
-        own[OWN_E][rows], own[OWN_RESPONSE][rows] = inner.trial.E, inner.trial.response
-        for name in (LAG, PATH, DURATIONS, ERROR):
-            own[name][rows] = 0.0
-        points.tangent_source[rows], points.converged[rows] = inner.tangent_source, inner.converged
-        points.notes |= {int(rows[k]): note for k, note in inner.notes.items()}
-
-    def _catch_up(self, points: Points, rows: Rows) -> None:
-        """Bring the committed state of rows that have followed up to date.
-
-        This changes how far the state is worked out, not which point it belongs to: it is the same if the step is
-        dropped.
-        """
-        lag = points.committed.variables[LAG][rows].astype(int)
-        for steps in np.unique(lag[lag > 0]).tolist():
-            late = rows[lag == steps]
-            path, durations = (points.committed.variables[k][late] for k in (PATH, DURATIONS))
-            inner = self._inner(points, late, trial=False)
-            for k in range(steps):
-                inner.ask(path[:, k], float(durations[0, k]), "nested")
-                answer(self.model, inner)
-                if not inner.failures:
-                    self._accept(inner)
-                if inner.failures:
-                    break
-            points.count.activations += late.size
-            self._count(points, late, inner)
-            if points.failures:
-                return
-            self._keep(points, late, inner)
-
-    def _accept(self, inner: Points) -> None:
-        try:
-            self.model.commit(inner)
-        except ConvergenceError as error:
-            inner.failures[0] = str(error)
-        else:
-            inner.accept()
-
-    def _keep(self, points: Points, rows: Rows, inner: Points) -> None:
-        """Write a state that is up to date into the committed and the trial one."""
-        committed, trial = points.committed, points.trial
-        values: dict[str, Any] = {**inner.committed.variables, OWN_E: inner.committed.E}
-        values |= {OWN_RESPONSE: inner.committed.response, **dict.fromkeys((LAG, PATH, DURATIONS, ERROR), 0.0)}
-        for name, array in values.items():
-            committed.variables[name][rows] = array
-            if name in trial.variables:
-                trial.variables[name][rows] = array
-        committed.response[rows] = inner.committed.response
-        for name, array in {**inner.guides, OWN_TANGENT: inner.tangent}.items():
-            points.guides[name][rows] = array
-
-    def _count(self, points: Points, rows: Rows, inner: Points) -> None:
-        """Take over counters, times and failures."""
         points.count.add(replace(inner.count, solves=0, skipped=0))
         points.seconds[rows] += inner.seconds
         points.failures |= {int(rows[p]): why for p, why in inner.failures.items()}
+        if not inner.failures:
+            self._take(points, rows, inner)
+            moved = inner.trial.E - before
+            self._note(points, rows, inner, moved, inner.trial.response - response - _times(tangent, moved))
 
-    def _follow(self, points: Points, similarity: Similarity, leaders: Rows, rows: Rows, error: Floats) -> None:
-        """Answer rows from their representatives, and note their inputs."""
-        trial, before = points.trial.variables, points.committed.variables
-        leading = leaders[rows]
-        points.trial.response[rows] = similarity.corrected(rows, leading)
-        points.tangent[rows] = points.tangent[leading]
-        points.tangent_source[rows] = points.tangent_source[leading]
-        points.converged[rows] = points.converged[leading]
-        for name, values in trial.items():
-            values[rows] = before[name][rows]
-        lag = before[LAG][rows].astype(int)
-        last = np.minimum(lag, self.memory - 1)
-        trial[PATH][rows, last], trial[DURATIONS][rows, last] = points.E[rows], points.dt
-        trial[LAG][rows], trial[ERROR][rows] = lag + 1, error[rows]
-        points.count.followed += rows.size
+    def _take(self, points: Points, rows: Rows, inner: Points) -> None:
+        """Write the answers of the model into their rows."""
+        values = {**inner.trial.variables, OWN_E: inner.trial.E, OWN_RESPONSE: inner.trial.response}
+        for name, array in values.items():
+            points.trial.variables[name][rows] = array
+        for name, array in inner.guides.items():
+            points.guides[name][rows] = array
+        points.trial.response[rows], points.tangent[rows] = inner.trial.response, inner.tangent
+        dropped = inner.tangent_source == TangentSource.DROPPED
+        points.tangent_source[rows] = np.where(dropped, TangentSource.ANSWER, inner.tangent_source)
+        points.notes |= {int(rows[k]): note for k, note in inner.notes.items()}
 
-    def _inner(self, points: Points, rows: Rows, trial: bool = True) -> Points:
+    def _note(self, points: Points, rows: Rows, inner: Points, moved: Floats, missed: Floats) -> None:
+        """Note how far the first-order answer of each solved row was off, from which later errors are estimated.
+
+        The error of the next answer to first order grows with the square of its distance. A row that has not converged
+        after one Newton step is off by ``miss (miss / move)``, as its convergence is quadratic.
+        """
+        guides, miss, move = points.guides, np.linalg.norm(missed, axis=1), self._size(moved)
+        ratio = np.divide(miss, move, out=np.zeros_like(miss), where=move > 0)
+        bend = np.divide(ratio, move, out=np.zeros_like(miss), where=move > 0)
+        longest = guides[REACH][rows]
+        guides[CURVATURE][rows] = np.maximum(np.where(move < longest, guides[CURVATURE][rows], 0.0), bend)
+        guides[REACH][rows] = np.maximum(longest, move)
+        guides[DEFECT][rows] = np.where(inner.converged, 0.0, miss * np.minimum(ratio, 1.0))
+        guides[SOLVES][rows] += 1
+
+    def _shift(self, points: Points) -> Floats:
+        """Inputs of the rows minus those of the model, once it has the state in which they go on, shape (n, m)."""
+        trial = points.trial
+        if not self._has_history:
+            return np.zeros_like(trial.E)
+        elastic = (trial.response - trial.variables[OWN_RESPONSE]) @ np.linalg.pinv(self._stiffness).T
+        return trial.E - trial.variables[OWN_E] - elastic
+
+    def _solved_at(self, points: Points) -> Floats:
+        """Input at which each row was last solved, shape (n, m)."""
+        return points.trial.variables[OWN_E] + points.committed.variables[SHIFT]
+
+    def _size(self, E: Floats) -> Floats:
+        """Size of changes of the input, shape (n,), unit of stress."""
+        return np.linalg.norm(E @ self._stiffness.T, axis=1)
+
+    def _candidates(self, points: Points) -> Candidates:
+        """All rows of this rank, at the inputs asked for."""
+        before, n = points.committed, points.n
+        known = (before.E, points.trial.response, before.response, points.tangent)
+        return Candidates(points.keys, points.E, *known, np.full(n, points.comm.rank), np.arange(n))
+
+    def _inner(self, points: Points, rows: Rows) -> Points:
         """Points of the model itself, in the state of some rows."""
         inner = Points(self.model.inputs, self.model.variables, self._undeformed(), rows.size)
         committed, now = points.committed.variables, points.trial.variables
-        tangent = points.guides[OWN_TANGENT][rows]
-        dropped = ~tangent.any(axis=(1, 2))
         values = {k: v[rows] for k, v in {**committed, **points.guides}.items() if k in inner.variables}
-        values |= {"E": committed[OWN_E][rows], "response": committed[OWN_RESPONSE][rows], "tangent": tangent}
-        source = np.where(dropped, TangentSource.DROPPED, TangentSource.ANSWER)
-        inner.restore({**values, "tangent_source": source})
-        if trial:
-            inner.trial.E[:], inner.trial.response[:] = now[OWN_E][rows], now[OWN_RESPONSE][rows]
-            for name, array in inner.trial.variables.items():
-                array[:] = now[name][rows]
+        values |= {"E": committed[OWN_E][rows], "response": committed[OWN_RESPONSE][rows]}
+        inner.restore({**values, "tangent": points.tangent[rows], "tangent_source": points.tangent_source[rows]})
+        inner.trial.E[:], inner.trial.response[:] = now[OWN_E][rows], now[OWN_RESPONSE][rows]
+        for name, array in inner.trial.variables.items():
+            array[:] = now[name][rows]
         inner.notes = {k: points.notes[p] for k, p in enumerate(rows.tolist()) if p in points.notes}
         return inner
+
+
+def _times(A: Floats, x: Floats) -> Floats:
+    """Products of matrices, shape (n, m, m), and vectors, shape (n, m)."""
+    return np.einsum("nij,nj->ni", A, x)

@@ -39,8 +39,6 @@ class Counters:
         Restarts of worker processes.
     followed
         Points answered from a representative, corrected to first order (see `hmm.Adaptive`).
-    activations
-        Points that had followed and were solved again, their steps in between included.
     """
 
     solves: int = 0
@@ -57,7 +55,6 @@ class Counters:
     differences: int = 0
     restarts: int = 0
     followed: int = 0
-    activations: int = 0
 
     def __add__(self, other: Counters) -> Counters:
         return Counters(**{k: v + getattr(other, k) for k, v in asdict(self).items()})
