@@ -18,10 +18,10 @@ Rows = NDArray[np.intp]
 ORDER = 1.5
 """Power of the distance with which an error is taken to fall: 1 for different histories, 2 for different inputs."""
 
-NEIGHBOURS = 5
+NEIGHBOURS = 10
 """Number of solved points near a point that its error is estimated from."""
 
-SEEDS = 8
+SEEDS = 12
 """Number of points that are solved at the start of a step, each as different as possible from those before it."""
 
 
