@@ -46,7 +46,9 @@ NEGLIGIBLE = 0.01
 """Fraction of the tolerance below which a point follows although the errors of earlier steps have used it up."""
 
 MONOLITHIC_SOLVES = 3
-"""Number of monolithic solves of a point in one step after which it is solved by nested iterations."""
+"""Number of monolithic solves of a point in one step after which it is solved by nested iterations, and leads no others.
+
+Where Newton's method does not settle, a group that follows one point would jump together."""
 
 
 class Adaptive:
@@ -151,6 +153,10 @@ class Adaptive:
         """Choose points, solve the model there, and let the others follow (see `hmm.models.MicroModel`; collective)."""
         if anywhere(points.comm, points.failures) or not anywhere(points.comm, points.asked.size):
             return
+        if not self._changes(points):
+            points.trial.response[points.asked] = points.committed.response[points.asked]
+            points.converged[points.asked] = True
+            return
         chosen, fresh = self._first(points), np.zeros(points.n, dtype=bool)
         while True:
             self._solve(points, chosen)
@@ -223,6 +229,13 @@ class Adaptive:
         defers = any(v.role == "deferred" for v in self.model.variables.values())
         return ("deferred" if defers else "state") in roles
 
+    def _changes(self, points: Points) -> bool:
+        """Whether any answer may differ from that at the start of the step, or its tangent is out of date."""
+        if self.has_rates or len(self.parameters):
+            return True
+        moved, dropped = points.E != points.committed.E, points.tangent_source == TangentSource.DROPPED
+        return anywhere(points.comm, moved.any() or dropped.any() or (points.guides[REACH] > 0).any())
+
     def _first(self, points: Points) -> Rows:
         """The rows to solve first: those with which a step begins, or those that have moved too far since solved.
 
@@ -255,9 +268,13 @@ class Adaptive:
         solved = mine.of(rows).everywhere(points.comm)
         C = self._stiffness
         apart = distances(everyone.features(C)[follow], solved.features(C))
-        leaders = np.argmin(apart, axis=1) if len(solved.key) else follow[:0]
-        points.guides[ADDED][:] = 0.0
-        points.guides[ADDED][follow] = estimated_errors(everyone, follow, solved, leaders, C)
+        if not len(solved.key):
+            return follow[:0], solved, follow[:0]
+        leaders, added = np.argmin(apart, axis=1), points.guides[ADDED]
+        added[:] = 0.0
+        added[follow] = estimated_errors(everyone, follow, solved, leaders, C)
+        unsettled = follow[solved.solves[leaders] > MONOLITHIC_SOLVES]
+        added[unsettled] = np.maximum(added[unsettled], 1.01 * self.tolerance)
         return follow, solved, leaders
 
     def _exceeding(self, points: Points, followers: Rows, leaders: Rows) -> Rows:
@@ -296,7 +313,8 @@ class Adaptive:
 
     def _solve(self, points: Points, rows: Rows) -> None:
         """Solve the model at some rows."""
-        often = points.guides[SOLVES][rows] >= MONOLITHIC_SOLVES
+        guides = points.guides
+        often = (guides[SOLVES][rows] >= MONOLITHIC_SOLVES) & (guides[ALONE][rows] == 0)
         for part, algorithm in ((rows[~often], points.algorithm), (rows[often], "nested")):
             if part.size and not points.failures:
                 self._ask(points, part, algorithm)
@@ -361,7 +379,7 @@ class Adaptive:
         """All rows of this rank, at the inputs asked for."""
         before, n = points.committed, points.n
         known = (before.E, points.trial.response, before.response, points.tangent)
-        return Candidates(points.keys, points.E, *known, np.full(n, points.comm.rank), np.arange(n))
+        return Candidates(points.keys, points.E, *known, points.guides[SOLVES], np.full(n, points.comm.rank), np.arange(n))
 
     def _inner(self, points: Points, rows: Rows) -> Points:
         """Points of the model itself, in the state of some rows."""

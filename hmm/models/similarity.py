@@ -39,6 +39,8 @@ class Candidates:
         Shape (n, m); responses now, where they are known, and at the start of the step.
     tangent
         Shape (n, m, m).
+    solves
+        Shape (n,); how often the point was solved in the step.
     rank, row
         Shape (n,); where the point is.
     """
@@ -49,6 +51,7 @@ class Candidates:
     response: Floats
     start: Floats
     tangent: Floats
+    solves: Floats
     rank: Rows
     row: Rows
 
