@@ -246,7 +246,7 @@ class Adaptive:
             guides[ALONE][:] = 1.0
             return asked
         if anywhere(points.comm, (guides[REACH] > 0).any()):
-            return asked[(guides[SOLVES][asked] > 0) & (self._own_errors(points)[asked] > self.tolerance * OWN_SHARE)]
+            return asked[((guides[SOLVES] > 0) & (self._own_errors(points) > self._own_limits(points)))[asked]]
         for name in STEP:
             guides[name][:] = 0.0
         apart = NEGLIGIBLE * self.tolerance
@@ -258,6 +258,11 @@ class Adaptive:
         moved = self._size(points.E - self._solved_at(points))
         error = guides[DEFECT] + guides[CURVATURE] * moved**2
         return np.where(moved <= guides[REACH], error, np.inf)
+
+    def _own_limits(self, points: Points) -> Floats:
+        """The largest `_own_errors`: more for points that do not settle, such as those between elastic and plastic."""
+        often = points.guides[SOLVES] > 2 * MONOLITHIC_SOLVES
+        return self.tolerance * np.where(often, 1.0, OWN_SHARE)
 
     def _groups(self, points: Points) -> tuple[Rows, Candidates, Rows]:
         """The rows that follow, all points that were solved, and the representative of each follower among these."""
@@ -307,8 +312,8 @@ class Adaptive:
     def _judge(self, points: Points, fresh: NDArray[np.bool_]) -> None:
         """Say which of the requested rows have converged: those whose estimated error is below the tolerance."""
         solves = points.guides[SOLVES] > 0
-        own = np.where(fresh, points.guides[DEFECT], self._own_errors(points)) <= self.tolerance * OWN_SHARE
-        good = np.where(solves, own, ~self._is_above(points))
+        own = np.where(fresh, points.guides[DEFECT], self._own_errors(points))
+        good = np.where(solves, own <= self._own_limits(points), ~self._is_above(points))
         points.converged[points.asked] = good[points.asked]
 
     def _solve(self, points: Points, rows: Rows) -> None:
@@ -379,7 +384,9 @@ class Adaptive:
         """All rows of this rank, at the inputs asked for."""
         before, n = points.committed, points.n
         known = (before.E, points.trial.response, before.response, points.tangent)
-        return Candidates(points.keys, points.E, *known, points.guides[SOLVES], np.full(n, points.comm.rank), np.arange(n))
+        return Candidates(
+            points.keys, points.E, *known, points.guides[SOLVES], np.full(n, points.comm.rank), np.arange(n)
+        )
 
     def _inner(self, points: Points, rows: Rows) -> Points:
         """Points of the model itself, in the state of some rows."""

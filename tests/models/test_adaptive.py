@@ -13,17 +13,17 @@ import hmm
 TARGETS = [-0.02, -0.04, -0.06]
 
 
-def answered(model, points, E):
+def answered(model, points, E, dt):
     for _ in range(9):
-        points.ask(np.array(E), 0.0, "nested")
+        points.ask(np.array(E), dt, "nested")
         hmm.models.asking.answer(model, points)
         assert not points.failures
     assert points.converged.all()
 
 
-def accepted(model, points, E):
+def accepted(model, points, E, dt=0.0):
     """The points after an accepted step to the inputs `E`."""
-    answered(model, points, E)
+    answered(model, points, E, dt)
     model.commit(points)
     points.accept()
 
@@ -208,3 +208,31 @@ def test_mistakes():
         hmm.Adaptive("an RVE", 1.0)
     with pytest.raises(hmm.InputError, match="has a variable"):
         hmm.Adaptive(hmm.Adaptive(j2_model(), 1.0), 1.0)
+
+
+def test_nothing_is_solved_while_no_input_moves():
+    model = hmm.Adaptive(j2_model(), 1.0)
+    points = hmm.models.points_of(model, 5)
+    accepted(model, points, np.outer(np.linspace(0.5, 1.0, 5), [6e-3, 0.0, 0.0]))
+    before, count = points.committed.response.copy(), points.count.evaluations
+    accepted(model, points, points.committed.E.copy())
+    assert points.count.evaluations == count
+    assert np.array_equal(points.committed.response, before)
+    accepted(model, points, points.committed.E - [1e-3, 0.0, 0.0])
+    assert points.count.evaluations > count
+
+
+def test_points_relax_while_no_input_moves():
+    """A Maxwell element: with a duration, the model is solved though all inputs stay, and the stress falls."""
+
+    def maxwell(E, old, dt):
+        viscous = (old["viscous"] + dt * E) / (1 + dt)
+        return 1e5 * (E - viscous), None, {"viscous": viscous}
+
+    element = hmm.FunctionModel(maxwell, hmm.models.strain(2), {"viscous": 3}, rates=True)
+    model = hmm.Adaptive(element, 1e-3)
+    points = hmm.models.points_of(model, 20)
+    E = np.outer(np.linspace(0.5, 1.0, 20), [1e-3, 2e-4, 1e-4])
+    for _ in range(3):
+        accepted(model, points, E, dt=0.5)
+    assert points.committed.response == pytest.approx(1e5 * E / 1.5**3, abs=2e-3)
