@@ -71,11 +71,8 @@ class BatchSolver:
     def __init__(self, reduction: Reduction, kernels: Mapping[str, LawKernel]) -> None:
         self.reduction, self.kernels = reduction, dict(kernels)
         self.m = reduction.stiffness.shape[0] - reduction.n_modes
-        self._strength = {name: self._of_modes(p) for name, p in reduction.phases.items()}
-        self._elastic = reduction.stiffness.copy()
-        for p in reduction.phases.values():
-            weighted = p.weights[:, None, None] * p.H
-            self._elastic += np.einsum("gfi,gfj->ij", weighted, p.stiffness @ p.H, optimize=True)
+        self._strength = {name: reduction.strength(name) for name in reduction.phases}
+        self._elastic = reduction.undeformed_stiffness
 
     @property
     def chunk(self) -> int:
@@ -171,11 +168,6 @@ class BatchSolver:
         fields = phase.offset + (x @ phase.H.reshape(g * f, -1).T).reshape(n, g, f)
         stress, C, new = kernel(fields.reshape(n * g, f), old.reshape(n * g, -1), dt)
         return fields, stress.reshape(n, g, f), C.reshape(n, g, f, f), new.reshape(n, g, -1)
-
-    def _of_modes(self, phase: ReducedPhase) -> float:
-        """How strongly stresses of unit mean square may push the modes at most, in the mean over these."""
-        B = phase.H[:, :, self.m :]
-        return float(np.sqrt(np.einsum("g,gfi,gfi->", phase.weights, B, B) / max(B.shape[2], 1)))
 
 
 def add_tangents(phase: ReducedPhase, C: Floats, T: Floats) -> None:

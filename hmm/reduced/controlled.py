@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hmm.foundation.errors import ConvergenceError, InputError
 from hmm.foundation.options import instance, integer, positive
@@ -16,7 +16,7 @@ from hmm.micro.local_fields import LocalFields
 from hmm.micro.rve import RVE
 from hmm.models.asking import answer, points_of
 from hmm.models.points import Floats, InitialPoint, Points, TangentSource, Variable, input_blocks
-from hmm.models.single import PointAnswer, solve_one
+from hmm.models.single import OnePoint
 from hmm.reduced.error_estimate import ErrorEstimator
 from hmm.reduced.followers import Followers
 from hmm.reduced.model import ReducedModel
@@ -29,7 +29,7 @@ BACK = 0.25
 """A point is answered by the reduced model again when the error of this is below this part of the tolerance."""
 
 
-class Controlled:
+class Controlled(OnePoint):
     """A reduced model whose error is estimated in each step; points with a large error are solved by the full RVE.
 
     Parameters
@@ -135,12 +135,6 @@ class Controlled:
     def errors(self, points: Points) -> Floats:
         """Estimated errors of the committed responses: what is to be added to them, shape (n, m)."""
         return points.committed.variables[ERROR].copy()
-
-    def solve(
-        self, E: ArrayLike | Mapping[str, float], state: Mapping[str, Floats] | None = None, dt: float | None = None
-    ) -> PointAnswer:
-        """Answer one point (see `hmm.models.solve_one`)."""
-        return solve_one(self, E, state, dt)
 
     # -- capabilities ----------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hmm.foundation.blocks import Blocks
 from hmm.foundation.console import warn
@@ -18,7 +18,7 @@ from hmm.micro.response import PointState
 from hmm.micro.rve import RVE
 from hmm.micro.views import local_fields
 from hmm.models.points import InitialPoint, Points, Variable
-from hmm.models.single import PointAnswer, solve_one
+from hmm.models.single import OnePoint
 from hmm.reduced.batch import BatchAnswer, BatchSolver
 from hmm.reduced.phases import kernel_of
 from hmm.reduced.reduction import Reduction
@@ -31,7 +31,7 @@ MARGIN = 0.02
 """How far beyond the training range an input is outside, relative to the width of the range."""
 
 
-class ReducedModel:
+class ReducedModel(OnePoint):
     """A reduced RVE: it stands wherever the RVE stands, and answers all points of a rank in one batch.
 
     Made by `hmm.reduced.train` or `hmm.reduced.load_model`.
@@ -121,12 +121,6 @@ class ReducedModel:
             raise ConvergenceError(f"point {bad[0]}: an updated internal variable is not a number")
         points.deferred["history"] = history
         self._look_at_range(points.trial.E)
-
-    def solve(
-        self, E: ArrayLike | Mapping[str, float], state: Mapping[str, Floats] | None = None, dt: float | None = None
-    ) -> PointAnswer:
-        """Answer one point (see `hmm.models.solve_one`)."""
-        return solve_one(self, E, state, dt)
 
     # -- capabilities ----------------------------------------------------------------------------------------------
 

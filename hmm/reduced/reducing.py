@@ -27,13 +27,8 @@ class Accuracy:
 
     Attributes
     ----------
-    modes, points
-        Most modes beside the elastic ones, and most combinations of forces that cubature keeps in each phase beside
-        the elastic ones.
-    energy
-        Modes with less than this part of the energy that is not elastic are left out.
-    integrals
-        The part of the forces of the training paths that cubature may miss.
+    modes, points, energy, integrals
+        As in `hmm.reduced.train`.
     all_points
         Whether all quadrature points are kept, with their own weights.
     """
@@ -71,7 +66,7 @@ def reduce_cell(rve: RVE, cell: CellPoints, snapshots: Sequence[Snapshots], accu
     phases = {}
     for name, p in cell.phases.items():
         if p.is_linear:
-            matrix, vector = _linear(rve, p, H[name])
+            matrix, vector = _linear(p, H[name])
             stiffness, constant = stiffness + matrix, constant + vector
         else:
             phases[name] = _reduced_phase(p, H[name], unit_loads, snapshots, accuracy)
@@ -79,14 +74,12 @@ def reduce_cell(rve: RVE, cell: CellPoints, snapshots: Sequence[Snapshots], accu
     return Reduction(Z, stiffness, constant, phases, rve.cell.volume, lowest, highest)
 
 
-def _linear(rve: RVE, p: PhasePoints, H: Floats) -> tuple[Floats, Floats]:
+def _linear(p: PhasePoints, H: Floats) -> tuple[Floats, Floats]:
     """Stiffness and constant forces of a linear phase, shapes (m + N, m + N) and (m + N,)."""
     n, f, width = H.shape
     weighted = (p.weights[:, None, None] * H).reshape(n * f, width)
     stiffness = weighted.T @ (p.stiffness @ H).reshape(n * f, width)
-    undeformed = p.offset + H[:, :, : rve.n_inputs] @ rve.reference
-    start = p.kernel(undeformed)[0] - undeformed @ p.stiffness.T
-    return stiffness, weighted.T @ (start + p.offset @ p.stiffness.T).ravel()
+    return stiffness, weighted.T @ p.elastic(p.offset).ravel()
 
 
 def _reduced_phase(

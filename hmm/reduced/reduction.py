@@ -81,6 +81,21 @@ class Reduction:
         """Number of cubature points."""
         return sum(p.weights.size for p in self.phases.values())
 
+    @property
+    def undeformed_stiffness(self) -> Floats:
+        """Stiffness of all phases in the undeformed state, shape (m + N, m + N); a new array."""
+        found = self.stiffness.copy()
+        for p in self.phases.values():
+            weighted = p.weights[:, None, None] * p.H
+            found += np.einsum("gfi,gfj->ij", weighted, p.stiffness @ p.H, optimize=True)
+        return found
+
+    def strength(self, phase: str) -> float:
+        """How strongly stresses of unit mean square may push the modes at most, in the mean over these."""
+        p = self.phases[phase]
+        B = p.H[:, :, p.H.shape[2] - self.n_modes :]
+        return float(np.sqrt(np.einsum("g,gfi,gfi->", p.weights, B, B) / max(B.shape[2], 1)))
+
     def digest(self) -> str:
         """A hash of all its numbers."""
         arrays = [self.modes, self.stiffness, self.constant, np.array([self.volume])]
