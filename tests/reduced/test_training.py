@@ -236,3 +236,5 @@ def test_refined_path():
     assert np.array_equal(path.start(1).E, path.E[:1])
     with pytest.raises(hmm.InputError, match="n = 0"):
         path.refined(0)
+    with pytest.raises(hmm.InputError, match=r"reference has shape \(1,\): give \(2,\), such as rve.reference"):
+        path.refined(2, reference=[1.0])
