@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mpi4py import MPI
 
@@ -70,6 +70,23 @@ def checked_law(law: object) -> Law:
     if isinstance(law, Law):
         return law
     raise InputError(f"law = {law!r} has no response of its own: give one of hmm.laws, or your own hmm.laws.Law")
+
+
+class CompiledLaw(NamedTuple):
+    """What the loops of batch.c need of a law.
+
+    Attributes
+    ----------
+    addresses, constants
+        Of the law and, if it has local unknowns, of its equations and their first guess: the C function, and the
+        packed constants, among which is the duration of the step.
+    n_unknowns
+        Number of local unknowns.
+    """
+
+    addresses: tuple[int, ...]
+    constants: tuple[Floats, ...]
+    n_unknowns: int
 
 
 class LawKernel:
@@ -184,22 +201,26 @@ class LawKernel:
         for what, array, size in (("fields", x, m), ("old variables", before, k)):
             if array.shape != (n, size):
                 raise InputError(f"{what} of {type(self.law).__name__} have shape {array.shape}: give ({n}, {size})")
-        self._dt.value = float(dt)  # type: ignore[assignment]  # DOLFINx takes what NumPy can assign
-        for constant, copy in self._copies.items():
-            copy.value = constant.value
         out = np.empty((n, m + m * m + k))
-        self._run(np.concatenate([x, before], axis=1), out)
+        self._run(np.concatenate([x, before], axis=1), dt, out)
         return out[:, :m], out[:, m : m + m * m].reshape(n, m, m), out[:, m + m * m :]
 
     def initial(self, n: int) -> Floats:
         """Internal variables of `n` points before the first step, shape (n, n_variables)."""
         return np.zeros((n, self.n_variables))
 
-    def _run(self, rows: Floats, out: Floats) -> None:
+    def at(self, dt: float) -> CompiledLaw:
+        """The compiled functions for a duration of the step, to be called from other compiled loops."""
+        self._dt.value = float(dt)  # type: ignore[assignment]  # DOLFINx takes what NumPy can assign
+        for constant, copy in self._copies.items():
+            copy.value = constant.value
+        constants = tuple(pack_constants(expression._cpp_object) for expression in self._compiled)
+        return CompiledLaw(tuple(self._addresses), constants, self._unknowns.size)
+
+    def _run(self, rows: Floats, dt: float, out: Floats) -> None:
         """Call the compiled loop for rows of (fields, old variables)."""
         (n, inputs), outputs = rows.shape, out.shape[1]
-        constants = [pack_constants(expression._cpp_object) for expression in self._compiled]
-        law, *others = self._addresses
+        (law, *others), constants, size = self.at(dt)
         loops, buffer = self._loops.lib, self._loops.ffi.from_buffer
 
         def doubles(array: Floats) -> Any:
@@ -209,7 +230,6 @@ class LawKernel:
         if not others:
             loops.explicit_points(law, n, inputs, outputs, doubles(rows), c[0], doubles(out))
             return
-        size = self._unknowns.size
         work = np.zeros(inputs + size + size * size)
         given = (law, *others, n, inputs, size, outputs, doubles(rows), *c, doubles(work))
         loops.implicit_points(*given, doubles(out))
@@ -303,12 +323,16 @@ def _require_constants_only(law: Law, vectors: Sequence[Expr], f: fem.Function) 
             )
 
 
+def batch_source() -> str:
+    """The loops over material points, batch.c, for other compiled loops to build on."""
+    return Path(__file__).with_name("batch.c").read_text(encoding="utf-8")
+
+
 @cache
 def _loops() -> Any:
     """The compiled loops of batch.c."""
-    source = Path(__file__).with_name("batch.c").read_text(encoding="utf-8")
     return compiled_module(
-        "hmm_points", source, DECLARATION, "loops over material points need a C compiler, such as GCC"
+        "hmm_points", batch_source(), DECLARATION, "loops over material points need a C compiler, such as GCC"
     )
 
 

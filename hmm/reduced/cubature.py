@@ -14,6 +14,9 @@ from hmm.foundation.errors import ConvergenceError
 
 Floats = NDArray[np.float64]
 
+SPREAD = 1e-3
+"""Weight of states that training has not seen, relative to its own."""
+
 
 def cubature(
     weights: Floats, exact: Floats, close: Floats, tolerance: float, most: int
@@ -40,10 +43,10 @@ def cubature(
         Shapes (g,); no more points than functions and combinations.
     """
     root = np.sqrt(weights)
-    first = _basis(np.concatenate([np.ones((1, weights.size)), exact]) * root, 1e-12, None)
+    first = _basis(np.concatenate([np.ones((1, weights.size)), exact]) * root)
     rest = close * root
     rest = rest - (rest @ first.T) @ first
-    second = _basis(rest, tolerance, most)
+    second = _leading(rest, tolerance, most)
     functions = np.concatenate([first, second])
     target = functions @ root
     chosen, _ = nnls(functions * root, target, maxiter=30 * weights.size)
@@ -56,19 +59,48 @@ def cubature(
     return points, factors * weights[points]
 
 
-def _basis(rows: Floats, tolerance: float, most: int | None) -> Floats:
-    """Orthonormal rows that span all but a part `tolerance` (in the 2-norm) of the rows, scaled to their size."""
-    if not rows.size:
+def preserved(stiffness: Floats, few: Floats, states: Floats) -> Floats:
+    """Factors P, shape (W, W), with ``P^T few P = stiffness`` that change given states least.
+
+    If a stiffness is integrated with few points, then fields that follow ``P x`` instead of x have the exact one. Of all
+    such P this has the smallest ``sum_k |P x_k - x_k|^2`` over the states, in the norm of `few`: a Procrustes problem
+    (Schoenemann, *Psychometrika* 31 (1966) 1).
+
+    Parameters
+    ----------
+    stiffness, few
+        Shape (W, W); the exact stiffness and that of the points, both positive definite.
+    states
+        Shape (k, W); the states x.
+    """
+    lower, lower_few = np.linalg.cholesky(stiffness), np.linalg.cholesky(few)
+    energies = states @ lower
+    covariance = energies.T @ energies + SPREAD * np.linalg.norm(energies) ** 2 / len(lower) * np.eye(len(lower))
+    left, _, right = np.linalg.svd(lower_few.T @ np.linalg.solve(lower.T, covariance))
+    return np.linalg.solve(lower_few.T, left @ right @ lower.T)
+
+
+def _basis(rows: Floats) -> Floats:
+    """Orthonormal rows that span all rows, to rounding."""
+    _, sizes, vectors = np.linalg.svd(rows, full_matrices=False)
+    return vectors[sizes > 1e-12 * np.linalg.norm(sizes)]
+
+
+def _leading(rows: Floats, tolerance: float, most: int) -> Floats:
+    """At most so many orthonormal rows, that span all but a part `tolerance` (in the 2-norm) of the rows."""
+    n = min(most, *rows.shape)
+    if not n:
         return np.zeros((0, rows.shape[1]))
-    values, vectors = np.linalg.eigh(rows.T @ rows) if rows.shape[0] > rows.shape[1] else _small(rows)
-    values = values.clip(0)
-    left = np.sqrt(np.cumsum(values))  # ascending: what is left when all up to here are dropped
-    keep = left > tolerance * left[-1]
-    kept = vectors[:, keep].T[::-1]
-    return kept if most is None else kept[:most]
+    vectors = _subspace(rows, min(n + 20, *rows.shape)) if n + 20 < min(rows.shape) else rows
+    _, sizes, vectors = np.linalg.svd(vectors, full_matrices=False)
+    left = np.linalg.norm(rows) ** 2 - np.concatenate([[0.0], np.cumsum(sizes**2)[:-1]])
+    return vectors[: min(int((left > (tolerance * np.linalg.norm(rows)) ** 2).sum()), n)]
 
 
-def _small(rows: Floats) -> tuple[Floats, Floats]:
-    """Ascending squared singular values and right singular vectors, as columns, of a matrix with few rows."""
-    _, s, vt = np.linalg.svd(rows, full_matrices=False)
-    return s[::-1] ** 2, vt[::-1].T
+def _subspace(rows: Floats, n: int) -> Floats:
+    """n combinations that hold the strongest of many rows (Halko, Martinsson and Tropp, *SIAM Rev.* 53 (2011) 217)."""
+    some = np.random.default_rng(0).standard_normal((n, len(rows))) @ rows
+    for _ in range(3):
+        some = np.linalg.qr(some.T)[0].T
+        some = np.linalg.qr(rows @ some.T)[0].T @ rows
+    return some

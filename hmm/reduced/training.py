@@ -16,11 +16,11 @@ from hmm.foundation.options import instance, integer
 from hmm.micro.rve import RVE
 from hmm.models.asking import answer, points_of
 from hmm.reduced.basis import modes_of
-from hmm.reduced.cubature import cubature
 from hmm.reduced.model import ReducedModel
 from hmm.reduced.paths import TrainingPath
-from hmm.reduced.phases import CellPoints, PhasePoints
-from hmm.reduced.reduction import ReducedPhase, Reduction
+from hmm.reduced.phase_cubature import States, reduce_phase, total_forces
+from hmm.reduced.phases import CellPoints
+from hmm.reduced.reduction import Reduction
 from hmm.reduced.report import TrainingReport
 from hmm.reduced.snapshots import Snapshots, follow_paths
 
@@ -28,9 +28,6 @@ Floats = NDArray[np.float64]
 
 BATCH = 64
 """Points that are answered together when the speed is measured."""
-
-HISTORY_MODES = 40
-"""Most modes of the internal variables of a phase."""
 
 
 def train(
@@ -128,57 +125,17 @@ def _reduce(
     size = np.linalg.norm(E - rve.reference, axis=1)
     moved = size > 1e-3 * size.max()
     Z = modes_of(cell, elastic, z[moved], size[moved], modes, energy)
-    m, units, of_modes = rve.n_inputs, cell.of_inputs(), cell.of_fluctuations(Z)
+    units, of_modes = cell.of_inputs(), cell.of_fluctuations(Z)
     H = {name: np.concatenate([units[name], of_modes[name].transpose(1, 2, 0)], axis=2) for name in cell.phases}
-    X = np.linalg.lstsq(Z.T, elastic.T, rcond=None)[0]
-    unit_loads = np.concatenate([np.eye(m), X])
-    width = m + len(Z)
-    stiffness, constant = np.zeros((width, width)), np.zeros(width)
-    phases = {}
-    for name, p in cell.phases.items():
-        if p.is_linear:
-            matrix, vector = _linear(rve, p, H[name])
-            stiffness, constant = stiffness + matrix, constant + vector
-        else:
-            phases[name] = _reduced_phase(p, H[name], unit_loads, snapshots, integrals, points)
+    states = States.of(Z, elastic, E - rve.reference, z)
+    phases = {
+        name: reduce_phase(p, H[name], states, snapshots, integrals, points)
+        for name, p in cell.phases.items()
+        if not p.is_linear
+    }
+    stiffness, constant = total_forces(cell, H, phases)
     lowest, highest = np.minimum(E.min(axis=0), rve.reference), np.maximum(E.max(axis=0), rve.reference)
     return Reduction(Z, stiffness, constant, phases, rve.cell.volume, lowest, highest)
-
-
-def _linear(rve: RVE, p: PhasePoints, H: Floats) -> tuple[Floats, Floats]:
-    """Stiffness and constant forces of a linear phase, shapes (m + N, m + N) and (m + N,)."""
-    n, f, width = H.shape
-    weighted = (p.weights[:, None, None] * H).reshape(n * f, width)
-    stiffness = weighted.T @ (p.stiffness @ H).reshape(n * f, width)
-    undeformed = p.offset + H[:, :, : rve.n_inputs] @ rve.reference
-    start = p.kernel(undeformed)[0] - undeformed @ p.stiffness.T
-    return stiffness, weighted.T @ (start + p.offset @ p.stiffness.T).ravel()
-
-
-def _reduced_phase(
-    p: PhasePoints, H: Floats, unit_loads: Floats, snapshots: list[Snapshots], tolerance: float, most: int
-) -> ReducedPhase:
-    """Cubature points of a phase, and modes of its internal variables."""
-    elastic = np.einsum("fh,nhx,xe->enf", p.stiffness, H, unit_loads)
-    stress = np.concatenate([s.stress[p.phase] for s in snapshots])
-    stress = _strongest(stress * np.sqrt(p.weights)[:, None], 1e-4) / np.sqrt(p.weights)[:, None]
-
-    def work(of: Floats) -> Floats:
-        return np.einsum("nfx,knf->kxn", H, of).reshape(-1, p.n)
-
-    index, weights = cubature(p.weights, work(elastic), work(stress), tolerance, most)
-    known = [s.history[p.phase] for s in snapshots if p.phase in s.history]
-    history = _strongest(np.array(known), 1e-4)[:HISTORY_MODES] if known else np.zeros((0, p.n, 0))
-    return ReducedPhase(index, weights, p.x[index], p.offset[index], H[index], p.stiffness, history)
-
-
-def _strongest(rows: Floats, tolerance: float) -> Floats:
-    """Combinations of arrays, first axis k, that make up all but a part `tolerance` of them; scaled to their size."""
-    flat = rows.reshape(len(rows), -1)
-    values, vectors = np.linalg.eigh(flat @ flat.T)
-    left = np.sqrt(np.cumsum(values.clip(0)))
-    keep = left > tolerance * left[-1]
-    return (vectors[:, keep].T[::-1] @ flat).reshape(-1, *rows.shape[1:])
 
 
 def _first_report(rve: RVE, cell: CellPoints, reduction: Reduction, snapshots: list[Snapshots]) -> TrainingReport:
