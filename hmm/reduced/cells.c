@@ -267,7 +267,8 @@ static double load(const reduced_cell *cell, const double *x, const double *old,
     double small = 0, *out = r->out;
     memset(r->x, 0, cell->stride * sizeof(double));
     memcpy(r->x, x, W * sizeof(double));
-    for (int i = 0; i < cell->stride; i++) q[i] = i < W ? cell->constant[i] + dot(cell->stride, cell->K + i * cell->stride, r->x) : 0;
+    for (int i = 0; i < cell->stride; i++)
+        q[i] = i < W ? cell->constant[i] + dot(cell->stride, cell->K + i * cell->stride, r->x) : 0;
     for (int k = 0; k < cell->phases; k++) {
         const reduced_phase *p = cell->phase + k;
         answer(cell, p, old, r, out);
@@ -279,7 +280,8 @@ static double load(const reduced_cell *cell, const double *x, const double *old,
 }
 
 /* Whether the residual is small and the response within `allowed` of what was expected, which may be no number. */
-static int is_predicted(const reduced_cell *cell, const double *q, double small, const double *expected, double allowed) {
+static int is_predicted(const reduced_cell *cell, const double *q, double small, const double *expected,
+                        double allowed) {
     double norm = 0, miss = 0;
     for (int i = 0; i < cell->N; i++) norm += q[cell->m + i] * q[cell->m + i];
     for (int a = 0; a < cell->m; a++) miss += (q[a] - expected[a]) * (q[a] - expected[a]);

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 from scipy.optimize import nnls
 
 from hmm.foundation.errors import ConvergenceError
 
 Floats = NDArray[np.float64]
-
-SPREAD = 1e-3
-"""Weight of states that training has not seen, relative to its own."""
 
 
 def cubature(
@@ -59,25 +57,22 @@ def cubature(
     return points, factors * weights[points]
 
 
-def preserved(stiffness: Floats, few: Floats, states: Floats) -> Floats:
-    """Factors P, shape (W, W), with ``P^T few P = stiffness`` that change given states least.
+def contraction(stiffness: Floats, few: Floats, limit: float) -> Floats:
+    """Factors P, shape (W, W), with ``P^T few P <= limit stiffness``; the identity where this holds already.
 
-    If a stiffness is integrated with few points, then fields that follow ``P x`` instead of x have the exact one. Of all
-    such P this has the smallest ``sum_k |P x_k - x_k|^2`` over the states, in the norm of `few`: a Procrustes problem
-    (Schoenemann, *Psychometrika* 31 (1966) 1).
+    If the fields at cubature points follow ``P x`` instead of x, these points cannot say that the cell loses much more
+    stiffness than it has.
 
     Parameters
     ----------
     stiffness, few
-        Shape (W, W); the exact stiffness and that of the points, both positive definite.
-    states
-        Shape (k, W); the states x.
+        Shape (W, W); the exact stiffness, positive definite, and that of few points.
+    limit
+        How many times the exact one that of few points may be.
     """
-    lower, lower_few = np.linalg.cholesky(stiffness), np.linalg.cholesky(few)
-    energies = states @ lower
-    covariance = energies.T @ energies + SPREAD * np.linalg.norm(energies) ** 2 / len(lower) * np.eye(len(lower))
-    left, _, right = np.linalg.svd(lower_few.T @ np.linalg.solve(lower.T, covariance))
-    return np.linalg.solve(lower_few.T, left @ right @ lower.T)
+    ratios, vectors = eigh(few, stiffness)
+    factors = np.sqrt(np.minimum(1.0, limit / ratios.clip(1e-300)))
+    return (vectors * factors) @ vectors.T @ stiffness
 
 
 def _basis(rows: Floats) -> Floats:
@@ -98,7 +93,7 @@ def _leading(rows: Floats, tolerance: float, most: int) -> Floats:
 
 
 def _subspace(rows: Floats, n: int) -> Floats:
-    """n combinations that hold the strongest of many rows (Halko, Martinsson and Tropp, *SIAM Rev.* 53 (2011) 217)."""
+    """Combinations that span the strongest of many rows (Halko, Martinsson, Tropp, *SIAM Rev.* 53 (2011) 217)."""
     some = np.random.default_rng(0).standard_normal((n, len(rows))) @ rows
     for _ in range(3):
         some = np.linalg.qr(some.T)[0].T

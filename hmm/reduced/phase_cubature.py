@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.reduced.cubature import cubature, preserved
-from hmm.reduced.phases import CellPoints, PhasePoints
+from hmm.reduced.cubature import contraction, cubature
+from hmm.reduced.phases import PhasePoints
 from hmm.reduced.reduction import ReducedPhase
 from hmm.reduced.snapshots import Snapshots
 
@@ -19,94 +18,84 @@ HISTORY_MODES = 40
 """Most modes of the internal variables of a phase."""
 
 
-@dataclass(frozen=True, eq=False)
-class States:
-    """States ``x = (E, y)`` of a reduced cell, inputs without those of the undeformed state.
-
-    Attributes
-    ----------
-    elastic
-        Shape (m, m + N); the undeformed cell for unit inputs.
-    seen
-        Shape (k, m + N); those of training, its fluctuations projected on the modes.
-    """
-
-    elastic: Floats
-    seen: Floats
-
-    @classmethod
-    def of(cls, modes: Floats, sensitivity: Floats, E: Floats, z: Floats) -> States:
-        """From modes, the sensitivity (m, n_unknowns) of the undeformed cell, and the inputs and fluctuations seen."""
-        y = np.linalg.lstsq(modes.T, np.concatenate([sensitivity, z]).T, rcond=None)[0].T
-        return cls(
-            *np.split(np.concatenate([np.concatenate([np.eye(len(sensitivity)), E]), y], axis=1), [len(sensitivity)])
-        )
-
-
-def total_forces(
-    cell: CellPoints, H: Mapping[str, Floats], phases: Mapping[str, ReducedPhase]
-) -> tuple[Floats, Floats]:
-    """Stiffness and constant forces of the undeformed cell, shapes (m + N, m + N) and (m + N,).
+def linear_forces(p: PhasePoints, weights: Floats, H: Floats, offset: Floats) -> tuple[Floats, Floats]:
+    """Stiffness and constant forces of a phase with the law of its undeformed state, at some points.
 
     Parameters
     ----------
-    cell
-        The cell.
-    H
-        For each phase, shape (n, f, m + N); its local fields per unit of inputs and modes.
-    phases
-        Phases that have cubature points, which count there; the others are integrated at all points.
+    p
+        The phase.
+    weights, H, offset
+        Shapes (n,), (n, f, m + N) and (n, f); weights, local fields per unit of inputs and modes, and without them.
+
+    Returns
+    -------
+    stiffness, constant
+        Shapes (m + N, m + N) and (m + N,).
     """
-    parts = []
-    for name, p in cell.phases.items():
-        at = phases.get(name)
-        parts.append(
-            _forces(p, p.weights, H[name], p.offset) if at is None else _forces(p, at.weights, at.H, at.offset)
-        )
-    stiffness, constant = zip(*parts, strict=True)
-    return np.sum(stiffness, axis=0), np.sum(constant, axis=0)
-
-
-def _forces(p: PhasePoints, weights: Floats, H: Floats, offset: Floats) -> tuple[Floats, Floats]:
-    """Stiffness and constant forces of a phase with the law of its undeformed state, (m + N, m + N) and (m + N,)."""
     n, f, width = H.shape
     weighted = (weights[:, None, None] * H).reshape(n * f, width)
     return weighted.T @ (p.stiffness @ H).reshape(n * f, width), weighted.T @ p.elastic(offset).ravel()
 
 
 def reduce_phase(
-    p: PhasePoints, H: Floats, states: States, snapshots: Sequence[Snapshots], tolerance: float, most: int
-) -> ReducedPhase:
-    """Cubature points of a phase, and modes of its internal variables.
+    p: PhasePoints,
+    H: Floats,
+    elastic: Floats,
+    snapshots: Sequence[Snapshots],
+    tolerance: float,
+    most: int,
+    limit: float,
+) -> tuple[ReducedPhase, Floats, Floats]:
+    """Cubature points of a phase, with its stiffness and constant forces in the undeformed state.
 
-    They keep the volume and, up to a part `tolerance`, at `most` so many combinations of the forces of the snapshots.
+    The points keep the volume and the strongest combinations of the forces of the snapshots. They integrate only what
+    stresses differ from those of the undeformed law, which is integrated at all points, so that elastic states are
+    exact for any cubature. If that law is singular, as for a deformation gradient, whose rotations may be large, then
+    the cubature keeps all elastic forces, and nothing is integrated at all points.
 
-    The stiffness of the undeformed state stays exact because fields at the points follow ``P x`` (see `preserved`). If
-    that stiffness is singular, as for a deformation gradient, whose rotations must stay what they are, the cubature
-    keeps all elastic forces instead.
+    Parameters
+    ----------
+    p, H
+        The phase, and its local fields per unit of inputs and modes, shape (n, f, m + N).
+    elastic
+        Shape (m, m + N); states of the undeformed cell for unit inputs.
+    snapshots
+        What the RVE did in training.
+    tolerance
+        The part of the forces that may be missed.
+    most
+        Most combinations of forces, and so points.
+    limit
+        How many times the exact elastic stiffness that of the points may be.
     """
-    K, _ = _forces(p, p.weights, H, p.offset)
-    scale = 1 / np.sqrt(np.diag(K).clip(1e-300))
+    stiffness, constant = linear_forces(p, p.weights, H, p.offset)
+    scale = 1 / np.sqrt(np.diag(stiffness).clip(1e-300))
 
     def work(stress: Floats) -> Floats:
         return np.einsum("nfx,knf,x->kxn", H, stress, scale, optimize=True).reshape(-1, p.n)
 
-    def elastic(x: Floats) -> Floats:
-        return np.einsum("fh,nhx,kx->knf", p.stiffness, H, x, optimize=True)
-
-    stress = np.concatenate([s.stress[p.phase] for s in snapshots])
     root = np.sqrt(p.weights)[:, None]
+    stress = np.concatenate([s.stress[p.phase] for s in snapshots])
     close = work(_strongest(stress * root, 1e-4) / root)
-    index, weights = cubature(p.weights, close[:0], close, tolerance, most)
-    few, _ = _forces(p, weights, H[index], p.offset[index])
-    if _is_definite(K) and _is_definite(few):
-        at = H[index] @ preserved(K, few, states.seen)
+    if _is_definite(stiffness):
+        index, weights = cubature(p.weights, close[:0], close, tolerance, most)
+        few, _ = linear_forces(p, weights, H[index], p.offset[index])
+        at = H[index] @ contraction(stiffness, few, limit)
     else:
-        index, weights = cubature(p.weights, work(elastic(states.elastic)), close, tolerance, most)
+        exact = work(np.einsum("fh,nhx,ex->enf", p.stiffness, H, elastic, optimize=True))
+        index, weights = cubature(p.weights, exact, close, tolerance, most)
         at = H[index]
+        stiffness, constant = linear_forces(p, weights, at, p.offset[index])
+    history = _history_modes(p, snapshots)
+    phase = ReducedPhase(index, weights, p.x[index], p.offset[index], at, p.stiffness, p.start, history)
+    return phase, stiffness, constant
+
+
+def _history_modes(p: PhasePoints, snapshots: Sequence[Snapshots]) -> Floats:
+    """Modes of the internal variables, shape (b, n, v)."""
     known = [s.history[p.phase] for s in snapshots if p.phase in s.history]
-    history = _strongest(np.array(known), 1e-4)[:HISTORY_MODES] if known else np.zeros((0, p.n, 0))
-    return ReducedPhase(index, weights, p.x[index], p.offset[index], at, p.stiffness, p.start, history)
+    return _strongest(np.concatenate(known), 1e-4)[:HISTORY_MODES] if known else np.zeros((0, p.n, 0))
 
 
 def _is_definite(K: Floats) -> bool:

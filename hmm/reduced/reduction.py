@@ -47,9 +47,8 @@ class Reduction:
     """A reduced cell.
 
     With ``x = (E, y)``, the packed inputs and the N reduced unknowns, it has the forces
-    ``q(x) = constant + stiffness x + sum_g w_g H_g^T (sigma(e_g) - start - C0 e_g)``, ``e_g = offset_g + H_g x``: the law
-    of the undeformed state is integrated once and exactly, at all quadrature points, and only what the stress differs
-    from it is integrated at cubature points.
+    ``q(x) = constant + stiffness x + sum_g w_g H_g^T (sigma(e_g) - start - C0 e_g)``, ``e_g = offset_g + H_g x``: the
+    law of the undeformed state is integrated once, and only what the stress differs from it at cubature points.
 
     Attributes
     ----------

@@ -18,11 +18,12 @@ from hmm.models.asking import answer, points_of
 from hmm.reduced.basis import modes_of
 from hmm.reduced.model import ReducedModel
 from hmm.reduced.paths import TrainingPath
-from hmm.reduced.phase_cubature import States, reduce_phase, total_forces
+from hmm.reduced.phase_cubature import linear_forces, reduce_phase
 from hmm.reduced.phases import CellPoints
-from hmm.reduced.reduction import Reduction
+from hmm.reduced.reduction import ReducedPhase, Reduction
 from hmm.reduced.report import TrainingReport
 from hmm.reduced.snapshots import Snapshots, follow_paths
+from hmm.reduced.stability import stable_reduction
 
 Floats = NDArray[np.float64]
 
@@ -45,9 +46,9 @@ def train(
     """Train a reduced model of an RVE (collective in `comm`).
 
     The RVE is solved along the training paths. Modes of its fluctuation are the elastic ones, so that the elastic
-    response is exact, and the strongest of what is left. Phases with a linear law are integrated exactly; in the
-    others, cubature points with positive weights keep the volume of the phase, all elastic forces, and the forces of
-    the training paths.
+    response is exact, and the strongest of what is left. The law of the undeformed state is integrated exactly. What
+    stresses differ from it is integrated at cubature points, whose positive weights keep the volume of each phase and
+    the forces of the training paths.
 
     Parameters
     ----------
@@ -59,8 +60,7 @@ def train(
     blind
         Further paths on which the error is measured.
     modes, points
-        Most modes beside the elastic ones, and most combinations of forces that cubature keeps in each phase beside
-        the elastic ones.
+        Most modes beside the elastic ones, and most combinations of forces that cubature keeps in each phase.
     energy
         Modes with less than this part of the energy that is not elastic are left out.
     integrals
@@ -96,7 +96,10 @@ def train(
     with collectively(comm):
         if not sum(len(s.E) for s in snapshots):
             raise ConvergenceError(f"no step of {len(training)} training paths converged: {snapshots[0].failure}")
-        reduction = _reduce(rve, cell, snapshots, modes, energy, integrals, points) if comm.rank == 0 else None
+        given = (rve, cell, snapshots, modes, energy, integrals, points)
+        kernels = {name: p.kernel for name, p in cell.phases.items()}
+        first = comm.rank == 0
+        reduction = stable_reduction(lambda limit: _reduce(*given, limit), kernels, snapshots) if first else None
     reduction = comm.bcast(reduction)
     report = _first_report(rve, cell, reduction, snapshots)
     return _tested(ReducedModel(rve, reduction, report), unseen, comm)
@@ -118,7 +121,14 @@ def _checked(rve: RVE, what: str, paths: Sequence[TrainingPath | ArrayLike], dt:
 
 
 def _reduce(
-    rve: RVE, cell: CellPoints, snapshots: list[Snapshots], modes: int, energy: float, integrals: float, points: int
+    rve: RVE,
+    cell: CellPoints,
+    snapshots: list[Snapshots],
+    modes: int,
+    energy: float,
+    integrals: float,
+    points: int,
+    limit: float,
 ) -> Reduction:
     z, E = np.concatenate([s.z for s in snapshots]), np.concatenate([s.E for s in snapshots])
     elastic = np.asarray(rve.initial().values["sensitivity"])
@@ -127,13 +137,16 @@ def _reduce(
     Z = modes_of(cell, elastic, z[moved], size[moved], modes, energy)
     units, of_modes = cell.of_inputs(), cell.of_fluctuations(Z)
     H = {name: np.concatenate([units[name], of_modes[name].transpose(1, 2, 0)], axis=2) for name in cell.phases}
-    states = States.of(Z, elastic, E - rve.reference, z)
-    phases = {
-        name: reduce_phase(p, H[name], states, snapshots, integrals, points)
-        for name, p in cell.phases.items()
-        if not p.is_linear
-    }
-    stiffness, constant = total_forces(cell, H, phases)
+    coordinates = np.linalg.lstsq(Z.T, elastic.T, rcond=None)[0].T
+    undeformed = np.concatenate([np.eye(rve.n_inputs), coordinates], axis=1)
+    phases, parts = dict[str, ReducedPhase](), list[tuple[Floats, Floats]]()
+    for name, p in cell.phases.items():
+        if p.is_linear:
+            parts.append(linear_forces(p, p.weights, H[name], p.offset))
+        else:
+            phases[name], *forces = reduce_phase(p, H[name], undeformed, snapshots, integrals, points, limit)
+            parts.append((forces[0], forces[1]))
+    stiffness, constant = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
     lowest, highest = np.minimum(E.min(axis=0), rve.reference), np.maximum(E.max(axis=0), rve.reference)
     return Reduction(Z, stiffness, constant, phases, rve.cell.volume, lowest, highest)
 
