@@ -42,6 +42,7 @@ def reduce_phase(
     p: PhasePoints,
     H: Floats,
     elastic: Floats,
+    seen: Floats,
     snapshots: Sequence[Snapshots],
     tolerance: float,
     most: int,
@@ -60,6 +61,8 @@ def reduce_phase(
         The phase, and its local fields per unit of inputs and modes, shape (n, f, m + N).
     elastic
         Shape (m, m + N); states of the undeformed cell for unit inputs.
+    seen
+        Shape (k, m + N); states of the snapshots.
     snapshots
         What the RVE did in training.
     tolerance
@@ -75,15 +78,21 @@ def reduce_phase(
     def work(stress: Floats) -> Floats:
         return np.einsum("nfx,knf,x->kxn", H, stress, scale, optimize=True).reshape(-1, p.n)
 
-    root = np.sqrt(p.weights)[:, None]
-    stress = np.concatenate([s.stress[p.phase] for s in snapshots])
-    close = work(_strongest(stress * root, 1e-4) / root)
+    def strongest_work(stress: Floats) -> Floats:
+        root = np.sqrt(p.weights)[:, None]
+        return work(_strongest(stress * root, 1e-4) / root)
+
+    def linear(states: Floats) -> Floats:
+        return np.einsum("fh,nhx,kx->knf", p.stiffness, H, states, optimize=True)
+
+    rest = np.concatenate([s.stress[p.phase] for s in snapshots])
     if _is_definite(stiffness):
+        close = strongest_work(rest)
         index, weights = cubature(p.weights, close[:0], close, tolerance, most)
         few, _ = linear_forces(p, weights, H[index], p.offset[index])
         at = H[index] @ contraction(stiffness, few, limit)
     else:
-        exact = work(np.einsum("fh,nhx,ex->enf", p.stiffness, H, elastic, optimize=True))
+        exact, close = work(linear(elastic)), strongest_work(rest + linear(seen))
         index, weights = cubature(p.weights, exact, close, tolerance, most)
         at = H[index]
         stiffness, constant = linear_forces(p, weights, at, p.offset[index])

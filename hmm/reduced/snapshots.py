@@ -34,7 +34,8 @@ class Snapshots:
     z
         Shape (k, n_unknowns); fluctuations.
     stress
-        For each phase that is not linear, shape (k, n, f); packed local stresses.
+        For each phase that is not linear, shape (k, n, f); what packed local stresses differ from those of the
+        undeformed law (`PhasePoints.elastic`).
     history
         For each phase with internal variables, shape (h, n, v); those after up to `HISTORIES` of the steps and at the
         end.
@@ -96,7 +97,8 @@ def _follow(rve: RVE, path: TrainingPath, points: CellPoints | None) -> Snapshot
         rve.load(state, value)
         for name, p in nonlinear.items():
             before = old[name].reshape(p.n, -1) if name in old else None
-            stress[name].append(p.kernel(p.evaluate(), before, path.dt)[0].copy())
+            fields = p.evaluate()
+            stress[name].append(p.kernel(fields, before, path.dt)[0] - p.elastic(fields))
         if number % -(-len(path.E) // HISTORIES) == 0:
             histories.append(state.history)
     n, last = len(E), [] if histories and histories[-1] is state.history else [state.history]

@@ -137,14 +137,15 @@ def _reduce(
     Z = modes_of(cell, elastic, z[moved], size[moved], modes, energy)
     units, of_modes = cell.of_inputs(), cell.of_fluctuations(Z)
     H = {name: np.concatenate([units[name], of_modes[name].transpose(1, 2, 0)], axis=2) for name in cell.phases}
-    coordinates = np.linalg.lstsq(Z.T, elastic.T, rcond=None)[0].T
-    undeformed = np.concatenate([np.eye(rve.n_inputs), coordinates], axis=1)
+    coordinates = np.linalg.lstsq(Z.T, np.concatenate([elastic, z]).T, rcond=None)[0].T
+    states = np.concatenate([np.concatenate([np.eye(rve.n_inputs), E - rve.reference]), coordinates], axis=1)
+    undeformed, seen = np.split(states, [rve.n_inputs])
     phases, parts = dict[str, ReducedPhase](), list[tuple[Floats, Floats]]()
     for name, p in cell.phases.items():
         if p.is_linear:
             parts.append(linear_forces(p, p.weights, H[name], p.offset))
         else:
-            phases[name], *forces = reduce_phase(p, H[name], undeformed, snapshots, integrals, points, limit)
+            phases[name], *forces = reduce_phase(p, H[name], undeformed, seen, snapshots, integrals, points, limit)
             parts.append((forces[0], forces[1]))
     stiffness, constant = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
     lowest, highest = np.minimum(E.min(axis=0), rve.reference), np.maximum(E.max(axis=0), rve.reference)
