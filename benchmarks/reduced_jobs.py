@@ -74,7 +74,7 @@ def trained(rve: hmm.RVE, paths: int) -> reduced.ReducedModel:
     return reduced.train(rve, reduced.select_paths(recorded, paths), modes=MODES, points=POINTS)
 
 
-def against_full(h: float = 0.08, paths: int = 12) -> dict:
+def against_full(h: float = 0.08, paths: int = 8) -> dict:
     """The job with a reduced model and with the RVE, in one process, with the time of training."""
     rve = sphere_rve(h)
     rve.solve({"11": 1e-5})  # compiles
@@ -100,9 +100,9 @@ def against_full(h: float = 0.08, paths: int = 12) -> dict:
     }
 
 
-def many_points(h: float = 0.12, cells: int = 16) -> dict:
+def many_points(h: float = 0.2, cells: int = 16) -> dict:
     """One macro iteration of about 100,000 reduced points: the last one of the last step, in which most yield."""
-    model = trained(sphere_rve(h), 12)
+    model = trained(sphere_rve(h), 8)
     box = [[0.0, 0.0, 0.0], [10.0, 2.0, 2.0]]
     domain = mesh.create_box(MPI.COMM_SELF, box, [50, cells, cells], mesh.CellType.hexahedron)
     problem, tip, _ = beam(model, domain, 1)

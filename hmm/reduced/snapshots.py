@@ -40,7 +40,7 @@ class Snapshots:
         For each phase with internal variables, shape (h, n, v); those after up to `HISTORIES` of the steps and at the
         end.
     seconds
-        Time of one step.
+        Time of one step; with its tangent on paths that are solved without `points`.
     failure
         Why the path was not followed to its end, or empty.
     dt
@@ -82,7 +82,7 @@ def _follow(rve: RVE, path: TrainingPath, points: CellPoints | None) -> Snapshot
     for number, value in enumerate(path.E, 1):
         start = thread_time()
         try:
-            answer = rve.solve(value, state, tangent=True, dt=path.dt)
+            answer = rve.solve(value, state, tangent=points is None, dt=path.dt)
         except ConvergenceError as error:
             failure = f"step {number} of {len(path.E)}: {error}"
             break
