@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from statistics import median
 
 import fans
 import numpy as np
-from measure import BASELINE, job, medians, run, spread, table
+from measure import BASELINE, HERE, job, medians, run, spread, table
 from scaling import scaling
 
 
@@ -193,6 +194,26 @@ def reduced(repeats: int) -> None:
     table("Many reduced points, one core", columns, [[many[key] for key in keys]])
 
 
+def error_bar(repeats: int) -> None:
+    """Error bars of five reduced FE2 jobs that the model was not trained for, against the RVEs."""
+    out = run([sys.executable, str(HERE / "error_bar_jobs.py")])
+    found = json.loads(out.strip().splitlines()[-1])
+    rows = [
+        [
+            r["job"],
+            "-" if r["tolerance"] > 1e6 else r["tolerance"],
+            f"{r['error']:.2%}",
+            f"{r['inside']} of {r['steps']}",
+            *(f"{median(r[key]):.2f} ({min(r[key]):.2f}-{max(r[key]):.2f})" for key in ("estimate", "bar")),
+            f"{r['to full']} of {r['points']}",
+            r["times faster"],
+        ]
+        for r in found["rows"]
+    ]
+    columns = ["", "tolerance, MPa", "error", "steps inside the bar", "estimate / true", "bar / true"]
+    table(found["model"], [*columns, "points given to the RVE", "times faster"], rows)
+
+
 def job_runs(*arguments: object, repeats: int) -> list[dict]:
     """The same job `repeats` times."""
     return [job(str(arguments[0]), *arguments[1:]) for _ in range(repeats)]
@@ -206,5 +227,5 @@ def _growth_table(title: str, key: str, runs: list[list[dict]]) -> None:
     table(f"Growth with {title}: time ~ n^{exponent:.2f}", [key, "s", "ms each", "peak MB"], rows)
 
 
-ALL = (fe2, rve_step, profile, memory, voxels, porous, plastic, solvers, growth, law, reduced, scaling)
+ALL = (fe2, rve_step, profile, memory, voxels, porous, plastic, solvers, growth, law, reduced, error_bar, scaling)
 COMPARISONS: dict[str, Callable[[int], None]] = {f.__name__: f for f in ALL}

@@ -1,6 +1,7 @@
 """Strong and weak scaling on the ranks there are, and a simulated schedule on many: ``python benchmarks scaling``.
 
-``python benchmarks/scaling.py [--latency S] [--bandwidth B] [--cells N ...] [--picture FILE]`` only simulates.
+``python benchmarks/scaling.py [--latency S] [--bandwidth B] [--cells N ...] [--means E P] [--picture FILE]``
+only simulates.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from pathlib import Path
 
 import numpy as np
 from measure import HERE, medians, run, table
-from schedule import Body, Costs, Machine, Outcome, balanced, cube, grouped, owner
+from schedule import Body, Costs, Machine, Outcome, balanced, cube, grouped, owner, scattered
 
 GROUP, GROUP_EFFICIENCY = 8, 0.8
 """Ranks of a simulated group, and what each RVE makes of them (an assumption; it depends on the size of the cell)."""
 
-POLICIES = ("owner", "balanced", f"grouped({GROUP})", "scattered")
-COLOURS = ("#5b7c99", "#e07b39", "#8e6c8a", "#6a994e")
+MEASURED = ("owner", "balanced", "scattered")
+FORESEEN = "scattered, foreseen"
+POLICIES = ("owner", "balanced", f"grouped({GROUP})", "scattered", FORESEEN)
+COLOURS = ("#5b7c99", "#e07b39", "#8e6c8a", "#6a994e", "#6a994e")
 
 
 def parallel_job(ranks: int, name: str, *arguments: object) -> dict:
@@ -36,10 +39,10 @@ def scaling(repeats: int) -> None:
     cases = [("strong, all yield", 1, 24, 24), ("strong, half yields", 0.5, 24, 24), ("weak, all yield", 1, 12, 24)]
     rows = []
     for title, zone, alone, together in cases:
-        sides = {name: [] for name in ("1 rank", "owner", "balanced")}
+        sides = {name: [] for name in ("1 rank", *MEASURED)}
         for _ in range(repeats):
             sides["1 rank"].append(parallel_job(1, "strip", "owner", zone, alone))
-            for policy in ("owner", "balanced"):
+            for policy in MEASURED:
                 sides[policy].append(parallel_job(2, "strip", policy, zone, together))
         growth = together / alone
         one, own = medians(sides["1 rank"]), medians(sides["owner"])
@@ -53,11 +56,18 @@ def scaling(repeats: int) -> None:
     simulate(measured_costs())
 
 
-def measured_costs() -> Costs:
-    """What a point of a cantilever costs, without the slowest hundredth (interruptions by other programs)."""
+def measured_costs(means: Sequence[float] | None = None) -> Costs:
+    """What a point of a cantilever costs, without the slowest hundredth (interruptions by other programs).
+
+    With `means`, milliseconds of an elastic and of a plastic point, the samples are scaled to them: other programs that
+    share caches slow all points down.
+    """
     c = parallel_job(1, "costs")
     elastic, plastic = (np.sort(c[k])[: int(0.99 * len(c[k]))] for k in ("elastic", "plastic"))
-    print(f"elastic {1e3 * elastic.mean():.2f} ms, plastic {1e3 * plastic.mean():.2f} ms a point and step")
+    print(f"elastic {1e3 * elastic.mean():.2f} ms, plastic {1e3 * plastic.mean():.2f} ms a point and step, measured")
+    if means:
+        elastic, plastic = (1e-3 * mean / x.mean() * x for mean, x in zip(means, (elastic, plastic), strict=True))
+    print(f"elastic {1e3 * elastic.mean():.2f} ms, plastic {1e3 * plastic.mean():.2f} ms a point and step, simulated")
     return Costs(elastic, plastic, c["evaluations"], c["bytes_per_point"])
 
 
@@ -86,7 +96,8 @@ def _all_policies(body: Body, costs: Costs, machine: Machine) -> list[Outcome]:
         owner(body, costs, machine),
         balanced(body, costs, machine),
         grouped(body, costs, machine, GROUP, GROUP_EFFICIENCY),
-        balanced(body, costs, machine, scattered=True),
+        scattered(body, costs, machine),
+        scattered(body, costs, machine, foreseen=True),
     ]
 
 
@@ -101,7 +112,7 @@ def _draw(results: dict[int, list[tuple[int, list[Outcome]]]], path: str) -> Non
         ranks = [n for n, _ in outcomes]
         for k, (name, colour) in enumerate(zip(POLICIES, COLOURS, strict=True)):
             y = [found[k].efficiency for _, found in outcomes]
-            style = "--" if name == "scattered" else "-"
+            style = "--" if name == FORESEEN else "-"
             ax.semilogx(ranks, y, style, color=colour, marker="o", markersize=5, linewidth=2, label=name)
         ax.set(title=f"The zone grows in {n_steps} steps", xlabel="ranks, 64 points each", ylim=(0, 1))
         ax.set_xticks(ranks, [f"{n:,}" for n in ranks])
@@ -109,7 +120,7 @@ def _draw(results: dict[int, list[tuple[int, list[Outcome]]]], path: str) -> Non
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("parallel efficiency, simulated")
-    axes[0].legend(frameon=False, ncols=2, loc="upper right")
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=len(POLICIES), loc="outside lower center")
     figure.savefig(path, dpi=160)
 
 
@@ -118,9 +129,10 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=Machine.latency, help="seconds a message (alpha)")
     parser.add_argument("--bandwidth", type=float, default=Machine.bandwidth, help="bytes a second of a rank (1/beta)")
     parser.add_argument("--cells", type=int, nargs="+", default=[5, 10, 22, 46], help="ranks along an edge of the cube")
+    parser.add_argument("--means", type=float, nargs=2, help="ms of an elastic and a plastic point on an idle machine")
     parser.add_argument("--picture", help="file of the picture")
     a = parser.parse_args()
-    simulate(measured_costs(), Machine(a.latency, a.bandwidth), a.cells, a.picture)
+    simulate(measured_costs(a.means), Machine(a.latency, a.bandwidth), a.cells, a.picture)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.parallel.ensemble import WORTHWHILE, transfers
+from hmm.parallel.ensemble import TEAM, WORTHWHILE, Transfer, transfers
+from hmm.parallel.scattering import deal, hilbert_index, teams
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,10 @@ class Costs:
         """Numbers of a point that travel in one evaluation, there and back."""
         return 2 * self.m + self.m**2
 
+    def expected(self, yields: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The mean cost of each point."""
+        return np.where(yields, self.plastic.mean(), self.elastic.mean())
+
     def draw(self, yields: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float64]:
         """A cost for each point, each step anew: a plastic sample where it yields, an elastic one elsewhere."""
         costs = self.elastic[rng.integers(self.elastic.size, size=yields.size)]
@@ -88,16 +93,25 @@ class Body:
         Shape (n_points,); a point yields once the zone's radius exceeds its distance.
     radii
         Shape (n_steps,).
+    position
+        Shape (n_points,); position on the Hilbert curve. By default the points are numbered along it.
     """
 
     n_ranks: int
     distance: NDArray[np.floating]
     radii: NDArray[np.float64]
+    position: NDArray[np.int64] | None = None
 
     @property
     def owner(self) -> NDArray[np.int64]:
         """The rank that owns each point, shape (n_points,)."""
         return np.repeat(np.arange(self.n_ranks), self.distance.size // self.n_ranks)
+
+    @property
+    def scattered(self) -> NDArray[np.int64]:
+        """The rank that each point starts on with ``scattered``, shape (n_points,)."""
+        position = np.arange(self.distance.size) if self.position is None else self.position
+        return deal(position, self.n_ranks, TEAM).astype(np.int64)
 
     def steps(self, costs: Costs, seed: int) -> Iterator[NDArray[np.float64]]:
         """Costs of all points, shape (n_points,), step after step; the same for each policy."""
@@ -112,11 +126,15 @@ def cube(ranks: int, points: int, n_steps: int, first: float = 0.01, last: float
     The ball's share of the volume is `first` in the first step and `last` in the last; its radius grows evenly.
     """
     blocks, inside = np.indices((ranks,) * 3).reshape(3, -1), np.indices((points,) * 3).reshape(3, -1)
-    distance = np.zeros((ranks**3, points**3), dtype=np.float32)
-    for block, x in zip(blocks, inside, strict=True):
-        distance += (((block[:, None] * points + x + 0.5) / (ranks * points) - 0.5) ** 2).astype(np.float32)
+    distance = np.zeros((ranks * points) ** 3, dtype=np.float32)
+    cells = np.stack([(block[:, None] * points + x).ravel() for block, x in zip(blocks, inside, strict=True)], axis=1)
+    for x in cells.T:
+        distance += (((x + 0.5) / (ranks * points) - 0.5) ** 2).astype(np.float32)
+    order = np.argsort(hilbert_index(cells, int(ranks * points - 1).bit_length()))
+    position = np.empty_like(order)
+    position[order] = np.arange(order.size)
     radii = np.linspace(*((3 * share / (4 * np.pi)) ** (1 / 3) for share in (first, last)), n_steps)
-    return Body(ranks**3, np.sqrt(distance).ravel(), radii)
+    return Body(ranks**3, np.sqrt(distance), radii, position)
 
 
 @dataclass(frozen=True)
@@ -174,37 +192,74 @@ def grouped(body: Body, costs: Costs, machine: Machine, n: int, efficiency: floa
     return Outcome(np.array(seconds), np.array(work), body.n_ranks, most_points=int(np.bincount(worker).max()))
 
 
-def balanced(body: Body, costs: Costs, machine: Machine, scattered: bool = False, seed: int = 0) -> Outcome:
-    """After each step points move with their states, by the costs of that step, as `hmm.Ensemble` lets them.
+def balanced(body: Body, costs: Costs, machine: Machine, seed: int = 0) -> Outcome:
+    """After each step points move with their states, by the costs of that step, as `hmm.Ensemble` lets them."""
+    return _moving(body, costs, machine, body.owner, body.n_ranks, seed=seed)
 
-    With `scattered` they begin on ranks drawn at random, equally many on each, which hmm does not do (yet): the states
-    are then made where they are, so that this moves nothing.
+
+def scattered(body: Body, costs: Costs, machine: Machine, foreseen: bool = False, seed: int = 0) -> Outcome:
+    """Points start dealt over all ranks, where their states are made, and move within teams.
+
+    If `foreseen`, they move before each step, by the mean costs of the points that yield in it: the bound of what a
+    prediction could reach.
     """
-    home, n_ranks = body.owner, body.n_ranks
-    worker = np.random.default_rng(seed + 1).permutation(home) if scattered else home.copy()
-    moved, most = 0, int(np.bincount(worker).max())
-    seconds, work = [], []
+    return _moving(body, costs, machine, body.scattered, TEAM, foreseen, seed)
+
+
+def _moving(
+    body: Body,
+    costs: Costs,
+    machine: Machine,
+    worker: NDArray[np.int64],
+    team_size: int,
+    foreseen: bool = False,
+    seed: int = 0,
+) -> Outcome:
+    """Points that begin on given workers and move within teams."""
+    home, worker, n_ranks = body.owner, worker.copy(), body.n_ranks
+    moved, most, seconds, work = 0, 0, [], []
     flag = machine.allreduce(n_ranks)
     messages = flag + round_trip(home, worker, n_ranks, costs, machine)
-    for c in body.steps(costs, seed):
-        loads = np.bincount(worker, c, n_ranks)
-        seconds.append(loads.max() + costs.evaluations * messages + 2 * flag)
+    for c, following in zip(body.steps(costs, seed), np.append(body.radii[1:], body.radii[-1]), strict=True):
+        seconds.append(np.bincount(worker, c, n_ranks).max() + costs.evaluations * messages)
         work.append(c.sum())
-        if loads.max() < WORTHWHILE * loads.mean():
+        most = max(most, int(np.bincount(worker).max()))
+        seconds[-1] += 3 * flag  # slowest, mean, and whether any team moves points
+        known = costs.expected(body.distance < following) if foreseen else c
+        loads = np.bincount(worker, known, n_ranks)
+        if not worthwhile(loads, team_size):
             continue
-        rows, targets = moves(c, worker, loads)
-        seconds[-1] += moving_seconds(worker[rows], targets, n_ranks, costs, machine)
+        rows, targets = moves(known, worker, loads, team_size)
+        seconds[-1] += moving_seconds(worker[rows], targets, n_ranks, costs, machine, team_size)
         worker[rows] = targets
         moved += rows.size
         messages = flag + round_trip(home, worker, n_ranks, costs, machine)
-        most = max(most, int(np.bincount(worker).max()))
     return Outcome(np.array(seconds), np.array(work), n_ranks, moved / home.size, most)
 
 
+def worthwhile(loads: NDArray[np.float64], team_size: int) -> bool:
+    """Whether any team has a worker far above its mean."""
+    team = teams(loads.size, team_size)
+    first = np.flatnonzero(np.diff(team, prepend=-1))
+    slowest, mean = np.maximum.reduceat(loads, first), np.bincount(team, loads) / np.bincount(team)
+    return bool(np.any(slowest >= WORTHWHILE * mean))
+
+
+def plans(loads: NDArray[np.float64], team_size: int) -> Transfer:
+    """The transfers of all teams."""
+    first = np.flatnonzero(np.diff(teams(loads.size, team_size), prepend=-1))
+    of_teams = [transfers(part) for part in np.split(loads, first[1:])]
+    shift = np.repeat(first, [plan.amount.size for plan in of_teams])
+    source, target, amount = (
+        np.concatenate([getattr(plan, name) for plan in of_teams]) for name in ("source", "target", "amount")
+    )
+    return Transfer(source + shift, target + shift, amount)
+
+
 def moves(
-    costs: NDArray[np.float64], worker: NDArray[np.int64], loads: NDArray[np.float64]
+    costs: NDArray[np.float64], worker: NDArray[np.int64], loads: NDArray[np.float64], team_size: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which points go where: `hmm.parallel.ensemble.transfers` rounded to whole points, for all ranks at once.
+    """Which points go where: `plans` rounded to whole points, for all ranks at once.
 
     The points of each worker that gives are laid end to end, costliest first, beside the amounts that it gives, and a
     point goes where its middle falls: as `hmm.parallel.ensemble.choose_rows`, to within half a point a transfer.
@@ -214,7 +269,7 @@ def moves(
     rows, targets
         Points that move, and their new workers.
     """
-    plan = transfers(loads)
+    plan = plans(loads, team_size)
     gives = np.bincount(plan.source, plan.amount, loads.size)
     rows = np.flatnonzero(gives[worker] > 0)
     rows = rows[np.lexsort((-costs[rows], worker[rows]))]
@@ -235,14 +290,20 @@ def neighbours(source: NDArray[np.int64], target: NDArray[np.int64], n_ranks: in
 
 
 def moving_seconds(
-    source: NDArray[np.int64], target: NDArray[np.int64], n_ranks: int, costs: Costs, machine: Machine
+    source: NDArray[np.int64],
+    target: NDArray[np.int64],
+    n_ranks: int,
+    costs: Costs,
+    machine: Machine,
+    team_size: int,
 ) -> float:
     """One rebalancing: loads gathered, plan made, and the rank that sends or receives most."""
+    n_planned = int(np.bincount(teams(n_ranks, team_size)).max())
     n_messages = neighbours(source, target, n_ranks)
     n_states = np.bincount(source, minlength=n_ranks) + np.bincount(target, minlength=n_ranks)
     # how many points come, which, and then their states
     slowest = 3 * n_messages * machine.latency + n_states * costs.bytes_per_point / machine.bandwidth
-    return machine.allgather(n_ranks) + machine.planning * n_ranks + float(slowest.max())
+    return machine.allgather(n_planned) + machine.planning * n_planned + float(slowest.max())
 
 
 def round_trip(

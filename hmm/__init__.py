@@ -62,8 +62,10 @@ from hmm.parallel.ensemble import Ensemble  # noqa: E402
 from hmm.runs import checkpoint  # noqa: E402
 from hmm.runs.load_steps import Step, steps  # noqa: E402
 from hmm.runs.output import Output, write_rve  # noqa: E402
+from hmm.runs.recording import recorded_paths  # noqa: E402
 from hmm.runs.replay import Replay, replay  # noqa: E402
 from hmm.runs.schedules import Schedule, schedule, table  # noqa: E402
+from hmm.umat.writing import write_umat  # noqa: E402
 
 __version__ = VERSION
 
@@ -124,6 +126,7 @@ __all__ = [
     "plane_stress",
     "plotting",
     "point_fields",
+    "recorded_paths",
     "reduced",
     "replay",
     "schedule",
@@ -140,4 +143,5 @@ __all__ = [
     "write_csv",
     "write_fields",
     "write_rve",
+    "write_umat",
 ]

@@ -2,6 +2,7 @@
 
 ``check_env.py``          before the installation: exit 1 and name the missing packages
 ``check_env.py --list``   print the missing Debian packages, one per line
+``check_env.py --tests``  print those that some tests need, which are skipped without
 ``check_env.py --after``  after the installation, with the environment's Python: import Gmsh and DOLFINx
 
 Only the standard library is used, and nothing newer than Python 3.12.
@@ -11,11 +12,15 @@ import ctypes
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+
+# program that tests run -> Debian and Ubuntu package
+TEST_PROGRAMS = {"ccx": "calculix-ccx"}
 
 # library that libgmsh links to -> (Debian and Ubuntu package, Fedora and RHEL package)
 GMSH_LIBRARIES = {
@@ -119,6 +124,12 @@ def list_packages() -> int:
     return 0
 
 
+def list_test_packages() -> int:
+    """Print the missing Debian packages of programs that tests run, one per line."""
+    print("\n".join(package for program, package in TEST_PROGRAMS.items() if shutil.which(program) is None))
+    return 0
+
+
 def unresolved(folder: Path) -> list[str]:
     """Return the libraries that libgmsh links to and the loader does not find."""
     output = ""
@@ -148,4 +159,5 @@ def after() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit({"--after": after, "--list": list_packages}.get("".join(sys.argv[1:]), before)())
+    modes = {"--after": after, "--list": list_packages, "--tests": list_test_packages}
+    sys.exit(modes.get("".join(sys.argv[1:]), before)())

@@ -19,7 +19,10 @@ COLOURS = {
     "basis": ("#e4edf5", ("foundation", "laws", "models")),
     "the cell problem": ("#fbe9da", ("cells", "images", "micro", "pictures", "reduced")),
     "two scales": ("#e3efdc", ("parallel", "fe2", "runs")),
-    "what follows from them": ("#f0e6ef", ("checks", "descriptors", "plotting", "effective", "study", "jobs", "cli")),
+    "what follows from them": (
+        "#f0e6ef",
+        ("checks", "descriptors", "plotting", "umat", "effective", "study", "jobs", "cli"),
+    ),
 }
 INK, LINE = "#222222", "#8a97a3"
 WIDTH, HEIGHT, GAP = 12.0, 0.86, 0.2

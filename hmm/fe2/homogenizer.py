@@ -26,10 +26,11 @@ from hmm.foundation.options import choice, instance, quadrature_degree
 from hmm.models.components import response_names
 from hmm.models.failures import MicroFailure
 from hmm.models.points import Points, input_blocks
-from hmm.models.protocol import Destructible, Distributed, MicroModel, Observable, Rated, Replayable
+from hmm.models.protocol import Destructible, MicroModel, Observable, Rated, Replayable
 from hmm.models.statistics import Counters
 from hmm.parallel.batches import Batches
-from hmm.parallel.ensemble import Ensemble
+from hmm.parallel.ensemble import Ensemble, group_of
+from hmm.parallel.scattering import Places
 from hmm.parallel.state_ordering import RowLayout
 
 ALGORITHMS = ("monolithic", "nested")
@@ -59,8 +60,9 @@ class Homogenizer:
     algorithm
         ``"monolithic"`` (default) or ``"nested"``; see `hmm.micro.algorithms`.
     ensemble
-        Distribution of the points over the ranks: ``"owner"``, ``"balanced"``, ``"grouped"`` (for RVEs on several
-        ranks), or ``"auto"``, which starts with the owners and moves points when this saves time; see `hmm.Ensemble`.
+        Distribution of the points over the ranks: ``"owner"``, ``"balanced"``, ``"scattered"`` (each rank starts with
+        a sample of the whole body), ``"grouped"`` (for RVEs on several ranks), or ``"auto"``, which starts with the
+        owners and moves points when this saves time; see `hmm.Ensemble`.
     dumps
         Directory for dumps of failed points, which `hmm.replay` repeats; created when first needed. At most
         `MOST_DUMPS` files are written in a run; none if None.
@@ -92,6 +94,8 @@ class Homogenizer:
         The `hmm.fe2.quadrature_points.MacroPoints` of this rank's own cells.
     count
         Counters of the micro operations of this rank.
+    elapsed
+        Duration of all steps that were accepted in this program.
     """
 
     def __init__(
@@ -136,11 +140,12 @@ class Homogenizer:
             tuple(self._function((a.size, b.size), "tangent") for b in model.inputs) for a in model.inputs
         )
         self._slots = self.responses[0].function_space.dofmap.list[self.cells].ravel()
-        self.ensemble = Ensemble(self.comm, self.rows.kind.size, _group_of(model), ensemble)
+        places = Places(self.macro_points.x[self.rows.point], self.rows.kind, self.keys[self.rows.point])
+        self.ensemble = Ensemble(self.comm, places, group_of(model), ensemble)
         kinds = self.ensemble.to_workers(self.rows.kind)
         with collectively(self.comm):
             self.batches = Batches(self.models, kinds)
-        self.count = Counters()
+        self.count, self.elapsed = Counters(), 0.0
         self.failures: list[MicroFailure] = []
         self.dumps = None if dumps is None else Path(dumps)
         self._n_dumps = 0
@@ -285,6 +290,7 @@ class Homogenizer:
             except ConvergenceError as error:
                 raise ConvergenceError(f"rank {self.comm.rank}: {error}") from None
         self.batches.accept()
+        self.elapsed += self.time_step
         self.ensemble.rebalance(self.batches)
 
     def revert(self, elastic: bool = False) -> None:
@@ -390,8 +396,3 @@ class Homogenizer:
 
 def _observables(model: MicroModel) -> Mapping[str, int]:
     return model.observables if isinstance(model, Observable) else {}
-
-
-def _group_of(model: MicroModel) -> MPI.Comm:
-    """The group of ranks that evaluates each point of a model."""
-    return model.comm if isinstance(model, Distributed) else MPI.COMM_SELF

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from petsc4py import PETSc
 
 from hmm.fe2.callbacks import weakly
+from hmm.fe2.error_bar import error_bars
 from hmm.fe2.homogenizer import Homogenizer
 from hmm.fe2.macro_forms import check_arguments, tangent_form
 from hmm.fe2.memory import Memory, StepMemory
@@ -105,6 +106,7 @@ class MacroProblem:
         self._block_size = u.function_space.dofmap.index_map_bs
         self._constrained = self._constrained_dofs()
         self._fields = self._owned_by_field()
+        self._errors = error_bars(F, self._supported, self._component, self.memory)
         self._scale = self.accepted_scale = self._unbalance = np.zeros(len(self._fields))
         self._norms: list[float] = []
         self._joint = self._said_fallback = False
@@ -159,8 +161,11 @@ class MacroProblem:
         self.accepted_scale = self._scale
         self.memory.accept()
         micro = self._sum(self.hom.count - before)
-        iterations = self.solver.getIterationNumber()
-        self.stats.append(StepStats(iterations, tuple(self._norms), micro, algorithm, failed))
+        iterations, error = self.solver.getIterationNumber(), None
+        if self._errors is not None:
+            with options_in_force(self.solver.getOptionsPrefix(), self._options):
+                error = self._errors.of_step(self.solver.getKSP(), self._A)
+        self.stats.append(StepStats(iterations, tuple(self._norms), micro, algorithm, failed, error))
         return self.stats[-1]
 
     def remember(self, *things: fem.Function | StepMemory) -> None:

@@ -46,15 +46,20 @@ def over_condition(solved: Supported, bc: fem.DirichletBC, component: NDArray[np
     """
     check_condition(solved.u, bc)
     dofs, n_owned = bc.dof_indices()
-    dofs = dofs[:n_owned]
-    of, comm = component[dofs], solved.hom.comm
-    size = comm.allreduce(int(component.max(initial=0)) + 1, op=MPI.MAX)
-    total = np.zeros(size)
-    np.add.at(total, of, solved.forces.x.array[dofs])
+    dofs, comm = dofs[:n_owned], solved.hom.comm
+    total = np.zeros(comm.allreduce(int(component.max(initial=0)) + 1, op=MPI.MAX))
+    np.add.at(total, component[dofs], solved.forces.x.array[dofs])
     total = comm.allreduce(total)
-    touched = comm.allreduce(np.bincount(of, minlength=size)) > 0
+    touched = touched_components(solved, bc, component)
     fields = len(fields_of(solved.u.function_space))
-    return total if touched.sum() != 1 and fields == 1 else total[touched]
+    return total if len(touched) != 1 and fields == 1 else total[touched]
+
+
+def touched_components(solved: Supported, bc: fem.DirichletBC, component: NDArray[np.int64]) -> list[int]:
+    """The components that a condition prescribes anywhere (collective)."""
+    dofs, n_owned = bc.dof_indices()
+    everyones = solved.hom.comm.allgather(np.unique(component[dofs[:n_owned]]).tolist())
+    return sorted(set().union(*everyones))
 
 
 def over_facets(solved: Supported, tags: MeshTags, tag: int) -> NDArray[np.float64]:

@@ -15,17 +15,20 @@ from mpi4py import MPI
 
 import basix
 import basix.ufl
+import ffcx.options
 import numpy as np
 import ufl
 from dolfinx import fem, jit
 from dolfinx.fem import petsc
-from dolfinx.mesh import Mesh
+from dolfinx.mesh import Mesh, MeshTags
+from ffcx.compiler import compile_ufl_objects
 from ffcx.naming import compute_signature
 from numpy.typing import NDArray
 from petsc4py import PETSc
 from ufl.corealg.map_dag import map_expr_dag
 from ufl.corealg.multifunction import MultiFunction
 
+from hmm.foundation.cell_loop import CellLoop
 from hmm.foundation.errors import EnvironmentMismatch
 from hmm.foundation.turns import turn
 
@@ -75,6 +78,16 @@ def compile_expression(expression: ufl.core.expr.Expr, points: NDArray[np.float6
     )
     _note(compiled.code)
     return compiled
+
+
+def c_function(expression: ufl.core.expr.Expr, points: NDArray[np.float64], name: str) -> str:
+    """The C function that FFCx makes of an expression at reference `points`, static and with a name; not compiled."""
+    given = (without_variables(expression), points)
+    code, _ = compile_ufl_objects([given], ffcx.options.get_options({}), namespace=name)
+    definition = re.compile(r"^void tabulate_tensor_\w+(\(.*?^})\s*static double points_", re.MULTILINE | re.DOTALL)
+    function = definition.search("\n".join(code))
+    assert function is not None
+    return f"static void {name}{function[1]}\n"
 
 
 class _Stripper(MultiFunction):  # type: ignore[misc]  # UFL has no types
@@ -187,8 +200,16 @@ class PackedForm:
         constants = self._nothing if self._no_constants else fem.pack_constants(self.form)
         return self.form, constants, fem.pack_coefficients(self.form)
 
+    @cached_property
+    def loop(self) -> CellLoop | None:
+        """The compiled loop that evaluates the form, or None if only DOLFINx can."""
+        return CellLoop(self.form) if CellLoop.fits(self.form) else None
+
     def assemble(self, vector: NDArray[np.float64]) -> None:
         """Add a linear form to a local `vector`."""
+        if self.loop is not None:
+            self.loop.add_vector(vector)
+            return
         form, constants, coefficients = self.packed()
         fem.assemble_vector(vector, form, constants, coefficients)
 
@@ -287,6 +308,12 @@ def highest_degree(space: fem.FunctionSpace) -> int:
 def owned_cells(mesh: Mesh) -> NDArray[np.int32]:
     """Indices of the cells that this rank owns."""
     return np.arange(mesh.topology.index_map(mesh.topology.dim).size_local, dtype=np.int32)
+
+
+def tagged_cells(tags: MeshTags, tag: int) -> NDArray[np.int32]:
+    """The cells with a tag that this rank owns, ascending."""
+    mesh, found = tags.topology, tags.find(tag)
+    return found[found < mesh.index_map(tags.dim).size_local].astype(np.int32)
 
 
 def quadrature_weights(mesh: Mesh, degree: int, cells: NDArray[np.int32]) -> NDArray[np.float64]:

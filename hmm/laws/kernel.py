@@ -41,6 +41,9 @@ void implicit_points(uintptr_t law, uintptr_t equations, uintptr_t guess, int64_
 MOST_UNKNOWNS = 32
 """Local unknowns of a law, as in batch.c."""
 
+POINT = np.array([[0.5]])
+"""Where on an interval the expressions are evaluated; they are the same everywhere."""
+
 
 def field_packings(dim: int) -> dict[str, Packing]:
     """How the local fields that laws ask for are packed in a dimension, by what laws call them."""
@@ -120,6 +123,8 @@ class LawKernel:
         The Constants in the law.
     has_rates
         Whether its answers depend on the duration of the step.
+    expressions
+        What is compiled: the law and, for local unknowns, their equations and first guess.
 
     Raises
     ------
@@ -145,9 +150,9 @@ class LawKernel:
         self.has_rates = self._dt in found
         self.constants: Sequence[fem.Constant] = tuple(c for c in found if c.ufl_domain() != self._mesh.ufl_domain())
         self._copies = {c: fem.Constant(self._mesh, c.value) for c in self.constants}
-        vectors = [ufl.replace(vector, self._copies) for vector in vectors]
-        self.signature = short(form_of(vectors).signature())
-        self._compiled = [compile_expression(vector, np.array([[0.5]])) for vector in vectors]
+        self.expressions = [ufl.replace(vector, self._copies) for vector in vectors]
+        self.signature = short(form_of(self.expressions).signature())
+        self._compiled = [compile_expression(vector, POINT) for vector in self.expressions]
         self._addresses = [_address(expression) for expression in self._compiled]
         self._loops = _loops()
 

@@ -104,11 +104,11 @@ class Tangents:
         ConvergenceError
             If the solver fails, or the error exceeds `REQUESTED` and a direct solver can replace it.
         """
-        columns = np.column_stack([solver.solve(column, solver.rtol / STAGE) for column in L.T])
+        columns = np.array([solver.solve(column, solver.rtol / STAGE) for column in L.T]).T
         last, vain = np.inf, 0
         for _ in range(MOST_STAGES):
-            residual = L - np.column_stack([solver.apply(column) for column in columns.T])
-            more = np.column_stack([solver.solve(np.ascontiguousarray(column), STAGE) for column in residual.T])
+            residual = L - np.array([solver.apply(column) for column in columns.T]).T
+            more = np.array([solver.solve(np.ascontiguousarray(column), STAGE) for column in residual.T]).T
             columns += more
             changes, sums = self.reduced.sum(np.array([M.T @ more, M.T @ columns]))
             size = self.sizes(D - sums.diagonal())

@@ -11,10 +11,10 @@ from hmm.cells.cell import Cell
 from hmm.foundation import tensors
 from hmm.foundation.forms import (
     compile_expression,
-    owned_cells,
     quadrature_points,
     quadrature_space,
     quadrature_weights,
+    tagged_cells,
 )
 from hmm.laws import Law, Local, State
 
@@ -51,7 +51,7 @@ class History:
         self.n_variables = self.blocks.size
         self._points = quadrature_points(cell.mesh, degree)
         self.function = fem.Function(quadrature_space(cell.mesh, degree, (self.n_variables,)), name="history")
-        self.cells = np.intersect1d(cell.phase_tags.find(tag), owned_cells(cell.mesh)).astype(np.int32)
+        self.cells = tagged_cells(cell.phase_tags, tag)
         points = self.function.function_space.dofmap.list[self.cells].ravel()
         self._slots = (points[:, None] * self.n_variables + np.arange(self.n_variables)).ravel()
         weights = quadrature_weights(cell.mesh, degree, self.cells).ravel()

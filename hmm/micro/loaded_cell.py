@@ -11,7 +11,7 @@ import ufl
 from dolfinx import fem
 from numpy.typing import NDArray
 
-from hmm.foundation.forms import PackedForm, compile_expression, compile_form, owned_cells
+from hmm.foundation.forms import PackedForm, compile_expression, compile_form, tagged_cells
 from hmm.foundation.options import choice
 from hmm.micro.cell_forms import CellForms, dense
 from hmm.micro.constraints import Constraint
@@ -44,6 +44,9 @@ class LoadedCell:
         Shape (n_local,); nodal forces of the last residual, before the constraint sums them.
     weights
         Shape (n_local,); factors of the residuals in norms, or None for 1.
+    affine
+        Shape (m, n_local); nodal values of the affine field of each unit macroscopic input, if the local fields depend
+        on the input only through such a field; or None.
     watcher
         Called with each new history, shape (n_history,), while the point is loaded; or None.
     """
@@ -56,10 +59,12 @@ class LoadedCell:
         self.watcher: Callable[[Floats], None] | None = None
         n_local = self.reduced.size_fluctuation + constraint.multipliers.size
         self._local, self._local_residual = np.zeros(n_local), np.zeros(n_local)
+        self._w = self.problem.w.x.array
+        self._inputs = [(e.function.x.array, self.problem.blocks[e.name]) for e in self.problem.inputs]
         self.nodal_forces = np.zeros(self.reduced.size_fluctuation)
         self._residual = np.zeros(self.n_unknowns)
         self._phase_forms: dict[str, list[list[PackedForm]]] = {}
-        self._affine = self._affine_fields() if self.problem.law else None
+        self.affine = self._affine_fields() if self.problem.law else None
 
     @property
     def n_unknowns(self) -> int:
@@ -79,10 +84,9 @@ class LoadedCell:
     def load(self, z: Floats, E: Floats) -> None:
         """Load the point (z, E), shapes (n_unknowns,) and (m,), at which everything is evaluated."""
         self.reduced.spread(z, self._local)
-        self.problem.w.x.array[:] = self._local[: self.reduced.size_fluctuation]
-        parts = self.problem.blocks.split(E)
-        for e in self.problem.inputs:
-            e.function.x.array[:] = parts[e.name]
+        self._w[:] = self._local[: self.reduced.size_fluctuation]
+        for values, part in self._inputs:
+            values[:] = E[part]
         for local in self.forms.local_problems.values():
             local.solve()
 
@@ -125,8 +129,8 @@ class LoadedCell:
         energy it is assembled.
         """
         volume = self.problem.cell.volume
-        if self._affine is not None:
-            return self.reduced.sum(self._affine @ self.nodal_forces) / volume
+        if self.affine is not None:
+            return self.reduced.sum(self.affine @ self.nodal_forces) / volume
         vector = np.zeros(self.problem.n_inputs)
         for form, part in zip(self.forms.R_E, self.problem.blocks.split(vector).values(), strict=True):
             form.assemble(part)
@@ -170,7 +174,7 @@ class LoadedCell:
         cell = self.problem.cell
         tag = cell.phases[phase]
         nowhere = dict.fromkeys(cell.phases.values(), np.zeros(0, dtype=np.int32))
-        cells = np.intersect1d(cell.phase_tags.find(tag), owned_cells(cell.mesh)).astype(np.int32)
+        cells = tagged_cells(cell.phase_tags, tag)
         return self.forms.D_over(nowhere | {tag: cells})
 
     def _affine_fields(self) -> Floats | None:
@@ -185,11 +189,27 @@ class LoadedCell:
             return None
         (e,) = problem.inputs
         points = space.element.interpolation_points
-        field, rows = fem.Function(space), []
         x = ufl.SpatialCoordinate(problem.cell.mesh) - ufl.as_vector(np.asarray(problem.cell.origin).tolist())
         affine = compile_expression(e.affine(e.tensor, x), points)
+        nodal = self._continued if space.element.interpolation_ident else self._interpolated
+        return nodal(affine, e)
+
+    def _interpolated(self, affine: fem.Expression, e: MacroInput) -> Floats:
+        """Nodal values, shape (m, n_local), of a field for each unit input."""
+        field, rows = fem.Function(self.problem.w.function_space), []
         for unit in np.eye(e.size):
             e.function.x.array[:] = unit
             field.interpolate(affine)
             rows.append(field.x.array.copy())
+        return np.array(rows)
+
+    def _continued(self, affine: fem.Expression, e: MacroInput) -> Floats:
+        """As `_interpolated` if the nodal values are those at points: the linear field of one element, continued."""
+        space, cell = self.problem.w.function_space, self.problem.cell
+        x, known = space.tabulate_dof_coordinates()[:, : cell.dim] - cell.origin, space.dofmap.list[0]
+        rows = []
+        for unit in np.eye(e.size):
+            e.function.x.array[:] = unit
+            values = affine.eval(cell.mesh, np.zeros(1, dtype=np.int32))[0].reshape(len(known), -1)
+            rows.append((x @ np.linalg.lstsq(x[known], values)[0]).ravel())
         return np.array(rows)

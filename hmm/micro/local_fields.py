@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hmm.foundation.errors import collectively
 from hmm.foundation.files import require_writable
-from hmm.foundation.forms import compile_expression, owned_cells, quadrature_points, quadrature_weights
+from hmm.foundation.forms import compile_expression, owned_cells, quadrature_points, quadrature_weights, tagged_cells
 from hmm.foundation.vtx import VTXFile
 from hmm.micro.cell_forms import CellForms
 from hmm.micro.definition import CellProblem
@@ -149,7 +149,7 @@ def _stress_fields(loaded: LoadedCell) -> dict[str, fem.Function]:
     stress, von_mises = cellwise(mesh, (3, 3), "stress"), cellwise(mesh, (), "von_mises")
     points = quadrature_points(mesh, degree)
     for phase, tag in problem.cell.phases.items():
-        cells = np.intersect1d(problem.cell.phase_tags.find(tag), owned_cells(mesh)).astype(np.int32)
+        cells = tagged_cells(problem.cell.phase_tags, tag)
         sigma = forms.answers(phase)[problem.inputs[0].field]
         s = ufl.dev(sigma)
         values = ufl.as_vector([*(sigma[i, j] for i in range(3) for j in range(3)), ufl.sqrt(1.5 * ufl.inner(s, s))])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hmm.cells.cell import Cell
 from hmm.foundation import tensors
-from hmm.foundation.forms import compile_expression, owned_cells, quadrature_points, quadrature_space
+from hmm.foundation.forms import compile_expression, quadrature_points, quadrature_space, tagged_cells
 from hmm.laws.base import ImplicitLaw, Local
 
 TOLERANCE = 1e-10
@@ -62,7 +62,7 @@ class LocalProblem:
         points = quadrature_points(cell.mesh, degree)
         self.x = fem.Function(quadrature_space(cell.mesh, degree, (n,)), name="unknowns")
         self.inverse = fem.Function(quadrature_space(cell.mesh, degree, (n * n,)), name="inverse_jacobian")
-        self.cells = np.intersect1d(cell.phase_tags.find(tag), owned_cells(cell.mesh)).astype(np.int32)
+        self.cells = tagged_cells(cell.phase_tags, tag)
         self._slots = self.x.function_space.dofmap.list[self.cells]
         variable = ufl.variable(self.x)
         r = tensors.pack_all(self.packings, law.residual(at.solving(tensors.unpack_all(self.packings, variable))))

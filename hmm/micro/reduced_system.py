@@ -59,6 +59,12 @@ class ReducedSystem:
         if not self._serial:
             self._set_up_scatter()
 
+    def numbers(self) -> NDArray[np.int64]:
+        """Number of the unknown of each local degree of freedom of a serial cell, or -1 for fixed ones; a new array."""
+        numbers = np.full(self._n_local, -1, dtype=np.int64)
+        numbers[self._free] = self._target
+        return numbers
+
     def gather(self, local: NDArray[np.float64], reduced: NDArray[np.float64]) -> None:
         """Sum local values into their reduced unknowns (the transpose of `spread`)."""
         if self._serial:

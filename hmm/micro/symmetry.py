@@ -7,7 +7,7 @@ from itertools import cycle
 import numpy as np
 from dolfinx import fem
 
-from hmm.foundation.forms import PackedForm, owned_cells
+from hmm.foundation.forms import PackedForm, tagged_cells
 from hmm.micro.cell_forms import dense
 from hmm.micro.columns import assembled_columns
 from hmm.micro.loaded_cell import LoadedCell
@@ -51,8 +51,7 @@ def _D_of_few_elements(loaded: LoadedCell) -> list[list[PackedForm]]:
     forms, cell = loaded.forms, loaded.problem.cell
     if any(isinstance(parameter, fem.Function) for parameter in forms.parameters):
         return forms.D
-    owned = owned_cells(cell.mesh)
-    first = {tag: np.intersect1d(cell.phase_tags.find(tag), owned)[:1].astype(np.int32) for tag in cell.phases.values()}
+    first = {tag: tagged_cells(cell.phase_tags, tag)[:1] for tag in cell.phases.values()}
     return forms.D_over(first)
 
 

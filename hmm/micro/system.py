@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from mpi4py import MPI
@@ -29,6 +30,8 @@ from hmm.micro.stability import explain
 from hmm.micro.symmetry import is_symmetric
 
 Floats = NDArray[np.float64]
+
+EPS = float(np.finfo(float).eps)
 
 FAINTEST = 1e-30
 """A macroscopic input below this is rounding error in any units."""
@@ -158,7 +161,7 @@ class CellSystem:
         do not vanish with the stress: the forces of a cell with little strain are close to rounding errors, and its
         relative residual is then never small. The same holds for inputs below `FAINTEST`, such as ahead of a wave.
         """
-        return float(np.finfo(float).eps * self._stiffness * max(float(np.linalg.norm(E)), FAINTEST))
+        return EPS * self._stiffness * max(math.sqrt(E @ E), FAINTEST)
 
     def linearize(self) -> None:
         """Assemble and factorize the tangent at the loaded point; if the cell is linear, once for its parameters."""
@@ -201,12 +204,10 @@ class CellSystem:
         if self.forms.is_linear and self._condensed is not None and residual is None:
             return self._condensed
         m, volume, reduced = self.n_inputs, self.problem.cell.volume, self.loaded.reduced
-        L = self._columns(self.forms.L)
-        M = L if self.is_symmetric else self._columns(self.forms.M)
+        L, M, D = self._derivatives()
         rhs = self._rhs.getDenseArray()
         rhs[:, :m] = L
         rhs[:, m] = 0.0 if residual is None else residual
-        D = reduced.sum(dense(self.forms.D))
         self._errors = self._ask(lambda: self._solve_columns(rhs, M, D.diagonal()))
         columns = self._solution.getDenseArray()
         blocks = reduced.sum(M.T @ columns)
@@ -214,7 +215,7 @@ class CellSystem:
         self._tangent = tangent = (D - blocks[:, :m]) / volume
         correction = columns[:, m].copy() if residual is not None else None
         drop = blocks[:, m] / volume if residual is not None else None
-        condensed = Condensed(tangent, -columns[:, :m].T.copy(), correction, drop)
+        condensed = Condensed(tangent, -columns.T[:m], correction, drop)
         if self.forms.is_linear and residual is None:
             self._condensed = condensed
         return condensed
@@ -227,9 +228,8 @@ class CellSystem:
         ConvergenceError
             If the relative error of a component exceeds `hmm.micro.accuracy.REFUSED`.
         """
-        eps = float(np.finfo(float).eps)
-        errors = self._remaining_errors() / self.problem.cell.volume + 4 * eps * np.abs(self._mean_moduli)
-        said = self._tangents.complaint(self._tangent, errors, 16 * eps * np.abs(self._mean_moduli))
+        errors = self._remaining_errors() / self.problem.cell.volume + 4 * EPS * np.abs(self._mean_moduli)
+        said = self._tangents.complaint(self._tangent, errors, 16 * EPS * np.abs(self._mean_moduli))
         if said is not None and not self._has_warned:
             warn(said)
         self._has_warned |= said is not None
@@ -239,7 +239,7 @@ class CellSystem:
         if self._errors is None:
             m = self.n_inputs
             L, columns = self._rhs.getDenseArray()[:, :m], self._solution.getDenseArray()[:, :m]
-            residual = L - np.column_stack([self.solver.apply(column) for column in columns.T])
+            residual = L - np.array([self.solver.apply(column) for column in columns.T]).T
             self._errors = np.abs(self.loaded.reduced.sum((columns * residual).sum(axis=0)))
         return self._errors
 
@@ -265,6 +265,15 @@ class CellSystem:
         self.loaded.reduced.destroy()
         self.solver = Destroyed("this RVE")  # type: ignore[assignment]
         self.loaded.reduced = Destroyed("this RVE")  # type: ignore[assignment]
+
+    def _derivatives(self) -> tuple[Floats, Floats, Floats]:
+        """The derivatives L, M (its transpose) and D at the linearized point."""
+        known = self.solver.derivatives()
+        if known is not None:
+            return known
+        L = self._columns(self.forms.L)
+        M = L if self.is_symmetric else self._columns(self.forms.M)
+        return L, M, self.loaded.reduced.sum(dense(self.forms.D))
 
     def _columns(self, forms: list[PackedForm]) -> Floats:
         return assembled_columns(self.loaded.reduced, self._columns_of, forms)

@@ -12,6 +12,7 @@ from hmm.models.points import InitialPoint, Input, Points, Variable
 from hmm.models.process import ProcessModel
 from hmm.models.protocol import (
     Distributed,
+    Estimated,
     Fingerprinted,
     MicroModel,
     Observable,
@@ -31,6 +32,7 @@ __all__ = [
     "ControlledModel",
     "Counters",
     "Distributed",
+    "Estimated",
     "Fingerprinted",
     "FunctionModel",
     "InitialPoint",

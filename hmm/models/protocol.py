@@ -1,8 +1,8 @@
 """The micro-model protocol: the interface of the models at the integration points of a macro problem.
 
 A `MicroModel` has five members. Optional capabilities are separate small protocols: `Rated`, `Parametrized`,
-`Fingerprinted`, `Distributed`, `Observable`, `Recoverable`, `Destructible`, `Viewable`, `Replayable`. Callers test for
-a capability with ``isinstance`` and work without it if it is missing.
+`Fingerprinted`, `Distributed`, `Observable`, `Recoverable`, `Destructible`, `Viewable`, `Replayable`, `Estimated`.
+Callers test for a capability with ``isinstance`` and work without it if it is missing.
 """
 
 from __future__ import annotations
@@ -156,4 +156,16 @@ class Replayable(Protocol):
 
     def dump(self, directory: Path, points: Points, row: int, failure: Any) -> Path:
         """Write a new file in a directory with all data that are needed to solve the row again."""
+        ...
+
+
+@runtime_checkable
+class Estimated(Protocol):
+    """A model that estimates the errors of its responses."""
+
+    def errors(self, points: Points) -> Floats:
+        """Estimated errors of the committed responses of all rows.
+
+        Shape (n, m): signed, what is to be added to the packed responses. Shape (n,): their sizes, if no more is known.
+        """
         ...

@@ -1,4 +1,4 @@
-"""Distribution of the points over the ranks: to owners of macro cells, balanced, or to groups of ranks.
+"""Distribution of the points over the ranks: to owners of macro cells, balanced, scattered, or to groups of ranks.
 
 The *owner* of a point is the rank that owns its macro cell. Its *worker* evaluates it and stores its state: a rank, or
 a group of ranks that share the mesh of an RVE. An `Ensemble` sends macroscopic inputs from owners to workers and
@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from hmm.foundation.errors import InputError
 from hmm.foundation.options import choice
+from hmm.models.protocol import Distributed, MicroModel
 from hmm.parallel.routes import Movable, Route
+from hmm.parallel.scattering import Places, scattered_workers, teams
 
-POLICIES = ("auto", "owner", "balanced", "grouped")
+POLICIES = ("auto", "owner", "balanced", "scattered", "grouped")
 """The values of `ensemble` in `hmm.Homogenizer`."""
 
 WORTHWHILE = 1.1
@@ -28,6 +30,10 @@ WORTHWHILE = 1.1
 AUTO_IMBALANCE = 1.2
 AUTO_SECONDS = 0.05
 """Conditions of ``auto`` for moving points: this imbalance in two successive steps, and this gain per step."""
+
+TEAM = 128
+"""Ranks of a team of a ``scattered`` ensemble: points move within teams, each of which has its own plan. This is about
+one node; more ranks make no better balance (docs/performance.md)."""
 
 LARGEST_MESSAGE = 2**28
 """Maximum bytes of states that a rank sends after one step; the rest moves after the next."""
@@ -107,8 +113,8 @@ class Ensemble:
     ----------
     comm
         Communicator of the macro mesh.
-    n_points
-        Points of this rank's own macro cells.
+    places
+        The points of this rank's own macro cells.
     group
         Communicator of the cell of the RVE: the ranks that evaluate each point together.
     policy
@@ -131,9 +137,11 @@ class Ensemble:
     Notes
     -----
     ``owner`` sends nothing. ``balanced`` moves points with their states from slow to fast workers after an accepted
-    step, according to the time measured in it. ``grouped`` is for RVEs on several ranks: the group of the owner
-    evaluates a point. The largest array that grows with the number of ranks has one number per rank (the loads), and
-    exists only while points move.
+    step, according to the time measured in it. ``scattered`` starts with a sample of the whole body on each rank
+    (`hmm.parallel.scattering`); then points move as for ``balanced``, but within teams of `TEAM` neighbouring ranks, so
+    that the plan costs the same on any number of ranks. ``grouped`` is for RVEs on several ranks: the group of the
+    owner evaluates a point. The largest array that grows with the number of ranks has one number per rank (at the start
+    of ``scattered``; for ``balanced`` the loads, while points move).
 
     Raises
     ------
@@ -141,9 +149,9 @@ class Ensemble:
         If the policy is unknown or does not suit the communicator of the RVE.
     """
 
-    def __init__(self, comm: MPI.Comm, n_points: int, group: MPI.Comm, policy: str = "auto") -> None:
+    def __init__(self, comm: MPI.Comm, places: Places, group: MPI.Comm, policy: str = "auto") -> None:
         choice("ensemble", policy, POLICIES)
-        if policy in ("owner", "balanced") and group.size > 1:
+        if policy in ("owner", "balanced", "scattered") and group.size > 1:
             raise InputError(
                 f"ensemble {policy!r} needs one RVE per rank, but its cell is on {group.size} ranks: create the cell "
                 "on MPI.COMM_SELF, or use ensemble='grouped'"
@@ -155,13 +163,16 @@ class Ensemble:
             policy if policy != "auto" else ("grouped" if comm.allreduce(group.size, MPI.MAX) > 1 else "owner")
         )
         self.leader = int(group.bcast(comm.rank))
-        self.worker = np.full(n_points, self.leader, dtype=np.int32)
-        self.owner = np.full(n_points, comm.rank, dtype=np.int32)
-        self.index = np.arange(n_points, dtype=np.int32)
+        self.worker = np.full(places.n, self.leader, dtype=np.int32)
+        self.owner = np.full(places.n, comm.rank, dtype=np.int32)
+        self.index = np.arange(places.n, dtype=np.int32)
         self.moved = 0
+        self._team, self._first = comm, 0
         self._route: Route | None = None
         if self.policy == "grouped":
             self._join_group()
+        if self.policy == "scattered":
+            self._scatter(places)
         self.seconds = np.zeros(self.n_rows)
         if self.policy == "balanced":
             self._rebalance(np.ones(self.n_rows), None)
@@ -170,6 +181,8 @@ class Ensemble:
     def split(comm: MPI.Comm, n: int) -> MPI.Comm:
         """Sub-communicator of `n` neighbouring ranks for the cell of a ``grouped`` ensemble (collective).
 
+        Ranks that are left over join the last group.
+
         Raises
         ------
         InputError
@@ -177,8 +190,7 @@ class Ensemble:
         """
         if not 1 <= n <= comm.size:
             raise InputError(f"groups of {n} ranks cannot be made of {comm.size}: give a number from 1 to {comm.size}")
-        groups = max(comm.size // n, 1)
-        return comm.Split(min(comm.rank // n, groups - 1), comm.rank)
+        return comm.Split(int(teams(comm.size, n)[comm.rank]), comm.rank)
 
     @property
     def n_rows(self) -> int:
@@ -216,7 +228,7 @@ class Ensemble:
 
     def imbalance(self) -> float:
         """Time of the slowest worker over the mean, since the last accepted step (collective)."""
-        slowest, mean = self._load()
+        slowest, mean = self._load(self.comm)
         return slowest / mean if mean else 1.0
 
     def rebalance(self, rows: Movable) -> bool:
@@ -232,23 +244,28 @@ class Ensemble:
         bool
             Whether any point moved.
         """
-        if self.policy != "balanced" and not self._may_become_balanced:
+        if not self._moves and not self._may_become_balanced:
             self.seconds[:] = 0.0
             return False
-        slowest, mean = self._load()
+        slowest, mean = self._load(self._team)
         seconds, self.seconds = self.seconds, np.zeros(self.n_rows)
         if self._may_become_balanced:
             self._consider(slowest, mean)
-        if self.policy != "balanced" or slowest < WORTHWHILE * mean:
+        if not self._moves or not self.comm.allreduce(slowest >= WORTHWHILE * mean, MPI.LOR):
             return False
         self._rebalance(seconds, rows)
         return True
 
-    def _load(self) -> tuple[float, float]:
-        """Longest and mean time of the workers."""
+    @property
+    def _moves(self) -> bool:
+        """Whether points move between ranks."""
+        return self.policy in ("balanced", "scattered")
+
+    def _load(self, comm: MPI.Comm) -> tuple[float, float]:
+        """Longest and mean time of some workers."""
         mine = float(self.seconds.sum())
-        slowest = self.comm.allreduce(mine, MPI.MAX)
-        return slowest, self.comm.allreduce(mine) / self.comm.size
+        slowest = comm.allreduce(mine, MPI.MAX)
+        return slowest, comm.allreduce(mine) / comm.size
 
     def _consider(self, slowest: float, mean: float) -> None:
         """The policy ``auto``: balance after two steps with a sufficient gain, with a message."""
@@ -264,12 +281,12 @@ class Ensemble:
             )
 
     def _rebalance(self, costs: NDArray[np.float64], rows: Movable | None) -> None:
-        """Move points so that the sums of `costs` become equal."""
-        loads = np.empty(self.comm.size)
-        self.comm.Allgather(np.array([costs.sum()]), loads)
+        """Move points within each team so that the sums of `costs` become equal."""
+        loads = np.empty(self._team.size)
+        self._team.Allgather(np.array([costs.sum()]), loads)
         plan = transfers(loads)
-        out, into = plan.source == self.comm.rank, plan.target == self.comm.rank
-        targets, sources = plan.target[out], plan.source[into]
+        out, into = plan.source == self._team.rank, plan.target == self._team.rank
+        targets, sources = self._first + plan.target[out], self._first + plan.source[into]
         goes = choose_rows(costs, plan.amount[out])
         leaving = np.flatnonzero(goes >= 0)
         if rows is not None:
@@ -309,9 +326,24 @@ class Ensemble:
         targets, sent = np.unique(self.worker, return_counts=True)
         self._route = Route(self.comm, sources, targets, received, sent)
 
+    def _scatter(self, places: Places) -> None:
+        """Let each rank begin with a sample of the whole body; its states are then made there."""
+        self.worker = scattered_workers(self.comm, places, TEAM)
+        own = np.stack([self.owner, self.index], axis=1)[np.argsort(self.worker, kind="stable")]
+        self.owner, self.index = Route.to(self.comm, self.worker).along(own).T.copy()
+        self._connect()
+        if self.comm.size >= 2 * TEAM:
+            self._team = Ensemble.split(self.comm, TEAM)
+            self._first = self._team.bcast(self.comm.rank)
+
     def _join_group(self) -> None:
         """Let the group evaluate the points of all its ranks."""
         parts = self.group.allgather((self.comm.rank, self.worker.size))
         self.owner = np.concatenate([np.full(n, rank, dtype=np.int32) for rank, n in parts])
         self.index = np.concatenate([np.arange(n, dtype=np.int32) for _, n in parts])
         self._connect()
+
+
+def group_of(model: MicroModel) -> MPI.Comm:
+    """The group of ranks that evaluates each point of a model."""
+    return model.comm if isinstance(model, Distributed) else MPI.COMM_SELF

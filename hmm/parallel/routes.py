@@ -31,6 +31,18 @@ class Route:
     received: NDArray[np.integer]
     sent: NDArray[np.integer]
 
+    @classmethod
+    def to(cls, comm: MPI.Comm, target: NDArray[np.integer]) -> Route:
+        """The route of rows to their target ranks, shape (n_rows,); rows are sent sorted by target (collective).
+
+        Only senders know of the messages, so that each rank tells each other one number.
+        """
+        sent = np.bincount(target, minlength=comm.size).astype(np.int64)
+        received = np.empty_like(sent)
+        comm.Alltoall(sent, received)
+        sources, targets = np.flatnonzero(received), np.flatnonzero(sent)
+        return cls(comm, sources, targets, received[sources], sent[targets])
+
     def along(self, rows: NDArray) -> NDArray:
         """Send rows, shape (sum(sent), k), to the targets; return those of the sources."""
         return self._exchange(rows, self.targets, self.sent, self.sources, self.received)

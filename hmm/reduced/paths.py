@@ -24,11 +24,37 @@ class TrainingPath:
     E
         Shape (n_steps, m); the inputs at the end of each step.
     dt
-        Duration of each step, for laws with rates.
+        Duration of each step, for laws with rates: a number, or shape (n_steps,).
     """
 
     E: Floats
-    dt: float = 0.0
+    dt: float | Floats = 0.0
+
+    @property
+    def durations(self) -> Floats:
+        """Duration of each step, shape (n_steps,)."""
+        return np.broadcast_to(np.asarray(self.dt, dtype=float), (len(self.E),))
+
+    def start(self, n: int) -> TrainingPath:
+        """The path up to its step `n`."""
+        return TrainingPath(self.E[:n], self.durations[:n])
+
+    def refined(self, n: int, reference: ArrayLike | None = None) -> TrainingPath:
+        """The same path with `n` equal steps in place of each.
+
+        Parameters
+        ----------
+        n
+            Number of steps for each.
+        reference
+            Shape (m,); the undeformed state where it starts, ``rve.reference``; zero by default.
+        """
+        n, m = integer("n", n, 1), self.E.shape[1]
+        first = np.zeros(m) if reference is None else np.asarray(reference, dtype=float).reshape(m)
+        old = np.concatenate([first[None], self.E[:-1]])
+        part = np.arange(1, n + 1)[:, None] / n
+        E = old[:, None] * (1 - part) + self.E[:, None] * part
+        return TrainingPath(E.reshape(-1, m), np.repeat(self.durations / n, n))
 
 
 def proportional(
@@ -81,29 +107,43 @@ def random_walks(
     return _paths(inputs, (1 - part) * points[:, k] + part * points[:, k + 1], dt)
 
 
-def select_paths(recorded: ArrayLike, n: int, dt: float = 0.0) -> list[TrainingPath]:
+def select_paths(
+    recorded: ArrayLike | Sequence[TrainingPath], n: int, dt: float | ArrayLike = 0.0
+) -> list[TrainingPath]:
     """The `n` paths of a macro problem that differ most, by farthest-point sampling, the longest first.
 
     Parameters
     ----------
     recorded
-        Shape (n_steps, n_points, m); the packed macroscopic inputs of all points after each step, as from
-        ``homogenizer.states.committed.E`` of a coarse or short run.
+        What `hmm.recorded_paths` returns; or the packed macroscopic inputs of all points after each step, shape
+        (n_steps, n_points, m).
     n
         How many to select at most.
     dt
-        Duration of each step.
+        For an array, the duration of each step: a number, or shape (n_steps,).
     """
-    E = np.asarray(recorded, dtype=float)
-    if E.ndim != 3 or not E.size or not np.isfinite(E).all():
-        raise InputError(f"recorded paths have shape {E.shape}: give (n_steps, n_points, m), all finite")
-    rows = E.transpose(1, 0, 2).reshape(E.shape[1], -1)
+    paths = _recorded(recorded, dt)
+    rows = np.stack([path.E.ravel() for path in paths])
     chosen = [int(np.argmax(np.linalg.norm(rows - rows.mean(axis=0), axis=1)))]
     distance = np.linalg.norm(rows - rows[chosen[0]], axis=1)
     while len(chosen) < integer("n", n, 1) and distance.max() > 0:
         chosen.append(int(np.argmax(distance)))
         distance = np.minimum(distance, np.linalg.norm(rows - rows[chosen[-1]], axis=1))
-    return [TrainingPath(E[:, p].copy(), dt) for p in chosen]
+    return [TrainingPath(paths[p].E.copy(), paths[p].dt) for p in chosen]
+
+
+def _recorded(recorded: ArrayLike | Sequence[TrainingPath], dt: float | ArrayLike) -> list[TrainingPath]:
+    """Recorded paths, all of the same shape."""
+    paths = [path for path in recorded if isinstance(path, TrainingPath)] if isinstance(recorded, Sequence) else []
+    if paths:
+        shapes = {path.E.shape for path in paths}
+        if len(shapes) > 1:
+            raise InputError(f"recorded paths have the shapes {sorted(shapes)}: select among those of one run")
+        recorded, dt = np.stack([path.E for path in paths], axis=1), paths[0].dt
+    E = np.asarray(recorded, dtype=float)
+    if E.ndim != 3 or not E.size or not np.isfinite(E).all():
+        raise InputError(f"recorded paths have shape {E.shape}: give (n_steps, n_points, m), all finite")
+    return [TrainingPath(E[:, p], np.broadcast_to(np.asarray(dt, dtype=float), len(E))) for p in range(E.shape[1])]
 
 
 def _directions(inputs: Sequence[Input], n: int, seed: int) -> Floats:

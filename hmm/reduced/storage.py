@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -62,19 +63,23 @@ def read_reduction(path: str | Path, rve: RVE) -> tuple[Reduction, TrainingRepor
         raise InputError(f"the reduced model {path} is damaged ({error}): train it again") from None
     reduction = Reduction(phases=phases, volume=volume, **arrays)
     _check_shapes(path, reduction, rve)
-    return reduction, TrainingReport(**{**report, "failures": tuple(report["failures"])})
+    return reduction, TrainingReport.from_plain(report)
 
 
 def _check(path: Path, attributes: Any, rve: RVE) -> None:
     if attributes.get("format") != FORMAT or attributes.get("version") != VERSION:
         found = f"{attributes.get('format')!r} of version {attributes.get('version')!r}"
         raise InputError(f"{path} is {found}, not {FORMAT!r} of version {VERSION!r}: train the model again")
-    stored, own = json.loads(attributes["rve"]), dict(rve.fingerprint())
-    for what in dict.fromkeys([*own, *stored]):
-        if stored.get(what) != own.get(what):
+    require_same_rve(f"{path} is a reduced model", json.loads(attributes["rve"]), rve, "train one for this RVE")
+
+
+def require_same_rve(what: str, stored: Mapping[str, str], rve: RVE, remedy: str) -> None:
+    """Raise `InputError` if the fingerprint of `what` in a file is not that of an RVE."""
+    own = dict(rve.fingerprint())
+    for part in dict.fromkeys([*own, *stored]):
+        if stored.get(part) != own.get(part):
             raise InputError(
-                f"{path} is a reduced model of another RVE: its {what} is {stored.get(what)}, and here it is "
-                f"{own.get(what)}; train one for this RVE"
+                f"{what} of another RVE: its {part} is {stored.get(part)}, and here it is {own.get(part)}; {remedy}"
             )
 
 

@@ -305,4 +305,5 @@ def _together(a: StepStats, b: StepStats) -> StepStats:
         add(a.micro, b.micro),
         algorithm,
         a.fallbacks + b.fallbacks,
+        b.error,
     )

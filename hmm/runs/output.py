@@ -16,6 +16,7 @@ from hmm.foundation.locking import Lock, acquire
 from hmm.foundation.vtx import VTXFile
 from hmm.micro.local_fields import bp_path, cellwise, write_fields
 from hmm.models.protocol import Observable
+from hmm.runs.recording import PathRecorder
 
 
 def write_rve(path: str | Path, hom: Homogenizer, where: WorstPoint) -> Path:
@@ -63,6 +64,9 @@ class Output:
         The homogenizer.
     u
         The macro field, in a Lagrange space.
+    paths
+        Whether to record the macroscopic inputs of all points, in ``paths`` in the directory, as training paths of a
+        reduced model; `hmm.recorded_paths` reads them. A continued run goes on with them.
 
     Attributes
     ----------
@@ -84,7 +88,7 @@ class Output:
     ...         output.write(step.number)
     """
 
-    def __init__(self, directory: str | Path, hom: Homogenizer, u: fem.Function) -> None:
+    def __init__(self, directory: str | Path, hom: Homogenizer, u: fem.Function, *, paths: bool = False) -> None:
         self.hom, self.u = hom, u
         self.path = Path(directory) / "macro.bp"
         self._lock: Lock | None = None
@@ -92,6 +96,7 @@ class Output:
             if hom.comm.rank == 0:
                 require_writable(self.path.parent)
                 self._lock = acquire(self.path.parent, "output directory")
+        self._recorder = PathRecorder(self.path.parent, hom) if paths else None
         self._observables = [
             name
             for model in hom.models.values()
@@ -122,6 +127,8 @@ class Output:
         for name in self._observables:
             self._set(name, hom.observe(name))
         self._writer.write(time)
+        if self._recorder is not None:
+            self._recorder.write(time)
 
     def close(self) -> None:
         """Close the file (collective); it remains readable."""

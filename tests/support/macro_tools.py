@@ -95,9 +95,9 @@ class Beam:
         return np.array(rows)
 
 
-def beam_mesh(cells: tuple[int, int] = (4, 1)) -> Mesh:
-    """The rectangle (0, 4) x (0, 1) in triangles, over all ranks."""
-    return mesh.create_rectangle(MPI.COMM_WORLD, [[0.0, 0.0], [4.0, 1.0]], list(cells), CellType.triangle)
+def beam_mesh(cells: tuple[int, int] = (4, 1), comm: MPI.Comm = MPI.COMM_WORLD) -> Mesh:
+    """The rectangle (0, 4) x (0, 1) in triangles, over all ranks of the communicator."""
+    return mesh.create_rectangle(comm, [[0.0, 0.0], [4.0, 1.0]], list(cells), CellType.triangle)
 
 
 def cantilever(domain: Mesh) -> tuple[fem.FunctionSpace, fem.Constant, fem.DirichletBC, fem.DirichletBC]:

@@ -12,6 +12,7 @@ from petsc4py import PETSc
 
 from hmm.foundation.errors import ConvergenceError, InputError
 from hmm.foundation.forms import PackedForm
+from hmm.micro.element_sweep import ElementSweep
 from hmm.micro.reduced_system import ReducedSystem
 
 PREFIX = "hmm_micro_"
@@ -90,6 +91,10 @@ class MicroSolver(Protocol):
         """Assemble the tangent at the loaded point and prepare for solves."""
         ...
 
+    def derivatives(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
+        """L, M transposed, shapes (n_owned, m), and D, shape (m, m), at that point; None if they need own forms."""
+        ...
+
     def forget(self) -> None:
         """Discard what remains of a solve that an exception interrupted, so that the next `update` starts afresh."""
         ...
@@ -123,6 +128,13 @@ class AssembledSolver:
         precedence.
     keep_first
         Keep the factorization of the first tangent as a preconditioner for all later ones.
+    sweep
+        Assembles the tangent instead of its form, or None.
+
+    Attributes
+    ----------
+    sweep
+        As given.
     """
 
     def __init__(
@@ -132,11 +144,12 @@ class AssembledSolver:
         symmetric: bool,
         options: Mapping[str, object],
         keep_first: bool = False,
+        sweep: ElementSweep | None = None,
     ) -> None:
         check_packages(PREFIX, options)
-        self._reduced, self._form = reduced, form
+        self._reduced, self._form, self.sweep = reduced, form, sweep
         one_triangle = symmetric and is_direct(options) and reduced.comm.size == 1
-        self.matrix = reduced.create_matrix(symmetric=one_triangle)
+        self.matrix = reduced.create_matrix(symmetric=one_triangle) if sweep is None else sweep.create_matrix()
         self.matrix.setOption(PETSc.Mat.Option.SYMMETRIC, symmetric)
         self.is_iterative = PETSc.Options().getString(PREFIX + "ksp_type", str(options.get("ksp_type"))) != "preonly"
         self._options = dict(options)
@@ -173,7 +186,10 @@ class AssembledSolver:
 
     def update(self) -> None:
         """Assemble the tangent at the loaded point and factorize it, or set up its preconditioner."""
-        self._reduced.assemble(self.matrix, *self._form.packed())
+        if self.sweep is None:
+            self._reduced.assemble(self.matrix, *self._form.packed())
+        else:
+            self.sweep.assemble(self.matrix)
         self._scales = self._reduced.scales
         if self._scales is not None:
             scales = self.matrix.createVecRight()
@@ -181,6 +197,10 @@ class AssembledSolver:
             self.matrix.diagonalScale(scales, scales)
             scales.destroy()
         self.factorize()
+
+    def derivatives(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
+        """L, M transposed, shapes (n_owned, m), and D, shape (m, m), at that point; None if they need own forms."""
+        return None if self.sweep is None else (self.sweep.L, self.sweep.M, self.sweep.D)
 
     def factorize(self) -> None:
         """Prepare for solves with the current values of the matrix.

@@ -25,6 +25,7 @@ from hmm.foundation.errors import ConvergenceError, InputError
 from hmm.foundation.forms import compile_expression, quadrature_points, quadrature_weights
 from hmm.foundation.options import choice
 from hmm.laws.base import responses
+from hmm.micro.element_sweep import ElementSweep
 from hmm.micro.loaded_cell import LoadedCell
 from hmm.micro.solvers.assembled import (
     PREFIX,
@@ -136,7 +137,7 @@ def _direct_solver(
     loaded: LoadedCell, symmetric: bool, options: Mapping[str, object], well_scaled: bool
 ) -> AssembledSolver:
     wanted = direct_options(symmetric, well_scaled) | dict(options)
-    return AssembledSolver(loaded.reduced, loaded.forms.K, symmetric, wanted)
+    return AssembledSolver(loaded.reduced, loaded.forms.K, symmetric, wanted, sweep=ElementSweep.of(loaded, symmetric))
 
 
 def _direct_limit(loaded: LoadedCell, symmetric: bool) -> dict[int, int]:
@@ -174,8 +175,18 @@ def _grid_solver(loaded: LoadedCell, options: Mapping[str, object]) -> GridSolve
     form = forms.K.form
     if forms.is_linear and form.ufcx_form.num_coefficients:
         element_matrices(form, grid)
-    tangent: GridTangent = PhaseTangent(grid, forms.K) if forms.is_linear else _point_tangent(loaded, grid)
+    tangent: GridTangent = _phase_tangent(loaded, grid) if forms.is_linear else _point_tangent(loaded, grid)
     return GridSolver(grid, loaded.reduced.constraint.blocks, tangent, options)
+
+
+def _phase_tangent(loaded: LoadedCell, grid: VoxelGrid) -> PhaseTangent:
+    """The tangent of a linear cell, with the affine fields of a voxel, whose translation does not matter."""
+    if loaded.affine is None:
+        return PhaseTangent(grid, loaded.forms.K)
+    first = loaded.problem.w.function_space.dofmap.list[0]
+    values = loaded.affine.reshape(len(loaded.affine), -1, grid.block)[:, first]
+    fields = (values - values[:, :1]).reshape(len(values), -1)
+    return PhaseTangent(grid, loaded.forms.K, fields[:, grid.order])
 
 
 def _point_tangent(loaded: LoadedCell, grid: VoxelGrid) -> PointTangent:
@@ -186,10 +197,9 @@ def _point_tangent(loaded: LoadedCell, grid: VoxelGrid) -> PointTangent:
     one = np.zeros(1, dtype=np.int32)
     trial = ufl.TrialFunction(loaded.problem.w.function_space)
     strain = compile_expression(macro.packing.pack(macro.operator(trial)), points).eval(mesh, one)[0]
-    local = (grid.block * np.argsort(grid.corner)[:, None] + np.arange(grid.block)).ravel()
     moduli = _moduli(loaded, grid, points)
     return PointTangent(
-        grid, moduli, strain[..., local], quadrature_weights(mesh, loaded.problem.quadrature_degree, one)[0]
+        grid, moduli, strain[..., grid.order], quadrature_weights(mesh, loaded.problem.quadrature_degree, one)[0]
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -87,6 +88,18 @@ class VoxelGrid:
         """Nodes (and cells) of the grid."""
         return int(np.prod(self.shape))
 
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """Shape (nd,); local dof of an element of the space for each dof sorted by corner, then component."""
+        return (self.block * np.argsort(self.corner)[:, None] + np.arange(self.block)).ravel()
+
+    def dofs(self, cells: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """Dofs of some grid cells, in grid order, shape (n, nd), by corner, then component."""
+        index = np.array(np.unravel_index(cells, self.shape)).T
+        corners = np.array(list(itertools.product((0, 1), repeat=len(self.shape))))
+        nodes = _ravel(index[:, None] + corners, self.shape) if len(index) else np.zeros((0, len(corners)), np.int64)
+        return (nodes[..., None] * self.block + np.arange(self.block)).reshape(len(index), -1)
+
     @cached_property
     def solid(self) -> NDArray[np.uint8]:
         """Shape (size,); 1 for the grid cells that the mesh has, else 0."""
@@ -101,7 +114,7 @@ class VoxelGrid:
 
 
 def _ravel(index: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:
-    return np.ravel_multi_index(tuple((index % shape).T), shape)
+    return np.ravel_multi_index(tuple(np.moveaxis(index % shape, -1, 0)), shape)
 
 
 def element_matrices(form: fem.Form, grid: VoxelGrid) -> tuple[Floats, NDArray[np.uint8]]:
@@ -145,8 +158,7 @@ def element_matrices(form: fem.Form, grid: VoxelGrid) -> tuple[Floats, NDArray[n
     for k, cell in enumerate(first.tolist()):
         for i in np.flatnonzero(kinds[k] >= 0).tolist():
             matrices[k] += _tabulate(form, i, cell, values[i][kinds[k, i]], nd)
-    local = (grid.block * np.argsort(grid.corner)[:, None] + np.arange(grid.block)).ravel()
-    return matrices[:, local[:, None], local], phase
+    return matrices[:, grid.order[:, None], grid.order], phase
 
 
 def _tabulate(form: fem.Form, integral: int, cell: int, coefficients: Floats, nd: int) -> Floats:

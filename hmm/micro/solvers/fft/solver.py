@@ -13,6 +13,7 @@ from hmm.foundation.errors import ConvergenceError
 from hmm.foundation.forms import PackedForm
 from hmm.micro.solvers.assembled import PREFIX, options_in_force
 from hmm.micro.solvers.fft.circulant import CirculantPreconditioner, element_stencil, reference_matrix
+from hmm.micro.solvers.fft.kernels import VOID
 from hmm.micro.solvers.fft.layout import VoxelGrid, element_matrices
 from hmm.micro.solvers.fft.operators import TangentOperator, VoxelOperator
 
@@ -36,22 +37,37 @@ class GridTangent(Protocol):
         """K u in double precision, in grid order."""
         ...
 
+    def derivatives(self) -> tuple[Floats, Floats] | None:
+        """L in grid order, shape (m, n_nodes * block), and D; None if they need forms of their own."""
+        ...
+
     def precondition(self, pc: CirculantPreconditioner | None) -> CirculantPreconditioner:
         """The preconditioner of the present tangent; `pc` is the last one, which may be updated."""
         ...
 
 
 class PhaseTangent:
-    """The tangent of a linear cell: one element matrix per phase."""
+    """The tangent of a linear cell: one element matrix per phase.
 
-    def __init__(self, grid: VoxelGrid, form: PackedForm) -> None:
-        self._grid, self._form = grid, form
+    Parameters
+    ----------
+    grid
+        The grid.
+    form
+        The tangent's form.
+    fields
+        Shape (m, nd); nodal values of the affine field of each unit input on a voxel, by corner, then component. None
+        if local fields depend on the inputs in another way.
+    """
+
+    def __init__(self, grid: VoxelGrid, form: PackedForm, fields: Floats | None = None) -> None:
+        self._grid, self._form, self._fields = grid, form, fields
         self.norm = 0.0
 
     def update(self) -> None:
         """Update the element matrices for the present parameters."""
-        self._matrices, phase = element_matrices(self._form.form, self._grid)
-        self._operator = VoxelOperator(self._grid.shape, self._matrices, phase)
+        self._matrices, self._phase = element_matrices(self._form.form, self._grid)
+        self._operator = VoxelOperator(self._grid.shape, self._matrices, self._phase)
         self.norm = self._operator.norm
 
     def apply(self, u: Floats, y: Floats) -> None:
@@ -63,6 +79,28 @@ class PhaseTangent:
         y = np.zeros_like(u)
         self._operator.apply(u, y)
         return y
+
+    def derivatives(self) -> tuple[Floats, Floats] | None:
+        """L in grid order, shape (m, n_nodes * block), and D; None if they need forms of their own.
+
+        In an affine field, the nodal forces of equal cells cancel, so only cells that differ from most others count.
+        """
+        if self._fields is None:
+            return None
+        forces = self._fields @ self._matrices  # phase, input, dof
+        counts = np.bincount(self._phase, minlength=VOID + 1)
+        of_kind = np.zeros((VOID + 1, *forces.shape[1:]))
+        of_kind[: len(forces)] = forces
+        usual = int(np.argmax(counts))
+        others = np.flatnonzero(self._phase != usual)
+        dofs, kinds = self._grid.dofs(others).ravel(), self._phase[others]
+        size = self._grid.size * self._grid.block
+        rows = [
+            np.bincount(dofs, weights=(of_kind[:, k] - of_kind[usual, k])[kinds].ravel(), minlength=size)
+            for k in range(len(self._fields))
+        ]
+        D = np.tensordot(counts[: len(forces)], forces @ self._fields.T, axes=1)
+        return np.array(rows), D
 
     def precondition(self, pc: CirculantPreconditioner | None) -> CirculantPreconditioner:
         """The reference midway between the extreme phases, which bounds the condition number."""
@@ -105,6 +143,10 @@ class PointTangent:
     def apply_exactly(self, u: Floats) -> Floats:
         """K u in double precision, in grid order."""
         return self._operator.apply_exactly(u, self._tangent)
+
+    def derivatives(self) -> tuple[Floats, Floats] | None:
+        """None: the forms of the cell are needed."""
+        return None
 
     def precondition(self, pc: CirculantPreconditioner | None) -> CirculantPreconditioner:
         """The mean tangent, scaled by how the diagonal of the present one differs from its own.
@@ -202,6 +244,15 @@ class GridSolver:
         self.tangent.update()
         self._pc = self.tangent.precondition(self._pc)
         self.ksp.getPC().setPythonContext(self._pc)
+
+    def derivatives(self) -> tuple[Floats, Floats, Floats] | None:
+        """L, M transposed, shapes (n_unknowns, m), and D, shape (m, m); None if they need forms of their own."""
+        known = self.tangent.derivatives()
+        if known is None:
+            return None
+        rows, D = known
+        L = np.ascontiguousarray(rows.reshape(len(rows), -1, self.block)[:, self._node]).reshape(len(rows), -1).T
+        return L, L, D
 
     def solve(self, rhs: Floats, rtol: float | None = None) -> Floats:
         """Solution, shape (n_unknowns,), to a relative residual `rtol` (the KSP's own by default); a new array.

@@ -1,0 +1,147 @@
+"""Error bars of reduced FE2 jobs against the truth: ``python error_bar_jobs.py`` prints JSON.
+
+The reduced model is trained on random strain paths and knows none of the jobs. Each job runs with RVEs, and with
+`hmm.reduced.Controlled` at each tolerance.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import hmm  # isort: skip  first: loads the FEniCSx stack in the right order
+
+from mpi4py import MPI
+
+import numpy as np
+import ufl
+from dolfinx import fem, mesh
+
+from hmm import reduced
+
+SIZE = 0.012
+"""Largest strain of the training paths."""
+
+TOLERANCES = (1e9, 3.0, 1.0)
+"""Of points, in MPa; the first gives none to the full RVE."""
+
+Where = Callable[[np.ndarray], np.ndarray]
+
+
+def cell_model() -> hmm.RVE:
+    """Four elastic fibres in a J2 matrix, with a yield stress of 100 MPa."""
+    cell = hmm.cells.random_fibres(0.35, number=4, mesh_size=0.15, seed=1)
+    law = {"matrix": hmm.laws.J2(70e3, 0.3, 100.0, 1000.0), "fibre": hmm.laws.Elastic(400e3, 0.2)}
+    return hmm.RVE(cell, hmm.fluctuation(cell, 2), hmm.macro_strain(cell), law=law)
+
+
+def trained(rve: hmm.RVE) -> reduced.ReducedModel:
+    """A reduced model of moderate quality."""
+    paths = [
+        *reduced.proportional(rve.inputs, SIZE, 8, 8, seed=1),
+        *reduced.random_walks(rve.inputs, SIZE, 8, 16, seed=3),
+    ]
+    return reduced.train(rve, paths, blind=reduced.random_walks(rve.inputs, SIZE, 4, 16, seed=5), modes=12)
+
+
+class Job:
+    """A body, held on one side and moved on another in one direction."""
+
+    def __init__(self, domain: mesh.Mesh, held: Where, moved: Where, direction: int, stages: tuple) -> None:
+        self.domain, self.held, self.moved = domain, held, moved
+        self.direction, self.stages = direction, stages
+
+    def run(self, model: hmm.models.MicroModel) -> dict:
+        """Reactions, and estimated errors."""
+        start = time.thread_time()
+        problem, g, bc = self.problem(model)
+        reactions, values, bars = [], [], []
+        for end, n in self.stages:
+            for _ in hmm.steps(problem, g, end, n):
+                reactions.append(problem.reaction(bc))
+                error = problem.stats[-1].error
+                values.append(error.reactions[1].value if error else 0.0)
+                bars.append(error.reactions[1].bar if error else 0.0)
+        seconds = time.thread_time() - start
+        return {
+            "points": problem.hom.n_points,
+            "seconds": seconds,
+            "reactions": reactions,
+            "errors": values,
+            "bars": bars,
+        }
+
+    def problem(self, model: hmm.models.MicroModel) -> tuple[hmm.MacroProblem, fem.Constant, fem.DirichletBC]:
+        V = fem.functionspace(self.domain, ("Lagrange", 2, (2,)))
+        u, v, g = fem.Function(V), ufl.TestFunction(V), fem.Constant(self.domain, 0.0)
+        hom = hmm.Homogenizer(model, ufl.sym(ufl.grad(u)), degree=2)
+        part = V.sub(self.direction)
+        moved = fem.locate_dofs_geometrical((part, part.collapse()[0]), self.moved)[0]
+        held = fem.locate_dofs_geometrical(V, self.held)
+        bcs = [fem.dirichletbc(np.zeros(2), held, V), fem.dirichletbc(g, moved, part)]
+        F = ufl.inner(hom.stress, ufl.sym(ufl.grad(v))) * hom.dx
+        return hmm.MacroProblem(F, u, hom, bcs=bcs, petsc_options_prefix="bar_"), g, bcs[1]
+
+
+def jobs() -> dict[str, Job]:
+    """Five jobs with plastic strain, three of them with unloading or reversal."""
+
+    def rectangle(a: float, b: float, nx: int, ny: int) -> mesh.Mesh:
+        return mesh.create_rectangle(MPI.COMM_WORLD, [[0.0, 0.0], [a, b]], [nx, ny])
+
+    def at(axis: int, value: float, low: float = -1e9, high: float = 1e9) -> Where:
+        return lambda x: np.isclose(x[axis], value) & (x[1 - axis] > low) & (x[1 - axis] < high)
+
+    cook = rectangle(1.0, 1.0, 2, 2)
+    x, y = cook.geometry.x[:, 0].copy(), cook.geometry.x[:, 1].copy()
+    cook.geometry.x[:, 0], cook.geometry.x[:, 1] = 48 * x, 44 * x + y * (44 - 28 * x)
+    beam = rectangle(6.0, 2.0, 4, 1)
+    return {
+        "cantilever, unloaded": Job(beam, at(0, 0.0), at(0, 6.0), 1, ((-0.06, 6), (-0.04, 2))),
+        "Cook's membrane": Job(cook, at(0, 0.0), at(0, 48.0), 1, ((0.6, 8),)),
+        "shear strip, reversed": Job(rectangle(3.0, 1.0, 3, 2), at(1, 0.0), at(1, 1.0), 0, ((0.012, 5), (-0.004, 5))),
+        "punched plate": Job(rectangle(4.0, 2.0, 4, 2), at(1, 0.0), at(1, 2.0, 0.9, 2.1), 1, ((-0.02, 8), (-0.015, 2))),
+        "cyclic bending": Job(beam, at(0, 0.0), at(0, 6.0), 1, ((-0.04, 4), (0.04, 6), (-0.02, 4))),
+    }
+
+
+def compared(full: dict, found: dict, watched: reduced.Controlled) -> dict:
+    """A job against the truth: true errors, those inside the bar, and effectivities where errors matter."""
+    exact = np.array(full["reactions"])
+    true, value, bar = exact - found["reactions"], np.array(found["errors"]), np.array(found["bars"])
+    large = np.abs(true) > 0.1 * np.abs(true).max()
+    inside = np.abs(true) <= bar + 1e-6 * np.abs(exact).max()
+    return {
+        "points": full["points"],
+        "times faster": full["seconds"] / found["seconds"],
+        "error": float(np.abs(true).max() / np.abs(exact).max()),
+        "steps": true.size,
+        "inside": int(inside.sum()),
+        "estimate": (value / true)[large].tolist(),
+        "bar": (bar / np.abs(true))[large].tolist(),
+        "to full": watched.n_full,
+    }
+
+
+def main() -> None:
+    rve = cell_model()
+    model = trained(rve)
+    rows, curves = [], {}
+    for name, job in jobs().items():
+        full = job.run(rve)
+        for tolerance in TOLERANCES:
+            watched = reduced.Controlled(model, rve, tolerance)
+            found = job.run(watched)
+            rows.append({"job": name, "tolerance": tolerance, **compared(full, found, watched)})
+            curves[f"{name}, {tolerance:g}"] = {"full": full, "found": found}
+            print(rows[-1], file=sys.stderr, flush=True)
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(json.dumps(curves), encoding="utf-8")
+    print(json.dumps({"model": str(model.report), "unknowns": rve.n_unknowns, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()

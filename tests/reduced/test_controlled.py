@@ -1,0 +1,276 @@
+"""Reduced models that watch their error: estimates against the RVE, full RVEs where they are due, error bars."""
+
+from mpi4py import MPI
+
+import numpy as np
+import pytest
+import ufl
+from dolfinx import fem, mesh
+from support.cells_and_rves import relative_error
+
+import hmm
+from hmm import reduced
+from hmm.models.asking import answer, points_of
+from hmm.reduced.error_estimate import ErrorEstimator
+
+SIZE = 0.012
+MIDDLE = 1.0
+"""A tolerance that some points of the beam exceed."""
+
+
+def fibre_rve(yield_stress=100.0, constraint="periodic"):
+    """A fibre cell with an elastic fibre in a J2 matrix."""
+    cell = hmm.cells.fibre(volume_fraction=0.3, mesh_size=0.25)
+    law = {"matrix": hmm.laws.J2(70e3, 0.3, yield_stress, 1000.0), "fibre": hmm.laws.Elastic(400e3, 0.2)}
+    return hmm.RVE(cell, hmm.fluctuation(cell, 2), hmm.macro_strain(cell), law=law, constraint=constraint)
+
+
+@pytest.fixture(scope="module")
+def rve():
+    return fibre_rve()
+
+
+def crude(rve):
+    """A model with few modes: its error is some per cent."""
+    return reduced.train(rve, reduced.random_walks(rve.inputs, SIZE, 6, 12, seed=3), modes=3, points=60)
+
+
+@pytest.fixture(scope="module")
+def model(rve):
+    return crude(rve)
+
+
+def follow(model, paths):
+    """Points along paths, shape (n_steps, n_points, m); the points after each step."""
+    points = points_of(model, paths.shape[1])
+    for E in paths:
+        points.ask(E, 0.0, "nested")
+        answer(model, points)
+        assert not points.failures
+        model.commit(points)
+        points.accept()
+        yield points
+
+
+def full_responses(rve, paths):
+    found = np.zeros_like(paths)
+    for p in range(paths.shape[1]):
+        state = None
+        for step, E in enumerate(paths[:, p]):
+            solved = rve.solve(E, state)
+            found[step, p], state = solved.vector, solved.state
+    return found
+
+
+def blind(rve, n=3):
+    return np.stack([path.E for path in reduced.random_walks(rve.inputs, SIZE, n, 12, seed=77)], axis=1)
+
+
+def effectivities(rve, model, paths):
+    """Sizes of the estimated errors over those of the true ones, where these matter."""
+    watched, truth = reduced.Controlled(model, rve, 1e9), full_responses(rve, paths)
+    pairs = [(watched.errors(p), t - p.committed.response) for p, t in zip(follow(watched, paths), truth, strict=True)]
+    sizes = np.array([[np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)] for a, b in pairs])
+    large = sizes[:, 1] > 0.05 * sizes[:, 1].max()
+    return (sizes[:, 0] / sizes[:, 1])[large]
+
+
+@pytest.mark.parametrize("constraint", ["periodic", "minimal"])
+def test_estimated_errors_of_points(constraint):
+    """Against the RVE, with the history of all steps before."""
+    cell = fibre_rve(constraint=constraint)
+    found = effectivities(cell, crude(cell), blind(cell))
+    assert 0.8 < np.median(found) < 1.25
+    assert found.min() > 0.5
+    assert found.max() < 5
+
+
+def test_the_correction_is_newtons(rve, model, monkeypatch):
+    """Solved to the end, ``K d = R`` gives the correction of the RVE's own tangent."""
+    monkeypatch.setattr("hmm.reduced.error_estimate.CORRECTIONS", 1)
+    monkeypatch.setattr("hmm.reduced.error_estimate.ITERATIONS", 200)
+    monkeypatch.setattr("hmm.reduced.error_estimate.RTOL", 1e-9)
+    estimator, E = ErrorEstimator(rve, model.reduction), np.array([6e-3, -2e-3, 1e-3])
+    z = model.solve(E).state["y"] @ model.reduction.modes
+    history = {name: np.zeros((1, *shape)) for name, shape in estimator.variables.items()}
+    sensitivity = np.zeros((1, model.reduction.n_modes, 3))
+    found = estimator.follow(E[None], z[None], history, sensitivity, 0.0)
+    rve.system.load_history(np.zeros(rve.n_history))
+    rve.system.load(z, E)
+    residual = rve.system.residual().copy()
+    rve.system.linearize()
+    assert relative_error(z - found.z[0], rve.system.correction(residual, 1e-12)) < 1e-6
+
+
+def test_limits(rve, model):
+    """With a huge tolerance it is the reduced model; with a tiny one the RVE, after the step that found an error."""
+    paths = blind(rve)
+    watched = [p.committed.response.copy() for p in follow(reduced.Controlled(model, rve, 1e9), paths)]
+    alone = [p.committed.response.copy() for p in follow(model, paths)]
+    assert relative_error(np.array(watched), np.array(alone)) < 1e-12
+    strict, truth = reduced.Controlled(model, rve, 1e-9), full_responses(rve, paths)
+    in_full = np.zeros(paths.shape[1], dtype=bool)
+    for points, exact in zip(follow(strict, paths), truth, strict=True):
+        assert np.allclose(points.committed.response[in_full], exact[in_full], rtol=0, atol=1e-7 * np.abs(truth).max())
+        in_full = strict.observe(points, "in_full")[:, 0] > 0
+    assert in_full.all()
+    assert strict.n_full == paths.shape[1]
+
+
+def test_between(rve, model):
+    """Points above the tolerance are solved in full; errors of the others stay near it, and some points go back."""
+    paths = blind(rve)
+    truth = full_responses(rve, paths)
+    sizes = np.concatenate([np.linalg.norm(reduced_error, axis=1) for reduced_error in errors_of(rve, model, paths)])
+    tolerance = float(np.quantile(sizes, 0.7))
+    watched, worst, before = reduced.Controlled(model, rve, tolerance), 0.0, np.zeros(len(paths[0]), dtype=bool)
+    for step, points in enumerate(follow(watched, paths)):
+        miss = np.linalg.norm(points.committed.response - truth[step], axis=1)
+        assert miss[before].max(initial=0.0) < 1e-6 * np.abs(truth).max()
+        known = watched.observe(points, "estimated_error")[:, 0] <= tolerance
+        worst = max(worst, miss[known].max(initial=0.0))
+        before = watched.observe(points, "in_full")[:, 0] > 0
+        assert watched.observe(points, "p_matrix").shape == (len(before), 1)
+        assert watched.view(points, 0).cellwise
+    assert worst < 2 * tolerance
+    assert watched.n_full > 0
+    assert watched.n_back > 0
+
+
+def errors_of(rve, model, paths):
+    watched = reduced.Controlled(model, rve, 1e9)
+    return [watched.errors(points) for points in follow(watched, paths)]
+
+
+def test_states_are_worked_out_again(rve, model):
+    """A model that has kept no state continues from the strain paths, with the same errors and responses."""
+    paths = blind(rve)
+    for tolerance in (1e9, 1e-9):
+        kept = reduced.Controlled(model, rve, tolerance)
+        points = [p for _, p in zip(range(8), follow(kept, paths), strict=False)][-1]
+        fresh = reduced.Controlled(model, rve, tolerance)
+        others = points_of(fresh, points.n)
+        others.restore({name: array.copy() for name, array in points.persistent().items()})
+        for owner, p in ((kept, points), (fresh, others)):
+            p.ask(paths[8], 0.0, "nested")
+            answer(owner, p)
+            owner.commit(p)
+            p.accept()
+        assert relative_error(others.committed.response, points.committed.response) < 1e-8
+        assert np.allclose(fresh.errors(others), kept.errors(points), atol=1e-6)
+
+
+def test_a_rejected_step_leaves_nothing(rve, model):
+    paths = blind(rve)
+    for tolerance in (1e9, 1e-9):
+        watched, plain = (reduced.Controlled(model, rve, tolerance) for _ in range(2))
+        truth = [(p.committed.response.copy(), plain.errors(p)) for p in follow(plain, paths[:6])]
+        points = points_of(watched, paths.shape[1])
+        for E, (response, error) in zip(paths, truth, strict=False):
+            points.ask(E + 2e-3, 0.0, "nested")
+            answer(watched, points)
+            points.revert(elastic=True)
+            points.ask(E, 0.0, "nested")
+            answer(watched, points)
+            watched.commit(points)
+            points.accept()
+            assert relative_error(points.committed.response, response) < 1e-7
+            assert np.allclose(watched.errors(points), error, atol=1e-5)
+
+
+def test_full_memory(rve, model):
+    """Straight parts of a strain path are joined without an error where the law does not mind."""
+    watched = reduced.Controlled(model, rve, 1e9, memory=6)
+    path = np.linspace(0, 1, 11)[1:, None] * np.array([6e-3, -2e-3, 3e-3])
+    path = np.concatenate([path, path[:-4:-1] - 1e-3])[:, None]
+    points = list(follow(watched, path))[-1]
+    E, dt = watched.paths.of(points.committed.variables, 0)
+    assert E.shape == (6, 3)
+    assert dt.shape == (6,)
+    assert np.array_equal(E[-1], path[-1, 0])
+    assert (E[:, 0] == path[9, 0, 0]).any()  # the corner is kept
+    exact = full_responses(rve, path)[-1]
+    assert relative_error(full_responses(rve, E[:, None])[-1], exact) < 0.02
+
+
+def beam(model, comm=MPI.COMM_WORLD):
+    """A cantilever that is bent into plasticity and unloaded."""
+    domain = mesh.create_rectangle(comm, [[0.0, 0.0], [6.0, 2.0]], [3, 1])
+    V = fem.functionspace(domain, ("Lagrange", 2, (2,)))
+    u, v = fem.Function(V), ufl.TestFunction(V)
+    hom = hmm.Homogenizer(model, ufl.sym(ufl.grad(u)), degree=2)
+    left = fem.locate_dofs_geometrical(V, lambda x: np.isclose(x[0], 0))
+    right = fem.locate_dofs_geometrical((V.sub(1), V.sub(1).collapse()[0]), lambda x: np.isclose(x[0], 6))[0]
+    g = fem.Constant(domain, 0.0)
+    bcs = [fem.dirichletbc(np.zeros(2), left, V), fem.dirichletbc(g, right, V.sub(1))]
+    F = ufl.inner(hom.stress, ufl.sym(ufl.grad(v))) * hom.dx
+    return hmm.MacroProblem(F, u, hom, bcs=bcs, petsc_options_prefix="controlled_"), g
+
+
+STEPS = ((-0.06, 4), (-0.045, 2))
+
+
+def run(model, stages=STEPS, comm=MPI.COMM_WORLD):
+    """Reactions of the beam, and the errors."""
+    problem, g = beam(model, comm)
+    rows = []
+    for end, n in stages:
+        for _ in hmm.steps(problem, g, end, n):
+            error = problem.stats[-1].error
+            bar = error.reactions[1] if error else hmm.fe2.step_stats.ErrorBar(0.0, 0.0)
+            rows.append([problem.reaction(problem.bcs[1]), bar.value, bar.bar, error.point if error else 0.0])
+    return np.array(rows), problem
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("tolerance", [1e9, MIDDLE])
+def test_error_bar_of_a_beam(rve, model, tolerance):
+    """The true error is inside the bar, and the signed estimate has its sign and size where it is large."""
+    full, _ = run(rve)
+    watched = reduced.Controlled(model, rve, tolerance)
+    found, problem = run(watched)
+    true = full[:, 0] - found[:, 0]
+    assert (np.abs(true) <= found[:, 2] + 1e-6 * np.abs(full).max()).all()
+    large = np.abs(true) > 0.2 * np.abs(true).max()
+    ratio = (found[:, 1] / true)[large]
+    assert (ratio > 0.5).all()
+    assert (ratio < 5).all()
+    clamp = problem.stats[-1].error.reactions[0]
+    assert clamp.value.shape == clamp.bar.shape == (2,)
+    assert clamp.value[1] == pytest.approx(-found[-1, 1], rel=1e-6)  # reactions stay in equilibrium
+    assert MPI.COMM_WORLD.allreduce(watched.n_full) > 0 or tolerance == 1e9
+
+
+@pytest.mark.mpi
+def test_ranks_agree(rve, model):
+    """All ranks together find what each finds alone."""
+    together, _ = run(reduced.Controlled(model, rve, MIDDLE))
+    alone, _ = run(reduced.Controlled(model, rve, MIDDLE), comm=MPI.COMM_SELF)
+    assert np.allclose(together, alone, rtol=1e-5, atol=1e-7 * np.abs(alone[:, 0]).max())
+
+
+def test_restart(tmp_path, rve, model):
+    """From a checkpoint, with points that are solved in full."""
+    whole, _ = run(reduced.Controlled(model, rve, MIDDLE))
+    _, problem = run(reduced.Controlled(model, rve, MIDDLE), stages=STEPS[:1])
+    path = hmm.checkpoint.save(tmp_path / "run.h5", problem)
+    other, g = beam(reduced.Controlled(model, rve, MIDDLE))
+    hmm.checkpoint.load(path or tmp_path / "run.h5", other)
+    g.value = -0.06
+    rows = []
+    for _ in hmm.steps(other, g, -0.045, 2):
+        bar = other.stats[-1].error.reactions[1]
+        rows.append([other.reaction(other.bcs[1]), bar.value, bar.bar])
+    assert relative_error(np.array(rows)[:, 0], whole[4:, 0]) < 1e-6
+    assert np.allclose(np.array(rows)[:, 1:], whole[4:, 1:3], rtol=1e-4, atol=1e-6)
+
+
+def test_bad_input(rve, model):
+    with pytest.raises(hmm.InputError, match="tolerance = 0"):
+        reduced.Controlled(model, rve, 0.0)
+    with pytest.raises(hmm.InputError, match=r"reduced = .* is no"):
+        reduced.Controlled(rve, rve, 1.0)
+    with pytest.raises(hmm.InputError, match="memory = 1"):
+        reduced.Controlled(model, rve, 1.0, memory=1)
+    with pytest.raises(hmm.InputError, match="the reduced model is of another RVE: its law of 'matrix'"):
+        reduced.Controlled(model, fibre_rve(yield_stress=200.0), 1.0)
