@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -122,7 +123,8 @@ class Controlled(OnePoint):
         """Prepare the end of the step: history, strain path, estimated errors, and who answers each point next."""
         in_full = np.flatnonzero(points.committed.variables[FULL] > 0)
         missed = self._compare(points, in_full)
-        self.reduced.commit(points)
+        with _without_full(points):
+            self.reduced.commit(points)
         before = self.paths.keys(points.committed.variables)
         points.deferred |= self.paths.extended(points)
         after = self.paths.keys(points.deferred)
@@ -182,7 +184,8 @@ class Controlled(OnePoint):
             return
         asked, points.asked = points.asked, rows
         try:
-            self.reduced.answer(points)
+            with _without_full(points):
+                self.reduced.answer(points)
         finally:
             points.asked = asked
 
@@ -233,12 +236,16 @@ class Controlled(OnePoint):
 
     def _compare(self, points: Points, rows: NDArray[np.intp]) -> Floats:
         """How far the reduced model, which goes on at rows that the RVE answers, is off; shape (k, m)."""
-        response, tangent = points.trial.response[rows].copy(), points.tangent[rows].copy()
+        answered = (points.trial.response, points.tangent, points.tangent_source, points.converged)
+        kept = [array[rows].copy() for array in answered]
+        algorithm, points.algorithm = points.algorithm, "nested"
         self._ask_reduced(points, rows)
-        missed = response - points.trial.response[rows]
+        points.algorithm = algorithm
+        missed = kept[0] - points.trial.response[rows]
         missed[[row in points.failures for row in rows.tolist()]] = np.inf
         points.failures.clear()
-        points.trial.response[rows], points.tangent[rows] = response, tangent
+        for array, values in zip(answered, kept, strict=True):
+            array[rows] = values
         return missed
 
     def _commit_full(self, points: Points, rows: NDArray[np.intp], keys: Sequence[bytes]) -> None:
@@ -286,3 +293,14 @@ def _check_same(reduced: ReducedModel, rve: RVE) -> None:
                 f"the reduced model is of another RVE: its {what} is {other.get(what)}, and here it is "
                 f"{own.get(what)}; give the RVE it was made of"
             )
+
+
+@contextmanager
+def _without_full(points: Points) -> Iterator[None]:
+    """The notes of the reduced model alone, without those of the full RVE."""
+    in_full = {row: note for row, note in points.notes.items() if isinstance(note, Points)}
+    points.notes = {row: note for row, note in points.notes.items() if row not in in_full}
+    try:
+        yield
+    finally:
+        points.notes |= in_full
