@@ -175,6 +175,24 @@ def law(repeats: int) -> None:
     table("J2 at 100,000 points, 3D, one core", columns, [[*speeds, ratio, f"{yielding:.0%}", f"{differ:.0e}"]])
 
 
+def reduced(repeats: int) -> None:
+    """Reduced RVEs: a beam bent into plasticity and unloaded, against the RVE (one run); and 100,000 points."""
+    r = job("against_full", script="reduced_jobs.py")
+    both = r["training"] + r["reduced"]
+    rows = [
+        ["RVE", r["unknowns"], r["full"], "", *(r[key][1] for key in ("bytes", "solves", "factorizations"))],
+        ["reduced", f"{r['modes']} modes, {r['cubature']} points", r["reduced"], r["full"] / r["reduced"]]
+        + [r[key][0] for key in ("bytes", "solves", "factorizations")],
+        ["and training", "", both, r["full"] / both, "", "", ""],
+    ]
+    columns = ["", "unknowns", "CPU s", "times faster", "bytes a point", "answers", "condensed"]
+    table(f"Beam of {r['points']} points; reaction curve within {r['error']:.2%}", columns, rows)
+    many = job("many_points", script="reduced_jobs.py")
+    columns = ["points", "CPU s a macro iteration", "condensed", "bytes a point", "peak MB"]
+    keys = ("points", "seconds", "condensed", "bytes", "peak_mb")
+    table("Many reduced points, one core", columns, [[many[key] for key in keys]])
+
+
 def job_runs(*arguments: object, repeats: int) -> list[dict]:
     """The same job `repeats` times."""
     return [job(str(arguments[0]), *arguments[1:]) for _ in range(repeats)]
@@ -188,5 +206,5 @@ def _growth_table(title: str, key: str, runs: list[list[dict]]) -> None:
     table(f"Growth with {title}: time ~ n^{exponent:.2f}", [key, "s", "ms each", "peak MB"], rows)
 
 
-ALL = (fe2, rve_step, profile, memory, voxels, porous, plastic, solvers, growth, law, scaling)
+ALL = (fe2, rve_step, profile, memory, voxels, porous, plastic, solvers, growth, law, reduced, scaling)
 COMPARISONS: dict[str, Callable[[int], None]] = {f.__name__: f for f in ALL}

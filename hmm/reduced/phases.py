@@ -72,7 +72,9 @@ class PhasePoints:
             e.function.x.array[:] = e.reference
         undeformed = self.evaluate()[:1]
         clear(problem)
-        self.stiffness = self.kernel(undeformed, dt=1.0)[1][0].copy()
+        stress, tangents, _ = self.kernel(undeformed, dt=1.0)
+        self.stiffness = tangents[0].copy()
+        self.start = stress[0] - self.stiffness @ undeformed[0]
         self.is_linear = not self.kernel.n_variables and self._has_constant_tangent(undeformed)
 
     @property
@@ -83,6 +85,10 @@ class PhasePoints:
     def evaluate(self) -> Floats:
         """Packed local fields, shape (n, f), of the Functions as they are now."""
         return self._fields.eval(self.problem.cell.mesh, self.cells).reshape(-1, self.kernel.n_fields)
+
+    def elastic(self, fields: Floats) -> Floats:
+        """Stresses of the law linearized in the undeformed state, for fields of shape (n, f)."""
+        return self.start + fields @ self.stiffness.T
 
     def _has_constant_tangent(self, fields: Floats) -> bool:
         shifts = 1e-3 * np.random.default_rng(0).standard_normal((4, self.kernel.n_fields))

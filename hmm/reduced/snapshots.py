@@ -19,6 +19,9 @@ from hmm.reduced.phases import CellPoints
 
 Floats = NDArray[np.float64]
 
+HISTORIES = 4
+"""States of a path whose internal variables are kept."""
+
 
 @dataclass
 class Snapshots:
@@ -33,11 +36,14 @@ class Snapshots:
     stress
         For each phase that is not linear, shape (k, n, f); packed local stresses.
     history
-        For each phase with internal variables, shape (n, v); those at the end.
+        For each phase with internal variables, shape (h, n, v); those after up to `HISTORIES` of the steps and at the
+        end.
     seconds
         Time of one step.
     failure
         Why the path was not followed to its end, or empty.
+    dt
+        Duration of each step.
     """
 
     E: Floats
@@ -47,6 +53,7 @@ class Snapshots:
     history: dict[str, Floats] = field(default_factory=dict)
     seconds: float = 0.0
     failure: str = ""
+    dt: float = 0.0
 
 
 def follow_paths(
@@ -70,7 +77,7 @@ def _follow(rve: RVE, path: TrainingPath, points: CellPoints | None) -> Snapshot
     nonlinear = {name: p for name, p in points.phases.items() if not p.is_linear} if points else {}
     state, failure, E, response, z = rve.initial_state(), "", [], [], []
     stress: dict[str, list[Floats]] = {name: [] for name in nonlinear}
-    blocks, seconds = rve.forms.history_blocks, 0.0
+    blocks, seconds, histories = rve.forms.history_blocks, 0.0, list[Floats]()
     for number, value in enumerate(path.E, 1):
         start = thread_time()
         try:
@@ -90,8 +97,15 @@ def _follow(rve: RVE, path: TrainingPath, points: CellPoints | None) -> Snapshot
         for name, p in nonlinear.items():
             before = old[name].reshape(p.n, -1) if name in old else None
             stress[name].append(p.kernel(p.evaluate(), before, path.dt)[0].copy())
-    n, parts = len(E), blocks.split(state.history)
-    history = {name: parts[name].reshape(nonlinear[name].n, -1).copy() for name in parts if points}
+        if number % -(-len(path.E) // HISTORIES) == 0:
+            histories.append(state.history)
+    n, last = len(E), [] if histories and histories[-1] is state.history else [state.history]
+    parts = blocks.split(np.array([*histories, *last]))
+    history = {
+        name: parts[name].reshape(-1, nonlinear[name].n, parts[name].shape[1] // nonlinear[name].n)
+        for name in parts
+        if points
+    }
     m = rve.n_inputs
     return Snapshots(
         np.array(E).reshape(n, m),
@@ -104,4 +118,5 @@ def _follow(rve: RVE, path: TrainingPath, points: CellPoints | None) -> Snapshot
         history,
         seconds / max(n, 1),
         failure,
+        path.dt,
     )

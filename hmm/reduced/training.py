@@ -16,21 +16,19 @@ from hmm.foundation.options import instance, integer
 from hmm.micro.rve import RVE
 from hmm.models.asking import answer, points_of
 from hmm.reduced.basis import modes_of
-from hmm.reduced.cubature import cubature
 from hmm.reduced.model import ReducedModel
 from hmm.reduced.paths import TrainingPath
-from hmm.reduced.phases import CellPoints, PhasePoints
+from hmm.reduced.phase_cubature import linear_forces, reduce_phase
+from hmm.reduced.phases import CellPoints
 from hmm.reduced.reduction import ReducedPhase, Reduction
 from hmm.reduced.report import TrainingReport
 from hmm.reduced.snapshots import Snapshots, follow_paths
+from hmm.reduced.stability import stable_reduction
 
 Floats = NDArray[np.float64]
 
 BATCH = 64
 """Points that are answered together when the speed is measured."""
-
-HISTORY_MODES = 40
-"""Most modes of the internal variables of a phase."""
 
 
 def train(
@@ -48,9 +46,9 @@ def train(
     """Train a reduced model of an RVE (collective in `comm`).
 
     The RVE is solved along the training paths. Modes of its fluctuation are the elastic ones, so that the elastic
-    response is exact, and the strongest of what is left. Phases with a linear law are integrated exactly; in the
-    others, cubature points with positive weights keep the volume of the phase, all elastic forces, and the forces of
-    the training paths.
+    response is exact, and the strongest of what is left. The law of the undeformed state is integrated exactly. What
+    stresses differ from it is integrated at cubature points, whose positive weights keep the volume of each phase and
+    the forces of the training paths.
 
     Parameters
     ----------
@@ -62,8 +60,7 @@ def train(
     blind
         Further paths on which the error is measured.
     modes, points
-        Most modes beside the elastic ones, and most combinations of forces that cubature keeps in each phase beside
-        the elastic ones.
+        Most modes beside the elastic ones, and most combinations of forces that cubature keeps in each phase.
     energy
         Modes with less than this part of the energy that is not elastic are left out.
     integrals
@@ -99,7 +96,10 @@ def train(
     with collectively(comm):
         if not sum(len(s.E) for s in snapshots):
             raise ConvergenceError(f"no step of {len(training)} training paths converged: {snapshots[0].failure}")
-        reduction = _reduce(rve, cell, snapshots, modes, energy, integrals, points) if comm.rank == 0 else None
+        given = (rve, cell, snapshots, modes, energy, integrals, points)
+        kernels = {name: p.kernel for name, p in cell.phases.items()}
+        first = comm.rank == 0
+        reduction = stable_reduction(lambda limit: _reduce(*given, limit), kernels, snapshots) if first else None
     reduction = comm.bcast(reduction)
     report = _first_report(rve, cell, reduction, snapshots)
     return _tested(ReducedModel(rve, reduction, report), unseen, comm)
@@ -121,64 +121,34 @@ def _checked(rve: RVE, what: str, paths: Sequence[TrainingPath | ArrayLike], dt:
 
 
 def _reduce(
-    rve: RVE, cell: CellPoints, snapshots: list[Snapshots], modes: int, energy: float, integrals: float, points: int
+    rve: RVE,
+    cell: CellPoints,
+    snapshots: list[Snapshots],
+    modes: int,
+    energy: float,
+    integrals: float,
+    points: int,
+    limit: float,
 ) -> Reduction:
     z, E = np.concatenate([s.z for s in snapshots]), np.concatenate([s.E for s in snapshots])
     elastic = np.asarray(rve.initial().values["sensitivity"])
     size = np.linalg.norm(E - rve.reference, axis=1)
     moved = size > 1e-3 * size.max()
     Z = modes_of(cell, elastic, z[moved], size[moved], modes, energy)
-    m, units, of_modes = rve.n_inputs, cell.of_inputs(), cell.of_fluctuations(Z)
+    units, of_modes = cell.of_inputs(), cell.of_fluctuations(Z)
     H = {name: np.concatenate([units[name], of_modes[name].transpose(1, 2, 0)], axis=2) for name in cell.phases}
-    X = np.linalg.lstsq(Z.T, elastic.T, rcond=None)[0]
-    unit_loads = np.concatenate([np.eye(m), X])
-    width = m + len(Z)
-    stiffness, constant = np.zeros((width, width)), np.zeros(width)
-    phases = {}
+    coordinates = np.linalg.lstsq(Z.T, elastic.T, rcond=None)[0].T
+    undeformed = np.concatenate([np.eye(rve.n_inputs), coordinates], axis=1)
+    phases, parts = dict[str, ReducedPhase](), list[tuple[Floats, Floats]]()
     for name, p in cell.phases.items():
         if p.is_linear:
-            matrix, vector = _linear(rve, p, H[name])
-            stiffness, constant = stiffness + matrix, constant + vector
+            parts.append(linear_forces(p, p.weights, H[name], p.offset))
         else:
-            phases[name] = _reduced_phase(p, H[name], unit_loads, snapshots, integrals, points)
+            phases[name], *forces = reduce_phase(p, H[name], undeformed, snapshots, integrals, points, limit)
+            parts.append((forces[0], forces[1]))
+    stiffness, constant = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
     lowest, highest = np.minimum(E.min(axis=0), rve.reference), np.maximum(E.max(axis=0), rve.reference)
     return Reduction(Z, stiffness, constant, phases, rve.cell.volume, lowest, highest)
-
-
-def _linear(rve: RVE, p: PhasePoints, H: Floats) -> tuple[Floats, Floats]:
-    """Stiffness and constant forces of a linear phase, shapes (m + N, m + N) and (m + N,)."""
-    n, f, width = H.shape
-    weighted = (p.weights[:, None, None] * H).reshape(n * f, width)
-    stiffness = weighted.T @ (p.stiffness @ H).reshape(n * f, width)
-    undeformed = p.offset + H[:, :, : rve.n_inputs] @ rve.reference
-    start = p.kernel(undeformed)[0] - undeformed @ p.stiffness.T
-    return stiffness, weighted.T @ (start + p.offset @ p.stiffness.T).ravel()
-
-
-def _reduced_phase(
-    p: PhasePoints, H: Floats, unit_loads: Floats, snapshots: list[Snapshots], tolerance: float, most: int
-) -> ReducedPhase:
-    """Cubature points of a phase, and modes of its internal variables."""
-    elastic = np.einsum("fh,nhx,xe->enf", p.stiffness, H, unit_loads)
-    stress = np.concatenate([s.stress[p.phase] for s in snapshots])
-    stress = _strongest(stress * np.sqrt(p.weights)[:, None], 1e-4) / np.sqrt(p.weights)[:, None]
-
-    def work(of: Floats) -> Floats:
-        return np.einsum("nfx,knf->kxn", H, of).reshape(-1, p.n)
-
-    index, weights = cubature(p.weights, work(elastic), work(stress), tolerance, most)
-    known = [s.history[p.phase] for s in snapshots if p.phase in s.history]
-    history = _strongest(np.array(known), 1e-4)[:HISTORY_MODES] if known else np.zeros((0, p.n, 0))
-    return ReducedPhase(index, weights, p.x[index], p.offset[index], H[index], p.stiffness, history)
-
-
-def _strongest(rows: Floats, tolerance: float) -> Floats:
-    """Combinations of arrays, first axis k, that make up all but a part `tolerance` of them; scaled to their size."""
-    flat = rows.reshape(len(rows), -1)
-    values, vectors = np.linalg.eigh(flat @ flat.T)
-    left = np.sqrt(np.cumsum(values.clip(0)))
-    keep = left > tolerance * left[-1]
-    return (vectors[:, keep].T[::-1] @ flat).reshape(-1, *rows.shape[1:])
 
 
 def _first_report(rve: RVE, cell: CellPoints, reduction: Reduction, snapshots: list[Snapshots]) -> TrainingReport:

@@ -35,7 +35,7 @@ def model(rve):
         *reduced.random_walks(rve.inputs, SIZE, 8, 16, seed=3),
     ]
     blind = reduced.random_walks(rve.inputs, 0.9 * SIZE, 4, 16, seed=77)
-    return reduced.train(rve, paths, blind=blind, modes=24, points=60)
+    return reduced.train(rve, paths, blind=blind, modes=24, points=120, integrals=3e-4)
 
 
 def test_elastic_response_is_exact(rve, model):
