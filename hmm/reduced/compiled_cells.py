@@ -109,7 +109,7 @@ class CompiledCells:
         self._magnitudes = np.abs(reduction.stiffness)[:, m:]
         self._cell, self._phases = self._new("reduced_cell *"), self._new("reduced_phase[]", max(len(kernels), 1))
         for k, (name, phase) in enumerate(reduction.phases.items()):
-            self._describe(self._phases[k], phase, kernels[name])
+            self._describe(self._phases[k], phase, kernels[name], reduction.strength(name))
         cell, K = self._cell, np.zeros((stride, stride))
         K[: m + N, : m + N] = reduction.stiffness
         cell.m, cell.N, cell.stride, cell.phases, cell.phase = m, N, stride, len(reduction.phases), self._phases
@@ -165,15 +165,14 @@ class CompiledCells:
         self._loops.lib.reduced_updates(self._cell, len(x), *(self._pointer(a) for a in arrays))
         return arrays[-1]
 
-    def _describe(self, to: Any, phase: ReducedPhase, kernel: LawKernel) -> None:
+    def _describe(self, to: Any, phase: ReducedPhase, kernel: LawKernel, strength: float) -> None:
         g, f, width = phase.H.shape
         H = np.zeros((g, f, self.stride))
         H[:, :, :width] = phase.H
         to.g, to.f, to.v, to.unknowns = g, f, kernel.n_variables, kernel.at(0.0).n_unknowns
         to.weights, to.offset, to.H = self._keep(phase.weights), self._keep(phase.offset), self._keep(H)
         to.C0, to.start = self._keep(phase.stiffness), self._keep(phase.start)
-        B = phase.H[:, :, self.m :]
-        to.strength = np.sqrt(np.einsum("g,gfi,gfi->", phase.weights, B, B) / max(self.N, 1))
+        to.strength = strength
 
     def _prepare(self, dt: float, rtol: float) -> None:
         """Set what may differ between two calls."""

@@ -82,15 +82,6 @@ class Reduction:
         """Number of cubature points."""
         return sum(p.weights.size for p in self.phases.values())
 
-    @property
-    def undeformed_stiffness(self) -> Floats:
-        """Stiffness of all phases in the undeformed state, shape (m + N, m + N); a new array."""
-        found = self.stiffness.copy()
-        for p in self.phases.values():
-            weighted = p.weights[:, None, None] * p.H
-            found += np.einsum("gfi,gfj->ij", weighted, p.stiffness @ p.H, optimize=True)
-        return found
-
     def strength(self, phase: str) -> float:
         """How strongly stresses of unit mean square may push the modes at most, in the mean over these."""
         p = self.phases[phase]

@@ -70,11 +70,8 @@ def _sizes(
 
 def _cell(r: Reduction, m: int) -> list[str]:
     """Forces of the cell if it stays elastic, and how its modes follow the strain then."""
-    stiffness, constant = r.undeformed_stiffness, r.constant.copy()
-    for p in r.phases.values():
-        constant += np.einsum("g,gfi,fh,gh->i", p.weights, p.H, p.stiffness, p.offset, optimize=True)
-    sensitivity = -np.linalg.solve(stiffness[m:, m:], stiffness[m:, :m])
-    arrays = {"constant": constant, "stiffness": stiffness, "sensitivity": sensitivity}
+    sensitivity = -np.linalg.solve(r.stiffness[m:, m:], r.stiffness[m:, :m])
+    arrays = {"constant": r.constant, "stiffness": r.stiffness, "sensitivity": sensitivity}
     return [c_text.array(name, values) for name, values in arrays.items()]
 
 
@@ -82,8 +79,7 @@ def _phases(r: Reduction, kernels: dict[str, LawKernel], functions: dict[str, tu
     """The code and the numbers of the phases."""
     parts, rows = list[str](), list[str]()
     for k, (name, p) in enumerate(r.phases.items()):
-        start = np.zeros(len(p.stiffness))
-        arrays = {"weights": p.weights, "offset": p.offset, "H": p.H, "C0": p.stiffness, "start": start}
+        arrays = {"weights": p.weights, "offset": p.offset, "H": p.H, "C0": p.stiffness, "start": p.start}
         parts += [c_text.array(f"{what}{k}", values) for what, values in arrays.items()]
         calls = [NONE, NONE, NONE]
         for n, function in enumerate(functions[name]):
