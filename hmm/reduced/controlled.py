@@ -236,7 +236,12 @@ class Controlled(OnePoint):
 
     def _compare(self, points: Points, rows: NDArray[np.intp]) -> Floats:
         """How far the reduced model, which goes on at rows that the RVE answers, is off; shape (k, m)."""
-        answered = (points.trial.response, points.tangent, points.tangent_source, points.converged)
+        answered: tuple[NDArray[Any], ...] = (
+            points.trial.response,
+            points.tangent,
+            points.tangent_source,
+            points.converged,
+        )
         kept = [array[rows].copy() for array in answered]
         algorithm, points.algorithm = points.algorithm, "nested"
         self._ask_reduced(points, rows)

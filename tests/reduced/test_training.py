@@ -173,7 +173,7 @@ def test_kept_paths_of_another_rve_are_refused(tmp_path, rve):
         reduced.train(rve, paths, checkpoint=tmp_path)
     note = json.loads((tmp_path / "rve.json").read_text()) | {"version": "0"}
     (tmp_path / "rve.json").write_text(json.dumps(note))
-    with pytest.raises(hmm.InputError, match="of version '0', not 'hmm training paths 1' of version"):
+    with pytest.raises(hmm.InputError, match="of version '0', not 'hmm training paths 2' of version"):
         reduced.train(rve, paths, checkpoint=tmp_path)
     (tmp_path / "rve.json").write_text("{")
     with pytest.raises(hmm.InputError, match="is damaged: remove its folder"):
