@@ -15,8 +15,9 @@ from scaling import scaling
 
 
 def by_hand(*arguments: str) -> dict:
-    """The hand-written FE2 script on problem D."""
-    out = run([sys.executable, "D.py", *arguments], cwd=BASELINE)
+    """The hand-written FE2 script on problem D; its clock is the processor's, so that other programs do not count."""
+    code = "import runpy, time; time.perf_counter = time.process_time; runpy.run_path('D.py', run_name='__main__')"
+    out = run([sys.executable, "-c", code, *arguments], cwd=BASELINE)
     found = re.search(r"rve solves=(\d+).*factorizations=(\d+)", out)
     seconds = re.search(r"total ([\d.]+) s", out)
     assert found is not None and seconds is not None
@@ -41,7 +42,7 @@ def fe2(repeats: int) -> None:
         ratio = median(h["seconds"] / r["seconds"] for h, r in zip(hand, runs, strict=True))
         error = max(abs(a / b - 1) for a, b in zip(runs[0]["reactions"], hand[0]["reactions"], strict=True))
         rows.append([name, spread(runs), ratio, runs[0]["solves"], runs[0]["factorizations"], f"{error:.1e}"])
-    columns = ["", "s: median (range)", "times faster", "micro solves", "factorizations", "reactions differ by"]
+    columns = ["", "CPU s: median (range)", "times faster", "micro solves", "factorizations", "reactions differ by"]
     table("D: FE2, 5 load steps, one core", columns, rows)
 
 
