@@ -179,3 +179,8 @@ class Estimated(Protocol):
         Shape (n, m): signed, what is to be added to the packed responses. Shape (n,): their sizes, if no more is known.
         """
         ...
+
+
+def group_of(model: MicroModel) -> MPI.Comm:
+    """The group of ranks that evaluates each point of a model: `MPI.COMM_SELF` unless it is `Distributed`."""
+    return model.comm if isinstance(model, Distributed) else MPI.COMM_SELF
