@@ -18,7 +18,7 @@ from dolfinx import fem, mesh
 from jobs import FIBRE, MATRIX, baseline_cell, cantilever, fibre_rve
 from problems import sphere_labels
 
-TOLERANCES = (1.5, 3.0, 6.0)
+TOLERANCES = (0.5, 1.5, 3.0)
 """Of points, in MPa; the matrix yields at 100 MPa."""
 
 Made = tuple[hmm.MacroProblem, fem.Constant, fem.DirichletBC]

@@ -248,20 +248,6 @@ def _growth_table(title: str, key: str, runs: list[list[dict]]) -> None:
     table(f"Growth with {title}: time ~ n^{exponent:.2f}", [key, "s", "ms each", "peak MB"], rows)
 
 
-ALL = (
-    fe2,
-    rve_step,
-    profile,
-    memory,
-    voxels,
-    porous,
-    plastic,
-    solvers,
-    growth,
-    law,
-    reduced,
-    error_bar,
-    adaptive,
-    scaling,
-)
+ALL = (fe2, rve_step, profile, memory, voxels, porous, plastic, solvers, growth, law)
+ALL += (reduced, error_bar, adaptive, scaling)
 COMPARISONS: dict[str, Callable[[int], None]] = {f.__name__: f for f in ALL}

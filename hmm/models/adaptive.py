@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.foundation.errors import InputError, collectively
+from hmm.foundation.errors import ConvergenceError, InputError, collectively
 from hmm.foundation.options import instance, positive
 from hmm.models.all_rows import anywhere, fetched
 from hmm.models.asking import answer, points_of
+from hmm.models.first_order import DEFECT, NOTES, REACH, SOLVES, note, own_errors
 from hmm.models.points import Floats, InitialPoint, Points, TangentSource, Variable, reference_of
 from hmm.models.protocol import (
     Destructible,
@@ -28,14 +29,8 @@ from hmm.models.similarity import Candidates, Rows, corrected, distances, estima
 from hmm.models.single import PointAnswer, solve_one
 
 OWN_E, OWN_RESPONSE, SHIFT, ERROR, ACTIVE = "own input", "own response", "shift", "estimated error", "active"
-SOLVES, DEFECT, CURVATURE, REACH, ADDED, ALONE = STEP = (
-    "solves",
-    "defect",
-    "curvature",
-    "reach",
-    "added error",
-    "alone",
-)
+ADDED, ALONE = "added error", "alone"
+STEP = (*NOTES, ADDED, ALONE)
 OWN = (OWN_E, OWN_RESPONSE, SHIFT, ERROR, ACTIVE, *STEP)
 """What a point remembers beside the model's own variables; the `STEP` ones only within a step."""
 
@@ -46,9 +41,12 @@ NEGLIGIBLE = 0.01
 """Fraction of the tolerance below which a point follows although the errors of earlier steps have used it up."""
 
 MONOLITHIC_SOLVES = 3
-"""Number of monolithic solves of a point in one step after which it is solved by nested iterations, and leads no others.
+"""Monolithic solves of a point in one step after which it is solved by nested iterations, and leads no others.
 
-Where Newton's method does not settle, a group that follows one point would jump together."""
+Otherwise a group that follows one point would jump together with it."""
+
+SHORT = 1e-6
+"""Duration of a sudden step, as a part of that of a step."""
 
 
 class Adaptive:
@@ -79,9 +77,9 @@ class Adaptive:
 
     At the end of the step, a point that followed takes over the state of its representative. From then on the model
     sees its input minus a shift: the difference of the inelastic strains, ``E_p - E_a - C^-1 (Sigma_p - Sigma_a)`` with
-    the tangent C of the undeformed state. It is zero for elastic points and for models without history. With it, the
-    point unloads from the stress that it has answered. What it answers later can differ from that of its own history;
-    the estimate of this difference stays with the point, and counts in later steps.
+    the tangent C of the undeformed state (in a sudden step, if answers depend on durations). It is zero for elastic
+    points and for models without history. With it, the point unloads from the stress that it has answered. What it
+    answers later can differ from that of its own history; the estimate of this difference counts in later steps.
 
     In a macro problem the points of all ranks are compared, so that the result does not depend on their number, except
     for rounding. Elsewhere (inside another model, or in `solve`), only the rows of one rank share solves.
@@ -97,6 +95,7 @@ class Adaptive:
         self.tolerance = positive("tolerance", tolerance)
         self._reference = reference_of(model.inputs)
         self._start: InitialPoint | None = None
+        self._sudden: Floats | None = None
 
     @property
     def variables(self) -> Mapping[str, Variable]:
@@ -145,7 +144,7 @@ class Adaptive:
     def initial(self) -> InitialPoint:
         """A point before the first step."""
         start = self._undeformed()
-        assert start.response is not None and start.tangent is not None
+        assert start.response is not None
         own = {OWN_E: self._reference, OWN_RESPONSE: start.response}
         return InitialPoint({**start.values, **own}, start.response, start.tangent)
 
@@ -218,9 +217,21 @@ class Adaptive:
 
     @property
     def _stiffness(self) -> Floats:
-        tangent = self._undeformed().tangent
-        assert tangent is not None
+        assert (tangent := self._undeformed().tangent) is not None
         return tangent
+
+    def _unloading_stiffness(self, dt: float) -> Floats:
+        """Tangent of the undeformed state; of models with rates, in a step that is short against the duration `dt`."""
+        if not self.has_rates:
+            return self._stiffness
+        if self._sudden is None:
+            one = points_of(self.model, 1)
+            one.ask(one.committed.E, SHORT * dt, "nested")
+            answer(self.model, one)
+            for why in one.failures.values():
+                raise ConvergenceError(f"Adaptive: no answer to a step of {SHORT * dt:.3g}: {why}")
+            self._sudden = one.tangent[0]
+        return self._sudden
 
     @property
     def _has_history(self) -> bool:
@@ -254,15 +265,11 @@ class Adaptive:
 
     def _own_errors(self, points: Points) -> Floats:
         """Estimated error of each row if it answers to first order from where it was last solved in the step."""
-        guides = points.guides
-        moved = self._size(points.E - self._solved_at(points))
-        error = guides[DEFECT] + guides[CURVATURE] * moved**2
-        return np.where(moved <= guides[REACH], error, np.inf)
+        return own_errors(points.guides, self._size(points.E - self._solved_at(points)))
 
     def _own_limits(self, points: Points) -> Floats:
         """The largest `_own_errors`: more for points that do not settle, such as those between elastic and plastic."""
-        often = points.guides[SOLVES] > 2 * MONOLITHIC_SOLVES
-        return self.tolerance * np.where(often, 1.0, OWN_SHARE)
+        return self.tolerance * np.where(points.guides[SOLVES] > 2 * MONOLITHIC_SOLVES, 1.0, OWN_SHARE)
 
     def _groups(self, points: Points) -> tuple[Rows, Candidates, Rows]:
         """The rows that follow, all points that were solved, and the representative of each follower among these."""
@@ -302,9 +309,8 @@ class Adaptive:
         asked[points.asked] = True
         again = np.flatnonzero(asked & ~fresh & (points.guides[SOLVES] > 0))
         moved = points.E[again] - self._solved_at(points)[again]
-        points.trial.response[again] = points.trial.variables[OWN_RESPONSE][again] + _times(
-            points.tangent[again], moved
-        )
+        gained = _times(points.tangent[again], moved)
+        points.trial.response[again] = points.trial.variables[OWN_RESPONSE][again] + gained
         rows, leading = followers[asked[followers]], leaders[asked[followers]]
         points.trial.response[rows] = corrected(self._candidates(points), rows, solved, leading)
         points.tangent[rows] = solved.tangent[leading]
@@ -335,7 +341,8 @@ class Adaptive:
         if not inner.failures:
             self._take(points, rows, inner)
             moved = inner.trial.E - before
-            self._note(points, rows, inner, moved, inner.trial.response - response - _times(tangent, moved))
+            missed = np.linalg.norm(inner.trial.response - response - _times(tangent, moved), axis=1)
+            note(points.guides, rows, inner.converged, self._size(moved), missed)
 
     def _take(self, points: Points, rows: Rows, inner: Points) -> None:
         """Write the answers of the model into their rows."""
@@ -349,27 +356,13 @@ class Adaptive:
         points.tangent_source[rows] = np.where(dropped, TangentSource.ANSWER, inner.tangent_source)
         points.notes |= {int(rows[k]): note for k, note in inner.notes.items()}
 
-    def _note(self, points: Points, rows: Rows, inner: Points, moved: Floats, missed: Floats) -> None:
-        """Note how far the first-order answer of each solved row was off, from which later errors are estimated.
-
-        The error of the next answer to first order grows with the square of its distance. A row that has not converged
-        after one Newton step is off by ``miss (miss / move)``, as its convergence is quadratic.
-        """
-        guides, miss, move = points.guides, np.linalg.norm(missed, axis=1), self._size(moved)
-        ratio = np.divide(miss, move, out=np.zeros_like(miss), where=move > 0)
-        bend = np.divide(ratio, move, out=np.zeros_like(miss), where=move > 0)
-        longest = guides[REACH][rows]
-        guides[CURVATURE][rows] = np.maximum(np.where(move < longest, guides[CURVATURE][rows], 0.0), bend)
-        guides[REACH][rows] = np.maximum(longest, move)
-        guides[DEFECT][rows] = np.where(inner.converged, 0.0, miss * np.minimum(ratio, 1.0))
-        guides[SOLVES][rows] += 1
-
     def _shift(self, points: Points) -> Floats:
         """Inputs of the rows minus those of the model, once it has the state in which they go on, shape (n, m)."""
         trial = points.trial
         if not self._has_history:
             return np.zeros_like(trial.E)
-        elastic = (trial.response - trial.variables[OWN_RESPONSE]) @ np.linalg.pinv(self._stiffness).T
+        C = self._unloading_stiffness(points.dt)
+        elastic = (trial.response - trial.variables[OWN_RESPONSE]) @ np.linalg.pinv(C).T
         return trial.E - trial.variables[OWN_E] - elastic
 
     def _solved_at(self, points: Points) -> Floats:
