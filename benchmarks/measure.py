@@ -27,9 +27,9 @@ def run(command: Sequence[str], cwd: Path | None = None) -> str:
     return done.stdout
 
 
-def job(name: str, *arguments: object) -> dict:
+def job(name: str, *arguments: object, script: str = "jobs.py") -> dict:
     """Run ``jobs.py NAME ARGUMENTS`` in a process of its own and return the numbers it prints."""
-    out = run([sys.executable, str(HERE / "jobs.py"), name, *map(str, arguments)])
+    out = run([sys.executable, str(HERE / script), name, *map(str, arguments)])
     return json.loads(out.strip().splitlines()[-1])
 
 

@@ -13,7 +13,7 @@ from dolfinx import fem
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.foundation.errors import InputError
-from hmm.foundation.forms import compile_expression, owned_cells, quadrature_points
+from hmm.foundation.forms import compile_expression, quadrature_points, tagged_cells
 from hmm.laws.base import Law, Local, responses
 from hmm.micro.mixed_control import MixedControl, rve_of
 from hmm.micro.response import Response
@@ -129,7 +129,7 @@ class _Probe:
         at = rve.at(phase)
         answered = responses(law, at)
         self._mesh = rve.cell.mesh
-        self._cells = np.intersect1d(rve.cell.phase_tags.find(rve.cell.phases[phase]), owned_cells(self._mesh))
+        self._cells = tagged_cells(rve.cell.phase_tags, rve.cell.phases[phase])
         self._points = quadrature_points(self._mesh, rve.problem.quadrature_degree)
         self._fields = self._compile([c for name in law.fields for c in _components(at.fields[name])])
         self._responses = self._compile([c for name in law.fields for c in _components(answered[name])])

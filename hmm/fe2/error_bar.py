@@ -111,11 +111,8 @@ class ErrorBars:
         self._errors = Supported(solved.u, fem.Function(V), hom, self.bcs)
         self._dp = fem.Function(quadrature_space(hom.mesh, hom.degree, (m,)), name="error of the history")
         memory.add(self._dp)
-        self._slots = hom.responses[0].function_space.dofmap.list[hom.cells].ravel()
         self._compliance = np.linalg.pinv(PointErrors.of(hom).elastic, rcond=1e-10)
-        n_owned = V.dofmap.index_map.size_local * V.dofmap.index_map_bs
-        fixed = np.concatenate([np.zeros(0, dtype=np.int32), *(bc.dof_indices()[0] for bc in self.bcs)])
-        self._fixed = np.unique(fixed[fixed < n_owned])
+        self._prescribed = solved.prescribed()
 
     def of_step(self, ksp: PETSc.KSP, K: PETSc.Mat) -> StepError:
         """The errors after an accepted step (collective).
@@ -136,14 +133,14 @@ class ErrorBars:
         reactions = tuple(self._of_condition(ksp, bc, errors, history) for bc in self.bcs)
         dE = self._forms.strain.eval(self.hom.mesh, self.hom.cells).reshape(dp.shape)
         stress = np.einsum("nij,nj->ni", A, dE - dp)
-        self._put(self._dp, dE - np.einsum("nij,nj->ni", self._compliance, stress))
+        self.hom.write(self._dp, dE - np.einsum("nij,nj->ni", self._compliance, stress))
         return StepError(self.hom.comm.allreduce(errors.largest(self.hom), MPI.MAX), reactions)
 
     def _solve_primal(self, ksp: PETSc.KSP, errors: Floats) -> None:
         """Errors of the macro field and of the nodal forces, of errors of the packed responses, shape (n_points, m)."""
         forms = self._forms
         for function, values in zip(forms.sources, self._tensors(errors), strict=True):
-            self._put(function, values)
+            self.hom.write(function, values)
         load = _assembled(forms.load)
         self._solve(ksp.solve, load, forms.du)
         load.axpy(1.0, _assembled(forms.action))
@@ -184,7 +181,7 @@ class ErrorBars:
         """The free part of the solution for the load ``-load``."""
         b, x = load.copy(), load.duplicate()
         b.scale(-1.0)
-        b.array_w[self._fixed] = 0.0
+        b.array_w[self._prescribed] = 0.0
         solve(b, x)
         x.ghostUpdate(addv=PETSc.InsertMode.INSERT, mode=PETSc.ScatterMode.FORWARD)
         petsc.assign(x, function)
@@ -208,10 +205,7 @@ class ErrorBars:
 
     def _split(self, array: Floats, space: fem.FunctionSpace) -> Floats:
         """Values at the points, shape (n_points, size), of all those of a quadrature space, or of the owned ones."""
-        return array.reshape(-1, space.dofmap.bs)[self._slots]
-
-    def _put(self, function: fem.Function, values: Floats) -> None:
-        function.x.array.reshape(-1, values.shape[1])[self._slots] = values
+        return array.reshape(-1, space.dofmap.bs)[self.hom.slots]
 
 
 def error_bars(F: ufl.Form, solved: Supported, component: NDArray[np.int64], memory: Memory) -> ErrorBars | None:

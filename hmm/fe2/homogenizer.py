@@ -26,10 +26,10 @@ from hmm.foundation.options import choice, instance, quadrature_degree
 from hmm.models.components import response_names
 from hmm.models.failures import MicroFailure
 from hmm.models.points import Points, input_blocks
-from hmm.models.protocol import Destructible, MicroModel, Observable, Rated, Replayable
+from hmm.models.protocol import Destructible, MicroModel, Observable, Rated, Replayable, group_of
 from hmm.models.statistics import Counters
 from hmm.parallel.batches import Batches
-from hmm.parallel.ensemble import Ensemble, group_of
+from hmm.parallel.ensemble import Ensemble
 from hmm.parallel.scattering import Places
 from hmm.parallel.state_ordering import RowLayout
 
@@ -92,6 +92,8 @@ class Homogenizer:
         The macro volume measure with the integration points of the responses.
     macro_points
         The `hmm.fe2.quadrature_points.MacroPoints` of this rank's own cells.
+    slots
+        Shape (n_points,); numbers of this rank's points among those of a quadrature space.
     count
         Counters of the micro operations of this rank.
     elapsed
@@ -139,12 +141,14 @@ class Homogenizer:
         self.tangents = tuple(
             tuple(self._function((a.size, b.size), "tangent") for b in model.inputs) for a in model.inputs
         )
-        self._slots = self.responses[0].function_space.dofmap.list[self.cells].ravel()
+        self.slots = self.responses[0].function_space.dofmap.list[self.cells].ravel()
         places = Places(self.macro_points.x[self.rows.point], self.rows.kind, self.keys[self.rows.point])
         self.ensemble = Ensemble(self.comm, places, group_of(model), ensemble)
         kinds = self.ensemble.to_workers(self.rows.kind)
         with collectively(self.comm):
             self.batches = Batches(self.models, kinds)
+        for points, keys in zip(self.batches.points, self.state_keys(), strict=True):
+            points.comm, points.keys = self.comm, keys
         self.count, self.elapsed = Counters(), 0.0
         self.failures: list[MicroFailure] = []
         self.dumps = None if dumps is None else Path(dumps)
@@ -327,10 +331,7 @@ class Homogenizer:
             return self.rows.mean(np.where(there, values, 0.0)) / self.rows.mean(there.astype(float))
 
     def point_average(self, phase: str, variable: str) -> NDArray[np.float64]:
-        """Average of an internal variable over a phase of each RVE, shape (n_points, packed size) (collective).
-
-        This is the quantity ``variable_phase`` of `observe`.
-        """
+        """The quantity ``variable_phase`` of `observe`: average of an internal variable over a phase (collective)."""
         return self.observe(f"{variable}_{phase}")
 
     def cell_average(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -355,9 +356,9 @@ class Homogenizer:
         response, tangent = self._point_answers()
         inputs, parts = self.model.inputs, list(self._blocks.values())
         for i, (a, rows) in enumerate(zip(inputs, parts, strict=True)):
-            self._write(self.responses[i], a.packing.to_tensor(response[:, rows]))
+            self.write(self.responses[i], a.packing.to_tensor(response[:, rows]))
             for j, columns in enumerate(parts):
-                self._write(self.tangents[i][j], tangent[:, rows, columns])
+                self.write(self.tangents[i][j], tangent[:, rows, columns])
 
     def _point_answers(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Responses and tangents of this rank's points, shapes (n_points, m) and (n_points, m, m) (collective)."""
@@ -371,9 +372,10 @@ class Homogenizer:
             response, tangent = self.orientation.to_macro(response, tangent, self.rows.point)
         return self.rows.mean(response), self.rows.mean(tangent)
 
-    def _write(self, function: fem.Function, values: NDArray[np.float64]) -> None:
+    def write(self, function: fem.Function, values: NDArray[np.float64]) -> None:
+        """Set a Function of a quadrature space at this rank's points, the first axis of `values`."""
         size = function.function_space.dofmap.bs
-        function.x.array.reshape(-1, size)[self._slots] = values.reshape(self.n_points, size)
+        function.x.array.reshape(-1, size)[self.slots] = values.reshape(self.n_points, size)
 
     def _gather_failures(self, failed: list[tuple[int, NDArray[np.float64], str]]) -> list[MicroFailure]:
         """The failures of all ranks, on all ranks; the owners of the points add the coordinates."""

@@ -104,7 +104,7 @@ class MacroProblem:
         self._b, self._x = petsc.create_vector(u.function_space), petsc.create_vector(u.function_space)
         self.forces = fem.Function(u.function_space, name="forces")
         self._block_size = u.function_space.dofmap.index_map_bs
-        self._constrained = self._constrained_dofs()
+        self._constrained = self._supported.prescribed()
         self._fields = self._owned_by_field()
         self._errors = error_bars(F, self._supported, self._component, self.memory)
         self._scale = self.accepted_scale = self._unbalance = np.zeros(len(self._fields))
@@ -354,10 +354,6 @@ class MacroProblem:
             self._component[f.dofs] = block.start + np.arange(f.dofs.size) % f.space.dofmap.bs
             owned.append(f.dofs[f.dofs < n_owned])
         return owned
-
-    def _constrained_dofs(self) -> NDArray[np.int32]:
-        owned = [dofs[:n] for dofs, n in (bc.dof_indices() for bc in self.bcs)]
-        return np.unique(np.concatenate(owned)) if owned else np.zeros(0, dtype=np.int32)
 
     def _take(self, x: PETSc.Vec) -> None:
         x.ghostUpdate(addv=PETSc.InsertMode.INSERT, mode=PETSc.ScatterMode.FORWARD)

@@ -31,6 +31,11 @@ class Supported:
     hom: Homogenizer
     bcs: Sequence[fem.DirichletBC]
 
+    def prescribed(self) -> NDArray[np.int32]:
+        """Degrees of freedom of this rank that the conditions prescribe."""
+        owned = [dofs[:n] for dofs, n in (bc.dof_indices() for bc in self.bcs)]
+        return np.unique(np.concatenate(owned)) if owned else np.zeros(0, dtype=np.int32)
+
 
 def over_condition(solved: Supported, bc: fem.DirichletBC, component: NDArray[np.int64]) -> NDArray[np.float64]:
     """Force on the degrees of freedom of a condition, by component of `u`; see `hmm.MacroProblem.reaction`.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hmm.fe2.quadrature_points import MacroField, MacroPoints
 from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.hashing import uniform
-from hmm.models.protocol import Distributed, MicroModel
+from hmm.models.protocol import MicroModel, group_of
 
 Floats = NDArray[np.float64]
 
@@ -278,7 +278,7 @@ def _check_alike(first: str, rve: MicroModel, name: str, other: MicroModel) -> N
         )
     if not all(np.allclose(a.reference, b.reference) for a, b in zip(rve.inputs, other.inputs, strict=True)):
         raise InputError(f"RVEs {first!r} and {name!r} have different undeformed states: give both the same reference")
-    sizes = [r.comm.size if isinstance(r, Distributed) else 1 for r in (rve, other)]
+    sizes = [group_of(r).size for r in (rve, other)]
     if sizes[0] != sizes[1]:
         raise InputError(
             f"the cell of RVE {first!r} is on {sizes[0]} ranks, that of RVE {name!r} on {sizes[1]}: make all on the "

@@ -181,8 +181,8 @@ _CELL = fem.IntegralType.cell
 @cache
 def _loops() -> ModuleType:
     """The compiled loops."""
-    source = Path(__file__).with_name("cell_loop.c").read_text()
-    return compiled_module("hmm_cells", source, DECLARATION, "FFCx needs a C compiler too")
+    source = Path(__file__).with_name("cell_loop.c").read_text(encoding="utf-8")
+    return compiled_module("hmm_cells", source, DECLARATION, "the assembly of cells needs a C compiler, such as GCC")
 
 
 def _dofs(space: Any, cells: NDArray[np.int32]) -> NDArray[np.int64]:

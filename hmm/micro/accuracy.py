@@ -106,10 +106,11 @@ class Tangents:
         """
         columns = np.array([solver.solve(column, solver.rtol / STAGE) for column in L.T]).T
         last, vain = np.inf, 0
+        more = np.empty_like(columns)
         for _ in range(MOST_STAGES):
-            residual = L - np.array([solver.apply(column) for column in columns.T]).T
-            more = np.array([solver.solve(np.ascontiguousarray(column), STAGE) for column in residual.T]).T
-            columns += more
+            for rhs, column, change in zip(L.T, columns.T, more.T, strict=True):  # one by one: little memory
+                change[:] = solver.solve(rhs - solver.apply(column), STAGE)
+                column += change
             changes, sums = self.reduced.sum(np.array([M.T @ more, M.T @ columns]))
             size = self.sizes(D - sums.diagonal())
             worst = max(np.max(np.abs(changes.diagonal()) / size), self.asymmetry(sums, size).max())

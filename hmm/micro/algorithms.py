@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import thread_time
 
 import numpy as np
@@ -14,6 +14,7 @@ from hmm.micro.protocols import Linearizable
 from hmm.micro.recovery import (
     ELASTIC_START,
     NOT_FINITE,
+    Attempt,
     CellSolution,
     StepStart,
     Substeps,
@@ -22,6 +23,7 @@ from hmm.micro.recovery import (
     solve_step,
 )
 from hmm.models.points import InitialPoint, Points, TangentSource, Variable
+from hmm.models.statistics import Counters
 
 Floats = NDArray[np.float64]
 
@@ -135,17 +137,22 @@ def nested(problem: Linearizable, points: Points, p: int) -> Failure | None:
     guess = points.trial.variables["z"][p] + (E - points.trial.E[p]) @ points.guides["sensitivity"][p]
     solution = solve_step(problem, step_start(points, p), E, guess, substeps.ends if substeps else ())
     count.factorizations += problem.n_factorizations - factorized
-    for attempt in solution.attempts:
-        count.residuals += attempt.residuals
-        count.right_hand_sides += max(len(attempt.norms) - 1, 0) + (0 if attempt.failure else problem.n_inputs)
-        count.line_searches += attempt.halvings
-        count.substeps += attempt.end - attempt.start < 1.0
-        count.elastic_starts += attempt.strategy == ELASTIC_START
+    count_attempts(count, solution.attempts, problem.n_inputs)
     if solution.solved is not None:
         unmoved = len(solution.attempts) == 1 and len(solution.attempts[0].norms) == 1
         keep_tangent = unmoved and points.tangent_source[p] == TangentSource.UNDEFORMED
         _accept(points, p, solution.solved, solution.substeps, keep_tangent)
     return solution.failure
+
+
+def count_attempts(count: Counters, attempts: Sequence[Attempt], n_inputs: int) -> None:
+    """Add the Newton solves of a step, for `n_inputs` macroscopic components, to counters; without factorizations."""
+    for attempt in attempts:
+        count.residuals += attempt.residuals
+        count.right_hand_sides += max(len(attempt.norms) - 1, 0) + (0 if attempt.failure else n_inputs)
+        count.line_searches += attempt.halvings
+        count.substeps += attempt.end - attempt.start < 1.0
+        count.elastic_starts += attempt.strategy == ELASTIC_START
 
 
 Algorithm = Callable[[Linearizable, Points, int], Failure | None]

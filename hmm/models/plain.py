@@ -6,13 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from hmm.models.points import Floats, InitialPoint, Input, Points, Variable
-from hmm.models.single import PointAnswer, solve_one
+from hmm.models.single import OnePoint
 
 
-class PlainModel(ABC):
+class PlainModel(OnePoint, ABC):
     """A micro model whose answer already contains the variables of the end of the step.
 
     Attributes
@@ -32,7 +31,7 @@ class PlainModel(ABC):
     def answer(self, points: Points) -> None:
         """Answer the requested rows (see `hmm.models.MicroModel`)."""
 
-    def commit(self, points: Points) -> None:  # noqa: B027 (to do nothing is the whole of it)
+    def commit(self, points: Points) -> None:
         """Do nothing: there are no deferred variables."""
 
     @property
@@ -43,9 +42,3 @@ class PlainModel(ABC):
     def observe(self, points: Points, name: str) -> Floats:
         """A variable at the committed state of all rows, shape (n, size)."""
         return points.committed.variables[name].reshape(points.n, self.observables[name])
-
-    def solve(
-        self, E: ArrayLike | Mapping[str, float], state: Mapping[str, Floats] | None = None, dt: float | None = None
-    ) -> PointAnswer:
-        """Answer one point (see `hmm.models.solve_one`)."""
-        return solve_one(self, E, state, dt)

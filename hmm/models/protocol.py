@@ -1,8 +1,8 @@
 """The micro-model protocol: the interface of the models at the integration points of a macro problem.
 
 A `MicroModel` has five members. Optional capabilities are separate small protocols: `Rated`, `Parametrized`,
-`Fingerprinted`, `Distributed`, `Observable`, `Recoverable`, `Destructible`, `Viewable`, `Replayable`, `Estimated`.
-Callers test for a capability with ``isinstance`` and work without it if it is missing.
+`Fingerprinted`, `Distributed`, `Collective`, `Observable`, `Recoverable`, `Destructible`, `Viewable`, `Replayable`,
+`Estimated`. Callers test for a capability with ``isinstance`` and work without it if it is missing.
 """
 
 from __future__ import annotations
@@ -110,6 +110,16 @@ class Distributed(Protocol):
 
 
 @runtime_checkable
+class Collective(Protocol):
+    """A model that compares rows of different ranks: all ranks of ``points.comm`` call it together."""
+
+    @property
+    def is_collective(self) -> bool:
+        """Whether `answer` and `commit` communicate, so that they must be called without requested rows too."""
+        ...
+
+
+@runtime_checkable
 class Observable(Protocol):
     """A model with further quantities for output, such as averages of internal variables."""
 
@@ -169,3 +179,8 @@ class Estimated(Protocol):
         Shape (n, m): signed, what is to be added to the packed responses. Shape (n,): their sizes, if no more is known.
         """
         ...
+
+
+def group_of(model: MicroModel) -> MPI.Comm:
+    """The group of ranks that evaluates each point of a model: `MPI.COMM_SELF` unless it is `Distributed`."""
+    return model.comm if isinstance(model, Distributed) else MPI.COMM_SELF

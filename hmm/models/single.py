@@ -78,6 +78,19 @@ def solve_one(
     return PointAnswer(vector, tangent, points.values_at(0), split_vector(model.inputs, vector))
 
 
+class OnePoint:
+    """A micro model that also answers single points."""
+
+    def solve(
+        self: MicroModel,
+        E: ArrayLike | Mapping[str, float],
+        state: Mapping[str, Floats] | None = None,
+        dt: float | None = None,
+    ) -> PointAnswer:
+        """Answer one point (see `hmm.models.solve_one`)."""
+        return solve_one(self, E, state, dt)
+
+
 def point_at(model: MicroModel, state: Mapping[str, Floats] | None) -> Points:
     """One row in a given state; raises `InputError` if the state belongs to another model."""
     points = points_of(model, 1)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from hmm.foundation.errors import InputError
 from hmm.foundation.options import choice
-from hmm.models.protocol import Distributed, MicroModel
 from hmm.parallel.routes import Movable, Route
 from hmm.parallel.scattering import Places, scattered_workers, teams
 
@@ -342,8 +341,3 @@ class Ensemble:
         self.owner = np.concatenate([np.full(n, rank, dtype=np.int32) for rank, n in parts])
         self.index = np.concatenate([np.arange(n, dtype=np.int32) for _, n in parts])
         self._connect()
-
-
-def group_of(model: MicroModel) -> MPI.Comm:
-    """The group of ranks that evaluates each point of a model."""
-    return model.comm if isinstance(model, Distributed) else MPI.COMM_SELF

@@ -6,12 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mpi4py import MPI
-
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.models.protocol import Distributed, MicroModel
+from hmm.models.protocol import Distributed, MicroModel, group_of
 
 
 def as_rows(array: NDArray[Any]) -> NDArray[Any]:
@@ -36,7 +34,7 @@ class RowLayout:
     """
 
     def __init__(self, model: MicroModel) -> None:
-        self.comm: MPI.Comm = model.comm if isinstance(model, Distributed) else MPI.COMM_SELF
+        self.comm = group_of(model)
         self.positions = dict(model.positions()) if isinstance(model, Distributed) else {}
         self.sizes = {name: int(self.comm.allreduce(p.size)) for name, p in self.positions.items()}
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hmm.foundation.errors import ConvergenceError, InputError
 from hmm.foundation.options import instance, integer, positive
@@ -16,7 +17,7 @@ from hmm.micro.local_fields import LocalFields
 from hmm.micro.rve import RVE
 from hmm.models.asking import answer, points_of
 from hmm.models.points import Floats, InitialPoint, Points, TangentSource, Variable, input_blocks
-from hmm.models.single import PointAnswer, solve_one
+from hmm.models.single import OnePoint
 from hmm.reduced.error_estimate import ErrorEstimator
 from hmm.reduced.followers import Followers
 from hmm.reduced.model import ReducedModel
@@ -29,7 +30,7 @@ BACK = 0.25
 """A point is answered by the reduced model again when the error of this is below this part of the tolerance."""
 
 
-class Controlled:
+class Controlled(OnePoint):
     """A reduced model whose error is estimated in each step; points with a large error are solved by the full RVE.
 
     Parameters
@@ -122,7 +123,8 @@ class Controlled:
         """Prepare the end of the step: history, strain path, estimated errors, and who answers each point next."""
         in_full = np.flatnonzero(points.committed.variables[FULL] > 0)
         missed = self._compare(points, in_full)
-        self.reduced.commit(points)
+        with _without_full(points):
+            self.reduced.commit(points)
         before = self.paths.keys(points.committed.variables)
         points.deferred |= self.paths.extended(points)
         after = self.paths.keys(points.deferred)
@@ -135,12 +137,6 @@ class Controlled:
     def errors(self, points: Points) -> Floats:
         """Estimated errors of the committed responses: what is to be added to them, shape (n, m)."""
         return points.committed.variables[ERROR].copy()
-
-    def solve(
-        self, E: ArrayLike | Mapping[str, float], state: Mapping[str, Floats] | None = None, dt: float | None = None
-    ) -> PointAnswer:
-        """Answer one point (see `hmm.models.solve_one`)."""
-        return solve_one(self, E, state, dt)
 
     # -- capabilities ----------------------------------------------------------------------------------------------
 
@@ -188,7 +184,8 @@ class Controlled:
             return
         asked, points.asked = points.asked, rows
         try:
-            self.reduced.answer(points)
+            with _without_full(points):
+                self.reduced.answer(points)
         finally:
             points.asked = asked
 
@@ -239,12 +236,21 @@ class Controlled:
 
     def _compare(self, points: Points, rows: NDArray[np.intp]) -> Floats:
         """How far the reduced model, which goes on at rows that the RVE answers, is off; shape (k, m)."""
-        response, tangent = points.trial.response[rows].copy(), points.tangent[rows].copy()
+        answered: tuple[NDArray[Any], ...] = (
+            points.trial.response,
+            points.tangent,
+            points.tangent_source,
+            points.converged,
+        )
+        kept = [array[rows].copy() for array in answered]
+        algorithm, points.algorithm = points.algorithm, "nested"
         self._ask_reduced(points, rows)
-        missed = response - points.trial.response[rows]
+        points.algorithm = algorithm
+        missed = kept[0] - points.trial.response[rows]
         missed[[row in points.failures for row in rows.tolist()]] = np.inf
         points.failures.clear()
-        points.trial.response[rows], points.tangent[rows] = response, tangent
+        for array, values in zip(answered, kept, strict=True):
+            array[rows] = values
         return missed
 
     def _commit_full(self, points: Points, rows: NDArray[np.intp], keys: Sequence[bytes]) -> None:
@@ -292,3 +298,14 @@ def _check_same(reduced: ReducedModel, rve: RVE) -> None:
                 f"the reduced model is of another RVE: its {what} is {other.get(what)}, and here it is "
                 f"{own.get(what)}; give the RVE it was made of"
             )
+
+
+@contextmanager
+def _without_full(points: Points) -> Iterator[None]:
+    """The notes of the reduced model alone, without those of the full RVE."""
+    in_full = {row: note for row, note in points.notes.items() if isinstance(note, Points)}
+    points.notes = {row: note for row, note in points.notes.items() if row not in in_full}
+    try:
+        yield
+    finally:
+        points.notes |= in_full

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 from scipy.optimize import nnls
 
 from hmm.foundation.errors import ConvergenceError
@@ -40,10 +41,10 @@ def cubature(
         Shapes (g,); no more points than functions and combinations.
     """
     root = np.sqrt(weights)
-    first = _basis(np.concatenate([np.ones((1, weights.size)), exact]) * root, 1e-12, None)
+    first = _basis(np.concatenate([np.ones((1, weights.size)), exact]) * root)
     rest = close * root
     rest = rest - (rest @ first.T) @ first
-    second = _basis(rest, tolerance, most)
+    second = _leading(rest, tolerance, most)
     functions = np.concatenate([first, second])
     target = functions @ root
     chosen, _ = nnls(functions * root, target, maxiter=30 * weights.size)
@@ -56,19 +57,45 @@ def cubature(
     return points, factors * weights[points]
 
 
-def _basis(rows: Floats, tolerance: float, most: int | None) -> Floats:
-    """Orthonormal rows that span all but a part `tolerance` (in the 2-norm) of the rows, scaled to their size."""
-    if not rows.size:
+def contraction(stiffness: Floats, few: Floats, limit: float) -> Floats:
+    """Factors P, shape (W, W), with ``P^T few P <= limit stiffness``; the identity where this holds already.
+
+    If the fields at cubature points follow ``P x`` instead of x, these points cannot say that the cell loses much more
+    stiffness than it has.
+
+    Parameters
+    ----------
+    stiffness, few
+        Shape (W, W); the exact stiffness, positive definite, and that of few points.
+    limit
+        How many times the exact one that of few points may be.
+    """
+    ratios, vectors = eigh(few, stiffness)
+    factors = np.sqrt(np.minimum(1.0, limit / ratios.clip(1e-300)))
+    return (vectors * factors) @ vectors.T @ stiffness
+
+
+def _basis(rows: Floats) -> Floats:
+    """Orthonormal rows that span all rows, to rounding."""
+    _, sizes, vectors = np.linalg.svd(rows, full_matrices=False)
+    return vectors[sizes > 1e-12 * np.linalg.norm(sizes)]
+
+
+def _leading(rows: Floats, tolerance: float, most: int) -> Floats:
+    """At most so many orthonormal rows, that span all but a part `tolerance` (in the 2-norm) of the rows."""
+    n = min(most, *rows.shape)
+    if not n:
         return np.zeros((0, rows.shape[1]))
-    values, vectors = np.linalg.eigh(rows.T @ rows) if rows.shape[0] > rows.shape[1] else _small(rows)
-    values = values.clip(0)
-    left = np.sqrt(np.cumsum(values))  # ascending: what is left when all up to here are dropped
-    keep = left > tolerance * left[-1]
-    kept = vectors[:, keep].T[::-1]
-    return kept if most is None else kept[:most]
+    vectors = _subspace(rows, min(n + 20, *rows.shape)) if n + 20 < min(rows.shape) else rows
+    _, sizes, vectors = np.linalg.svd(vectors, full_matrices=False)
+    left = np.linalg.norm(rows) ** 2 - np.concatenate([[0.0], np.cumsum(sizes**2)[:-1]])
+    return vectors[: min(int((left > (tolerance * np.linalg.norm(rows)) ** 2).sum()), n)]
 
 
-def _small(rows: Floats) -> tuple[Floats, Floats]:
-    """Ascending squared singular values and right singular vectors, as columns, of a matrix with few rows."""
-    _, s, vt = np.linalg.svd(rows, full_matrices=False)
-    return s[::-1] ** 2, vt[::-1].T
+def _subspace(rows: Floats, n: int) -> Floats:
+    """Combinations that span the strongest of many rows (Halko, Martinsson, Tropp, *SIAM Rev.* 53 (2011) 217)."""
+    some = np.random.default_rng(0).standard_normal((n, len(rows))) @ rows
+    for _ in range(3):
+        some = np.linalg.qr(some.T)[0].T
+        some = np.linalg.qr(rows @ some.T)[0].T @ rows
+    return some

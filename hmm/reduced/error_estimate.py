@@ -129,7 +129,7 @@ class ErrorEstimator:
             elastic = elastic + stiffness
             if p.is_linear:
                 linear = linear + stiffness
-                self._constant += G.T @ (p.weights[:, None] * _start(rve, p, G)).ravel()
+                self._constant += G.T @ (p.weights[:, None] * p.elastic(p.offset)).ravel()
             else:
                 self.phases[name], self._fields[name] = p, G
         self._linear = sparse.csr_array(linear + _borders(rve, self.m))
@@ -267,12 +267,6 @@ def _fields(cell: CellPoints, n: int) -> dict[str, tuple[PhasePoints, sparse.csr
 def _blocks(p: PhasePoints) -> sparse.csr_array:
     """The weighted elastic stiffness of a phase at all quadrature points."""
     return sparse.csr_array(sparse.kron(sparse.diags_array(p.weights), p.stiffness))
-
-
-def _start(rve: RVE, p: PhasePoints, G: sparse.csr_array) -> Floats:
-    """Stresses of a linear phase without inputs and fluctuation, shape (q, f)."""
-    undeformed = p.offset + (G[:, : rve.n_inputs] @ rve.reference).reshape(p.offset.shape)
-    return p.kernel(undeformed)[0] + (p.offset - undeformed) @ p.stiffness.T
 
 
 def _borders(rve: RVE, m: int) -> sparse.csr_array:

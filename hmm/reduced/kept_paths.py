@@ -18,7 +18,7 @@ from hmm.micro.rve import RVE
 from hmm.reduced.paths import TrainingPath
 from hmm.reduced.storage import require_same_rve
 
-FORMAT = "hmm training paths 1"
+FORMAT = "hmm training paths 2"
 
 
 class KeptPaths:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hmm.foundation.blocks import Blocks
 from hmm.foundation.console import warn
 from hmm.foundation.errors import ConvergenceError, InputError
+from hmm.micro.algorithms import count_attempts
 from hmm.micro.inputs import MacroInput
 from hmm.micro.local_fields import LocalFields
+from hmm.micro.recovery import StepStart, solve_step
 from hmm.micro.response import PointState
 from hmm.micro.rve import RVE
 from hmm.micro.views import local_fields
-from hmm.models.points import InitialPoint, Points, Variable
-from hmm.models.single import PointAnswer, solve_one
+from hmm.models.points import InitialPoint, Points, TangentSource, Variable
+from hmm.models.single import OnePoint
 from hmm.reduced.batch import BatchAnswer, BatchSolver
 from hmm.reduced.phases import kernel_of
+from hmm.reduced.recovery import SingleCell
 from hmm.reduced.reduction import Reduction
 from hmm.reduced.report import TrainingReport
 from hmm.reduced.storage import read_reduction, save_model
@@ -31,7 +34,7 @@ MARGIN = 0.02
 """How far beyond the training range an input is outside, relative to the width of the range."""
 
 
-class ReducedModel:
+class ReducedModel(OnePoint):
     """A reduced RVE: it stands wherever the RVE stands, and answers all points of a rank in one batch.
 
     Made by `hmm.reduced.train` or `hmm.reduced.load_model`.
@@ -56,6 +59,9 @@ class ReducedModel:
         self.n_outside = 0
         self._kernels = {name: kernel_of(rve.problem, name) for name in reduction.phases}
         self._solver = BatchSolver(reduction, self._kernels)
+        options = rve.system.newton_options
+        self._single = SingleCell(self._solver.cells, reduction.volume, rve.reference, options)
+        self._rtol = options.rtol
         sizes = {name: p.weights.size * self._kernels[name].n_variables for name, p in reduction.phases.items()}
         self._history = Blocks(sizes)
         self._trained_with = self._parameter_values()
@@ -91,16 +97,23 @@ class ReducedModel:
         return InitialPoint()
 
     def answer(self, points: Points) -> None:
-        """Answer the rows asked, in batches (see `hmm.models.MicroModel`)."""
+        """Answer the rows asked, in batches (see `hmm.models.MicroModel`).
+
+        In the monolithic algorithm each row takes at most one condensed Newton step, as the RVE does (see
+        `hmm.micro.algorithms.monolithic`); an elastic row costs one residual. Rows that fail are solved until they
+        converge: in a batch first, then one by one in substeps.
+        """
         self._require_same_parameters()
-        for rows in self._chunks(points.asked):
-            start, E = points.trial.variables["y"][rows], points.E[rows]
-            guess = start + np.einsum("nij,nj->ni", points.guides["sensitivity"][rows], E - points.trial.E[rows])
-            found = self._solve(points, rows, guess)
-            lost = np.flatnonzero(~found.converged)
-            if lost.size:
-                self._start_again(points, rows, lost, found)
-            self._write(points, rows, found)
+        divided = np.isin(points.asked, np.array(list(points.notes), dtype=np.intp))
+        alone, rest = points.asked[divided], points.asked[~divided]
+        if points.algorithm == "monolithic":
+            rest = self._over(rest, lambda rows: self._iterate(points, rows))
+            points.count.recoveries += rest.size
+            for row in rest.tolist():
+                points.restart(row)
+        rest = self._over(rest, lambda rows: self._converge(points, rows))
+        for row in [*rest.tolist(), *alone.tolist()]:
+            self._recover(points, row)
 
     def commit(self, points: Points) -> None:
         """Compute the internal variables at the end of the step, and look whether it was in the training range.
@@ -110,23 +123,18 @@ class ReducedModel:
         ConvergenceError
             If those of a point are not numbers.
         """
-        y, history = points.trial.variables["y"], np.empty_like(points.committed.variables["history"])
+        trial, old = points.trial, points.committed.variables["history"]
+        history = np.empty_like(old)
         for rows in self._chunks(np.arange(points.n)):
-            old = self._old(points, rows)
-            new = self._solver.updated(points.trial.E[rows], y[rows], old, points.dt)
-            parts = [new[name].reshape(rows.size, -1) for name in self._history]
-            history[rows] = np.concatenate([np.zeros((rows.size, 0)), *parts], axis=1)
+            history[rows] = self._solver.updated(trial.E[rows], trial.variables["y"][rows], old[rows], points.dt)
+        for row, steps in points.notes.items():
+            last = trial.E[row][None], trial.variables["y"][row][None], steps.history[None], points.dt * steps.last
+            history[row] = self._solver.updated(*last)
         bad = np.flatnonzero(~np.isfinite(history).all(axis=1))
         if bad.size:
             raise ConvergenceError(f"point {bad[0]}: an updated internal variable is not a number")
         points.deferred["history"] = history
         self._look_at_range(points.trial.E)
-
-    def solve(
-        self, E: ArrayLike | Mapping[str, float], state: Mapping[str, Floats] | None = None, dt: float | None = None
-    ) -> PointAnswer:
-        """Answer one point (see `hmm.models.solve_one`)."""
-        return solve_one(self, E, state, dt)
 
     # -- capabilities ----------------------------------------------------------------------------------------------
 
@@ -188,29 +196,72 @@ class ReducedModel:
             for name, values in parts.items()
         }
 
-    def _solve(self, points: Points, rows: NDArray[np.intp], guess: Floats) -> BatchAnswer:
+    def _over(self, rows: NDArray[np.intp], work: Callable[[NDArray[np.intp]], NDArray[np.bool_]]) -> NDArray[np.intp]:
+        """Do some work for rows, a batch at a time; returns those that failed."""
         with np.errstate(all="ignore"):
-            return self._solver.solve(points.E[rows], guess, self._old(points, rows), points.dt, points.count)
+            parts = [part[~work(part)] for part in self._chunks(rows)]
+        return np.concatenate([rows[:0], *parts])
 
-    def _start_again(self, points: Points, rows: NDArray[np.intp], lost: NDArray[np.intp], found: BatchAnswer) -> None:
-        """Try rows that did not converge again, from the committed state with the elastic move."""
-        again = rows[lost]
-        elastic = points.start.values.get("sensitivity", np.zeros((self.reduction.n_modes, self.rve.n_inputs)))
-        dE = points.E[again] - points.committed.E[again]
-        second = self._solve(points, again, points.committed.variables["y"][again] + dE @ elastic.T)
-        points.count.elastic_starts += again.size
-        for name, values in vars(found).items():
-            values[lost] = vars(second)[name]
+    def _iterate(self, points: Points, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """One step of the monolithic algorithm for a batch; returns which rows have an answer."""
+        trial, E, y = points.trial, points.E[rows], points.trial.variables["y"][rows]
+        dE = E - trial.E[rows]
+        dy = _times(points.guides["sensitivity"][rows], dE)
+        expected = trial.response[rows] + _times(points.tangent[rows], dE)
+        expected[points.tangent_source[rows] == TangentSource.DROPPED] = np.nan
+        given = (E, y + dy, np.concatenate([dE, dy], axis=1), points.committed.variables["history"][rows])
+        found = self._solver.iterate(*given, points.dt, expected, self._rtol, points.count)
+        good = found.is_finite
+        self._write(points, rows, found, good)
+        return good
 
-    def _write(self, points: Points, rows: NDArray[np.intp], found: BatchAnswer) -> None:
-        good = found.converged
-        kept = rows[good]
+    def _converge(self, points: Points, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Solve a batch until it converges; returns which rows have."""
+        old = points.committed.variables["history"][rows]
+        found = self._solver.solve(points.E[rows], self._guess(points, rows), old, points.dt, points.count)
+        good = found.converged & found.is_finite
+        self._write(points, rows, found, good)
+        return good
+
+    def _recover(self, points: Points, row: int) -> None:
+        """Solve one row with the recovery strategies of the RVE (see `hmm.micro.recovery`)."""
+        cell, state, E, substeps = self._single, points.committed, points.E[row], points.notes.get(row)
+        cell.time_step, factorized = points.dt, cell.n_factorizations
+        elastic = points.start.values["sensitivity"].T
+        start = StepStart(state.variables["y"][row], state.E[row], state.variables["history"][row], 0.0, elastic)
+        guess = self._guess(points, np.array([row]))[0]
+        with np.errstate(all="ignore"):
+            solution = solve_step(cell, start, E, guess, substeps.ends if substeps else ())
+        count_attempts(points.count, solution.attempts, cell.n_inputs)
+        points.count.factorizations += cell.n_factorizations - factorized
+        points.converged[row] = solution.solved is not None
+        if solution.solved is None:
+            points.failures[row] = f"the reduced cell did not converge: {solution.failure}"
+            return
+        points.notes.pop(row, None)
+        if solution.substeps is not None:
+            points.notes[row] = solution.substeps
+        trial, solved = points.trial, solution.solved
+        trial.E[row], trial.variables["y"][row], trial.response[row] = E, solved.z, solved.response
+        points.tangent[row], points.guides["sensitivity"][row] = (
+            solved.condensed.tangent,
+            solved.condensed.sensitivity.T,
+        )
+        points.tangent_source[row] = TangentSource.ANSWER
+
+    def _guess(self, points: Points, rows: NDArray[np.intp]) -> Floats:
+        """Unknowns that the last tangent predicts, shape (n, N)."""
+        dE = points.E[rows] - points.trial.E[rows]
+        return points.trial.variables["y"][rows] + _times(points.guides["sensitivity"][rows], dE)
+
+    def _write(self, points: Points, rows: NDArray[np.intp], found: BatchAnswer, good: NDArray[np.bool_]) -> None:
+        """Make the `good` answers of a batch the trial state."""
+        kept, new = rows[good], good & found.condensed
+        points.trial.E[kept], points.trial.response[kept] = points.E[kept], found.response[good]
         points.trial.variables["y"][kept] = found.y[good]
-        points.trial.response[kept], points.tangent[kept] = found.response[good], found.tangent[good]
-        points.guides["sensitivity"][kept] = found.sensitivity[good]
-        points.converged[kept] = True
-        points.count.factorizations += kept.size
-        points.failures |= dict.fromkeys(rows[~good].tolist(), "the reduced cell did not converge; take smaller steps")
+        points.tangent[rows[new]], points.guides["sensitivity"][rows[new]] = found.tangent[new], found.sensitivity[new]
+        points.tangent_source[rows[new]] = TangentSource.ANSWER
+        points.converged[kept] = found.converged[good]
 
     def _look_at_range(self, E: Floats) -> None:
         r = self.reduction
@@ -235,6 +286,11 @@ class ReducedModel:
     def _require_same_parameters(self) -> None:
         if self._parameter_values() != self._trained_with:
             raise InputError("a parameter of the RVE has changed since the reduced model was made: train a new one")
+
+
+def _times(matrices: Floats, vectors: Floats) -> Floats:
+    """Products of n matrices with n vectors."""
+    return np.matmul(matrices, vectors[:, :, None])[:, :, 0]
 
 
 def load_model(path: str | Path, rve: RVE) -> ReducedModel:

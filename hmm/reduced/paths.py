@@ -50,7 +50,9 @@ class TrainingPath:
             Shape (m,); the undeformed state where it starts, ``rve.reference``; zero by default.
         """
         n, m = integer("n", n, 1), self.E.shape[1]
-        first = np.zeros(m) if reference is None else np.asarray(reference, dtype=float).reshape(m)
+        first = np.zeros(m) if reference is None else np.asarray(reference, dtype=float)
+        if first.shape != (m,):
+            raise InputError(f"reference has shape {first.shape}: give ({m},), such as rve.reference")
         old = np.concatenate([first[None], self.E[:-1]])
         part = np.arange(1, n + 1)[:, None] / n
         E = old[:, None] * (1 - part) + self.E[:, None] * part

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hmm.foundation import tensors
 from hmm.foundation.errors import InputError
-from hmm.foundation.forms import compile_expression, owned_cells, quadrature_points, quadrature_weights
+from hmm.foundation.forms import compile_expression, quadrature_points, quadrature_weights, tagged_cells
 from hmm.foundation.tensors import Packing
 from hmm.laws.kernel import LawKernel, field_packings, kind_of
 from hmm.micro.definition import CellProblem
@@ -52,8 +52,8 @@ class PhasePoints:
         Shapes (n,) and (n, gdim); quadrature weights and points.
     offset
         Shape (n, f); packed local fields without macroscopic input and fluctuation.
-    stiffness
-        Shape (f, f); the law's tangent in the undeformed state.
+    stiffness, start
+        Shapes (f, f) and (f,); the law linearized in the undeformed state, ``start + stiffness fields``.
     is_linear
         Whether the response is linear in the fields, up to a constant, without history.
     """
@@ -62,7 +62,7 @@ class PhasePoints:
         self.problem, self.phase, self.kernel = problem, phase, kernel_of(problem, phase)
         cell, degree = problem.cell, problem.quadrature_degree
         mesh, rule = cell.mesh, quadrature_points(cell.mesh, degree)
-        self.cells = np.intersect1d(cell.phase_tags.find(cell.phases[phase]), owned_cells(mesh)).astype(np.int32)
+        self.cells = tagged_cells(cell.phase_tags, cell.phases[phase])
         self._fields = compile_expression(tensors.pack_all(self.kernel.packings, problem.local_fields()), rule)
         self.weights = quadrature_weights(mesh, degree, self.cells).ravel()
         self.x = _coordinates(problem, rule, self.cells)
@@ -72,7 +72,9 @@ class PhasePoints:
             e.function.x.array[:] = e.reference
         undeformed = self.evaluate()[:1]
         clear(problem)
-        self.stiffness = self.kernel(undeformed, dt=1.0)[1][0].copy()
+        stress, tangents, _ = self.kernel(undeformed, dt=1.0)
+        self.stiffness = tangents[0].copy()
+        self.start = stress[0] - self.stiffness @ undeformed[0]
         self.is_linear = not self.kernel.n_variables and self._has_constant_tangent(undeformed)
 
     @property
@@ -83,6 +85,10 @@ class PhasePoints:
     def evaluate(self) -> Floats:
         """Packed local fields, shape (n, f), of the Functions as they are now."""
         return self._fields.eval(self.problem.cell.mesh, self.cells).reshape(-1, self.kernel.n_fields)
+
+    def elastic(self, fields: Floats) -> Floats:
+        """Stresses of the law linearized in the undeformed state, for fields of shape (n, f)."""
+        return self.start + fields @ self.stiffness.T
 
     def _has_constant_tangent(self, fields: Floats) -> bool:
         shifts = 1e-3 * np.random.default_rng(0).standard_normal((4, self.kernel.n_fields))

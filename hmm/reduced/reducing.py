@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 
 from hmm.micro.rve import RVE
 from hmm.reduced.basis import modes_of
-from hmm.reduced.cubature import cubature
+from hmm.reduced.phase_cubature import linear_forces, reduce_phase
 from hmm.reduced.phases import CellPoints, PhasePoints
 from hmm.reduced.reduction import ReducedPhase, Reduction
 from hmm.reduced.snapshots import Snapshots
+from hmm.reduced.stability import stable_reduction
 
 Floats = NDArray[np.float64]
-
-HISTORY_MODES = 40
-"""Most modes of the internal variables of a phase."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +26,7 @@ class Accuracy:
     Attributes
     ----------
     modes, points
-        Most modes beside the elastic ones, and most combinations of forces that cubature keeps in each phase beside
-        the elastic ones.
+        Most modes beside the elastic ones, and most combinations of forces that cubature keeps in each phase.
     energy
         Modes with less than this part of the energy that is not elastic are left out.
     integrals
@@ -46,7 +43,7 @@ class Accuracy:
 
 
 def reduce_cell(rve: RVE, cell: CellPoints, snapshots: Sequence[Snapshots], accuracy: Accuracy) -> Reduction:
-    """The reduced cell that training paths give.
+    """The reduced cell that training paths give, stable along them.
 
     Parameters
     ----------
@@ -57,61 +54,43 @@ def reduce_cell(rve: RVE, cell: CellPoints, snapshots: Sequence[Snapshots], accu
     accuracy
         How accurate to be.
     """
+    kernels = {name: p.kernel for name, p in cell.phases.items()}
+    return stable_reduction(lambda limit: _reduce(rve, cell, snapshots, accuracy, limit), kernels, snapshots)
+
+
+def _reduce(rve: RVE, cell: CellPoints, snapshots: Sequence[Snapshots], accuracy: Accuracy, limit: float) -> Reduction:
+    """The reduced cell for one limit of the stiffness of its cubature points (see `reduce_phase`)."""
     z, E = np.concatenate([s.z for s in snapshots]), np.concatenate([s.E for s in snapshots])
     elastic = np.asarray(rve.initial().values["sensitivity"])
     size = np.linalg.norm(E - rve.reference, axis=1)
     moved = size > 1e-3 * size.max()
     Z = modes_of(cell, elastic, z[moved], size[moved], accuracy.modes, accuracy.energy)
-    m, units, of_modes = rve.n_inputs, cell.of_inputs(), cell.of_fluctuations(Z)
+    units, of_modes = cell.of_inputs(), cell.of_fluctuations(Z)
     H = {name: np.concatenate([units[name], of_modes[name].transpose(1, 2, 0)], axis=2) for name in cell.phases}
-    X = np.linalg.lstsq(Z.T, elastic.T, rcond=None)[0]
-    unit_loads = np.concatenate([np.eye(m), X])
-    width = m + len(Z)
-    stiffness, constant = np.zeros((width, width)), np.zeros(width)
-    phases = {}
+    coordinates = np.linalg.lstsq(Z.T, np.concatenate([elastic, z]).T, rcond=None)[0].T
+    states = np.concatenate([np.concatenate([np.eye(rve.n_inputs), E - rve.reference]), coordinates], axis=1)
+    phases, parts = dict[str, ReducedPhase](), list[tuple[Floats, Floats]]()
     for name, p in cell.phases.items():
         if p.is_linear:
-            matrix, vector = _linear(rve, p, H[name])
-            stiffness, constant = stiffness + matrix, constant + vector
+            parts.append(linear_forces(p, p.weights, H[name], p.offset))
         else:
-            phases[name] = _reduced_phase(p, H[name], unit_loads, snapshots, accuracy)
+            phases[name], *forces = _reduced_phase(p, H[name], states, snapshots, accuracy, limit)
+            parts.append((forces[0], forces[1]))
+    stiffness, constant = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
     lowest, highest = np.minimum(E.min(axis=0), rve.reference), np.maximum(E.max(axis=0), rve.reference)
     return Reduction(Z, stiffness, constant, phases, rve.cell.volume, lowest, highest)
 
 
-def _linear(rve: RVE, p: PhasePoints, H: Floats) -> tuple[Floats, Floats]:
-    """Stiffness and constant forces of a linear phase, shapes (m + N, m + N) and (m + N,)."""
-    n, f, width = H.shape
-    weighted = (p.weights[:, None, None] * H).reshape(n * f, width)
-    stiffness = weighted.T @ (p.stiffness @ H).reshape(n * f, width)
-    undeformed = p.offset + H[:, :, : rve.n_inputs] @ rve.reference
-    start = p.kernel(undeformed)[0] - undeformed @ p.stiffness.T
-    return stiffness, weighted.T @ (start + p.offset @ p.stiffness.T).ravel()
-
-
 def _reduced_phase(
-    p: PhasePoints, H: Floats, unit_loads: Floats, snapshots: Sequence[Snapshots], accuracy: Accuracy
-) -> ReducedPhase:
-    """Cubature points of a phase, and modes of its internal variables."""
-    if accuracy.all_points:
-        return ReducedPhase(np.arange(p.n), p.weights, p.x, p.offset, H, p.stiffness, np.zeros((0, p.n, 0)))
-    elastic = np.einsum("fh,nhx,xe->enf", p.stiffness, H, unit_loads)
-    stress = np.concatenate([s.stress[p.phase] for s in snapshots])
-    stress = _strongest(stress * np.sqrt(p.weights)[:, None], 1e-4) / np.sqrt(p.weights)[:, None]
+    p: PhasePoints, H: Floats, states: Floats, snapshots: Sequence[Snapshots], accuracy: Accuracy, limit: float
+) -> tuple[ReducedPhase, Floats, Floats]:
+    """A phase at its cubature points or, if asked for, at all quadrature points, with its undeformed forces.
 
-    def work(of: Floats) -> Floats:
-        return np.einsum("nfx,knf->kxn", H, of).reshape(-1, p.n)
-
-    index, weights = cubature(p.weights, work(elastic), work(stress), accuracy.integrals, accuracy.points)
-    known = [s.history[p.phase] for s in snapshots if p.phase in s.history]
-    history = _strongest(np.array(known), 1e-4)[:HISTORY_MODES] if known else np.zeros((0, p.n, 0))
-    return ReducedPhase(index, weights, p.x[index], p.offset[index], H[index], p.stiffness, history)
-
-
-def _strongest(rows: Floats, tolerance: float) -> Floats:
-    """Combinations of arrays, first axis k, that make up all but a part `tolerance` of them; scaled to their size."""
-    flat = rows.reshape(len(rows), -1)
-    values, vectors = np.linalg.eigh(flat @ flat.T)
-    left = np.sqrt(np.cumsum(values.clip(0)))
-    keep = left > tolerance * left[-1]
-    return (vectors[:, keep].T[::-1] @ flat).reshape(-1, *rows.shape[1:])
+    The first `states` are those of the undeformed cell, the others those of the snapshots.
+    """
+    if not accuracy.all_points:
+        elastic, seen = np.split(states, [len(states) - sum(len(s.E) for s in snapshots)])
+        return reduce_phase(p, H, elastic, seen, snapshots, accuracy.integrals, accuracy.points, limit)
+    nothing = np.zeros((0, p.n, 0))
+    phase = ReducedPhase(np.arange(p.n), p.weights, p.x, p.offset, H, p.stiffness, p.start, nothing)
+    return phase, *linear_forces(p, p.weights, H, p.offset)

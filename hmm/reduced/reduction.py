@@ -26,8 +26,8 @@ class ReducedPhase:
         Shape (g, f); packed local fields without inputs and fluctuation.
     H
         Shape (g, f, m + N); local fields per unit of the packed inputs and of the modes.
-    stiffness
-        Shape (f, f); tangent of the law in the undeformed state.
+    stiffness, start
+        Shapes (f, f) and (f,); the law linearized in the undeformed state, ``start + stiffness fields``.
     history
         Shape (b, n, v); modes of the internal variables at all quadrature points, to draw them.
     """
@@ -38,6 +38,7 @@ class ReducedPhase:
     offset: Floats
     H: Floats
     stiffness: Floats
+    start: Floats
     history: Floats
 
 
@@ -45,18 +46,18 @@ class ReducedPhase:
 class Reduction:
     """A reduced cell.
 
-    With ``x = (E, y)``, the packed inputs and the N reduced unknowns, it has the residual
-    ``q(x) = constant + stiffness x + sum_g w_g H_g^T sigma(offset_g + H_g x)``: the phases with a linear law are
-    integrated once and exactly, the others at cubature points.
+    With ``x = (E, y)``, the packed inputs and the N reduced unknowns, it has the forces
+    ``q(x) = constant + stiffness x + sum_g w_g H_g^T (sigma(e_g) - start - C0 e_g)``, ``e_g = offset_g + H_g x``: the
+    law of the undeformed state is integrated once, and only what the stress differs from it at cubature points.
 
     Attributes
     ----------
     modes
         Shape (N, n_unknowns); fluctuations of the RVE.
     stiffness, constant
-        Shapes (m + N, m + N) and (m + N,); those of the linear phases.
+        Shapes (m + N, m + N) and (m + N,); those of all phases in the undeformed state.
     phases
-        The other phases by name.
+        The phases whose law is not linear, by name.
     volume
         Volume of the cell.
     lowest, highest
@@ -81,8 +82,14 @@ class Reduction:
         """Number of cubature points."""
         return sum(p.weights.size for p in self.phases.values())
 
+    def strength(self, phase: str) -> float:
+        """How strongly stresses of unit mean square may push the modes at most, in the mean over these."""
+        p = self.phases[phase]
+        B = p.H[:, :, p.H.shape[2] - self.n_modes :]
+        return float(np.sqrt(np.einsum("g,gfi,gfi->", p.weights, B, B) / max(B.shape[2], 1)))
+
     def digest(self) -> str:
         """A hash of all its numbers."""
         arrays = [self.modes, self.stiffness, self.constant, np.array([self.volume])]
-        arrays += [a for p in self.phases.values() for a in (p.index, p.weights, p.offset, p.H)]
+        arrays += [a for p in self.phases.values() for a in (p.index, p.weights, p.offset, p.H, p.start)]
         return digest(*arrays)

@@ -19,6 +19,9 @@ from hmm.reduced.phases import CellPoints
 
 Floats = NDArray[np.float64]
 
+HISTORIES = 4
+"""States of a path whose internal variables are kept."""
+
 
 @dataclass
 class Snapshots:
@@ -31,13 +34,17 @@ class Snapshots:
     z
         Shape (k, n_unknowns); fluctuations.
     stress
-        For each phase that is not linear, shape (k, n, f); packed local stresses.
+        For each phase that is not linear, shape (k, n, f); what packed local stresses differ from those of the
+        undeformed law (`PhasePoints.elastic`).
     history
-        For each phase with internal variables, shape (n, v); those at the end.
+        For each phase with internal variables, shape (h, n, v); those after up to `HISTORIES` of the steps and at the
+        end.
     seconds
-        CPU time of one step.
+        CPU time of one step; with its tangent on paths that are solved without `points`.
     failure
         Why the path was not followed to its end, or empty.
+    dt
+        Shape (k,); duration of each step.
     """
 
     E: Floats
@@ -47,6 +54,7 @@ class Snapshots:
     history: dict[str, Floats] = field(default_factory=dict)
     seconds: float = 0.0
     failure: str = ""
+    dt: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -98,11 +106,11 @@ def follow_path(rve: RVE, path: TrainingPath, points: CellPoints | None) -> Snap
     nonlinear = {name: p for name, p in points.phases.items() if not p.is_linear} if points else {}
     state, failure, response, z = rve.initial_state(), "", [], []
     stress: dict[str, list[Floats]] = {name: [] for name in nonlinear}
-    blocks, seconds = rve.forms.history_blocks, 0.0
+    blocks, seconds, histories = rve.forms.history_blocks, 0.0, list[Floats]()
     for number, (E, dt) in enumerate(zip(path.E, path.durations.tolist(), strict=True), 1):
         start = thread_time()
         try:
-            answer = rve.solve(E, state, tangent=True, dt=dt)
+            answer = rve.solve(E, state, tangent=points is None, dt=dt)
         except ConvergenceError as error:
             failure = f"step {number} of {len(path.E)}: {error}"
             break
@@ -116,14 +124,20 @@ def follow_path(rve: RVE, path: TrainingPath, points: CellPoints | None) -> Snap
         rve.load(state, E)
         for name, p in nonlinear.items():
             before = old[name].reshape(p.n, -1) if name in old else None
-            stress[name].append(p.kernel(p.evaluate(), before, dt)[0].copy())
-    n, parts = len(response), blocks.split(state.history)
+            fields = p.evaluate()
+            stress[name].append(p.kernel(fields, before, dt)[0] - p.elastic(fields))
+        if number % -(-len(path.E) // HISTORIES) == 0:
+            histories.append(state.history)
+    n, last = len(response), [] if histories and histories[-1] is state.history else [state.history]
+    parts = blocks.split(np.array([*histories, *last]))
+    kept = {name: (-1, nonlinear[name].n, nonlinear[name].kernel.n_variables) for name in parts if points}
     return Snapshots(
         path.E[:n],
         np.array(response).reshape(n, rve.n_inputs),
         np.array(z).reshape(n if points else 0, rve.n_unknowns),
         {name: np.array(stress[name]).reshape(n, p.n, p.kernel.n_fields) for name, p in nonlinear.items()},
-        {name: parts[name].reshape(nonlinear[name].n, -1).copy() for name in parts if points},
+        {name: parts[name].reshape(shape).copy() for name, shape in kept.items()},
         seconds / max(n, 1),
         failure,
+        path.durations[:n].copy(),
     )

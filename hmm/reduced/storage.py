@@ -18,7 +18,7 @@ from hmm.micro.rve import RVE
 from hmm.reduced.reduction import ReducedPhase, Reduction
 from hmm.reduced.report import TrainingReport
 
-FORMAT = "hmm reduced model 1"
+FORMAT = "hmm reduced model 2"
 
 
 def save_model(path: str | Path, rve: RVE, reduction: Reduction, report: TrainingReport) -> Path:

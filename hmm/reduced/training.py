@@ -51,9 +51,9 @@ def train(
     """Train a reduced model of an RVE (collective in `comm`).
 
     The RVE is solved along the training paths. Modes of its fluctuation are the elastic ones, so that the elastic
-    response is exact, and the strongest of what is left. Phases with a linear law are integrated exactly; in the
-    others, cubature points with positive weights keep the volume of the phase, all elastic forces, and the forces of
-    the training paths.
+    response is exact, and the strongest of what is left. The law of the undeformed state is integrated exactly. What
+    stresses differ from it is integrated at cubature points, whose positive weights keep the volume of each phase and
+    the forces of the training paths.
 
     With a `tolerance`, few of the paths are solved: in rounds those on which the model so far misses most, until the
     median error on the blind paths is at most the tolerance and the worst one at most three times as large. Modes and
@@ -74,8 +74,7 @@ def train(
     budget
         With a tolerance, how many of the `paths` are solved at most; all by default.
     modes, points
-        Most modes beside the elastic ones, and most combinations of forces that cubature keeps in each phase beside
-        the elastic ones.
+        Most modes beside the elastic ones, and most combinations of forces that cubature keeps in each phase.
     energy
         Modes with less than this part of the energy that is not elastic are left out.
     integrals

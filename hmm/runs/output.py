@@ -13,6 +13,7 @@ from hmm.fe2.worst_point import WorstPoint, point_fields
 from hmm.foundation.errors import collectively
 from hmm.foundation.files import require_writable
 from hmm.foundation.locking import Lock, acquire
+from hmm.foundation.options import instance
 from hmm.foundation.vtx import VTXFile
 from hmm.micro.local_fields import bp_path, cellwise, write_fields
 from hmm.models.protocol import Observable
@@ -89,6 +90,7 @@ class Output:
     """
 
     def __init__(self, directory: str | Path, hom: Homogenizer, u: fem.Function, *, paths: bool = False) -> None:
+        instance("paths", paths, bool, "give True to record the paths of all points, or False")
         self.hom, self.u = hom, u
         self.path = Path(directory) / "macro.bp"
         self._lock: Lock | None = None

@@ -39,9 +39,11 @@ class PathRecorder:
         On all ranks, if it cannot be written to.
     """
 
+    _times: list[float] | None
+
     def __init__(self, directory: Path, hom: Homogenizer) -> None:
         self.folder, self.hom = directory / FOLDER, hom
-        self._elapsed = hom.elapsed
+        self._elapsed, self._times = hom.elapsed, None
         with collectively(hom.comm):
             if hom.comm.rank == 0:
                 require_writable(self.folder)
@@ -61,13 +63,15 @@ class PathRecorder:
                 self._put(float(time), duration, E)
 
     def _put(self, time: float, duration: float, E: Mapping[str, NDArray[np.float64]]) -> None:
-        files = step_files(self.folder)
-        earlier = [file for file in files if _step(file)["time"] < time]
-        for file in files[len(earlier) :]:
+        if self._times is None:
+            self._times = [float(_step(file)["time"]) for file in step_files(self.folder)]
+        earlier = [known for known in self._times if known < time]
+        for file in step_files(self.folder)[len(earlier) :] if len(earlier) < len(self._times) else ():
             file.unlink()
         named = {f"E{k}": rows for k, rows in enumerate(E.values())}
         with replacing(self.folder / f"{len(earlier) + 1:06d}.npz") as part, part.open("wb") as opened:
             np.savez(opened, allow_pickle=False, time=time, duration=duration, models=np.array(list(E)), **named)
+        self._times = [*earlier, time]
 
     def _inputs(self) -> dict[str, NDArray[np.float64]]:
         """For each model the committed inputs of its points on all ranks, in the order of their numbers; on rank 0."""

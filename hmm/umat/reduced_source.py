@@ -11,7 +11,7 @@ from hmm.laws.kernel import LawKernel
 from hmm.laws.kernel_source import CFunction, c_functions, loops_source
 from hmm.reduced.model import ReducedModel
 from hmm.reduced.phases import kernel_of
-from hmm.reduced.reduction import ReducedPhase, Reduction
+from hmm.reduced.reduction import Reduction
 from hmm.umat import c_text
 from hmm.umat.source import Source
 
@@ -39,7 +39,7 @@ def reduced_source(model: ReducedModel) -> Source:
         c_text.code("phase.h"),
         c_text.definitions(_sizes(r, kernels, functions)),
         *_cell(r, m),
-        *_phases(r, m, kernels, functions),
+        *_phases(r, kernels, functions),
         c_text.code("reduced.c"),
     ]
     error = "" if math.isnan(model.report.worst) else f"; error on blind paths at most {model.report.worst:.2g}"
@@ -70,23 +70,16 @@ def _sizes(
 
 def _cell(r: Reduction, m: int) -> list[str]:
     """Forces of the cell if it stays elastic, and how its modes follow the strain then."""
-    stiffness, constant = r.stiffness.copy(), r.constant.copy()
-    for p in r.phases.values():
-        stiffness += np.einsum("g,gfi,fh,ghj->ij", p.weights, p.H, p.stiffness, p.H, optimize=True)
-        constant += np.einsum("g,gfi,fh,gh->i", p.weights, p.H, p.stiffness, p.offset, optimize=True)
-    sensitivity = -np.linalg.solve(stiffness[m:, m:], stiffness[m:, :m])
-    arrays = {"constant": constant, "stiffness": stiffness, "sensitivity": sensitivity}
+    sensitivity = -np.linalg.solve(r.stiffness[m:, m:], r.stiffness[m:, :m])
+    arrays = {"constant": r.constant, "stiffness": r.stiffness, "sensitivity": sensitivity}
     return [c_text.array(name, values) for name, values in arrays.items()]
 
 
-def _phases(
-    r: Reduction, m: int, kernels: dict[str, LawKernel], functions: dict[str, tuple[CFunction, ...]]
-) -> list[str]:
+def _phases(r: Reduction, kernels: dict[str, LawKernel], functions: dict[str, tuple[CFunction, ...]]) -> list[str]:
     """The code and the numbers of the phases."""
     parts, rows = list[str](), list[str]()
     for k, (name, p) in enumerate(r.phases.items()):
-        start = np.zeros(len(p.stiffness))
-        arrays = {"weights": p.weights, "offset": p.offset, "H": p.H, "C0": p.stiffness, "start": start}
+        arrays = {"weights": p.weights, "offset": p.offset, "H": p.H, "C0": p.stiffness, "start": p.start}
         parts += [c_text.array(f"{what}{k}", values) for what, values in arrays.items()]
         calls = [NONE, NONE, NONE]
         for n, function in enumerate(functions[name]):
@@ -94,14 +87,9 @@ def _phases(
             calls[n] = f"{{{function.name}, {function.name}_constants, {function.constants.size}, {function.dt_at}}}"
         kernel = kernels[name]
         sizes = f"{p.weights.size}, {kernel.n_fields}, {kernel.n_variables}, {kernel.at(0.0).n_unknowns}"
-        rows.append(f"    {{{sizes}, {', '.join(calls)}, {', '.join(f'{a}{k}' for a in arrays)}, {_strength(p, m)!r}}}")
+        named = ", ".join(f"{what}{k}" for what in arrays)
+        rows.append(f"    {{{sizes}, {', '.join(calls)}, {named}, {r.strength(name)!r}}}")
     return [*parts, "static const phase phases[] = {\n" + (",\n".join(rows) or "    {0}") + "};\n"]
-
-
-def _strength(p: ReducedPhase, m: int) -> float:
-    """How strongly stresses of unit mean square may push the modes at most, in the mean over these."""
-    B = p.H[:, :, m:]
-    return float(np.sqrt(np.einsum("g,gfi,gfi->", p.weights, B, B) / max(B.shape[2], 1)))
 
 
 def _row(values: Floats) -> str:

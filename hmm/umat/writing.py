@@ -54,8 +54,9 @@ def write_umat(path: str | Path, model: TableModel | ReducedModel) -> Path:
     Raises
     ------
     InputError
-        If the model is neither, or has another input; or if the file cannot be written.
+        If the path is none, the model is neither or has another input, or the file cannot be written.
     """
+    instance("write_umat: path", path, (str, Path), "give the path of a file")
     remedy = "make one with hmm.tabulate or hmm.reduced.train"
     instance("write_umat: model", model, (TableModel, ReducedModel), remedy)
     strain = _strain_of(model.tabulated if isinstance(model, TableModel) else model.inputs)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 PAGES = sorted(
     str(page.relative_to(ROOT))
-    for pattern in ("*.md", "docs/*.md", "docs/tutorials/*.md", "*/README.md")
+    for pattern in ("*.md", "docs/*.md", "docs/tutorials/*.md", "[!.]*/README.md")
     for page in ROOT.glob(pattern)
 )
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import ufl
 from dolfinx import fem, mesh
-from support.cells_and_rves import relative_error
+from support.cells_and_rves import plastic_fibre_rve, relative_error
 
 import hmm
 from hmm import reduced
@@ -18,16 +18,9 @@ MIDDLE = 1.0
 """A tolerance that some points of the beam exceed."""
 
 
-def fibre_rve(yield_stress=100.0, constraint="periodic"):
-    """A fibre cell with an elastic fibre in a J2 matrix."""
-    cell = hmm.cells.fibre(volume_fraction=0.3, mesh_size=0.25)
-    law = {"matrix": hmm.laws.J2(70e3, 0.3, yield_stress, 1000.0), "fibre": hmm.laws.Elastic(400e3, 0.2)}
-    return hmm.RVE(cell, hmm.fluctuation(cell, 2), hmm.macro_strain(cell), law=law, constraint=constraint)
-
-
 @pytest.fixture(scope="module")
 def rve():
-    return fibre_rve()
+    return plastic_fibre_rve(0.25)
 
 
 def crude(rve):
@@ -78,7 +71,7 @@ def effectivities(rve, model, paths):
 @pytest.mark.parametrize("constraint", ["periodic", "minimal"])
 def test_estimated_errors_of_points(constraint):
     """Against the RVE, with the history of all steps before."""
-    cell = fibre_rve(constraint=constraint)
+    cell = plastic_fibre_rve(0.25, constraint=constraint)
     found = effectivities(cell, crude(cell), blind(cell))
     assert 0.8 < np.median(found) < 1.25
     assert found.min() > 0.5
@@ -273,4 +266,4 @@ def test_bad_input(rve, model):
     with pytest.raises(hmm.InputError, match="memory = 1"):
         reduced.Controlled(model, rve, 1.0, memory=1)
     with pytest.raises(hmm.InputError, match="the reduced model is of another RVE: its law of 'matrix'"):
-        reduced.Controlled(model, fibre_rve(yield_stress=200.0), 1.0)
+        reduced.Controlled(model, plastic_fibre_rve(0.25, yield_stress=200.0), 1.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import ufl
 from dolfinx import fem, mesh
-from support.cells_and_rves import relative_error
+from support.cells_and_rves import plastic_fibre_rve, relative_error
 
 import hmm
 from hmm import reduced
@@ -15,16 +15,9 @@ from hmm.models.asking import points_of
 SIZE = 0.01
 
 
-def fibre_rve(yield_stress=100.0, constraint="periodic"):
-    """A fibre cell with an elastic fibre in a J2 matrix."""
-    cell = hmm.cells.fibre(volume_fraction=0.3, mesh_size=0.2)
-    law = {"matrix": hmm.laws.J2(70e3, 0.3, yield_stress, 1000.0), "fibre": hmm.laws.Elastic(400e3, 0.2)}
-    return hmm.RVE(cell, hmm.fluctuation(cell, 2), hmm.macro_strain(cell), law=law, constraint=constraint)
-
-
 @pytest.fixture(scope="module")
 def rve():
-    return fibre_rve()
+    return plastic_fibre_rve(0.2)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +28,7 @@ def model(rve):
         *reduced.random_walks(rve.inputs, SIZE, 8, 16, seed=3),
     ]
     blind = reduced.random_walks(rve.inputs, 0.9 * SIZE, 4, 16, seed=77)
-    return reduced.train(rve, paths, blind=blind, modes=24, points=60)
+    return reduced.train(rve, paths, blind=blind, modes=24, points=120, integrals=3e-4)
 
 
 def test_elastic_response_is_exact(rve, model):
@@ -116,15 +109,15 @@ def test_beam(rve, model):
 
 def test_saved_and_read(tmp_path, rve, model):
     path = model.save(tmp_path / "model.h5")
-    again = reduced.load_model(path, fibre_rve())
+    again = reduced.load_model(path, plastic_fibre_rve(0.2))
     assert again.report == model.report
     assert dict(again.fingerprint()) == dict(model.fingerprint())
     E = {"11": 5e-3, "12": 1e-3}
     assert np.array_equal(again.solve(E).vector, model.solve(E).vector)
     with pytest.raises(hmm.InputError, match="another RVE: its law of 'matrix'"):
-        reduced.load_model(path, fibre_rve(yield_stress=200.0))
+        reduced.load_model(path, plastic_fibre_rve(0.2, yield_stress=200.0))
     with pytest.raises(hmm.InputError, match="another RVE: its constraint is periodic"):
-        reduced.load_model(path, fibre_rve(constraint="dirichlet"))
+        reduced.load_model(path, plastic_fibre_rve(0.2, constraint="dirichlet"))
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(hmm.InputError, match="cannot be read"):
         reduced.load_model(path, rve)

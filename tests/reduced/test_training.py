@@ -7,7 +7,7 @@ from mpi4py import MPI
 
 import numpy as np
 import pytest
-from support.cells_and_rves import relative_error
+from support.cells_and_rves import plastic_fibre_rve, relative_error
 
 import hmm
 from hmm import reduced
@@ -18,15 +18,9 @@ COMM = MPI.COMM_WORLD
 SIZE = 0.01
 
 
-def fibre_rve(yield_stress=100.0):
-    cell = hmm.cells.fibre(volume_fraction=0.3, mesh_size=0.25)
-    law = {"matrix": hmm.laws.J2(70e3, 0.3, yield_stress, 1000.0), "fibre": hmm.laws.Elastic(400e3, 0.2)}
-    return hmm.RVE(cell, hmm.fluctuation(cell, 1), hmm.macro_strain(cell), law=law)
-
-
 @pytest.fixture(scope="module")
 def rve():
-    return fibre_rve()
+    return plastic_fibre_rve(0.25, degree=1)
 
 
 @pytest.fixture
@@ -172,14 +166,14 @@ def test_kept_paths_of_another_rve_are_refused(tmp_path, rve):
     with pytest.raises(
         hmm.InputError, match=r"has training paths of another RVE: its law of 'matrix' is .*checkpoint="
     ):
-        reduced.train(fibre_rve(200.0), paths, checkpoint=tmp_path)
+        reduced.train(plastic_fibre_rve(0.25, degree=1, yield_stress=200.0), paths, checkpoint=tmp_path)
     (file,) = tmp_path.glob("*.h5")
     file.write_bytes(file.read_bytes()[:500])
     with pytest.raises(hmm.InputError, match=r"solved path .* cannot be read"):
         reduced.train(rve, paths, checkpoint=tmp_path)
     note = json.loads((tmp_path / "rve.json").read_text()) | {"version": "0"}
     (tmp_path / "rve.json").write_text(json.dumps(note))
-    with pytest.raises(hmm.InputError, match="of version '0', not 'hmm training paths 1' of version"):
+    with pytest.raises(hmm.InputError, match="of version '0', not 'hmm training paths 2' of version"):
         reduced.train(rve, paths, checkpoint=tmp_path)
     (tmp_path / "rve.json").write_text("{")
     with pytest.raises(hmm.InputError, match="is damaged: remove its folder"):
@@ -242,3 +236,5 @@ def test_refined_path():
     assert np.array_equal(path.start(1).E, path.E[:1])
     with pytest.raises(hmm.InputError, match="n = 0"):
         path.refined(0)
+    with pytest.raises(hmm.InputError, match=r"reference has shape \(1,\): give \(2,\), such as rve.reference"):
+        path.refined(2, reference=[1.0])

@@ -147,6 +147,8 @@ def test_reduced_model_of_a_few_step_run(folder):
 def test_bad_files(tmp_path):
     with pytest.raises(hmm.InputError, match=r"no recorded paths in .*: write them with hmm\.Output\(\.\.\., paths=T"):
         hmm.recorded_paths(tmp_path)
+    with pytest.raises(hmm.InputError, match="paths = 'all' is not a bool: give True to record"):
+        run(tmp_path, composite(), [(0.01, 2)], paths="all")
     run(tmp_path, composite(), [(0.01, 2)])
     first, _ = sorted((tmp_path / "paths").iterdir())
     data = first.read_bytes()

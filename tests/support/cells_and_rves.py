@@ -18,6 +18,13 @@ def strain_rve(cell, law, constraint="periodic", degree=1, **options):
     return hmm.RVE(cell, w, E, law=law, constraint=constraint, newton_options=TIGHT, **options)
 
 
+def plastic_fibre_rve(mesh_size, degree=2, yield_stress=100.0, constraint="periodic"):
+    """A fibre cell with an elastic fibre in a J2 matrix."""
+    cell = hmm.cells.fibre(volume_fraction=0.3, mesh_size=mesh_size)
+    law = {"matrix": hmm.laws.J2(70e3, 0.3, yield_stress, 1000.0), "fibre": hmm.laws.Elastic(400e3, 0.2)}
+    return hmm.RVE(cell, hmm.fluctuation(cell, degree), hmm.macro_strain(cell), law=law, constraint=constraint)
+
+
 def conduction_rve(cell, conductivity, degree=1, **options):
     """A heat conduction RVE, energy ``k/2 |grad T|^2``; `conductivity` by phase name, `options` go to `hmm.RVE`."""
     T, G = hmm.fluctuation(cell, degree=degree, shape=()), hmm.macro_gradient(cell)

@@ -245,6 +245,8 @@ def test_other_models_are_refused(tmp_path):
             hmm.write_umat(tmp_path / "a.c", table)
     with pytest.raises(hmm.InputError, match="is not a TableModel or ReducedModel: make one"):
         hmm.write_umat(tmp_path / "a.c", heat)
+    with pytest.raises(hmm.InputError, match="path = None is not a str or Path: give the path of a file"):
+        hmm.write_umat(None, hmm.tabulate(spring, {"a": (0, 1)}, tolerance=1e-2))
     with pytest.raises(hmm.InputError, match=r"cannot write .*missing"):
         hmm.write_umat(tmp_path / "missing" / "a.c", hmm.tabulate(spring, {"a": (0, 1)}, tolerance=1e-2))
     assert not list(tmp_path.iterdir())

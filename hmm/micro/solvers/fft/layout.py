@@ -73,15 +73,20 @@ class VoxelGrid:
             )
         first = fraction[dofs[0]]
         shape = tuple(int(n) for n in np.rint(1 / np.ptp(first, axis=0)))
-        index = np.rint(fraction * shape).astype(np.int64)
-        low = index[dofs].min(axis=1)
-        offset = index[dofs] - low[:, None, :]
-        place = _ravel(low, shape)
-        unlike = np.any(offset != offset[0]) or np.unique(place).size != len(place)
-        if np.abs(fraction * shape - index).max() > 1e-6 or unlike:
+        fraction *= shape
+        rounded = np.rint(fraction)
+        index = rounded.astype(np.int64)
+        offset = index[dofs[0]] - index[dofs[0]].min(axis=0)
+        lowest = int(np.argmin(offset.sum(axis=1)))
+        from_low = index - index.min(axis=0)
+        number = np.ravel_multi_index(tuple(from_low.T), tuple(from_low.max(axis=0) + 2))  # periodic images have others
+        corners = number[dofs]
+        place = _ravel(index[dofs[:, lowest]], shape)
+        unlike = np.any(corners - corners[:, :1] != corners[0] - corners[0, 0]) or np.bincount(place).max() > 1
+        if np.abs(fraction - rounded).max() > 1e-6 or unlike:
             raise InputError(f"the mesh is not a grid of {shape} equal voxels numbered alike: give a voxel mesh")
         weights = 2 ** np.arange(dim)[::-1]
-        return cls(shape, _ravel(index, shape), place, offset[0] @ weights, space.dofmap.index_map_bs)
+        return cls(shape, _ravel(index, shape), place, offset @ weights, space.dofmap.index_map_bs)
 
     @property
     def size(self) -> int:
