@@ -41,9 +41,8 @@ NEGLIGIBLE = 0.01
 """Fraction of the tolerance below which a point follows although the errors of earlier steps have used it up."""
 
 MONOLITHIC_SOLVES = 3
-"""Monolithic solves of a point in one step after which it is solved by nested iterations, and leads no others.
-
-Otherwise a group that follows one point would jump together with it."""
+"""Monolithic solves of a point in one step after which it is solved by nested iterations, and leads no others:
+its followers would jump with it."""
 
 SHORT = 1e-6
 """Duration of a sudden step, as a part of that of a step."""
@@ -217,7 +216,8 @@ class Adaptive:
 
     @property
     def _stiffness(self) -> Floats:
-        assert (tangent := self._undeformed().tangent) is not None
+        tangent = self._undeformed().tangent
+        assert tangent is not None
         return tangent
 
     def _unloading_stiffness(self, dt: float) -> Floats:
@@ -361,8 +361,8 @@ class Adaptive:
         trial = points.trial
         if not self._has_history:
             return np.zeros_like(trial.E)
-        C = self._unloading_stiffness(points.dt)
-        elastic = (trial.response - trial.variables[OWN_RESPONSE]) @ np.linalg.pinv(C).T
+        compliance = np.linalg.pinv(self._unloading_stiffness(points.dt))
+        elastic = (trial.response - trial.variables[OWN_RESPONSE]) @ compliance.T
         return trial.E - trial.variables[OWN_E] - elastic
 
     def _solved_at(self, points: Points) -> Floats:
