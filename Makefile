@@ -22,8 +22,9 @@ SERIAL = $(HEADLESS) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 # On two ranks: all tests of the packages for parallel runs, and of the others the tests marked `mpi`. There are several
 # sessions, since MPICH has 2,048 communicators per process and a problem keeps its own until `destroy`.
 ON_RANKS = $(HEADLESS) scripts/mpi-pytest -n 2
-FULL := $(addprefix tests/,foundation models fe2 parallel checks study jobs)
-MARKED := $(filter-out $(FULL) tests/runs tests/data tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+FULL := $(addprefix tests/,foundation models fe2)
+FULL_TOO := $(addprefix tests/,parallel checks study jobs)
+MARKED := $(filter-out $(FULL) $(FULL_TOO) tests/runs tests/data tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -48,6 +49,7 @@ else
 test: setup ## run all tests except the slow ones, serially on all cores, then on 2 ranks
 	$(SERIAL) -m 'not slow'
 	$(ON_RANKS) -m 'not slow' $(FULL)
+	$(ON_RANKS) -m 'not slow' $(FULL_TOO)
 	$(ON_RANKS) -m 'not slow' tests/runs
 	$(ON_RANKS) -m 'mpi and not slow' $(MARKED)
 endif
