@@ -77,7 +77,7 @@ def _require_results(job: Job, results: Path, comm: MPI.Comm) -> None:
 
 
 @contextmanager
-def _in_job(where: str) -> Iterator[None]:
+def in_job(where: str) -> Iterator[None]:
     """Raise an error in one line that names its place in the job, also for an error of a library."""
     try:
         yield
@@ -103,10 +103,10 @@ def _require_places(where: Path) -> None:
 
 
 def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
-    with _in_job(f"{job.path}: [cell]"):
+    with in_job(f"{job.path}: [cell]"):
         made = job.source.make(comm)
     job.check_phases(made.cell if isinstance(made, Polycrystal) else made)
-    with _in_job(str(job.path)):
+    with in_job(str(job.path)):
         found = homogenize(made, job.laws, job.constraint, job.physics, **job.options)
     if found.solved is not None:
         _check_fields(job, found.solved.rve.inputs)
