@@ -21,6 +21,7 @@ from hmm import jobs
 from hmm.foundation import console as report
 from hmm.foundation import errors
 from hmm.foundation.errors import HMMError, InputError
+from hmm.foundation.mpi_library import order_of_imports
 from hmm.foundation.signals import Interrupted
 from hmm.foundation.version import VERSION
 from hmm.micro.solvers import assembled as linear
@@ -59,6 +60,7 @@ def information() -> dict[str, str]:
         "PETSc": f"{petsc}, {precision}",
         "PETSc packages": ", ".join(packages) or "none",
         "MPI": f"{' '.join(library.split())}; {world} rank{'s' if world > 1 else ''}; mpi4py {_version('mpi4py')}",
+        **({"imports": order} if (order := order_of_imports()) else {}),
         "NumPy": np.__version__,
         **{name: _version(name) for name in OPTIONAL},
     }
