@@ -6,10 +6,11 @@ The cell, the laws and the requested results in TOML, see docs/effective.md. May
 
 from importlib import resources
 
+from hmm.jobs.laminates import LaminateJob, read_laminate_job, run_laminate_job
 from hmm.jobs.reading import Job, read_job
 from hmm.jobs.running import run_job
 
-__all__ = ["Job", "example", "read_job", "run_job"]
+__all__ = ["Job", "LaminateJob", "example", "read_job", "read_laminate_job", "run_job", "run_laminate_job"]
 
 
 def example() -> str:
