@@ -1,7 +1,7 @@
-"""Job files for ``hmm homogenize``.
+"""Job files of the command.
 
-The cell, the laws and the requested results in TOML, see docs/effective.md. May import effective and below. Begin with
-`reading`, then `running`.
+The cell, the laws and the requested results in TOML, see docs/effective.md. May import laminates, effective and below.
+Begin with `reading`, then `running`.
 """
 
 from importlib import resources

@@ -63,7 +63,9 @@ class LaminateJob:
             for name, row in zip(("Nx", "Ny", "Nxy", "Mx", "My", "Mxy"), self.laminate.ABD, strict=True)
         ]
         print_table(comm, "Stiffness ABD", ["", "εx", "εy", "γxy", "κx", "κy", "κxy"], rows)
-        print_table(comm, "Constants", ["", "value"], [[name, value] for name, value in self.laminate.constants.items()])
+        print_table(
+            comm, "Constants", ["", "value"], [[name, value] for name, value in self.laminate.constants.items()]
+        )
         names = ("εx", "εy", "γxy", "κx", "κy", "κxy")
         print_table(comm, "Deformation", [*names], [list(map(float, result.deformation))])
         print_table(comm, "Stresses in ply axes", *_short(result))
@@ -105,7 +107,9 @@ def read_laminate_job(path: str | Path) -> LaminateJob:
     output = _table(table, "output", path, {})
     check_keys(output, ("directory", "plot"), f"{path}: [output]")
     chosen = output.get("directory")
-    directory = path.parent / convert(chosen, str, f"{path}: [output]: directory") if chosen else Path("results", path.stem)
+    directory = (
+        path.parent / convert(chosen, str, f"{path}: [output]: directory") if chosen else Path("results", path.stem)
+    )
     return LaminateJob(
         path,
         laminate,
@@ -182,7 +186,9 @@ def _ply(name: str, table: Any, where: str, folder: Path) -> Ply:
     check_keys(given, [*kinds, *SOURCES[1:], "fibres", "normal", "strength"], where)
     lacking = [key for key in ("E1", "E2", "nu12", "G12") if key not in given]
     if lacking:
-        raise InputError(f"{where} lacks {lacking[0]!r}: give E1, E2, nu12 and G12, or properties = FILE, or job = FILE")
+        raise InputError(
+            f"{where} lacks {lacking[0]!r}: give E1, E2, nu12 and G12, or properties = FILE, or job = FILE"
+        )
     values = _converted(given, kinds, where)
     with in_job(where):
         return Ply.of_constants(**values, strength=strength, name=name)

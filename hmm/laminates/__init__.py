@@ -7,7 +7,7 @@ May import effective and below, not FE2. Begin with `plies`, then `laminate` and
 from hmm.laminates.criteria import CRITERIA, Strength
 from hmm.laminates.laminate import Laminate
 from hmm.laminates.plies import Ply
-from hmm.laminates.results import Failure, LaminateResult
+from hmm.laminates.results import LaminateResult, PlyFailure
 from hmm.laminates.stacking import Layer, stacked
 
-__all__ = ["CRITERIA", "Failure", "Laminate", "LaminateResult", "Layer", "Ply", "Strength", "stacked"]
+__all__ = ["CRITERIA", "Laminate", "LaminateResult", "Layer", "Ply", "PlyFailure", "Strength", "stacked"]

@@ -1,4 +1,4 @@
-"""Failure criteria of a ply: the load factor at which a stress that grows along a line reaches the limit.
+"""PlyFailure criteria of a ply: the load factor at which a stress that grows along a line reaches the limit.
 
 Each criterion is a set of modes. A mode is a quadratic function of the ply stress ``s = (s1, s2, s12)``,
 ``f(s) = p.s + s.P.s``, whose value 1 is failure, and it may count for one sign of a stress only.
@@ -164,7 +164,7 @@ CRITERIA: dict[str, Callable[[Strength], list[Mode]]] = {
 """The modes of each criterion by its name."""
 
 
-def modes_of(criterion: str, strength: Strength) -> list[Mode]:
+def failure_modes(criterion: str, strength: Strength) -> list[Mode]:
     """The modes of a criterion; an unknown name is an `InputError` with the nearest one."""
     require_known("criterion", criterion, CRITERIA)
     return CRITERIA[criterion](strength)
@@ -172,4 +172,6 @@ def modes_of(criterion: str, strength: Strength) -> list[Mode]:
 
 def limit(modes: Sequence[Mode], constant: Floats, growing: Floats) -> Limit:
     """The smallest load factor of several modes."""
-    return min((Limit(mode.load_factor(constant, growing), mode.name) for mode in modes), key=lambda found: found.factor)
+    return min(
+        (Limit(mode.load_factor(constant, growing), mode.name) for mode in modes), key=lambda found: found.factor
+    )

@@ -42,20 +42,22 @@ class Laminate:
         self.layers = tuple(layers)
         for layer in self.layers:
             if not isinstance(layer, Layer):
-                raise InputError(f"a {type(layer).__name__} is not a layer: make it with hmm.laminates.Layer or stacked")
+                raise InputError(
+                    f"a {type(layer).__name__} is not a layer: make it with hmm.laminates.Layer or stacked"
+                )
         if not self.layers:
             raise InputError("the laminate has no layers: give at least one")
 
     @classmethod
     def of(cls, stacking: str | Sequence[float], ply: Ply, thickness: float) -> Self:
-        """A laminate of equal plies, as `hmm.laminates.stacked` reads it: ``Laminate.of("[0/±45/90]s", ply, 0.125)``."""
+        """A laminate of equal plies (see `stacked`): ``Laminate.of("[0/±45/90]s", ply, 0.125)``."""
         return cls(stacked(stacking, ply, thickness))
 
     # -- stiffness -----------------------------------------------------------------------------------------------------
 
     @cached_property
     def levels(self) -> Floats:
-        """z at the faces of the layers, shape (n + 1,)."""
+        """Z at the faces of the layers, shape (n + 1,)."""
         z = np.r_[0.0, np.cumsum([layer.thickness for layer in self.layers])]
         return np.asarray(z - z[-1] / 2)
 

@@ -42,6 +42,7 @@ def draw_laminate(result: LaminateResult, path: Path) -> Path:
         axes.set_xlabel(f"stress {title}", fontsize=12)
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_ylim(z[0], z[-1])
+        axes.locator_params(axis="x", nbins=5)
     all_axes[0].set_ylabel("z", fontsize=12)
     patches = [all_axes[-1].fill_between([], [], color=colour, alpha=0.35) for colour in colours.values()]
     figure.legend(patches, [f"{a:g}°" for a in angles], title="plies", loc="outside right upper", frameon=False)

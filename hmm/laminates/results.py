@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.foundation.errors import InputError
-from hmm.laminates.criteria import CRITERIA, limit, modes_of
+from hmm.laminates.criteria import CRITERIA, failure_modes, limit
 from hmm.laminates.stacking import Layer
 
 Floats = NDArray[np.float64]
@@ -20,7 +20,7 @@ FACES = ("bottom", "top")
 
 
 @dataclass(frozen=True)
-class Failure:
+class PlyFailure:
     """The first failure of a laminate when its forces and moments grow; the temperature does not.
 
     Attributes
@@ -93,7 +93,7 @@ class LaminateResult:
         """
         return np.array([[found[0] for found in row] for row in self._limits(criterion)])
 
-    def first_failure(self, criterion: str = "tsai-wu") -> Failure:
+    def first_failure(self, criterion: str = "tsai-wu") -> PlyFailure:
         """The layer that fails first when the forces and moments grow, and their factor.
 
         Parameters
@@ -110,18 +110,21 @@ class LaminateResult:
         factors = np.array([[found[0] for found in row] for row in rows])
         lowest = factors.min()
         # of layers that fail together up to rounding errors, the lowest one
-        layer, face = map(int, np.argwhere(factors <= lowest * (1 + 1e-12) if math.isfinite(lowest) else factors > 0)[0])
+        layer, face = map(
+            int, np.argwhere(factors <= lowest * (1 + 1e-12) if math.isfinite(lowest) else factors > 0)[0]
+        )
         mode = rows[layer][face][1] if math.isfinite(lowest) else "none"
-        return Failure(criterion, float(lowest), layer, FACES[face], mode)
+        return PlyFailure(criterion, float(lowest), layer, FACES[face], mode)
 
-    def failures(self) -> list[Failure]:
+    def failures(self) -> list[PlyFailure]:
         """The first failure by each criterion; empty if no ply has strengths."""
         if all(layer.ply.strength is None for layer in self.layers):
             return []
         return [self.first_failure(criterion) for criterion in CRITERIA]
 
     def _limits(self, criterion: str) -> list[list[tuple[float, str]]]:
-        modes = [layer.ply.strength and modes_of(criterion, layer.ply.strength) for layer in self.layers]
+        strengths = [layer.ply.strength for layer in self.layers]
+        modes = [failure_modes(criterion, strength) if strength else [] for strength in strengths]
         if not any(modes):
             raise InputError("no ply of the laminate has strengths: give strength=hmm.laminates.Strength(...)")
         return [

@@ -10,7 +10,9 @@ from hmm.foundation.errors import InputError
 from hmm.foundation.options import instance, is_real, positive
 from hmm.laminates.plies import Ply
 
-TOKEN = re.compile(r"\s*(?:(?P<sign>±|\+-|-\+|∓)?(?P<angle>[-+]?\d+(?:\.\d+)?)|(?P<bracket>[\[\](),/])|_(?P<times>\d+)|(?P<s>[sS]))")
+TOKEN = re.compile(
+    r"\s*(?:(?P<sign>±|\+-|-\+|∓)?(?P<angle>[-+]?\d+(?:\.\d+)?)|(?P<bracket>[\[\](),/])|_(?P<times>\d+)|(?P<s>[sS]))"
+)
 
 MOST = 10_000
 """Largest number of layers."""
