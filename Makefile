@@ -1,7 +1,7 @@
 # `make help` lists the targets. Everything is installed into $(VENV); nothing outside this folder is changed.
 VENV ?= .venv
 EXTRAS ?= wheels,plot,images,test
-ALL_EXTRAS := $(EXTRAS),jupyter
+ALL_EXTRAS := $(EXTRAS),docs,jupyter
 MAIN_DEMO := demos/demo_fe2_beam.py
 CORES := $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || echo 1)
 RANKS ?= $(if $(filter 1,$(CORES)),1,2)
@@ -27,7 +27,7 @@ MARKED := $(filter-out $(FULL) tests/runs tests/data tests/support tests/__pycac
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-all lint demos-quick bench clean
+.PHONY: help setup demo test test-all lint demos-quick bench docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -71,7 +71,12 @@ demos-quick: setup ## run every demo with --quick, the main one on 2 ranks too
 bench: setup ## run the benchmarks (ARGS: their names; takes a quarter of an hour)
 	$(BIN)/python benchmarks $(ARGS)
 
+docs: EXTRAS := $(ALL_EXTRAS)
+docs: setup ## build the documentation site in docs/_build/html, with the tutorials executed, and check its links
+	$(HEADLESS) $(BIN)/python -m sphinx -q -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
+	$(BIN)/python scripts/check_site.py docs/_build/html
+
 clean: ## remove $(VENV) if make created it, and the caches of the tools
 	@if [ -e '$(VENV)/.hmm-environment' ]; then rm -rf '$(VENV)'; fi
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist docs/_build docs/reference/generated
 	find hmm tests demos -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

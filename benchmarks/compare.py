@@ -215,6 +215,26 @@ def error_bar(repeats: int) -> None:
     table(found["model"], [*columns, "points given to the RVE", "times faster"], rows)
 
 
+def adaptive(repeats: int) -> None:
+    """Factorizations of adaptive models, against those of the model at all points; they are the same in each run."""
+    out = run([sys.executable, str(HERE / "adaptive_jobs.py")])
+    rows = [
+        [
+            r["job"],
+            r["points"],
+            r["tolerance"],
+            r["full"],
+            r["adaptive"],
+            r["full"] / r["adaptive"],
+            "{} / {}".format(*r["iterations"]),
+            f"{r['error']:.3%}",
+        ]
+        for r in json.loads(out.strip().splitlines()[-1])
+    ]
+    columns = ["", "points", "tolerance, MPa", "factorizations, full", "adaptive", "ratio", "macro iterations", "error"]
+    table("Adaptive models: largest error of the reaction over the largest reaction", columns, rows)
+
+
 def job_runs(*arguments: object, repeats: int) -> list[dict]:
     """The same job `repeats` times."""
     return [job(str(arguments[0]), *arguments[1:]) for _ in range(repeats)]
@@ -228,5 +248,6 @@ def _growth_table(title: str, key: str, runs: list[list[dict]]) -> None:
     table(f"Growth with {title}: time ~ n^{exponent:.2f}", [key, "s", "ms each", "peak MB"], rows)
 
 
-ALL = (fe2, rve_step, profile, memory, voxels, porous, plastic, solvers, growth, law, reduced, error_bar, scaling)
+ALL = (fe2, rve_step, profile, memory, voxels, porous, plastic, solvers, growth, law)
+ALL += (reduced, error_bar, adaptive, scaling)
 COMPARISONS: dict[str, Callable[[int], None]] = {f.__name__: f for f in ALL}

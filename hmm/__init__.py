@@ -55,6 +55,7 @@ from hmm.micro.protocols import NewtonOptions  # noqa: E402
 from hmm.micro.response import ControlledResponse, PointState, Response  # noqa: E402
 from hmm.micro.rve import RVE  # noqa: E402
 from hmm.micro.views import local_fields  # noqa: E402
+from hmm.models.adaptive import Adaptive  # noqa: E402
 from hmm.models.function import FunctionModel  # noqa: E402
 from hmm.models.table import TableModel  # noqa: E402
 from hmm.models.tabulate import tabulate  # noqa: E402
@@ -74,6 +75,7 @@ del _started
 
 __all__ = [
     "RVE",
+    "Adaptive",
     "Cell",
     "ControlledResponse",
     "ConvergenceError",

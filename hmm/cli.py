@@ -64,10 +64,11 @@ def information() -> dict[str, str]:
     }
 
 
-def _run(argv: Sequence[str] | None) -> None:
-    parser = _Parser(prog="hmm", description="FE2 and computational homogenization on FEniCSx.")
-    parser.add_argument("--version", action="version", version=f"hmm {VERSION}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+def parser() -> ArgumentParser:
+    """The parser of the command, with a subparser for each subcommand."""
+    top = _Parser(prog="hmm", description="FE2 and computational homogenization on FEniCSx.")
+    top.add_argument("--version", action="version", version=f"hmm {VERSION}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("info", help="show the versions of hmm and its dependencies")
     again = commands.add_parser("replay", help="solve again an RVE that failed in a run")
     again.add_argument("dump", help="the .npz file named in the error message")
@@ -82,7 +83,12 @@ def _run(argv: Sequence[str] | None) -> None:
         action="store_true",
         help="run the code of laws that the job names by dotted path, such as law = 'mylaws.Gent'",
     )
-    options = report.parse_arguments(parser, argv, MPI.COMM_WORLD)
+    return top
+
+
+def _run(argv: Sequence[str] | None) -> None:
+    top = parser()
+    options = report.parse_arguments(top, argv, MPI.COMM_WORLD)
     if options.command == "info":
         rows = information()
         width = max(map(len, rows))
@@ -94,7 +100,7 @@ def _run(argv: Sequence[str] | None) -> None:
     elif options.command == "homogenize":
         _homogenize(options.job, options.output, options.example, options.trust_laws)
     else:
-        report.say(MPI.COMM_WORLD, parser.format_help().rstrip())
+        report.say(MPI.COMM_WORLD, top.format_help().rstrip())
 
 
 def _homogenize(job: str | None, directory: str | None, example: bool, trust_laws: bool) -> None:

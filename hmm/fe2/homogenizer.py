@@ -147,6 +147,8 @@ class Homogenizer:
         kinds = self.ensemble.to_workers(self.rows.kind)
         with collectively(self.comm):
             self.batches = Batches(self.models, kinds)
+        for points, keys in zip(self.batches.points, self.state_keys(), strict=True):
+            points.comm, points.keys = self.comm, keys
         self.count, self.elapsed = Counters(), 0.0
         self.failures: list[MicroFailure] = []
         self.dumps = None if dumps is None else Path(dumps)

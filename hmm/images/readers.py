@@ -40,15 +40,15 @@ class Image:
 def read_image(path: str | Path, dataset: str | None = None) -> Image:
     """Read an image file, chosen by its suffix.
 
-    ==================  ==========================================================================================
-    ``.npy``            the array as it is: axis i along coordinate i
-    ``.npz``            the array `dataset` of the archive
-    ``.h5``, ``.hdf5``  `dataset`, in x, y, z order, or z, y, x if its attribute ``permute_order`` begins with z;
-                        that is how FANS and MSUtils store microstructures
-    ``.vti``            the cell or point array `dataset`, with its spacing
+    ===================  ==========================================================================================
+    ``.npy``             the array as it is: axis i along coordinate i
+    ``.npz``             the array `dataset` of the archive
+    ``.h5``, ``.hdf5``   `dataset`, in x, y, z order, or z, y, x if its attribute ``permute_order`` begins with z;
+                         that is how FANS and MSUtils store microstructures
+    ``.vti``             the cell or point array `dataset`, with its spacing
     ``.tif``, ``.tiff``  pages are z, columns x, rows y; a single page is rotated like a picture
-    ``.png``, ``.bmp``  a picture, seen with x to the right and y upwards: the last row of pixels is y = 0
-    ==================  ==========================================================================================
+    ``.png``, ``.bmp``   a picture, seen with x to the right and y upwards: the last row of pixels is y = 0
+    ===================  ==========================================================================================
 
     Parameters
     ----------

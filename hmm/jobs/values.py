@@ -72,7 +72,7 @@ def arguments(function: Callable[..., Any], table: Mapping[str, Any], where: str
     check_keys(table, parameters, where)
     for name, parameter in parameters.items():
         if parameter.default is inspect.Parameter.empty and name not in table:
-            raise InputError(f"{where} lacks {name!r}: add {name} = ... ({_words(parameter.annotation)})")
+            raise InputError(f"{where} lacks {name!r}: add {name} = ... ({type_in_words(parameter.annotation)})")
     return {name: convert(value, parameters[name].annotation, f"{where}: {name}") for name, value in table.items()}
 
 
@@ -92,7 +92,7 @@ def convert(value: Any, hint: Any, key: str) -> Any:
     try:
         return _fit(value, hint, key)
     except Unfit:
-        raise InputError(f"{key} = {shown(value)} is not understood: give {_words(hint)}") from None
+        raise InputError(f"{key} = {shown(value)} is not understood: give {type_in_words(hint)}") from None
 
 
 def make_law(table: Any, where: str, default: str | None = None, kind: Any = None, trusted: Path | None = None) -> Any:
@@ -204,20 +204,20 @@ def _numbers(value: Any, key: str, depth: int = 0) -> Any:
     raise Unfit
 
 
-def _words(hint: Any) -> str:
+def type_in_words(hint: Any) -> str:
     """A type in words, for errors, without the types that a file cannot contain."""
     hint = hint.__value__ if isinstance(hint, TypeAliasType) and hint is not ArrayLike else hint
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(words for part in inner if (words := _words(part))))
+        return " or ".join(dict.fromkeys(words for part in inner if (words := type_in_words(part))))
     if hint is ArrayLike or origin is get_origin(NDArray[Any]):
         return "a list of numbers"
     if origin in (Sequence, list) or (origin is tuple and inner[-1] is Ellipsis):
-        return f"a list, each entry {_words(inner[0])}"
+        return f"a list, each entry {type_in_words(inner[0])}"
     if origin is tuple:
-        return f"a list of {len(inner)}: {', '.join(map(_words, inner))}"
+        return f"a list of {len(inner)}: {', '.join(map(type_in_words, inner))}"
     if origin is Mapping:
-        return f"a table {{name = {_words(inner[1])}}}"
+        return f"a table {{name = {type_in_words(inner[1])}}}"
     if hint in WORDS:
         return WORDS[hint]
     return f"a table {{law = {' | '.join(map(repr, parts))}, ...}}" if (parts := _parts(hint)) else ""

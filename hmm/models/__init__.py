@@ -11,6 +11,7 @@ from hmm.models.inputs import deformation_gradient, gradient, scalar, strain
 from hmm.models.points import InitialPoint, Input, Points, Variable
 from hmm.models.process import ProcessModel
 from hmm.models.protocol import (
+    Collective,
     Distributed,
     Estimated,
     Fingerprinted,
@@ -28,6 +29,7 @@ from hmm.models.table import TableModel
 from hmm.models.tabulate import tabulate
 
 __all__ = [
+    "Collective",
     "ControlledAnswer",
     "ControlledModel",
     "Counters",

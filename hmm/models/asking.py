@@ -9,7 +9,7 @@ import numpy as np
 
 from hmm.foundation.errors import ConvergenceError, HMMError
 from hmm.models.points import InitialPoint, Points, input_blocks
-from hmm.models.protocol import MicroModel, Recoverable
+from hmm.models.protocol import Collective, MicroModel, Recoverable
 
 
 def points_of(model: MicroModel, n: int) -> Points:
@@ -25,22 +25,29 @@ def points_of(model: MicroModel, n: int) -> Points:
 
 def answer(model: MicroModel, points: Points, name: str = "") -> None:
     """Let a model answer the requested rows; exceptions and non-finite numbers become failures of rows."""
-    if not points.asked.size:
+    if not points.asked.size and not is_collective(model):
         return
     start = thread_time()
     points.converged[points.asked] = False
     try:
         model.answer(points)
     except Exception as error:
+        if not points.asked.size:
+            raise
         points.failures[int(points.asked[0])] = in_one_line(error)
         if isinstance(model, Recoverable):
             model.forget()
-    if not points.seconds.any():
+    if points.asked.size and not points.seconds.any():
         points.seconds[points.asked] = (thread_time() - start) / points.asked.size
     _check_finite(model, points)
     # After an exception, other rows may lack an answer too.
     answered = points.asked[points.converged[points.asked]] if points.failures else points.selection
     points.trial.E[answered] = points.E[answered]
+
+
+def is_collective(model: MicroModel) -> bool:
+    """Whether all ranks must call a model together."""
+    return isinstance(model, Collective) and model.is_collective
 
 
 def in_one_line(error: Exception) -> str:

@@ -34,7 +34,7 @@ class FunctionModel(PlainModel):
     function
         The function. If `vectorized`, it receives all requested points at once: ``E``, shape (n, m), the packed
         macroscopic inputs (Mandel for a strain); ``old``, for each variable the values at the start of the step, shape
-        (n, *shape); the duration ``dt`` of the step. It returns the packed responses, shape (n, m); the consistent
+        ``(n, *shape)``; the duration ``dt`` of the step. It returns the packed responses, shape (n, m); the consistent
         tangents ``d response / d E``, shape (n, m, m), or None; and the new values of the variables by name. Otherwise
         it is called once per point, with the same shapes without n. It must not store or modify its arguments. NaN
         means that a point has no answer; the step is then cut back.

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Literal
 
+from mpi4py import MPI
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -111,7 +113,7 @@ class Snapshot:
     response
         Shape (n, m); packed responses.
     variables
-        For each variable, shape (n, *shape).
+        For each variable, shape ``(n, *shape)``.
     """
 
     E: Floats
@@ -164,7 +166,7 @@ class Points:
     tangent_source
         Shape (n,); a `TangentSource` each.
     guides
-        For each guide variable, shape (n, *shape).
+        For each guide variable, shape ``(n, *shape)``.
     converged
         Shape (n,); whether the last answer solves the micro problem.
     failures
@@ -177,6 +179,10 @@ class Points:
         Shape (n,); time spent on each row in the last call if the model measures it, otherwise zero.
     count
         Counters to add to.
+    comm
+        The ranks whose rows belong together, such as those of a macro problem; by default this rank alone.
+    keys
+        Shape (n,); number of each row among the rows of all ranks, the same on any number of ranks.
     """
 
     def __init__(
@@ -212,6 +218,8 @@ class Points:
         self.notes: dict[int, Any] = {}
         self.seconds = np.zeros(n)
         self.count = Counters()
+        self.comm: MPI.Comm = MPI.COMM_SELF
+        self.keys = np.arange(n, dtype=np.int64)
 
     @property
     def n(self) -> int:
@@ -302,6 +310,7 @@ class Points:
             name: np.concatenate([np.delete(array, leaving, axis=0), send(array[leaving])])[order]
             for name, array in self.persistent().items()
         }
+        self.keys = np.concatenate([np.delete(self.keys, leaving), send(self.keys[leaving])])[order]
         n = order.size
 
         def resized(array: NDArray[Any]) -> NDArray[Any]:

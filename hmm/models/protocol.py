@@ -1,8 +1,8 @@
 """The micro-model protocol: the interface of the models at the integration points of a macro problem.
 
 A `MicroModel` has five members. Optional capabilities are separate small protocols: `Rated`, `Parametrized`,
-`Fingerprinted`, `Distributed`, `Observable`, `Recoverable`, `Destructible`, `Viewable`, `Replayable`, `Estimated`.
-Callers test for a capability with ``isinstance`` and work without it if it is missing.
+`Fingerprinted`, `Distributed`, `Collective`, `Observable`, `Recoverable`, `Destructible`, `Viewable`, `Replayable`,
+`Estimated`. Callers test for a capability with ``isinstance`` and work without it if it is missing.
 """
 
 from __future__ import annotations
@@ -106,6 +106,16 @@ class Distributed(Protocol):
 
         The global order must not depend on the number of ranks. Variables that are not named are equal on all ranks.
         """
+        ...
+
+
+@runtime_checkable
+class Collective(Protocol):
+    """A model that compares rows of different ranks: all ranks of ``points.comm`` call it together."""
+
+    @property
+    def is_collective(self) -> bool:
+        """Whether `answer` and `commit` communicate, so that they must be called without requested rows too."""
         ...
 
 

@@ -37,6 +37,8 @@ class Counters:
         Tangents from difference quotients or Broyden updates.
     restarts
         Restarts of worker processes.
+    followed
+        Points answered from a representative, corrected to first order (see `hmm.Adaptive`).
     """
 
     solves: int = 0
@@ -52,6 +54,7 @@ class Counters:
     evaluations: int = 0
     differences: int = 0
     restarts: int = 0
+    followed: int = 0
 
     def __add__(self, other: Counters) -> Counters:
         return Counters(**{k: v + getattr(other, k) for k, v in asdict(self).items()})

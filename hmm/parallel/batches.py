@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.models.asking import answer, points_of
+from hmm.foundation.errors import ConvergenceError
+from hmm.models.asking import answer, is_collective, points_of
 from hmm.models.points import Points
 from hmm.models.protocol import MicroModel
 from hmm.models.statistics import Counters
@@ -106,6 +107,8 @@ class Batches:
         failures: dict[int, str] = {}
         seconds = np.zeros(self.n_rows)
         for k, (model, points) in enumerate(zip(self.models, self.points, strict=True)):
+            if failures and not is_collective(model):
+                continue
             rows = self.rows(k)
             points.count = count
             points.ask(E[rows] if len(self.models) > 1 else E, dt, algorithm)
@@ -113,14 +116,18 @@ class Batches:
             seconds[rows] = points.seconds
             failures |= {int(rows[p]): why for p, why in points.failures.items()}
             count.rejections += len(points.failures)
-            if failures:
-                break
         return failures, seconds
 
     def prepare_commit(self) -> None:
         """Compute the deferred variables of all rows at the end of the step; raises `ConvergenceError`."""
+        failed: list[ConvergenceError] = []
         for model, points in zip(self.models, self.points, strict=True):
-            model.commit(points)
+            try:
+                model.commit(points)
+            except ConvergenceError as error:  # a collective model that follows must be called all the same
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
     def accept(self) -> None:
         """Accept the trial states, after `prepare_commit`."""

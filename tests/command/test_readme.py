@@ -13,7 +13,9 @@ import hmm
 ROOT = Path(__file__).parents[2]
 
 PAGES = sorted(
-    str(page.relative_to(ROOT)) for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("[!.]*/README.md")]
+    str(page.relative_to(ROOT))
+    for pattern in ("*.md", "docs/*.md", "docs/tutorials/*.md", "[!.]*/README.md")
+    for page in ROOT.glob(pattern)
 )
 
 

@@ -19,6 +19,7 @@ from support.macro_tools import (
     beam_mesh,
     cantilever,
     difference,
+    halves,
     homogeneous_cell,
     neo_hooke_rve,
     rve_of,
@@ -32,15 +33,6 @@ from hmm.fe2.quadrature_points import MacroPoints
 COMM = MPI.COMM_WORLD
 SOFT = hmm.laws.Elastic(70e3, 0.3)
 pytestmark = pytest.mark.mpi
-
-
-def halves(domain, left=1, right=2):
-    """Tags of the cells to the left and to the right of x = 2."""
-    dim = domain.topology.dim
-    index_map = domain.topology.index_map(dim)
-    cells = np.arange(index_map.size_local + index_map.num_ghosts, dtype=np.int32)
-    x = mesh.compute_midpoints(domain, dim, cells)[:, 0]
-    return mesh.meshtags(domain, dim, cells, np.where(x < 2, left, right).astype(np.int32))
 
 
 def layers(normal=0, law=J2):

@@ -114,7 +114,7 @@ def test_moduli_may_be_constants_to_vary():
 
 
 def test_the_tables_of_the_docs_are_those_of_the_registry():
-    script = runpy.run_path(str(ROOT / "scripts" / "laws_table.py"))
+    script = runpy.run_path(str(ROOT / "scripts" / "docs_tables.py"))
     for page in script["PAGES"]:
         path = script["DOCS"] / page
-        assert path.read_text(encoding="utf-8") == script["updated"](path), "run python scripts/laws_table.py"
+        assert path.read_text(encoding="utf-8") == script["updated"](path), "run python scripts/docs_tables.py"

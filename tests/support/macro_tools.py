@@ -100,6 +100,15 @@ def beam_mesh(cells: tuple[int, int] = (4, 1), comm: MPI.Comm = MPI.COMM_WORLD) 
     return mesh.create_rectangle(comm, [[0.0, 0.0], [4.0, 1.0]], list(cells), CellType.triangle)
 
 
+def halves(domain: Mesh, left: int = 1, right: int = 2) -> mesh.MeshTags:
+    """Tags of the cells to the left and to the right of x = 2."""
+    dim = domain.topology.dim
+    index_map = domain.topology.index_map(dim)
+    cells = np.arange(index_map.size_local + index_map.num_ghosts, dtype=np.int32)
+    x = mesh.compute_midpoints(domain, dim, cells)[:, 0]
+    return mesh.meshtags(domain, dim, cells, np.where(x < 2, left, right).astype(np.int32))
+
+
 def cantilever(domain: Mesh) -> tuple[fem.FunctionSpace, fem.Constant, fem.DirichletBC, fem.DirichletBC]:
     """Quadratic space on a `beam_mesh`, the driven displacement, the clamp and the drive."""
     V = fem.functionspace(domain, ("Lagrange", 2, (2,)))

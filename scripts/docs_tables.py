@@ -1,22 +1,25 @@
 #!/usr/bin/env python3
-"""Write the tables of laws and solvers into the docs, from the declarations in the code.
+"""Write the tables of laws, solvers and public names into the docs, from the declarations in the code.
 
-    python scripts/laws_table.py          # writes docs/laws.md and docs/performance.md
-    python scripts/laws_table.py --check  # names the outdated page, and exits with 1
+    python scripts/docs_tables.py          # writes docs/laws.md, docs/performance.md and docs/api.md
+    python scripts/docs_tables.py --check  # names the outdated page, and exits with 1
 
 A table stands between the lines ``<!-- table: NAME -->`` and ``<!-- end -->``.
 """
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hmm.laws.registry import LAWS, PARTS, PHYSICS, Entry
 from hmm.micro.solvers.described import SOLVERS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ("laws.md", "performance.md")
+sys.path.insert(0, str(DOCS / "_ext"))
+
+from pages import names_list, table  # noqa: E402
+
+PAGES = ("laws.md", "performance.md", "api.md")
 
 
 def parameters(entry: Entry) -> str:
@@ -27,12 +30,6 @@ def parameters(entry: Entry) -> str:
 def summary(entry: Entry) -> str:
     """The description, with code in Markdown notation."""
     return entry.summary.replace("``", "`").replace("|", r"\|")
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def laws() -> str:
@@ -64,7 +61,7 @@ def solvers() -> str:
     return table(("`solver=`", "what it is", "for", "best for"), rows)
 
 
-TABLES = {"laws": laws, "constructors": ways, "parts": parts, "solvers": solvers}
+TABLES = {"laws": laws, "constructors": ways, "parts": parts, "solvers": solvers, "names": names_list}
 
 
 def updated(page: Path) -> str:
@@ -78,7 +75,7 @@ def main(check: bool) -> int:
     outdated = [page for name in PAGES if (page := DOCS / name).read_text(encoding="utf-8") != updated(page)]
     for page in outdated:
         if check:
-            print(f"docs/{page.name} is outdated: run 'python scripts/laws_table.py'")
+            print(f"docs/{page.name} is outdated: run 'python scripts/docs_tables.py'")
         else:
             page.write_text(updated(page), encoding="utf-8")
     return int(check and bool(outdated))

@@ -1,0 +1,257 @@
+"""The pages of the reference that the code describes: public names, keys of job files, the command.
+
+Each function returns the Markdown of a page; `write` writes those that have changed.
+"""
+
+import ast
+import inspect
+import os
+import re
+from argparse import ArgumentParser, _SubParsersAction
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import public_names
+
+import hmm
+from hmm import cli, images, jobs
+from hmm.effective.physics import PHYSICS
+from hmm.jobs import cells as job_cells
+from hmm.jobs import reading, values
+from hmm.micro.constraints import CONSTRAINTS
+from hmm.micro.solvers.described import SOLVERS
+
+ROOT = public_names.ROOT.parent
+DOCS = ROOT / "docs"
+GENERATED = DOCS / "reference" / "generated"
+SHOWN = {
+    ROOT / "README.md": GENERATED / "install.md",
+    ROOT / "demos" / "README.md": GENERATED / "demos.md",
+    ROOT / "demos" / "jobs": GENERATED / "demos.md",
+}
+"""Files and folders outside the docs, with the page of the site that shows them."""
+
+MARK = "<!-- Generated from the code by docs/_ext/pages.py. -->\n\n"
+
+
+def write(directory: Path) -> list[Path]:
+    """Write all generated pages into a directory; unchanged ones keep their time, outdated ones are removed."""
+    pages = {f"api/{package}.md": names_page(package) for package in public_names.by_package()}
+    pages |= {name: relinked(text, source, directory / name) for name, (text, source) in _copies().items()}
+    pages |= {"api/index.md": names_index(), "job_files.md": job_page(), "command.md": command_page()}
+    for old in set(directory.rglob("*.md")) - {directory / name for name in pages}:
+        old.unlink()
+    for name, text in pages.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text(encoding="utf-8") != MARK + text:
+            path.write_text(MARK + text, encoding="utf-8")
+    return [directory / name for name in pages]
+
+
+def _copies() -> dict[str, tuple[str, Path]]:
+    """Pages from files outside the docs, each with its text and its source."""
+    files = {"demos.md": ROOT / "demos" / "README.md", "changelog.md": ROOT / "CHANGELOG.md"}
+    pages = {name: (path.read_text(encoding="utf-8"), path) for name, path in files.items()}
+    readme = ROOT / "README.md"
+    sections = re.compile(r"^## Install\n.*?(?=^## Features)", re.DOTALL | re.MULTILINE)
+    install = sections.search(readme.read_text(encoding="utf-8"))
+    return pages | {"install.md": (install[0].replace("## ", "# ", 1), readme)} if install else pages
+
+
+def relinked(text: str, source: Path, page: Path) -> str:
+    """The text of a file for a page elsewhere: relative links are changed, those that no page shows become text."""
+
+    def changed(link: re.Match[str]) -> str:
+        words, target, anchor = link[1], (source.parent / link[2]).resolve(), link[3] or ""
+        target = SHOWN.get(target, target)
+        if not target.exists() or target.is_dir() or (target.suffix == ".md" and DOCS not in target.parents):
+            return words
+        return f"[{words}]({os.path.relpath(target, page.parent)}{anchor})"
+
+    return re.sub(r"\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)(#[^)]*)?\)", changed, text)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])
+
+
+def names_table(names: Iterable[public_names.PublicName]) -> str:
+    """The public names with their descriptions."""
+    return table(("name", "what it is"), [(f"`{n.call}`", n.summary or of_data(n)) for n in names])
+
+
+def names_list() -> str:
+    """The tables of all packages, for docs/api.md."""
+    groups = public_names.by_package()
+    purposes = public_names.purposes()
+    return "\n".join(f"## {purposes[p]}\n\nPackage `{p}`.\n\n{names_table(n)}\n" for p, n in groups.items()).rstrip()
+
+
+def names_index() -> str:
+    """The index of the pages of public names."""
+    purposes = public_names.purposes()
+    pages = "\n".join(f"{purposes[p].partition(':')[0].replace('`', '')} <{p}>" for p in public_names.by_package())
+    return f"# Public names in full\n\n```{{toctree}}\n:maxdepth: 1\n\n{pages}\n```\n"
+
+
+def names_page(package: str) -> str:
+    """The public names of a package: a table, then the full entries."""
+    names = public_names.by_package()[package]
+    entries = "\n".join(_entry(name) for name in names)
+    title = f"# {public_names.purposes()[package]}\n"
+    text = f"Package `{package}` of the [architecture](../../../architecture.md).\n"
+    return f"{title}\n{text}\n{names_table(names)}\n\n```{{eval-rst}}\n{entries}```\n"
+
+
+def _entry(name: public_names.PublicName) -> str:
+    if name.kind == "data":
+        return f".. py:data:: {name.path}\n\n   {of_data(name)}.\n"
+    lines = [f".. auto{name.kind}:: {name.path}"]
+    if name.kind == "class":
+        lines.append("   :members:")
+    if name.aliases:
+        lines += ["", f"   Also ``{'``, ``'.join(name.aliases)}``."]
+    return "\n".join(lines) + "\n"
+
+
+def of_data(name: public_names.PublicName) -> str:
+    """The description of a constant or a type alias: the text below its definition, in Markdown."""
+    home = getattr(name.value, "__module__", None) if hasattr(name.value, "__value__") else None
+    files = [Path(import_module(home).__file__ or "")] if home else (public_names.ROOT / name.package).glob("*.py")
+    short = name.path.rpartition(".")[2]
+    for file in files:
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+        for statement, below in zip(body, [*body[1:], None], strict=True):
+            if short in _assigned(statement):
+                text = _text(below)
+                return text or f"the type `{ast.unparse(statement).partition(' = ')[2]}`"
+    return ""
+
+
+def _assigned(statement: ast.stmt) -> list[str]:
+    """The names to which a statement assigns."""
+    others = [getattr(statement, name, None) for name in ("target", "name")]
+    return [target.id for target in [*getattr(statement, "targets", []), *others] if isinstance(target, ast.Name)]
+
+
+def _text(statement: ast.stmt | None) -> str:
+    """The text, if the statement is a text."""
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+        return " ".join(str(statement.value.value).split()).replace("``", "`").rstrip(".")
+    return ""
+
+
+def described(function: Callable[..., Any], section: str = "Parameters") -> dict[str, str]:
+    """The description of each entry in a section of a NumPy docstring, in Markdown."""
+    text = inspect.getdoc(function) or ""
+    body = re.search(rf"^{section}\n-+\n(.*?)(?=^\w[\w ]*\n-+\n|\Z)", text, re.DOTALL | re.MULTILINE)
+    entries: dict[str, str] = {}
+    for head, words in re.findall(r"^(\S.*)\n((?:[ ]+.*\n?|\n)*)", body[1] if body else "", re.MULTILINE):
+        text = " ".join(words.split()).replace("``", "`").replace("|", r"\|")
+        entries |= {name.strip().lstrip("*"): text for name in head.split(":")[0].split(",")}
+    return entries
+
+
+def _keys(
+    function: Callable[..., Any],
+    omitted: Sequence[str] = (),
+    renamed: Mapping[str, str] | None = None,
+    section: str = "Parameters",
+) -> str:
+    """The keys that are parameters of a function or fields of a class: name, type, default and meaning."""
+    words, rows = described(function, section), []
+    for name, parameter in values.known_parameters(function).items():
+        if name not in omitted:
+            default = "required" if parameter.default is parameter.empty else _toml(parameter.default)
+            key = (renamed or {}).get(name, name)
+            rows.append((f"`{key}`", values.type_in_words(parameter.annotation), default, words.get(name, "")))
+    return table(("key", "value", "default", "meaning"), rows)
+
+
+def _toml(value: Any) -> str:
+    """A default as it is written in TOML."""
+    if value is None:
+        return "not set"
+    words = str(list(value)) if isinstance(value, tuple) else repr(value)
+    return f"`{words.lower() if isinstance(value, bool) else words.replace(chr(39), chr(34))}`"
+
+
+def _choices(names: Iterable[str]) -> str:
+    return "one of " + ", ".join(f'`"{name}"`' for name in names)
+
+
+def job_page() -> str:
+    """The keys of a job file."""
+    parts = [
+        "# Job files\n\nThe keys of a TOML file for `hmm homogenize`. "
+        "[Effective properties](../../effective.md#job-files) describes how to use it. "
+        "`hmm homogenize --example` prints this one:\n",
+        f"```toml\n{jobs.example().rstrip()}\n```\n",
+        "## The job\n",
+        _job_keys(),
+        "## `[output]`\n",
+        _keys(reading.JobOutput, section="Attributes"),
+        "## `[phases.NAME]`\n\n`law` is one of the [laws](../../laws.md) or the dotted path of your own; the "
+        "other keys are its parameters.\n",
+        "## `[cell]` from an image\n",
+        _keys(images.image_cell, ("physics",), {"mesh": "elements"}),
+        "## `[cell]` from a mesh file\n",
+        _keys(images.mesh_cell, (), {"path": "mesh"}),
+        "## `[cell]` from a generator\n\n`generator` is one of the following names. A plane cell may also have "
+        "`extrude`, the height by which it is swept along z.\n",
+        *_generators(),
+    ]
+    return "\n".join(f"{part.rstrip()}\n" for part in parts)
+
+
+def _job_keys() -> str:
+    words = described(hmm.homogenize) | described(hmm.RVE)
+    job = described(reading.Job, "Attributes")
+    rows = [
+        ("`[cell]`", "a table", "required", "the cell: an image, a mesh file or a generator"),
+        ("`[phases.NAME]`", "a table", "required", f"{job['laws'][0].lower()}{job['laws'][1:]}"),
+        ("`physics`", _choices(PHYSICS), '`"elasticity"`', described(hmm.homogenize)["physics"]),
+        ("`constraint`", _choices(CONSTRAINTS), '`"periodic"`', words["constraint"]),
+    ]
+    for name, kind in reading.OPTIONS.items():
+        kinds = _choices(SOLVERS) if name == "solver" else values.type_in_words(kind)
+        rows.append((f"`{name}`", kinds, "not set", words.get(name, "as for `hmm.RVE`")))
+    rows.append(("`spread`", "true or false", "`false`", job["spread"]))
+    return table(("key", "value", "default", "meaning"), rows)
+
+
+def _generators() -> Iterator[str]:
+    for name, function in job_cells.generators().items():
+        yield f"### `{name}`\n\n`hmm.cells.{name}`: {_first_line(function)}\n\n{_keys(function)}\n"
+
+
+def _first_line(function: Callable[..., Any]) -> str:
+    return (inspect.getdoc(function) or "").splitlines()[0].replace("``", "`")
+
+
+def command_page() -> str:
+    """The command with its subcommands, from the parser of its arguments."""
+    top = cli.parser()
+    parts = [f"# The command `hmm`\n\n{top.description}\n\n```text\n{_usage(top)}\n```\n"]
+    for group in (a for a in top._actions if isinstance(a, _SubParsersAction)):
+        helps = {choice.dest: choice.help for choice in group._choices_actions}
+        parts += [_command(name, helps[name] or "", sub) for name, sub in group.choices.items()]
+    return "\n".join(parts)
+
+
+def _usage(parser: ArgumentParser) -> str:
+    return " ".join(parser.format_usage().removeprefix("usage: ").split())
+
+
+def _command(name: str, summary: str, parser: ArgumentParser) -> str:
+    rows = []
+    for action in parser._actions:
+        words = action.option_strings or [action.metavar or action.dest]
+        value = f" {action.metavar or action.dest.upper()}" if action.option_strings and action.nargs != 0 else ""
+        rows.append((", ".join(f"`{word}{value}`" for word in words), str(action.help).replace("|", r"\|")))
+    text = f"{summary[0].upper()}{summary[1:]}."
+    return f"## `hmm {name}`\n\n{text}\n\n```text\n{_usage(parser)}\n```\n\n{table(('argument', 'meaning'), rows)}\n"
