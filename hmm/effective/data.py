@@ -215,6 +215,20 @@ class EffectiveData:
         value = engineering.young_moduli if self.is_stiffness else engineering.matrix_along
         return value(self.tensor, n)
 
+    @property
+    def without_mesh_error(self) -> Self:
+        """The properties with `mesh_error` taken off; themselves without an estimate."""
+        return self if self.mesh_error is None else replace(self, tensor=self.tensor - self.mesh_error.tensor)
+
+    @property
+    def unit(self) -> str:
+        """The unit of the tensor; empty if it is not known."""
+        return {
+            "stiffness": self.units.get("stress", ""),
+            "conductivity": self.units.get("conductivity", ""),
+            "permeability": f"{self.units['length']}²" if "length" in self.units else "",
+        }[self.quantity]
+
     @cached_property
     def constant_errors(self) -> dict[str, tuple[float, float]] | None:
         """For each constant, in the given and the symmetry axes, how much it exceeds that without `mesh_error`.
@@ -223,7 +237,7 @@ class EffectiveData:
         """
         if self.mesh_error is None:
             return None
-        better = replace(self, tensor=self.tensor - self.mesh_error.tensor)
+        better = self.without_mesh_error
         pairs = [(self, better), (self.in_axes(self.symmetry.axes), better.in_axes(self.symmetry.axes))]
         given, own = ({name: v - b.constants[name] for name, v in a.constants.items()} for a, b in pairs)
         return {name: (given[name], own[name]) for name in given}
