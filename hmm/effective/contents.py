@@ -60,9 +60,9 @@ def summary(found: EffectiveData) -> list[tuple[str, str]]:
     """The main results: constants in the axes of the symmetry, its class, the error and the verdict on the bounds."""
     own = found.principal_constants
     unit = " ".join(["", found.unit]) if found.unit else ""
-    rows = []
-    for name in list(own)[:3] if not found.is_stiffness else [n for n in own if n[:2] not in ("nu", "")][:6]:
-        rows.append((name, table.number(own[name]) + (unit if not name.startswith("nu") else "")))
+    chosen = [name for name in table.independent(found.symmetry.name) if name in own] or list(own)
+    chosen = chosen if found.is_stiffness else [name for name in own if name[1] == name[2]]
+    rows = [(n, table.number(own[n]) + (unit if not n.startswith("nu") else "")) for n in chosen[:6]]
     rows.append(("symmetry", found.symmetry.name))
     if found.mesh_error is not None:
         rows.append(("numerical error", f"≤ {100 * found.mesh_error.size:.2g} %"))

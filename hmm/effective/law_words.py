@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import ufl
 
 from hmm.effective import constants
 from hmm.effective.symmetry import symmetry_of_stiffness
-from hmm.effective.table import number, vector
+from hmm.effective.table import independent, number, vector
 from hmm.laws import Anisotropic
 
 
@@ -32,26 +32,16 @@ def _anisotropic(law: Anisotropic) -> str:
     """The symmetry of the material, its constants in its own axes, and where the axes lie."""
     C = np.array(law.stiffness)
     found = symmetry_of_stiffness(C)
-    axes, kind = found.axes, found.name
-    if law.own_axis is not None and kind == "transversely isotropic":
-        axes = np.roll(axes, 1, axis=0)  # data sheets call the axis of the fibre 1
+    axes, names = found.axes, independent(found.name)
+    if found.name == "transversely isotropic":
+        axes, names = np.roll(axes, 1, axis=0), ("E1", "E2", "nu12", "nu23", "G12")  # data sheets: 1 is the fibre's axis
     own = constants.of_stiffness(constants.in_axes(C, axes))
-    said = [f"{name}={number(own[name])}" for name in _independent(kind)]
+    said = [f"{name}={number(own[name])}" for name in names]
     if np.abs(axes - np.eye(3)).max() > 1e-8:
         said.append(f"axes {'; '.join(vector(axis) for axis in axes)}")
     if law.rotation is not None:
         said.append(f"rotation={_rotation(law.rotation)}")
-    return f"Anisotropic({kind}: {', '.join(said)})"
-
-
-def _independent(kind: str) -> Sequence[str]:
-    """Names of constants that define a material of a class; all nine of orthotropy for classes below it."""
-    few: Mapping[str, Sequence[str]] = {
-        "isotropic": ("E1", "nu12"),
-        "cubic": ("E1", "nu12", "G12"),
-        "transversely isotropic": ("E1", "E2", "nu12", "nu23", "G12"),
-    }
-    return few.get(kind, ("E1", "E2", "E3", "nu12", "nu13", "nu23", "G12", "G13", "G23"))
+    return f"Anisotropic({found.name}: {', '.join(said)})"
 
 
 def _rotation(rotation: object) -> str:

@@ -150,6 +150,17 @@ def as_html(group: Group) -> str:
     return console.export_html(inline_styles=True, code_format=f'<pre style="white-space:pre;{style}">{{code}}</pre>')
 
 
+def independent(kind: str) -> Sequence[str]:
+    """Names of constants that define a material of a symmetry class, axis 3 that of transverse isotropy."""
+    few: Mapping[str, Sequence[str]] = {
+        "isotropic": ("E1", "nu12", "G12"),
+        "cubic": ("E1", "nu12", "G12"),
+        "square": ("E1", "nu12", "G12"),
+        "transversely isotropic": ("E1", "E3", "nu12", "nu31", "G12", "G13"),
+    }
+    return few.get(kind, ("E1", "E2", "E3", "G12", "G13", "G23", "nu12", "nu13", "nu23"))
+
+
 def number(value: float, largest: float | None = None) -> str:
     """Five digits; rounding errors relative to the `largest` number become zero."""
     if largest and math.isfinite(value) and math.isfinite(largest):

@@ -70,9 +70,8 @@ def render(
     described: Description | None = None,
 ) -> Path:
     """Write both forms of the report from the pictures in the directory; not collective."""
-    titles = _titles(found) | {title: directory / name for title, name in origin.further.items()}
-    pictures = {title: directory / path for title, path in titles.items()} if plots else {}
-    pictures = {title: path for title, path in pictures.items() if path.is_file()}
+    titles = _titles(found) | dict(origin.further)
+    pictures = {title: directory / name for title, name in titles.items() if plots and (directory / name).is_file()}
     shown = Shown(pictures, drawn, scene, None if described is None else _descriptor_grid(described))
     document = document_of(found, origin, shown)
     write_atomically(directory / REPORT, as_markdown(document))
@@ -95,10 +94,10 @@ def _described(cell: Cell | None) -> Description | None:
     return describe(cell)
 
 
-def _titles(found: EffectiveData) -> dict[str, Path]:
+def _titles(found: EffectiveData) -> dict[str, str]:
     """File names of the pictures by title."""
     name = "Young's modulus" if found.is_stiffness else found.quantity.capitalize()
-    return {"The cell and its descriptors": Path(DESCRIPTORS), f"{name} over the directions": Path(DIRECTIONS)}
+    return {"The cell and its descriptors": DESCRIPTORS, f"{name} over the directions": DIRECTIONS}
 
 
 def _draw(found: EffectiveData, described: Description | None, directory: Path) -> None:

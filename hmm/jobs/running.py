@@ -12,7 +12,8 @@ from mpi4py import MPI
 from hmm.cells import Polycrystal
 from hmm.effective.homogenize import homogenize
 from hmm.effective.properties import EffectiveProperties
-from hmm.effective.writing import PROPERTIES, REPORT, write_properties, write_report
+from hmm.effective.origin import Origin
+from hmm.effective.writing import PAGE, PROPERTIES, REPORT, write_properties, write_report
 from hmm.foundation.console import say
 from hmm.foundation.errors import HMMError, InputError, collectively
 from hmm.foundation.files import require_writable
@@ -97,7 +98,7 @@ def _in_job(where: str) -> Iterator[None]:
 
 def _require_places(where: Path) -> None:
     """Reject directories with the name of a result."""
-    for path in (where / PROPERTIES, where / REPORT):
+    for path in (where / PROPERTIES, where / REPORT, where / PAGE):
         if path.is_dir():
             raise InputError(f"cannot write {path}, which is a directory: remove it, or give another output directory")
 
@@ -146,16 +147,24 @@ def _write(job: Job, found: EffectiveProperties, where: Path) -> list[Path]:
         name = f"fields_{component.replace(' ', '_')}"
         written.append(write_fields(where / f"{name}.bp", fields))
         if draws and "von_mises" in fields.cellwise and found.solved is not None:
-            pictures[f"Von Mises stress per unit of {component}"] = plot_rve(
+            unit = f" in {found.unit}" if found.unit else ""
+            drawn = plot_rve(
                 where / f"{name}.png",
                 found.solved.rve.cell,
                 fields,
                 "von_mises",
-                label=f"von Mises stress per unit of {component}",
+                label=f"von Mises stress per unit of {component}{unit}",
                 warp=0.0,
                 quantile=0.99,
             )
+            pictures[f"Von Mises stress per unit of {component}"] = drawn.name
     if job.output.report:
-        notes = [f"The job {job.path.name}: {job.source.words}."]
-        return [write_report(found, where, job.output.plot, notes, pictures), numbers, *written]
+        origin = Origin(
+            [f"The job {job.path.name}: {job.source.words}."],
+            job.text,
+            job.defaults,
+            f"hmm homogenize {job.path.name}",
+            further=pictures,
+        )
+        return [write_report(found, where, job.output.plot, origin), where / REPORT, numbers, *written]
     return [numbers, *written]

@@ -1,7 +1,7 @@
 """Documents of tables, pictures and views, as one HTML file or as Markdown.
 
 The content is data, and two renderers write it. The HTML file contains its pictures, its style and a small viewer of
-bodies, and needs no network. May import pictures and below. Begin with `document`, then `html`.
+bodies, and needs no network. May import foundation. Begin with `document`, then `html`.
 """
 
 from hmm.pages.document import Block, Code, Document, Facts, Grid, Picture, Section, View, Words, gathered

@@ -53,7 +53,13 @@ def _environment() -> Any:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"embedded": _embedded, "kind": lambda block: type(block).__name__, "anchor": _anchor}
+    markup = importlib.import_module("markupsafe")
+
+    def marked(text: str) -> Any:
+        """The text, escaped, with code in backquotes set as such."""
+        return markup.Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(markup.escape(text))))
+
+    environment.filters |= {"marked": marked, "embedded": _embedded, "kind": lambda block: type(block).__name__, "anchor": _anchor}
     return environment
 
 

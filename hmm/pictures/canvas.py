@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,9 @@ from hmm.foundation.errors import writing
 from hmm.foundation.files import require_writable
 from hmm.pictures.packages import require_package
 from hmm.pictures.style import INK, NO_VALUE
+
+LONGEST_LEGEND = 9
+"""Largest number of phases that a legend names."""
 
 CROWDED = 20_000
 """Largest number of elements whose edges are drawn; with more elements the outlines of phases are thin."""
@@ -89,12 +93,32 @@ def _boundary(surface: Any, angle: float | None = None) -> Any:
     )
 
 
-def cut_open(grid: Any) -> Any:
-    """A solid without the elements in the octant nearest to the viewer; a plane body is unchanged."""
+def cut_open(grid: Any, whole: Sequence[int] = ()) -> Any:
+    """A solid without the octant nearest to the viewer; a plane body is unchanged.
+
+    The cut is plane: it goes through the elements. The phases `whole`, tags of the cell values ``"phase"``, are not cut.
+    """
     if is_flat(grid):
         return grid
     low, high = np.reshape(grid.bounds, (3, 2)).T
-    return grid.extract_cells(np.flatnonzero(~(grid.cell_centers().points > 0.5 * (low + high)).all(axis=1)))
+    middle = 0.5 * (low + high)
+    bounds = np.column_stack([middle, high + (high - low)]).ravel().tolist()
+    tags = grid.cell_data["phase"] if len(whole) else np.zeros(grid.n_cells)
+    kept = np.isin(tags, whole) if len(whole) else np.zeros(grid.n_cells, dtype=bool)
+    cut = grid.extract_cells(np.flatnonzero(~kept)).clip_box(bounds, invert=True, crinkle=False)
+    return cut if not kept.any() else cut.merge(grid.extract_cells(np.flatnonzero(kept)), merge_points=False)
+
+
+def inclusions(names: Sequence[str], fractions: Sequence[float]) -> list[int]:
+    """Numbers of the phases that stay whole where a body is cut open: all but the matrix and the coatings.
+
+    The matrix is the phase of this name, or else the one that fills most of the body if it fills half of it. Without
+    one, as in polycrystals, no phase stays whole.
+    """
+    host = names.index("matrix") if "matrix" in names else int(np.argmax(fractions))
+    if len(names) < 2 or (names[host] != "matrix" and fractions[host] < 0.5 * sum(fractions)):
+        return []
+    return [k for k, name in enumerate(names) if k != host and name != "interface"]
 
 
 def horizontal_bar(title: str, x: float, y: float, width: float = 0.46) -> dict[str, Any]:
@@ -112,6 +136,24 @@ def horizontal_bar(title: str, x: float, y: float, width: float = 0.46) -> dict[
         "n_labels": 5,
         "fmt": "%.3g",
     }
+
+
+def add_legend(plotter: Any, words: Sequence[str], colours: Sequence[str]) -> None:
+    """Names of phases beside patches of their colours, at the foot of the window; of many phases their number."""
+    if len(words) > LONGEST_LEGEND:
+        written = plotter.add_text(
+            f"{len(words)} phases", position=(0.5, 0.04), viewport=True, font_size=13, color=INK
+        )
+        written.prop.justification_horizontal = "center"
+        return
+    legend = plotter.add_legend(
+        [[text, colour] for text, colour in zip(words, colours, strict=True)],
+        bcolor=None,
+        face="rectangle",
+        loc="lower center",
+        size=(min(0.9, 0.12 + 0.016 * max(map(len, words))), 0.04 * len(words)),
+    )
+    legend.GetEntryTextProperty().SetColor(0.13, 0.13, 0.13)
 
 
 def new_plotter(pv: ModuleType, size: tuple[int, int], **options: Any) -> Any:
