@@ -17,7 +17,7 @@ import ffcx
 import numpy as np
 from petsc4py import PETSc
 
-from hmm import jobs
+from hmm import jobs, reports
 from hmm.foundation import console as report
 from hmm.foundation import errors
 from hmm.foundation.errors import HMMError, InputError
@@ -83,6 +83,8 @@ def parser() -> ArgumentParser:
         action="store_true",
         help="run the code of laws that the job names by dotted path, such as law = 'mylaws.Gent'",
     )
+    written = commands.add_parser("report", help="write the report of results again, one HTML file")
+    written.add_argument("result", help="the directory of the results of a job or of a run")
     return top
 
 
@@ -97,6 +99,10 @@ def _run(argv: Sequence[str] | None) -> None:
         with errors.collectively(MPI.COMM_WORLD):
             if MPI.COMM_WORLD.rank == 0:
                 _replay(options.dump, options.plot, options.trust)
+    elif options.command == "report":
+        with errors.collectively(MPI.COMM_WORLD):
+            if MPI.COMM_WORLD.rank == 0:
+                report.say(MPI.COMM_SELF, f"written: {reports.report(options.result)}")
     elif options.command == "homogenize":
         _homogenize(options.job, options.output, options.example, options.trust_laws)
     else:

@@ -47,7 +47,7 @@ def document_of(found: EffectiveData, origin: Origin, shown: Shown) -> Document:
         *gathered("Bounds", [_bounds(found)]),
         *gathered("Distance to each symmetry class", [_symmetry(found)]),
         *gathered("Microstructure", [_cell(shown), _descriptors(shown)]),
-        *(section for title, path in shown.pictures.items() for section in gathered(title, [Picture(title, path, False)])),
+        *(Section(title, [Picture(title, path, _width(path))]) for title, path in shown.pictures.items()),
         *gathered("How it was solved", [Facts(_how_rows(found))]),
         *gathered("The job", [Code(origin.job) if origin.job else None, _defaults(origin)]),
         *gathered("How to repeat", _repeat(origin), varies=True),
@@ -127,7 +127,9 @@ def _bounds(found: EffectiveData) -> Grid | None:
         value = found.means[name]
         error = f"{abs(value - better[name]):.2g}" if better else "not known"
         verdict = _verdict(value, interval, value - better.get(name, value))
-        rows.append((name, table.number(interval.lower), table.number(value), error, table.number(interval.upper), verdict))
+        rows.append(
+            (name, table.number(interval.lower), table.number(value), error, table.number(interval.upper), verdict)
+        )
     note = "Hashin-Shtrikman bounds hold for isotropic materials, those of the bulk modulus also for cubic ones."
     return Grid(("", "lower bound", "found", "numerical error", "upper bound", ""), rows, note)
 
@@ -146,7 +148,11 @@ def _symmetry(found: EffectiveData) -> Grid:
 def _cell(shown: Shown) -> Block | None:
     if shown.scene is not None:
         return View("The cell", shown.scene, shown.cell)
-    return None if shown.cell is None else Picture("The cell", shown.cell, shown.descriptors is not None)
+    return None if shown.cell is None else Picture("The cell", shown.cell, "half")
+
+
+def _width(path: Path) -> str:
+    return "full" if path.stem == "descriptors" else "half"
 
 
 def _descriptors(shown: Shown) -> Grid | None:

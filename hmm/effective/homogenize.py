@@ -73,7 +73,8 @@ def homogenize(
     dt
         Duration of the step, for laws with rates: the properties are those of one step from the undeformed state.
     mesh_error
-        Estimate the error of the tensor from the mesh, `EffectiveProperties.mesh_error`. It takes several times as long.
+        Estimate the error of the tensor from the mesh, `EffectiveProperties.mesh_error`; it takes several times as
+        long.
     units
         Names of the units of the laws and of the cell, for tables and pictures: ``"stress"``, ``"length"``,
         ``"temperature"``, ``"conductivity"``. Numbers are not converted.
@@ -92,8 +93,8 @@ def homogenize(
 
     Notes
     -----
-    If a bound is violated, the discretization error is estimated too, by a second solution with fluctuations of one degree
-    more. Only a violation that exceeds this error is reported.
+    If a bound is violated, the discretization error is estimated too, by a second solution with fluctuations of one
+    degree more. Only a violation that exceeds this error is reported.
     """
     kind = physics_of(physics)
     _check_options(options)

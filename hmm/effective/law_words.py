@@ -34,7 +34,10 @@ def _anisotropic(law: Anisotropic) -> str:
     found = symmetry_of_stiffness(C)
     axes, names = found.axes, independent(found.name)
     if found.name == "transversely isotropic":
-        axes, names = np.roll(axes, 1, axis=0), ("E1", "E2", "nu12", "nu23", "G12")  # data sheets: 1 is the fibre's axis
+        axes, names = (
+            np.roll(axes, 1, axis=0),
+            ("E1", "E2", "nu12", "nu23", "G12"),
+        )  # data sheets: 1 is the fibre's axis
     own = constants.of_stiffness(constants.in_axes(C, axes))
     said = [f"{name}={number(own[name])}" for name in names]
     if np.abs(axes - np.eye(3)).max() > 1e-8:
@@ -45,4 +48,8 @@ def _anisotropic(law: Anisotropic) -> str:
 
 
 def _rotation(rotation: object) -> str:
-    return law_in_words(rotation) if isinstance(rotation, ufl.core.expr.Expr) else str(np.round(np.array(rotation), 6).tolist())
+    return (
+        law_in_words(rotation)
+        if isinstance(rotation, ufl.core.expr.Expr)
+        else str(np.round(np.array(rotation), 6).tolist())
+    )

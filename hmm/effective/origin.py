@@ -71,9 +71,10 @@ class Origin:
             return cls()
         try:
             data: Mapping[str, Any] = json.loads(regular_file(path).read_text(encoding="utf-8"))
-            rows = {name: tuple(tuple(map(str, row)) for row in data[name]) for name in ("defaults", "phases")}
+            defaults = tuple((str(name), str(value)) for name, value in data["defaults"])
+            phases = tuple((str(names), str(fraction), str(law)) for names, fraction, law in data["phases"])
             maps = {name: {str(k): str(v) for k, v in data[name].items()} for name in ("further", "made")}
             notes = tuple(map(str, data["notes"]))
-            return cls(notes, str(data["job"]), rows["defaults"], str(data["repeat"]), rows["phases"], **maps)
+            return cls(notes, str(data["job"]), defaults, str(data["repeat"]), phases, **maps)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} is damaged ({error}): remove it, the report then leaves out the job") from None

@@ -34,8 +34,9 @@ class EffectiveProperties(EffectiveData):
     def report(self, directory: str | Path, *, plots: bool = True) -> Path:
         """Write a report into a directory (collective).
 
-        ``report.html`` is one file that contains all it shows; ``report.md`` is the same for other tools. Beside them are
-        ``properties.json``, which `from_json` reads, ``report.json`` (date, versions, laws) and, with `plots`, pictures.
+        ``report.html`` is one file that contains all it shows; ``report.md`` is the same for other tools. Beside them
+        are ``properties.json``, which `from_json` reads, ``report.json`` (date, versions, laws) and, with `plots`,
+        pictures.
 
         Returns
         -------

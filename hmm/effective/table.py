@@ -47,12 +47,20 @@ def constants_grid(found: EffectiveData) -> Grid:
             row.insert(2, f"{errors[name][0]:+.2g}")
             row.append(f"{errors[name][1]:+.2g}")
         rows.append(row)
-    return ["", "given axes", *["error"] * (errors is not None), "symmetry axes", *["error"] * (errors is not None)], rows
+    return [
+        "",
+        "given axes",
+        *["error"] * (errors is not None),
+        "symmetry axes",
+        *["error"] * (errors is not None),
+    ], rows
 
 
 def unit_words(found: EffectiveData) -> str:
     """The unit of the tensor in words, also if it is not known."""
-    return found.unit or ("the unit of the mesh squared" if found.quantity == "permeability" else "the unit of the laws")
+    return found.unit or (
+        "the unit of the mesh squared" if found.quantity == "permeability" else "the unit of the laws"
+    )
 
 
 def thermal_grid(found: EffectiveData) -> Grid | None:

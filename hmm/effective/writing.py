@@ -23,7 +23,7 @@ CELL, DESCRIPTORS, DIRECTIONS = "cell.png", "descriptors.png", "directions.png"
 
 
 def write_report(found: EffectiveData, directory: Path, plots: bool, origin: Origin | None = None) -> Path:
-    """Write ``properties.json``, then pictures, ``report.md`` and ``report.html`` (collective on the cell's communicator).
+    """Write ``properties.json``, pictures, ``report.md`` and ``report.html`` (collective on the cell's communicator).
 
     Parameters
     ----------

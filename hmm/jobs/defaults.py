@@ -25,13 +25,16 @@ def defaults_of(table: Mapping[str, Any], physics: str, law: str) -> list[tuple[
     law
         The law of phases that name none.
     """
-    found = _left(homogenize, table, "", ("cell", "laws", "units"))
+    found = _left(homogenize, table, "", ("cell", "laws", "units", "mesh_error"))
+    found += [("mesh_error", "true")] * ("mesh_error" not in table)
     found += [("physics", physics)] * ("physics" not in table)
     cell = table.get("cell", {})
     if "generator" in cell:
         found += _left(generators()[cell["generator"]], cell, "[cell] ")
     elif "image" in cell:
-        found += _left(images.image_cell, cell | {"mesh": cell.get("elements")} if "elements" in cell else cell, "[cell] ")
+        found += _left(
+            images.image_cell, cell | {"mesh": cell.get("elements")} if "elements" in cell else cell, "[cell] "
+        )
     elif "mesh" in cell:
         found += _left(images.mesh_cell, cell, "[cell] ", ("path",))
     for name, phase in table["phases"].items():

@@ -173,7 +173,7 @@ def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF, *, trust_laws: bo
         convert(table.get("spread", False), bool, f"{path}: spread"),
         _output(table.get("output", {}), f"{path}: [output]"),
         text,
-        defaults_of({"mesh_error": True} | table, physics, PHYSICS[physics].law),
+        defaults_of(table, physics, PHYSICS[physics].law),
     )
 
 

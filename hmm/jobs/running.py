@@ -11,8 +11,8 @@ from mpi4py import MPI
 
 from hmm.cells import Polycrystal
 from hmm.effective.homogenize import homogenize
-from hmm.effective.properties import EffectiveProperties
 from hmm.effective.origin import Origin
+from hmm.effective.properties import EffectiveProperties
 from hmm.effective.writing import PAGE, PROPERTIES, REPORT, write_properties, write_report
 from hmm.foundation.console import say
 from hmm.foundation.errors import HMMError, InputError, collectively

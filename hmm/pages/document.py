@@ -46,11 +46,11 @@ class Grid:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture file beside the document."""
+    """A picture file beside the document; `width` is ``"full"``, ``"half"`` or ``"third"`` of the page."""
 
     title: str
     path: Path
-    wide: bool = True
+    width: str = "full"
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,12 @@ def _environment() -> Any:
         """The text, escaped, with code in backquotes set as such."""
         return markup.Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(markup.escape(text))))
 
-    environment.filters |= {"marked": marked, "embedded": _embedded, "kind": lambda block: type(block).__name__, "anchor": _anchor}
+    environment.filters |= {
+        "marked": marked,
+        "embedded": _embedded,
+        "kind": lambda block: type(block).__name__,
+        "anchor": _anchor,
+    }
     return environment
 
 

@@ -20,11 +20,14 @@ LONGEST_LEGEND = 9
 """Largest number of phases that a legend names."""
 
 CROWDED = 20_000
-"""Largest number of elements whose edges are drawn; with more elements the outlines of phases are thin."""
+"""Largest number of elements of a mesh whose edges are drawn; with more elements the outlines of phases are thin."""
+
+FINE = 2_000
+"""Largest number of elements of a plane field whose edges are drawn: more of them would hide the field."""
 
 
 def add_body(plotter: Any, grid: Any, scalars: str, bar: dict[str, Any], colours: str, quantile: float = 1.0) -> None:
-    """A body coloured by cell values, with a colour bar and, if there are not too many, the edges of its elements."""
+    """A body coloured by cell values, with a colour bar and, of a plane one with few elements, their edges."""
     least, most = np.nanmin(grid.cell_data[scalars]), np.nanquantile(grid.cell_data[scalars], quantile)
     limits = (0.0 if 0 <= least < 0.2 * most else least, most)
     style = {
@@ -35,8 +38,8 @@ def add_body(plotter: Any, grid: Any, scalars: str, bar: dict[str, Any], colours
         **light_of(grid),
     }
     plotter.add_mesh(surface_of(grid), scalars=scalars, **style)
-    if grid.n_cells <= CROWDED:
-        add_lines(plotter, edges_of(grid), color="#808080", line_width=0.8, opacity=0.5)
+    if is_flat(grid) and grid.n_cells <= FINE:
+        add_lines(plotter, edges_of(grid), color="#808080", line_width=0.8, opacity=0.35)
 
 
 def add_lines(plotter: Any, lines: Any, **style: Any) -> None:
@@ -50,7 +53,7 @@ def add_outlines(plotter: Any, grid: Any) -> None:
     """Bold lines around each phase."""
     tags, crowded = grid.cell_data["phase"], grid.n_cells > CROWDED
     for tag in np.unique(tags):
-        lines = _boundary(surface_of(grid.extract_cells(np.flatnonzero(tags == tag))), angle=60)
+        lines = _boundary(surface_of(grid.extract_cells(np.flatnonzero(tags == tag))).clean(), angle=60)
         if lines.n_points and crowded:
             plotter.add_mesh(lines, color="white", line_width=1, opacity=0.4, lighting=False)
         elif lines.n_points:
@@ -96,7 +99,8 @@ def _boundary(surface: Any, angle: float | None = None) -> Any:
 def cut_open(grid: Any, whole: Sequence[int] = ()) -> Any:
     """A solid without the octant nearest to the viewer; a plane body is unchanged.
 
-    The cut is plane: it goes through the elements. The phases `whole`, tags of the cell values ``"phase"``, are not cut.
+    The cut is plane: it goes through the elements. The phases `whole`, values of the cell data ``"phase"``, are not
+    cut.
     """
     if is_flat(grid):
         return grid
@@ -141,9 +145,7 @@ def horizontal_bar(title: str, x: float, y: float, width: float = 0.46) -> dict[
 def add_legend(plotter: Any, words: Sequence[str], colours: Sequence[str]) -> None:
     """Names of phases beside patches of their colours, at the foot of the window; of many phases their number."""
     if len(words) > LONGEST_LEGEND:
-        written = plotter.add_text(
-            f"{len(words)} phases", position=(0.5, 0.04), viewport=True, font_size=13, color=INK
-        )
+        written = plotter.add_text(f"{len(words)} phases", position=(0.5, 0.04), viewport=True, font_size=13, color=INK)
         written.prop.justification_horizontal = "center"
         return
     legend = plotter.add_legend(

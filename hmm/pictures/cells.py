@@ -110,7 +110,9 @@ def cell_scene(cell: Cell) -> Scene | None:
     grid.cell_data["phase"] = grid.cell_data["number"]
     grid = cut_open(grid, inclusions(names, [fractions[name] for name in names]))
     numbers, colours = grid.cell_data["phase"], phase_colours(len(names))
-    bodies = [(name, colours[k], surface_of(grid.extract_cells(np.flatnonzero(numbers == k)))) for k, name in enumerate(names)]
+    bodies = [
+        (name, colours[k], surface_of(grid.extract_cells(np.flatnonzero(numbers == k)))) for k, name in enumerate(names)
+    ]
     return scene_of(bodies)
 
 
