@@ -22,8 +22,10 @@ SERIAL = $(HEADLESS) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 # On two ranks: all tests of the packages for parallel runs, and of the others the tests marked `mpi`. There are several
 # sessions, since MPICH has 2,048 communicators per process and a problem keeps its own until `destroy`.
 ON_RANKS = $(HEADLESS) scripts/mpi-pytest -n 2
-FULL := $(addprefix tests/,foundation models fe2 parallel checks study jobs)
-MARKED := $(filter-out $(FULL) tests/runs tests/data tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+MACRO := $(addprefix tests/,foundation models fe2)
+SPREAD := $(addprefix tests/,parallel checks study jobs)
+RUNS := tests/runs
+OTHERS := $(filter-out $(MACRO) $(SPREAD) $(RUNS) tests/data tests/support tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -47,9 +49,10 @@ test: setup
 else
 test: setup ## run all tests except the slow ones, serially on all cores, then on 2 ranks
 	$(SERIAL) -m 'not slow'
-	$(ON_RANKS) -m 'not slow' $(FULL)
-	$(ON_RANKS) -m 'not slow' tests/runs
-	$(ON_RANKS) -m 'mpi and not slow' $(MARKED)
+	$(ON_RANKS) -m 'not slow' $(MACRO)
+	$(ON_RANKS) -m 'not slow' $(SPREAD)
+	$(ON_RANKS) -m 'not slow' $(RUNS)
+	$(ON_RANKS) -m 'mpi and not slow' $(OTHERS)
 endif
 
 # To skip the tests that `make test` has run: make test-all AFTER=test

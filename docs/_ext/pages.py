@@ -66,10 +66,10 @@ def relinked(text: str, source: Path, page: Path) -> str:
 
     def changed(link: re.Match[str]) -> str:
         words, target, anchor = link[1], (source.parent / link[2]).resolve(), link[3] or ""
-        target = SHOWN.get(target, target)
-        if not target.exists() or target.is_dir() or (target.suffix == ".md" and DOCS not in target.parents):
+        is_page = target.suffix == ".md" and DOCS in target.parents
+        if target not in SHOWN and (not target.is_file() or (target.suffix == ".md" and not is_page)):
             return words
-        return f"[{words}]({os.path.relpath(target, page.parent)}{anchor})"
+        return f"[{words}]({os.path.relpath(SHOWN.get(target, target), page.parent)}{anchor})"
 
     return re.sub(r"\[([^\]]*)\]\((?!\w+:|#)([^)#\s]+)(#[^)]*)?\)", changed, text)
 

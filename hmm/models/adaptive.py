@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.foundation.errors import ConvergenceError, InputError, collectively
+from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.options import instance, positive
 from hmm.models.all_rows import anywhere, fetched
-from hmm.models.asking import answer, points_of
+from hmm.models.asking import answer
 from hmm.models.first_order import DEFECT, NOTES, REACH, SOLVES, note, own_errors
-from hmm.models.points import Floats, InitialPoint, Points, TangentSource, Variable, reference_of
+from hmm.models.points import Floats, InitialPoint, Points, TangentSource, Variable, products, reference_of
 from hmm.models.protocol import (
     Destructible,
     Distributed,
-    Fingerprinted,
     MicroModel,
     Observable,
-    Parametrized,
-    Rated,
     Recoverable,
 )
 from hmm.models.similarity import Candidates, Rows, corrected, distances, estimated_errors, seeds, worst_of_groups
-from hmm.models.single import PointAnswer, solve_one
+from hmm.models.single import OnePoint, solve_one
+from hmm.models.wrapper import Wrapper
 
 OWN_E, OWN_RESPONSE, SHIFT, ERROR, ACTIVE = "own input", "own response", "shift", "estimated error", "active"
 ADDED, ALONE = "added error", "alone"
@@ -48,7 +45,7 @@ SHORT = 1e-6
 """Duration of a sudden step, as a part of that of a step."""
 
 
-class Adaptive:
+class Adaptive(Wrapper, OnePoint):
     """A micro model that is solved at representative points; similar points follow them, corrected to first order.
 
     A point p whose representative is a answers ``Sigma_p' + (Sigma_a - Sigma_a') + A_a (dE_p - dE_a)``, with the
@@ -90,10 +87,10 @@ class Adaptive:
             raise InputError(f"Adaptive: each point of the model is shared by {model.comm.size} ranks: make it on one")
         if clash := [name for name in OWN if name in model.variables]:
             raise InputError(f"Adaptive: the model has a variable {clash[0]!r}: give it another name")
-        self.model, self.inputs = model, model.inputs
+        super().__init__(model)
+        self.inputs = model.inputs
         self.tolerance = positive("tolerance", tolerance)
         self._reference = reference_of(model.inputs)
-        self._start: InitialPoint | None = None
         self._sudden: Floats | None = None
 
     @property
@@ -110,25 +107,13 @@ class Adaptive:
         return True
 
     @property
-    def has_rates(self) -> bool:
-        """Whether the model's answers depend on the duration of the step."""
-        return isinstance(self.model, Rated) and self.model.has_rates
-
-    @property
-    def parameters(self) -> Sequence[Any]:
-        """The model's."""
-        return self.model.parameters if isinstance(self.model, Parametrized) else ()
-
-    @property
     def observables(self) -> Mapping[str, int]:
         """The model's, `active` and `estimated_error`."""
-        own = dict(self.model.observables) if isinstance(self.model, Observable) else {}
-        return {**own, "active": 1, "estimated_error": 1}
+        return {**self._model_observables(), "active": 1, "estimated_error": 1}
 
     def fingerprint(self) -> dict[str, str]:
         """The model's, and that it is adaptive; the tolerance may change in the run."""
-        own = dict(self.model.fingerprint()) if isinstance(self.model, Fingerprinted) else {}
-        return {**own, "adaptive model": type(self.model).__name__}
+        return {**self._model_fingerprint(), "adaptive model": type(self.model).__name__}
 
     def forget(self) -> None:
         """Let the model drop what is left of a solve that an exception ended."""
@@ -142,6 +127,7 @@ class Adaptive:
 
     def initial(self) -> InitialPoint:
         """A point before the first step."""
+        self._start = self._sudden = None  # parameters of the model may have changed
         start = self._undeformed()
         assert start.response is not None
         own = {OWN_E: self._reference, OWN_RESPONSE: start.response}
@@ -169,7 +155,7 @@ class Adaptive:
             self._renew(points, fresh, followers, solved, leaders)
         else:  # all answers are linear in this iterate, so that the macro residual is too
             rows = points.asked
-            points.trial.response[rows] += _times(points.tangent[rows], points.E[rows] - points.trial.E[rows])
+            points.trial.response[rows] += products(points.tangent[rows], points.E[rows] - points.trial.E[rows])
         self._judge(points, fresh)
         points.count.followed += int(np.isin(followers, points.asked).sum())
 
@@ -177,7 +163,7 @@ class Adaptive:
         """Let the model prepare the end of the step where it was solved; other points take over states (collective)."""
         comm, trial, guides = points.comm, points.trial, points.guides
         rows = np.flatnonzero(guides[SOLVES] > 0)
-        inner = self._inner(points, rows)
+        inner = self._solved(points, rows)
         inner.dt = points.dt
         with collectively(comm):
             self.model.commit(inner)
@@ -203,16 +189,7 @@ class Adaptive:
         if name in ("active", "estimated_error"):
             return own[ACTIVE if name == "active" else ERROR][:, None].copy()
         assert isinstance(self.model, Observable)
-        return self.model.observe(self._inner(points, np.arange(points.n)), name)
-
-    def solve(self, E: Any, state: Mapping[str, Floats] | None = None, dt: float | None = None) -> PointAnswer:
-        """Answer one point (see `hmm.models.solve_one`)."""
-        return solve_one(self, E, state, dt)
-
-    def _undeformed(self) -> InitialPoint:
-        if self._start is None:
-            self._start = points_of(self.model, 1).start
-        return self._start
+        return self.model.observe(self._solved(points, np.arange(points.n)), name)
 
     @property
     def _stiffness(self) -> Floats:
@@ -225,12 +202,7 @@ class Adaptive:
         if not self.has_rates:
             return self._stiffness
         if self._sudden is None:
-            one = points_of(self.model, 1)
-            one.ask(one.committed.E, SHORT * dt, "nested")
-            answer(self.model, one)
-            for why in one.failures.values():
-                raise ConvergenceError(f"Adaptive: no answer to a step of {SHORT * dt:.3g}: {why}")
-            self._sudden = one.tangent[0]
+            self._sudden = solve_one(self.model, self._reference, dt=SHORT * dt).tangent
         return self._sudden
 
     @property
@@ -309,7 +281,7 @@ class Adaptive:
         asked[points.asked] = True
         again = np.flatnonzero(asked & ~fresh & (points.guides[SOLVES] > 0))
         moved = points.E[again] - self._solved_at(points)[again]
-        gained = _times(points.tangent[again], moved)
+        gained = products(points.tangent[again], moved)
         points.trial.response[again] = points.trial.variables[OWN_RESPONSE][again] + gained
         rows, leading = followers[asked[followers]], leaders[asked[followers]]
         points.trial.response[rows] = corrected(self._candidates(points), rows, solved, leading)
@@ -331,7 +303,7 @@ class Adaptive:
                 self._ask(points, part, algorithm)
 
     def _ask(self, points: Points, rows: Rows, algorithm: str) -> None:
-        inner = self._inner(points, rows)
+        inner = self._solved(points, rows)
         before, response, tangent = inner.trial.E.copy(), inner.trial.response.copy(), inner.tangent.copy()
         inner.ask(points.E[rows] - points.committed.variables[SHIFT][rows], points.dt, algorithm)
         answer(self.model, inner)
@@ -341,20 +313,17 @@ class Adaptive:
         if not inner.failures:
             self._take(points, rows, inner)
             moved = inner.trial.E - before
-            missed = np.linalg.norm(inner.trial.response - response - _times(tangent, moved), axis=1)
+            missed = np.linalg.norm(inner.trial.response - response - products(tangent, moved), axis=1)
             note(points.guides, rows, inner.converged, self._size(moved), missed)
 
     def _take(self, points: Points, rows: Rows, inner: Points) -> None:
         """Write the answers of the model into their rows."""
-        values = {**inner.trial.variables, OWN_E: inner.trial.E, OWN_RESPONSE: inner.trial.response}
-        for name, array in values.items():
-            points.trial.variables[name][rows] = array
-        for name, array in inner.guides.items():
-            points.guides[name][rows] = array
+        self._keep(points, rows, inner)
+        points.trial.variables[OWN_E][rows] = inner.trial.E
+        points.trial.variables[OWN_RESPONSE][rows] = inner.trial.response
         points.trial.response[rows], points.tangent[rows] = inner.trial.response, inner.tangent
         dropped = inner.tangent_source == TangentSource.DROPPED
         points.tangent_source[rows] = np.where(dropped, TangentSource.ANSWER, inner.tangent_source)
-        points.notes |= {int(rows[k]): note for k, note in inner.notes.items()}
 
     def _shift(self, points: Points) -> Floats:
         """Inputs of the rows minus those of the model, once it has the state in which they go on, shape (n, m)."""
@@ -381,20 +350,18 @@ class Adaptive:
             points.keys, points.E, *known, points.guides[SOLVES], np.full(n, points.comm.rank), np.arange(n)
         )
 
-    def _inner(self, points: Points, rows: Rows) -> Points:
-        """Points of the model itself, in the state of some rows."""
-        inner = Points(self.model.inputs, self.model.variables, self._undeformed(), rows.size)
+    def _solved(self, points: Points, rows: Rows) -> Points:
+        """Points of the model itself, as they were when some rows were last solved."""
         committed, now = points.committed.variables, points.trial.variables
-        values = {k: v[rows] for k, v in {**committed, **points.guides}.items() if k in inner.variables}
-        values |= {"E": committed[OWN_E][rows], "response": committed[OWN_RESPONSE][rows]}
-        inner.restore({**values, "tangent": points.tangent[rows], "tangent_source": points.tangent_source[rows]})
+        inner = self._inner(
+            points,
+            rows,
+            E=committed[OWN_E][rows],
+            response=committed[OWN_RESPONSE][rows],
+            tangent=points.tangent[rows],
+            tangent_source=points.tangent_source[rows],
+        )
         inner.trial.E[:], inner.trial.response[:] = now[OWN_E][rows], now[OWN_RESPONSE][rows]
         for name, array in inner.trial.variables.items():
             array[:] = now[name][rows]
-        inner.notes = {k: points.notes[p] for k, p in enumerate(rows.tolist()) if p in points.notes}
         return inner
-
-
-def _times(A: Floats, x: Floats) -> Floats:
-    """Products of matrices, shape (n, m, m), and vectors, shape (n, m)."""
-    return np.einsum("nij,nj->ni", A, x)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.foundation.errors import InputError
-from hmm.models.asking import answer, points_of
+from hmm.models.asking import answer
 from hmm.models.components import component_names, factors, find_components, split_vector
 from hmm.models.points import Floats, InitialPoint, Input, Points, Variable, input_blocks, reference_of
-from hmm.models.protocol import Fingerprinted, MicroModel, Observable, Parametrized, Rated
+from hmm.models.protocol import MicroModel, Observable
 from hmm.models.single import PointAnswer, solve_one
+from hmm.models.wrapper import Wrapper
 
 MAX_ITERATIONS = 30
 FREE, RESPONSE, TANGENT = OWN = ("free", "controlled response", "controlled tangent")
@@ -112,7 +112,7 @@ class ControlledAnswer(PointAnswer):
         return self.inputs[0]
 
 
-class ControlledModel:
+class ControlledModel(Wrapper):
     """A micro model under mixed control: some macroscopic components follow from prescribed responses.
 
     The free components are a variable of the point. Newton's method with the tangent of the model finds them for all
@@ -138,13 +138,13 @@ class ControlledModel:
     def __init__(
         self, model: MicroModel, response: Mapping[str, float], fixed: Iterable[str] = (), *, rtol: float = 1e-9
     ) -> None:
-        self.model, self.rtol = model, rtol
+        super().__init__(model)
+        self.rtol = rtol
         self.components = Components.of(model.inputs, response, fixed)
         self.inputs = self.components.inputs
         self.prescribed = np.zeros(self.components.free.size)
         self.prescribe(response)
         self._reference = reference_of(model.inputs)
-        self._start: InitialPoint | None = None
 
     @property
     def variables(self) -> Mapping[str, Variable]:
@@ -155,21 +155,10 @@ class ControlledModel:
         free, response = Variable((self.components.free.size,)), Variable((m,))
         return {**own, FREE: free, RESPONSE: response, TANGENT: Variable((m, m), "guide")}
 
-    @property
-    def has_rates(self) -> bool:
-        """Whether the answers of the model depend on the duration of the step."""
-        return isinstance(self.model, Rated) and self.model.has_rates
-
-    @property
-    def parameters(self) -> Sequence[Any]:
-        """The parameters of the model."""
-        return self.model.parameters if isinstance(self.model, Parametrized) else ()
-
     def fingerprint(self) -> dict[str, str]:
         """That of the model, and the free components; prescribed values may change during a run."""
-        own = dict(self.model.fingerprint()) if isinstance(self.model, Fingerprinted) else {}
         free = ", ".join(self.components.names[k] for k in self.components.free)
-        return {**own, "controlled model": type(self.model).__name__, "free components": free}
+        return {**self._model_fingerprint(), "controlled model": type(self.model).__name__, "free components": free}
 
     def prescribe(self, response: Mapping[str, float]) -> None:
         """Change prescribed responses; components that are not named keep theirs."""
@@ -177,7 +166,8 @@ class ControlledModel:
 
     def initial(self) -> InitialPoint:
         """A point before the first step; raises `InputError` if a free component has no stiffness."""
-        start = self._start = points_of(self.model, 1).start
+        self._start = None  # parameters of the model may have changed
+        start = self._undeformed()
         assert start.response is not None and start.tangent is not None
         f = self.components.free
         if _is_singular(start.tangent[None][:, f][:, :, f]).any():
@@ -188,7 +178,7 @@ class ControlledModel:
     def answer(self, points: Points) -> None:
         """Find the free components of the requested rows, and answer (see `hmm.models.MicroModel`)."""
         rows, f = points.asked, self.components.free
-        inner = self._inner(points, rows)
+        inner = self._complete(points, rows)
         free = points.trial.variables[FREE][rows].copy()
         failures: dict[int, str] = {}
         for _ in range(MAX_ITERATIONS):
@@ -211,7 +201,7 @@ class ControlledModel:
 
     def commit(self, points: Points) -> None:
         """Let the model prepare the end of the step."""
-        inner = self._inner(points, np.arange(points.n))
+        inner = self._complete(points, np.arange(points.n))
         inner.dt = points.dt
         inner.trial.E[:] = self._full(points.trial.E, points.trial.variables[FREE])
         inner.trial.response[:] = points.trial.variables[RESPONSE]
@@ -223,18 +213,16 @@ class ControlledModel:
     @property
     def observables(self) -> Mapping[str, int]:
         """The observables of the model, and the free components."""
-        own = dict(self.model.observables) if isinstance(self.model, Observable) else {}
-        return {**own, **{f"free_{self.components.names[k].replace(' ', '_')}": 1 for k in self.components.free}}
+        return self._model_observables() | dict.fromkeys(self._free_names(), 1)
 
     def observe(self, points: Points, name: str) -> Floats:
         """A quantity at the committed state of all rows, shape (n, size)."""
-        labels = [f"free_{self.components.names[k].replace(' ', '_')}" for k in self.components.free]
-        if name in labels:
+        if name in (labels := self._free_names()):
             k = labels.index(name)
             tensor = points.committed.variables[FREE][:, k : k + 1]
             return tensor / factors(self.model.inputs)[self.components.free[k]]
         assert isinstance(self.model, Observable)
-        return self.model.observe(self._inner(points, np.arange(points.n)), name)
+        return self.model.observe(self._complete(points, np.arange(points.n)), name)
 
     def solve(
         self,
@@ -254,26 +242,27 @@ class ControlledModel:
         full = PointAnswer(vector, row[TANGENT][0], given.state, split_vector(inputs, vector))
         return ControlledAnswer(**vars(given), full=full, inputs=split_vector(inputs, found))
 
+    def _free_names(self) -> list[str]:
+        return [f"free_{self.components.names[k].replace(' ', '_')}" for k in self.components.free]
+
     def _full(self, given: Floats, free: Floats) -> Floats:
         """Macroscopic inputs with all components, shape (n, m)."""
         E = np.tile(self._reference, (len(given), 1))
         E[:, self.components.given], E[:, self.components.free] = given, free
         return E
 
-    def _inner(self, points: Points, rows: NDArray[np.intp]) -> Points:
-        """Points of the model itself, in the state of some rows."""
+    def _complete(self, points: Points, rows: NDArray[np.intp]) -> Points:
+        """Points of the model itself, with all components, in the committed state of some rows."""
         if self._start is None:
             self.initial()
-        assert self._start is not None
-        inner = Points(self.model.inputs, self.model.variables, self._start, rows.size)
         committed = points.committed.variables
-        values = {name: array.copy() for name, array in inner.persistent().items()}
-        values |= {k: v[rows] for k, v in {**committed, **points.guides}.items() if k in values}
-        values["E"] = self._full(points.committed.E[rows], committed[FREE][rows])
-        values["response"], values["tangent"] = committed[RESPONSE][rows], points.guides[TANGENT][rows]
-        inner.restore(values)
-        inner.notes = {k: points.notes[p] for k, p in enumerate(rows.tolist()) if p in points.notes}
-        return inner
+        return self._inner(
+            points,
+            rows,
+            E=self._full(points.committed.E[rows], committed[FREE][rows]),
+            response=committed[RESPONSE][rows],
+            tangent=points.guides[TANGENT][rows],
+        )
 
     def _is_met(self, lacking: Floats, response: Floats) -> NDArray[np.bool_]:
         """The rows at which the prescribed responses are reached."""
@@ -289,12 +278,9 @@ class ControlledModel:
         drop = A[:, c][:, :, f] @ follow
         points.tangent[rows] = A[:, c][:, :, c] - drop[:, :, :-1]
         trial.response[rows] = inner.trial.response[:, c] - drop[:, :, -1]
-        for name, values in inner.trial.variables.items():
-            trial.variables[name][rows] = values
+        self._keep(points, rows, inner)
         trial.variables[FREE][rows], trial.variables[RESPONSE][rows] = free, inner.trial.response
-        for name, values in {**inner.guides, TANGENT: A}.items():
-            points.guides[name][rows] = values
-        points.notes |= {int(rows[k]): note for k, note in inner.notes.items()}
+        points.guides[TANGENT][rows] = A
         points.converged[rows] = True
 
     def _no_stiffness(self) -> str:

@@ -85,6 +85,11 @@ def reference_of(inputs: Sequence[Input]) -> Floats:
     return input_blocks(inputs).join({e.name: e.reference for e in inputs})
 
 
+def products(matrices: Floats, vectors: Floats) -> Floats:
+    """Product of the matrix and the vector of each point, shapes (n, i, j) and (n, j)."""
+    return np.matmul(matrices, vectors[:, :, None])[:, :, 0]
+
+
 @dataclass(frozen=True, eq=False)
 class InitialPoint:
     """A point before the first step.

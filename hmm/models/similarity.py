@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmm.models.all_rows import gathered
-from hmm.models.points import Floats
+from hmm.models.points import Floats, products
 
 Rows = NDArray[np.intp]
 
@@ -74,7 +74,7 @@ def corrected(points: Candidates, rows: Rows, solved: Candidates, leaders: Rows)
     """What solved points answer for others, corrected to first order, shape (n_rows, m)."""
     moved = (points.E[rows] - points.before[rows]) - (solved.E[leaders] - solved.before[leaders])
     gained = solved.response[leaders] - solved.start[leaders]
-    return points.start[rows] + gained + np.einsum("nij,nj->ni", solved.tangent[leaders], moved)
+    return points.start[rows] + gained + products(solved.tangent[leaders], moved)
 
 
 def distances(a: Floats, b: Floats) -> Floats:

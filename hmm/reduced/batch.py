@@ -151,9 +151,7 @@ class BatchSolver:
 
     def _at(self, E: Floats, y: Floats, old: Floats, dt: float, count: Counters) -> CellAnswers:
         """Forces and condensed tangents of all points."""
-        x = np.concatenate([E, y], axis=1)
-        nowhere = np.full(E.shape, np.nan)
-        found = self.cells.answers(x, old, dt, RTOL, nowhere, nowhere[:, 0], np.abs(x))
+        found = self.cells.condensed(np.concatenate([E, y], axis=1), old, dt, RTOL)
         self._count(found, count)
         return found
 

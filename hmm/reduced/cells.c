@@ -6,7 +6,7 @@
  *
  * with the stiffness K of the undeformed cell. Nothing that is as large as the tangents of all cubature points is
  * stored. Rows of H, K and of the tangent have `stride` = m + N numbers, rounded up to whole vectors; all arrays row by
- * row. Appended to batch.c, which calls the laws.
+ * row. Appended to batch.c, which calls the laws, and cells.h.
  */
 
 #define VECTOR 8 /* numbers */
@@ -15,23 +15,6 @@
 #define SKEW 1e-12       /* of the latter, in what makes a tangent not symmetric */
 
 typedef double vector __attribute__((vector_size(VECTOR * sizeof(double)), aligned(sizeof(double)), may_alias));
-
-/* One phase: g cubature points, f local fields, v internal variables, the law with its constants. */
-typedef struct {
-    int g, f, v, unknowns;
-    const double *weights, *offset, *H, *C0, *start;
-    uintptr_t law, equations, guess;
-    const double *c, *ce, *cg;
-    double strength;
-} reduced_phase;
-
-/* The cell, and room to work in. */
-typedef struct {
-    int m, N, stride, history, phases;
-    const reduced_phase *phase;
-    const double *K, *constant;
-    double rtol, rounding, *work;
-} reduced_cell;
 
 typedef struct {
     double *x, *local, *T, *P, *Q, *rows, *out, *law, *system;

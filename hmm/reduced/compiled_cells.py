@@ -17,27 +17,6 @@ from hmm.reduced.reduction import ReducedPhase, Reduction
 
 Floats = NDArray[np.float64]
 
-DECLARATION = """
-typedef struct {
-    int g, f, v, unknowns;
-    const double *weights, *offset, *H, *C0, *start;
-    uintptr_t law, equations, guess;
-    const double *c, *ce, *cg;
-    double strength;
-} reduced_phase;
-typedef struct {
-    int m, N, stride, history, phases;
-    const reduced_phase *phase;
-    const double *K, *constant;
-    double rtol, rounding, *work;
-} reduced_cell;
-int64_t reduced_room(const reduced_cell *cell);
-void reduced_answers(const reduced_cell *cell, int64_t n, const double *x, const double *old, const double *expected,
-                     const double *allowed, double *q, double *small, int8_t *condensed, double *step,
-                     double *sensitivity, double *tangent, double *drop);
-void reduced_updates(const reduced_cell *cell, int64_t n, const double *x, const double *old, double *now);
-"""
-
 VECTOR = 8
 """Numbers in a vector of cells.c, to which rows are padded."""
 
@@ -158,6 +137,11 @@ class CompiledCells:
         found.forces = found.forces[:, : m + N]
         return found
 
+    def condensed(self, x: Floats, old: Floats, dt: float, rtol: float) -> CellAnswers:
+        """Forces and condensed tangents of n cells, whatever these are (see `answers`)."""
+        nowhere = np.full((len(x), self.m), np.nan)
+        return self.answers(x, old, dt, rtol, nowhere, nowhere[:, 0], np.abs(x))
+
     def updated(self, x: Floats, old: Floats, dt: float) -> Floats:
         """Internal variables at the end of the step, shape (n, history)."""
         self._prepare(dt, 0.0)
@@ -203,5 +187,6 @@ class CompiledCells:
 @cache
 def _loops() -> Any:
     """The compiled loops of batch.c and cells.c."""
-    source = batch_source() + Path(__file__).with_name("cells.c").read_text(encoding="utf-8")
-    return compiled_module("hmm_reduced", source, DECLARATION, "reduced models need a C compiler, such as GCC")
+    shared, loops = (Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("cells.h", "cells.c"))
+    remedy = "reduced models need a C compiler, such as GCC"
+    return compiled_module("hmm_reduced", batch_source() + shared + loops, shared, remedy)

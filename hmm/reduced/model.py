@@ -19,7 +19,7 @@ from hmm.micro.recovery import StepStart, solve_step
 from hmm.micro.response import PointState
 from hmm.micro.rve import RVE
 from hmm.micro.views import local_fields
-from hmm.models.points import InitialPoint, Points, TangentSource, Variable
+from hmm.models.points import InitialPoint, Points, TangentSource, Variable, products
 from hmm.models.single import OnePoint
 from hmm.reduced.batch import BatchAnswer, BatchSolver
 from hmm.reduced.phases import kernel_of
@@ -206,8 +206,8 @@ class ReducedModel(OnePoint):
         """One step of the monolithic algorithm for a batch; returns which rows have an answer."""
         trial, E, y = points.trial, points.E[rows], points.trial.variables["y"][rows]
         dE = E - trial.E[rows]
-        dy = _times(points.guides["sensitivity"][rows], dE)
-        expected = trial.response[rows] + _times(points.tangent[rows], dE)
+        dy = products(points.guides["sensitivity"][rows], dE)
+        expected = trial.response[rows] + products(points.tangent[rows], dE)
         expected[points.tangent_source[rows] == TangentSource.DROPPED] = np.nan
         given = (E, y + dy, np.concatenate([dE, dy], axis=1), points.committed.variables["history"][rows])
         found = self._solver.iterate(*given, points.dt, expected, self._rtol, points.count)
@@ -252,7 +252,7 @@ class ReducedModel(OnePoint):
     def _guess(self, points: Points, rows: NDArray[np.intp]) -> Floats:
         """Unknowns that the last tangent predicts, shape (n, N)."""
         dE = points.E[rows] - points.trial.E[rows]
-        return points.trial.variables["y"][rows] + _times(points.guides["sensitivity"][rows], dE)
+        return points.trial.variables["y"][rows] + products(points.guides["sensitivity"][rows], dE)
 
     def _write(self, points: Points, rows: NDArray[np.intp], found: BatchAnswer, good: NDArray[np.bool_]) -> None:
         """Make the `good` answers of a batch the trial state."""
@@ -286,11 +286,6 @@ class ReducedModel(OnePoint):
     def _require_same_parameters(self) -> None:
         if self._parameter_values() != self._trained_with:
             raise InputError("a parameter of the RVE has changed since the reduced model was made: train a new one")
-
-
-def _times(matrices: Floats, vectors: Floats) -> Floats:
-    """Products of n matrices with n vectors."""
-    return np.matmul(matrices, vectors[:, :, None])[:, :, 0]
 
 
 def load_model(path: str | Path, rve: RVE) -> ReducedModel:

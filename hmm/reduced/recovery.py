@@ -107,7 +107,5 @@ class SingleCell:
     def _answers(self) -> CellAnswers:
         """What the loaded point answers, with its condensed tangent."""
         if self._found is None:
-            nowhere = np.full((1, self.n_inputs), np.nan)
-            given = (self._x, self._old, self.time_step, RTOL, nowhere, nowhere[:, 0], np.abs(self._x))
-            self._found = self._cells.answers(*given)
+            self._found = self._cells.condensed(self._x, self._old, self.time_step, RTOL)
         return self._found

@@ -32,7 +32,8 @@ def test_the_program_runs(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
+    """Links to generated pages are checked when the site is built (scripts/check_site.py)."""
+    for target in re.findall(r"\]\(((?!reference/generated/)[^)#]+)\)", (ROOT / page).read_text()):
         assert (ROOT / page).parent.joinpath(target).exists(), target
 
 

@@ -134,7 +134,7 @@ def test_rows_that_are_moved_keep_all_they_remember(rve):
     converge(rve, other, 0, PATH_B[2])
     for each in (points, other):
         accept(rve, each)
-    arriving = iter(list(other.persistent().values()))
+    arriving = iter([*other.persistent().values(), other.keys])
     points.exchange(np.array([0]), lambda _: next(arriving), np.array([1, 0]))  # row 1 stays, and comes last
     assert np.array_equal(points.committed.E, [PATH_B[2], PATH_B[0]])
     for p, path in enumerate((PATH_B[2:], PATH_B[:1])):

@@ -52,7 +52,9 @@ def test_points_that_move_give_the_same_answer(reference, eager, policy, algorit
     assert WORLD.allreduce(body.hom.ensemble.n_rows) == WORLD.allreduce(body.hom.n_points)
     if WORLD.size > 1:
         assert body.hom.ensemble.policy == ("scattered" if policy == "scattered" else "balanced")
-        assert WORLD.allreduce(body.hom.ensemble.moved) > 0
+        assert WORLD.allreduce(int((body.hom.ensemble.owner != WORLD.rank).sum())) > 0
+        if policy != "scattered":  # points that are spread from the start may need no move: measured times decide
+            assert WORLD.allreduce(body.hom.ensemble.moved) > 0
 
 
 @pytest.mark.mpi
