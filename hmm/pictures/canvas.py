@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hmm.foundation.errors import writing
 from hmm.foundation.files import require_writable
@@ -105,12 +106,26 @@ def cut_open(grid: Any, whole: Sequence[int] = ()) -> Any:
     if is_flat(grid):
         return grid
     low, high = np.reshape(grid.bounds, (3, 2)).T
-    middle = 0.5 * (low + high)
-    bounds = np.column_stack([middle, high + (high - low)]).ravel().tolist()
-    tags = grid.cell_data["phase"] if len(whole) else np.zeros(grid.n_cells)
-    kept = np.isin(tags, whole) if len(whole) else np.zeros(grid.n_cells, dtype=bool)
-    cut = grid.extract_cells(np.flatnonzero(~kept)).clip_box(bounds, invert=True, crinkle=False)
-    return cut if not kept.any() else cut.merge(grid.extract_cells(np.flatnonzero(kept)), merge_points=False)
+    middle, slack = 0.5 * (low + high), 1e-6 * (high - low)
+    least, most = _extents(grid)
+    kept = (most <= middle + slack).any(axis=1)
+    if len(whole):
+        kept |= np.isin(grid.cell_data["phase"], whole)
+    inside = (least >= middle - slack).all(axis=1)
+    parts = [grid.extract_cells(np.flatnonzero(kept))]
+    rest = grid.extract_cells(np.flatnonzero(~kept & ~inside))
+    for axis in "xyz":
+        if rest.n_cells:
+            parts.append(rest.clip(axis, origin=middle, invert=True))
+            rest = rest.clip(axis, origin=middle, invert=False)
+    return require_package("pyvista").merge([part for part in parts if part.n_cells], merge_points=True)
+
+
+def _extents(grid: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and largest coordinates of the points of each cell, shape (n, 3) each."""
+    offsets = grid.cell_offsets if hasattr(grid, "cell_offsets") else grid.offset  # the latter before PyVista 0.47
+    starts, points = offsets[:-1], np.asarray(grid.points)[grid.cell_connectivity]
+    return np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
 
 
 def inclusions(names: Sequence[str], fractions: Sequence[float]) -> list[int]:
@@ -148,14 +163,14 @@ def add_legend(plotter: Any, words: Sequence[str], colours: Sequence[str]) -> No
         written = plotter.add_text(f"{len(words)} phases", position=(0.5, 0.04), viewport=True, font_size=13, color=INK)
         written.prop.justification_horizontal = "center"
         return
-    legend = plotter.add_legend(
-        [[text, colour] for text, colour in zip(words, colours, strict=True)],
-        bcolor=None,
-        face="rectangle",
-        loc="lower center",
-        size=(min(0.9, 0.12 + 0.016 * max(map(len, words))), 0.04 * len(words)),
-    )
-    legend.GetEntryTextProperty().SetColor(0.13, 0.13, 0.13)
+    columns = min(len(words), 3 if max(map(len, words)) < 20 else 2)
+    for k, (text, colour) in enumerate(zip(words, colours, strict=True)):
+        row, column = divmod(k, columns)
+        n_in_row = min(columns, len(words) - row * columns)
+        left, height = 0.5 + (column - 0.5 * n_in_row) * 0.9 / columns + 0.05, 0.1 - 0.04 * row
+        patch = plotter.add_text("mm", position=(left, height), viewport=True, font_size=10, color=colour)
+        patch.prop.background_color, patch.prop.background_opacity = colour, 1.0
+        plotter.add_text(text, position=(left + 0.055, height), viewport=True, font_size=10, color=INK)
 
 
 def new_plotter(pv: ModuleType, size: tuple[int, int], **options: Any) -> Any:

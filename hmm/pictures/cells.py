@@ -32,7 +32,7 @@ from hmm.pictures.canvas import (
 )
 from hmm.pictures.drawing import Drawing
 from hmm.pictures.packages import require_package
-from hmm.pictures.style import INK, phase_colours
+from hmm.pictures.style import FIELD_COLOURS, INK, phase_colours
 
 
 def plot_rve(
@@ -43,7 +43,7 @@ def plot_rve(
     *,
     label: str | None = None,
     warp: float | None = None,
-    quantile: float = 1.0,
+    quantile: float | None = None,
 ) -> Path:
     """Draw a deformed RVE coloured by a local field; not collective.
 
@@ -62,7 +62,8 @@ def plot_rve(
     warp
         Factor of the displacements; by default a round number that makes them visible.
     quantile
-        Part of the elements that the range of colours covers; larger values have the last colour.
+        Part of the elements that the range of colours covers; larger values have the last colour. By default all, and in
+        solids 0.99: a few large values would leave the others dark.
     """
     path = Path(path)
     pv = prepare_picture(path)
@@ -70,7 +71,8 @@ def plot_rve(
     plotter = new_plotter(pv, (900, 900))
     grid = cut_open(drawing.grid(pv, drawing.warp_factor() if warp is None else warp), _whole(cell))
     bar = horizontal_bar(label or variable, 0.2, 0.03, 0.6)
-    add_body(plotter, grid, variable, bar, "inferno", quantile)
+    part = (1.0 if cell.dim == 2 else 0.99) if quantile is None else quantile
+    add_body(plotter, grid, variable, bar, FIELD_COLOURS, part)
     add_outlines(plotter, grid)
     look_at(plotter, cell.dim, 1.35, 0.06)
     return save_picture(plotter, path)
