@@ -11,7 +11,7 @@ from hmm.effective import table
 from hmm.effective.data import EffectiveData
 from hmm.effective.origin import Origin
 from hmm.foundation.version import VERSION
-from hmm.pages import Block, Code, Document, Facts, Grid, Picture, Scene, Section, View, Words, gathered
+from hmm.pages import Block, Code, Document, Facts, Picture, Scene, Section, Tabular, View, Words, sections_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,19 +39,21 @@ class Shown:
 def document_of(found: EffectiveData, origin: Origin, shown: Shown) -> Document:
     """The report of the properties."""
     sections = [
-        *gathered("", [_plane_strain(found), *_doubts(found), Facts(table.facts(found))]),
-        *gathered("Phases", [_phases(origin)]),
-        *gathered(_tensor_title(found), [_grid(table.tensor_grid(found))]),
-        *gathered("Constants", [_constants(found)]),
-        *gathered("Thermal expansion and stress, per unit of temperature", [_grid(table.thermal_grid(found))]),
-        *gathered("Bounds", [_bounds(found)]),
-        *gathered("Distance to each symmetry class", [_symmetry(found)]),
-        *gathered("Microstructure", [_cell(shown), _descriptors(shown)]),
+        *sections_of("", [_plane_strain(found), *_doubts(found), Facts(table.facts(found))]),
+        *sections_of("Phases", [_phases(origin)]),
+        *sections_of(_tensor_title(found), [_grid(table.tensor_grid(found))]),
+        *sections_of("Constants", [_constants(found)]),
+        *sections_of("Thermal expansion and stress, per unit of temperature", [_grid(table.thermal_grid(found))]),
+        *sections_of("Bounds", [_bounds(found)]),
+        *sections_of("Distance to each symmetry class", [_symmetry(found)]),
+        *sections_of("Microstructure", [_cell(shown), _descriptors(shown)]),
         *(Section(title, [Picture(title, path, _width(path))]) for title, path in shown.pictures.items()),
-        *gathered("How it was solved", [Facts(_how_rows(found))]),
-        *gathered("The job", [Code(origin.job) if origin.job else None, _defaults(origin)]),
-        *gathered("How to repeat", _repeat(origin), varies=True),
-        *gathered("", [Words("All numbers are in `properties.json`; `hmm.EffectiveProperties.from_json` reads it.")]),
+        *sections_of("How it was solved", [Facts(_how_rows(found))]),
+        *sections_of("The job", [Code(origin.job) if origin.job else None, _defaults(origin)]),
+        *sections_of("How to repeat", _repeat(origin), varies=True),
+        *sections_of(
+            "", [Words("All numbers are in `properties.json`; `hmm.EffectiveProperties.from_json` reads it.")]
+        ),
     ]
     return Document(table.heading(found), origin.notes, sections, summary(found))
 
@@ -94,8 +96,8 @@ def _doubts(found: EffectiveData) -> list[Block]:
     return [Words(words, warning=True) for words in said]
 
 
-def _grid(grid: table.Grid | None, note: str = "") -> Grid | None:
-    return None if grid is None else Grid(*grid, note)
+def _grid(grid: table.Grid | None, note: str = "") -> Tabular | None:
+    return None if grid is None else Tabular(*grid, note)
 
 
 def _tensor_title(found: EffectiveData) -> str:
@@ -103,21 +105,21 @@ def _tensor_title(found: EffectiveData) -> str:
     return f"{what}, in {table.unit_words(found)}"
 
 
-def _constants(found: EffectiveData) -> Grid:
+def _constants(found: EffectiveData) -> Tabular:
     notes = ["`nu12` is the contraction along 2 in tension along 1."] if found.is_stiffness else []
     notes += [f"Moduli are in {table.unit_words(found)}."] if found.is_stiffness else []
     if found.mesh_error is not None:
         notes.append("The error is what the mesh adds at most: the exact constant is smaller by up to this.")
-    return Grid(*table.constants_grid(found), " ".join(notes))
+    return Tabular(*table.constants_grid(found), " ".join(notes))
 
 
-def _phases(origin: Origin) -> Grid | None:
+def _phases(origin: Origin) -> Tabular | None:
     if not origin.phases:
         return None
-    return Grid(("phase", "fraction", "law"), [(n, f, f"`{law}`") for n, f, law in origin.phases], plain=True)
+    return Tabular(("phase", "fraction", "law"), [(n, f, f"`{law}`") for n, f, law in origin.phases], plain=True)
 
 
-def _bounds(found: EffectiveData) -> Grid | None:
+def _bounds(found: EffectiveData) -> Tabular | None:
     """Means with their error beside the bounds of Hashin and Shtrikman."""
     if found.limits is None or not found.limits.hashin_shtrikman:
         return None
@@ -131,7 +133,7 @@ def _bounds(found: EffectiveData) -> Grid | None:
             (name, table.number(interval.lower), table.number(value), error, table.number(interval.upper), verdict)
         )
     note = "Hashin-Shtrikman bounds hold for isotropic materials, those of the bulk modulus also for cubic ones."
-    return Grid(("", "lower bound", "found", "numerical error", "upper bound", ""), rows, note)
+    return Tabular(("", "lower bound", "found", "numerical error", "upper bound", ""), rows, note)
 
 
 def _verdict(value: float, interval: Interval, error: float) -> str:
@@ -140,9 +142,9 @@ def _verdict(value: float, interval: Interval, error: float) -> str:
     return "inside within the error" if interval.contains(value, 1e-6, abs(error)) else "outside"
 
 
-def _symmetry(found: EffectiveData) -> Grid:
+def _symmetry(found: EffectiveData) -> Tabular:
     rows = [(name, table.distance(value)) for name, value in found.symmetry.distances.items()]
-    return Grid(("class", "|C - C class| / |C|"), rows, plain=True)
+    return Tabular(("class", "|C - C class| / |C|"), rows, plain=True)
 
 
 def _cell(shown: Shown) -> Block | None:
@@ -155,7 +157,7 @@ def _width(path: Path) -> str:
     return "full" if path.stem == "descriptors" else "half"
 
 
-def _descriptors(shown: Shown) -> Grid | None:
+def _descriptors(shown: Shown) -> Tabular | None:
     return _grid(shown.descriptors, "Lengths are in voxels.")
 
 
@@ -169,7 +171,7 @@ def _how_rows(found: EffectiveData) -> list[tuple[str, str]]:
 def _defaults(origin: Origin) -> Block | None:
     if not origin.defaults:
         return None
-    return Grid(("left at its default", "value"), origin.defaults, plain=True)
+    return Tabular(("left at its default", "value"), origin.defaults, plain=True)
 
 
 def _repeat(origin: Origin) -> Sequence[Block]:

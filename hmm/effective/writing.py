@@ -15,7 +15,7 @@ from hmm.effective.origin import Origin
 from hmm.effective.picture import can_be_drawn, draw_properties
 from hmm.foundation.errors import collectively, writing
 from hmm.foundation.files import require_writable, write_atomically
-from hmm.pages import Scene, as_markdown, write_html
+from hmm.pages import Scene, markdown_of, write_html
 from hmm.pictures import cell_scene, plot_cell
 
 PAGE, REPORT, PROPERTIES = "report.html", "report.md", "properties.json"
@@ -74,7 +74,7 @@ def render(
     pictures = {title: directory / name for title, name in titles.items() if plots and (directory / name).is_file()}
     shown = Shown(pictures, drawn, scene, None if described is None else _descriptor_grid(described))
     document = document_of(found, origin, shown)
-    write_atomically(directory / REPORT, as_markdown(document))
+    write_atomically(directory / REPORT, markdown_of(document))
     return write_html(directory / PAGE, document)
 
 
@@ -103,7 +103,8 @@ def _titles(found: EffectiveData) -> dict[str, str]:
 def _draw(found: EffectiveData, described: Description | None, directory: Path) -> None:
     """Draw descriptors and directions; a picture of an earlier run is removed."""
     for name in (DESCRIPTORS, DIRECTIONS):
-        (directory / name).unlink(missing_ok=True)
+        with writing(directory / name):
+            (directory / name).unlink(missing_ok=True)
     if described is not None:
         described.plot(directory / DESCRIPTORS)
     if can_be_drawn(found):  # otherwise the tables show it

@@ -98,7 +98,11 @@ class Homogenizer:
         Counters of the micro operations of this rank.
     elapsed
         Duration of all steps that were accepted in this program.
+    continues
+        Whether the states are those of a checkpoint, from which the run continues.
     """
+
+    continues = False
 
     def __init__(
         self,

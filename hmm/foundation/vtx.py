@@ -51,7 +51,7 @@ class VTXFile:
         self._step = SLACK + comm.allreduce(_bytes(functions))
         with collectively(comm):
             if comm.rank == 0:
-                _clear_the_way(path)
+                clear_the_way(path)
                 self._require_room()
         try:
             self._writer: Any = dolfinx_io.VTXWriter(comm, path, functions, engine="BP4")
@@ -111,7 +111,7 @@ class VTXFile:
             os.posix_fallocate(file.fileno(), longest, self._step)
 
 
-def _clear_the_way(path: Path) -> None:
+def clear_the_way(path: Path) -> None:
     """Create the directory, and check that no directory has the name of a file of ADIOS2."""
     with writing(path):
         path.mkdir(exist_ok=True)

@@ -1,12 +1,12 @@
-"""Documents of tables, pictures and views, as one HTML file or as Markdown.
+"""Documents in HTML and Markdown.
 
-The content is data, and two renderers write it. The HTML file contains its pictures, its style and a small viewer of
-bodies, and needs no network. May import foundation. Begin with `document`, then `html`.
+The content, tables, pictures and views, is data, and two renderers write it. The HTML file contains its pictures, its
+style and a small viewer of bodies, and needs no network. May import foundation. Begin with `document`, then `html`.
 """
 
-from hmm.pages.document import Block, Code, Document, Facts, Grid, Picture, Section, View, Words, gathered
-from hmm.pages.html import as_html, write_html
-from hmm.pages.markdown import as_markdown
+from hmm.pages.document import Block, Code, Document, Facts, Picture, Section, Tabular, View, Words, sections_of
+from hmm.pages.html import html_of, write_html
+from hmm.pages.markdown import markdown_of
 from hmm.pages.scene import Scene, scene_of
 
 __all__ = [
@@ -14,15 +14,15 @@ __all__ = [
     "Code",
     "Document",
     "Facts",
-    "Grid",
     "Picture",
     "Scene",
     "Section",
+    "Tabular",
     "View",
     "Words",
-    "as_html",
-    "as_markdown",
-    "gathered",
+    "html_of",
+    "markdown_of",
     "scene_of",
+    "sections_of",
     "write_html",
 ]

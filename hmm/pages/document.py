@@ -25,7 +25,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Grid:
+class Tabular:
     """A table: titles of the columns, rows of texts, and a note below it.
 
     Attributes
@@ -69,7 +69,7 @@ class Code:
     text: str
 
 
-Block = Words | Facts | Grid | Picture | View | Code
+Block = Words | Facts | Tabular | Picture | View | Code
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Document:
     summary: Sequence[tuple[str, str]] = ()
 
 
-def gathered(title: str, blocks: Iterable[Block | None], varies: bool = False) -> list[Section]:
+def sections_of(title: str, blocks: Iterable[Block | None], varies: bool = False) -> list[Section]:
     """A section of the blocks that exist; none if there are none."""
     present = [block for block in blocks if block is not None]
     return [Section(title, present, varies)] if present else []

@@ -28,11 +28,11 @@ def write_html(path: str | Path, document: Document) -> Path:
     """
     path = Path(path)
     require_writable(path.parent)
-    write_atomically(path, as_html(document))
+    write_atomically(path, html_of(document))
     return path
 
 
-def as_html(document: Document) -> str:
+def html_of(document: Document) -> str:
     """The document as HTML. Texts are escaped; pictures are read and embedded."""
     environment = _environment()
     style, viewer = (environment.loader.get_source(environment, name)[0] for name in ("page.css", "viewer.js"))

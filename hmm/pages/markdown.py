@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hmm.pages.document import Block, Code, Document, Facts, Grid, Picture, Section, View, Words
+from hmm.pages.document import Block, Code, Document, Facts, Picture, Section, Tabular, View, Words
 
 
-def as_markdown(document: Document) -> str:
+def markdown_of(document: Document) -> str:
     """The document as Markdown, without the sections that vary between two runs."""
     lines = [f"# {document.title}", "", *document.lead, *[""] * bool(document.lead)]
     for section in document.sections:
@@ -30,7 +30,7 @@ def _block(block: Block) -> list[str]:
             return [text]
         case Facts(rows):
             return _table(("", ""), rows, plain=True)
-        case Grid(columns, rows, note, plain):
+        case Tabular(columns, rows, note, plain):
             return [*_table(columns, rows, plain), *(["", note] if note else [])]
         case Picture(title, path):
             return [f"![{title}]({path.name})"]

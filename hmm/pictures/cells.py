@@ -62,8 +62,8 @@ def plot_rve(
     warp
         Factor of the displacements; by default a round number that makes them visible.
     quantile
-        Part of the elements that the range of colours covers; larger values have the last colour. By default all, and in
-        solids 0.99: a few large values would leave the others dark.
+        Part of the elements that the range of colours covers; larger values have the last colour. By default all, and
+        in solids 0.99: a few large values would leave the others dark.
     """
     path = Path(path)
     pv = prepare_picture(path)

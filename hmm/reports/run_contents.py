@@ -7,7 +7,7 @@ from pathlib import Path
 from mpi4py import MPI
 
 from hmm.foundation.files import write_atomically
-from hmm.pages import Block, Code, Document, Facts, Grid, Picture, Words, as_markdown, gathered, write_html
+from hmm.pages import Block, Code, Document, Facts, Picture, Tabular, Words, markdown_of, sections_of, write_html
 from hmm.pictures import plot_curve, plot_residuals
 from hmm.reports.run_record import RunRecord, StepRecord
 
@@ -25,7 +25,7 @@ def write_run(record: RunRecord, directory: Path) -> Path:
         plot_curve(directory / CURVE, MPI.COMM_SELF, x, y, record.axes[0], record.axes[1], known)
         plot_residuals(directory / RESIDUALS, {step.number: step.residuals for step in record.steps})
     document = run_document(record, directory)
-    write_atomically(directory / "report.md", as_markdown(document))
+    write_atomically(directory / "report.md", markdown_of(document))
     return write_html(directory / "report.html", document)
 
 
@@ -33,16 +33,16 @@ def run_document(record: RunRecord, directory: Path) -> Document:
     """The report of a run, with the pictures in the directory."""
     further = [Picture(title, directory / name) for title, name in record.pictures.items()]
     sections = [
-        *gathered("Set-up", [Facts(list(record.set_up.items()))]),
-        *gathered("Microstructure", [_phases(record)]),
-        *gathered("Macro curve", [_drawn(directory, CURVE, _curve_title(record)), _error_words(record)]),
-        *gathered("The body", further),
-        *gathered("Worst RVEs", [*_worst(record, directory)]),
-        *gathered(
+        *sections_of("Set-up", [Facts(list(record.set_up.items()))]),
+        *sections_of("Microstructure", [_phases(record)]),
+        *sections_of("Macro curve", [_drawn(directory, CURVE, _curve_title(record)), _error_words(record)]),
+        *sections_of("The body", further),
+        *sections_of("Worst RVEs", [*_worst(record, directory)]),
+        *sections_of(
             "Convergence and cost", [_drawn(directory, RESIDUALS, "Macro residual in each step"), _steps(record)], True
         ),
-        *gathered("The program", [Code(record.script) if record.script else None]),
-        *gathered(
+        *sections_of("The program", [Code(record.script) if record.script else None]),
+        *sections_of(
             "How to repeat", [Code(record.repeat) if record.repeat else None, Facts(list(record.made.items()))], True
         ),
     ]
@@ -81,10 +81,10 @@ def _error_words(record: RunRecord) -> Block | None:
     )
 
 
-def _phases(record: RunRecord) -> Grid | None:
+def _phases(record: RunRecord) -> Tabular | None:
     several = len({name for name, *_ in record.phases}) > 1
     rows = [row if several else row[1:] for row in record.phases]
-    return Grid(("RVE type", "phase", "fraction", "law")[not several :], rows, plain=True) if rows else None
+    return Tabular(("RVE type", "phase", "fraction", "law")[not several :], rows, plain=True) if rows else None
 
 
 def _drawn(directory: Path, name: str, title: str, width: str = "half") -> Picture | None:
@@ -99,13 +99,13 @@ def _worst(record: RunRecord, directory: Path) -> list[Block]:
         (f"{k + 1}", f"({', '.join(f'{c:.4g}' for c in one.x)})", f"{one.value:.5g}")
         for k, one in enumerate(record.worst)
     ]
-    blocks: list[Block] = [Grid(("", "macro coordinates", "value"), rows)]
+    blocks: list[Block] = [Tabular(("", "macro coordinates", "value"), rows)]
     titles = [f"RVE {k + 1}: {one.variable}" for k, one in enumerate(record.worst)]
     found = [_drawn(directory, one.picture, title, "third") for one, title in zip(record.worst, titles, strict=True)]
     return blocks + [picture for picture in found if picture is not None]
 
 
-def _steps(record: RunRecord) -> Grid | None:
+def _steps(record: RunRecord) -> Tabular | None:
     """The table of the steps."""
     if not record.steps:
         return None
@@ -114,7 +114,7 @@ def _steps(record: RunRecord) -> Grid | None:
     columns += ["micro solves", "factorizations", "time in s"]
     troubles = {f"step {step.number}: {step.trouble}" for step in record.steps if step.trouble}
     note = "; ".join(sorted(troubles)) or "No step needed a recovery strategy."
-    return Grid(columns, [_row(step) for step in record.steps[::every]], note)
+    return Tabular(columns, [_row(step) for step in record.steps[::every]], note)
 
 
 def _row(step: StepRecord) -> tuple[str, ...]:

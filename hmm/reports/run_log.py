@@ -78,7 +78,7 @@ class RunLog:
             raise InputError(f"axes = {axes!r} are not the two labels of a curve: give (abscissa, ordinate)")
         self.problem, self.directory = problem, Path(directory)
         self._since = time.perf_counter()
-        self.record = RunRecord(title, list(axes), set_up_of(problem), phases_of(problem.hom))
+        self.record = RunRecord(title, list(axes), set_up_of(problem), phase_rows(problem.hom))
         with collectively(self._comm):
             if self._comm.rank == 0:
                 require_writable(self.directory)
@@ -207,7 +207,7 @@ def set_up_of(problem: MacroProblem) -> dict[str, str]:
     return said | {f"micro model {name}".strip(): _model(model) for name, model in hom.models.items()}
 
 
-def phases_of(hom: Homogenizer) -> list[list[str]]:
+def phase_rows(hom: Homogenizer) -> list[list[str]]:
     """RVE type, phase, volume fraction and law of each phase."""
     cells = {name: rve_of(m) for name, m in hom.models.items() if isinstance(m, RVE | MixedControl)}
     return [

@@ -411,7 +411,7 @@ def test_numbers_are_on_disk_before_pictures_and_fields(folder, monkeypatch):
         assert (folder / "out" / "properties.json").is_file()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hmm.effective.writing._pictures", fail)
+    monkeypatch.setattr("hmm.effective.writing._draw", fail)
     with pytest.raises(hmm.HMMError, match=r"cannot write .*out \(No space left on device\): free disk space"):
         jobs.run_job(job_of(folder, FIBRE), folder / "out", COMM)
     hmm.EffectiveProperties.from_json(folder / "out" / "properties.json")

@@ -20,7 +20,7 @@ from hmm import jobs
 from hmm.effective.law_words import law_in_words
 from hmm.foundation.errors import InputError
 from hmm.laws import Anisotropic, Elastic
-from hmm.pages import Document, Facts, Grid, Section, Words, as_html, as_markdown
+from hmm.pages import Document, Facts, Section, Tabular, Words, html_of, markdown_of
 from hmm.reports.run_record import RunRecord
 
 COMM = MPI.COMM_WORLD
@@ -82,17 +82,19 @@ def page_of(path):
 
 def test_a_page_escapes_what_it_shows():
     rows = [("<b>", "a | b & <script>alert(1)</script>")]
-    document = Document("<i>", ["x < y"], [Section("T & S", [Facts(rows), Grid(("", "n"), rows), Words("say `E1`")])])
-    page = as_html(document)
+    document = Document(
+        "<i>", ["x < y"], [Section("T & S", [Facts(rows), Tabular(("", "n"), rows), Words("say `E1`")])]
+    )
+    page = html_of(document)
     assert "<script>alert" not in page and "&lt;script&gt;alert(1)&lt;/script&gt;" in page and "<code>E1</code>" in page
     assert "x < y" in Checked(page).text
-    assert "a \\| b" in as_markdown(document)
+    assert "a \\| b" in markdown_of(document)
 
 
 def test_sections_that_vary_are_not_in_markdown():
     document = Document("T", [], [Section("Times", [Words("1 s")], varies=True), Section("Numbers", [Words("2")])])
-    assert "Times" not in as_markdown(document) and "## Numbers" in as_markdown(document)
-    assert "Times" in as_html(document)
+    assert "Times" not in markdown_of(document) and "## Numbers" in markdown_of(document)
+    assert "Times" in html_of(document)
 
 
 # -- effective properties ----------------------------------------------------------------------------------------------
