@@ -21,7 +21,7 @@ COLOURS = {
     "two scales": ("#e3efdc", ("parallel", "fe2", "runs")),
     "what follows from them": (
         "#f0e6ef",
-        ("checks", "descriptors", "plotting", "umat", "effective", "study", "jobs", "reports", "cli"),
+        ("checks", "descriptors", "plotting", "umat", "effective", "study", "jobs", "reports", "commands", "cli"),
     ),
 }
 INK, LINE = "#222222", "#8a97a3"

@@ -7,16 +7,17 @@ import ast
 import inspect
 import os
 import re
-from argparse import ArgumentParser, _SubParsersAction
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import public_names
+from cyclopts import App
 
 import hmm
-from hmm import cli, images, jobs
+from hmm import images, jobs
+from hmm.commands.application import application, epilogue
 from hmm.effective.physics import PHYSICS
 from hmm.jobs import cells as job_cells
 from hmm.jobs import reading, values
@@ -234,24 +235,23 @@ def _first_line(function: Callable[..., Any]) -> str:
 
 
 def command_page() -> str:
-    """The command with its subcommands, from the parser of its arguments."""
-    top = cli.parser()
-    parts = [f"# The command `hmm`\n\n{top.description}\n\n```text\n{_usage(top)}\n```\n"]
-    for group in (a for a in top._actions if isinstance(a, _SubParsersAction)):
-        helps = {choice.dest: choice.help for choice in group._choices_actions}
-        parts += [_command(name, helps[name] or "", sub) for name, sub in group.choices.items()]
-    return "\n".join(parts)
+    """The command with its subcommands, from the application that reads its arguments."""
+    app = application()
+    parts = [f"# The command `hmm`\n\n{app.help}\n\n```text\nhmm COMMAND\n```\n"]
+    names = [name for name in app if not name.startswith("-")]
+    return "\n".join(parts + [_command(name, app[name]) for name in names])
 
 
-def _usage(parser: ArgumentParser) -> str:
-    return " ".join(parser.format_usage().removeprefix("usage: ").split())
-
-
-def _command(name: str, summary: str, parser: ArgumentParser) -> str:
+def _command(name: str, sub: App) -> str:
+    """A subcommand: what it does, examples, and its arguments."""
+    function = sub.default_command
+    words = described(function)
     rows = []
-    for action in parser._actions:
-        words = action.option_strings or [action.metavar or action.dest]
-        value = f" {action.metavar or action.dest.upper()}" if action.option_strings and action.nargs != 0 else ""
-        rows.append((", ".join(f"`{word}{value}`" for word in words), str(action.help).replace("|", r"\|")))
-    text = f"{summary[0].upper()}{summary[1:]}."
-    return f"## `hmm {name}`\n\n{text}\n\n```text\n{_usage(parser)}\n```\n\n{table(('argument', 'meaning'), rows)}\n"
+    for argument in (a for a in sub.assemble_argument_collection() if a.show):
+        names = [n for n in argument.names if not n.startswith("--no-")]
+        value = f" {argument.parameter.metavar}" if argument.parameter.metavar else ""
+        meaning = argument.parameter.help or words[argument.field_info.name]
+        rows.append((", ".join(f"`{n}{value}`" for n in names), meaning.replace("|", r"\|")))
+    examples = "\n".join(line.strip() for line in epilogue(function).splitlines()[1:])
+    arguments = table(("argument", "meaning"), rows)
+    return f"## `hmm {name}`\n\n{_first_line(function)}\n\n```sh\n{examples}\n```\n\n{arguments}\n"

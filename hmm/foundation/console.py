@@ -8,6 +8,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,18 @@ from rich.text import Text
 
 from hmm.foundation.errors import flush_output, silence_output
 
+_MUTED: ContextVar[bool] = ContextVar("muted", default=False)
+
+
+@contextmanager
+def muted(wanted: bool = True) -> Iterator[None]:
+    """Print no text, tables and progress in the body, if `wanted`; errors and warnings remain."""
+    token = _MUTED.set(wanted or _MUTED.get())
+    try:
+        yield
+    finally:
+        _MUTED.reset(token)
+
 
 class Paper(Console):
     """A console that ignores a closed pipe (``| head``), since results are in files."""
@@ -29,7 +42,9 @@ class Paper(Console):
         silence_output(BrokenPipeError())
 
     def print(self, *args: Any, **kwargs: Any) -> None:
-        """Print unless the pipe is closed."""
+        """Print unless the pipe is closed or printing is muted."""
+        if _MUTED.get():
+            return
         with lasting():
             super().print(*args, **kwargs)
 
@@ -62,7 +77,7 @@ def progress(comm: MPI.Comm, label: str, total: int, completed: int = 0) -> Iter
     callable
         Call it after each of the `total` parts.
     """
-    if comm.rank or not sys.stderr.isatty():
+    if comm.rank or _MUTED.get() or not sys.stderr.isatty():
         yield lambda: None
         return
     columns = (
@@ -116,7 +131,7 @@ def live_table(comm: MPI.Comm, columns: Sequence[str]) -> Callable[..., None]:
 
 def say(comm: MPI.Comm, text: str = "") -> None:
     """Print on rank 0 of `comm` immediately."""
-    if comm.rank == 0:
+    if comm.rank == 0 and not _MUTED.get():
         with lasting():
             print(text, flush=True)
 

@@ -1,5 +1,6 @@
 """The command `hmm`: what it prints, and errors in one line."""
 
+import json
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 import hmm
 from hmm import cli
+from hmm.commands import application
 
 pytestmark = pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="the command runs on one rank, and only rank 0 prints")
 
@@ -43,6 +45,48 @@ def test_a_wrong_command_is_one_line_and_exit_code_1(argv, capsys):
     assert printed.err.startswith("error: ")
     assert printed.err.count("\n") == 1
     assert argv[-1] in printed.err
+
+
+@pytest.mark.parametrize("name", [name for name in application() if not name.startswith("-")])
+def test_each_command_has_a_help_with_an_example(name, capsys):
+    cli.main([name, "--help"])
+    printed = capsys.readouterr().out
+    assert "Example" in printed and f"  hmm {name}" in printed
+
+
+def test_json_is_all_that_is_printed(capsys):
+    cli.main(["info", "--json"])
+    assert json.loads(capsys.readouterr().out)["hmm"] == hmm.__version__
+
+
+def test_quiet_prints_nothing(capsys):
+    cli.main(["info", "-q"])
+    assert capsys.readouterr().out == ""
+    cli.main(["info"])
+    assert "hmm" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("other", ["--json", "--quiet"])
+def test_verbose_contradicts(other, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["info", "--verbose", other])
+    assert f"--verbose and {other} contradict each other" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [(["homogenise"], 'Did you mean "homogenize"'), (["homogenize", "--outputs", "x"], "Did you mean --output")],
+)
+def test_a_misspelt_argument_has_a_proposal(argv, words, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(argv)
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell, capsys):
+    cli.main(["completion", shell])
+    assert "homogenize" in capsys.readouterr().out
 
 
 def test_as_a_process_of_its_own():

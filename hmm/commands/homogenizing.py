@@ -1,0 +1,74 @@
+"""``hmm homogenize``: effective properties of the cell in a job file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from mpi4py import MPI
+
+from cyclopts import Parameter
+
+from hmm import jobs
+from hmm.commands.talking import DEFAULT_TALK, Talk
+from hmm.foundation.console import say
+from hmm.foundation.errors import HMMError, InputError
+from hmm.foundation.signals import Interrupted
+
+TrustLaws = Annotated[bool, Parameter(name="--trust-laws")]
+"""The flag that allows the code of a user's laws."""
+
+Directory = Annotated[Path | None, Parameter(name="--output", metavar="DIR")]
+"""The directory of the results."""
+
+
+def homogenize_command(
+    job: str | None = None,
+    /,
+    *,
+    output: Directory = None,
+    example: bool = False,
+    trust_laws: TrustLaws = False,
+    talk: Talk = DEFAULT_TALK,
+) -> dict[str, Any] | None:
+    """Compute the effective properties of the cell that a job file describes.
+
+    Parameters
+    ----------
+    job
+        the job file, in TOML: see docs/effective.md
+    output
+        directory of the results, instead of that in the job
+    example
+        print a job file to start from
+    trust_laws
+        run the code of laws that the job names by dotted path, such as law = 'mylaws.Gent'
+
+    Examples
+    --------
+    hmm homogenize --example > job.toml
+    hmm homogenize job.toml --output results/mine
+    """
+    if example:
+        say(MPI.COMM_WORLD, jobs.example().rstrip())
+        return None
+    if job is None:
+        raise InputError("hmm homogenize needs a job file: 'hmm homogenize --example > job.toml' writes one")
+    with to_its_end(job):
+        found = jobs.run_job(jobs.read_job(job, MPI.COMM_WORLD, trust_laws=trust_laws), output)
+    return None if found is None else found.to_dict()
+
+
+@contextmanager
+def to_its_end(job: str) -> Iterator[None]:
+    """Raise an error if the program ends during a job, even with exit code 0."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except SystemExit as end:
+        raise HMMError(
+            f"{job}: something ended the program (exit code {end.code}) before it wrote all results"
+        ) from end
