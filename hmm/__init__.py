@@ -23,7 +23,6 @@ from hmm import (  # noqa: E402
     models,
     plotting,
     reduced,
-    reports,
     study,
 )
 from hmm.cells.cell import Cell  # noqa: E402
@@ -135,7 +134,6 @@ __all__ = [
     "reduced",
     "replay",
     "report",
-    "reports",
     "schedule",
     "steps",
     "stokes_slip",

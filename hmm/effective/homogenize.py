@@ -18,6 +18,7 @@ from hmm.effective.limits import Limits
 from hmm.effective.mesh_error import MeshError
 from hmm.effective.physics import Physics, physics_of
 from hmm.effective.properties import EffectiveProperties
+from hmm.foundation.console import tell
 from hmm.foundation.errors import HMMError, InputError
 from hmm.foundation.naming import nearest, require_known
 from hmm.laws.rigid import without_rigid
@@ -145,6 +146,10 @@ class _Task:
             fixed_dofs=problem.fixed_dofs,
             **options,
         )
+        elements = self.cell.mesh.topology.index_map(self.cell.dim).size_global
+        unknowns, n_cases = rve.system.loaded.reduced.size_global, sum(macro.packing.size for macro in rve.inputs)
+        size = f"{elements:,} elements, degree {degree}, {unknowns:,} unknowns"
+        tell(self.cell.comm, f"solving {n_cases} load cases: {size}")
         answer = rve.solve(rve.reference, dt=self.dt)
         return rve, answer.state, self.kind.read(rve, answer.tangent)
 
@@ -186,6 +191,7 @@ class _Estimate:
         if unknowns > limit:
             self.remark = f"{none}: one degree more has about {unknowns:,.0f} unknowns, and {limit:,} are the limit"
             return
+        tell(self.task.cell.comm, "estimating the numerical error with one degree more")
         kept = {name: value for name, value in self.options.items() if name != "quadrature_degree"}
         try:
             finer, _, found = self.task.solved(self.degree + 1, kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +12,16 @@ from hmm.effective import table
 from hmm.effective.contents import Shown, document_of
 from hmm.effective.data import EffectiveData
 from hmm.effective.law_words import law_in_words
-from hmm.effective.origin import Origin
+from hmm.effective.origin import ORIGIN, Origin
 from hmm.effective.picture import can_be_drawn, draw_properties
 from hmm.foundation.errors import collectively, writing
 from hmm.foundation.files import require_writable, write_atomically
+from hmm.foundation.vtx import remove_bp
 from hmm.pages import Scene, markdown_of, write_html
 from hmm.pictures import cell_scene, plot_cell
+
+FIELDS = re.compile(r"fields_\w+?(_\d+)?\.(bp|png|p?vtu)")
+"""Names of the local fields of a load case and of their picture."""
 
 PAGE, REPORT, PROPERTIES = "report.html", "report.md", "properties.json"
 CELL, DESCRIPTORS, DIRECTIONS = "cell.png", "descriptors.png", "directions.png"
@@ -76,6 +81,17 @@ def render(
     document = document_of(found, origin, shown)
     write_atomically(directory / REPORT, markdown_of(document))
     return write_html(directory / PAGE, document)
+
+
+def remove_earlier(directory: Path) -> None:
+    """Remove what an earlier report has written into its directory, and nothing else; not collective."""
+    with writing(directory):
+        for name in (PAGE, REPORT, ORIGIN, CELL, DESCRIPTORS, DIRECTIONS):
+            if (directory / name).is_file():
+                (directory / name).unlink()
+        for path in directory.glob("fields_*"):
+            if FIELDS.fullmatch(path.name):
+                remove_bp(path) if path.is_dir() else path.unlink()
 
 
 def write_properties(found: EffectiveData, directory: Path) -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import re
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,16 @@ class VTXFile:
         longest = max((file.stat().st_size for file in self.path.iterdir()), default=0)
         with writing(self.path), tempfile.TemporaryFile(dir=self.path) as file:
             os.posix_fallocate(file.fileno(), longest, self._step)
+
+
+OF_ADIOS2 = re.compile(r"data\.\d+|m?md\.\d+|md\.idx|profiling\.json")
+"""Names of files in an ADIOS2 directory."""
+
+
+def remove_bp(path: Path) -> None:
+    """Remove an ADIOS2 directory, if there is nothing else in it."""
+    if path.is_dir() and all(OF_ADIOS2.fullmatch(file.name) and file.is_file() for file in path.iterdir()):
+        shutil.rmtree(path)
 
 
 def clear_the_way(path: Path) -> None:

@@ -29,6 +29,7 @@ from hmm.jobs.values import (
     shown,
 )
 from hmm.micro.constraints import CONSTRAINTS
+from hmm.micro.local_fields import FORMATS
 from hmm.micro.solvers.described import SOLVERS
 
 OPTIONS = {
@@ -67,12 +68,15 @@ class JobOutput:
         Whether pictures are drawn.
     fields
         Load cases whose local fields are written, such as ``"11"``.
+    format
+        ``"bp"`` (ADIOS2) or ``"vtu"`` (VTK) for the local fields.
     """
 
     directory: str | None = None
     report: bool = True
     plot: bool = True
     fields: tuple[str, ...] = ()
+    format: str = "bp"
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,6 +218,8 @@ def _laws(table: Any, where: str, default: str, trusted: Path | None) -> dict[st
 def _output(table: Any, where: str) -> JobOutput:
     if not isinstance(table, Mapping):
         raise InputError(f"{where} = {shown(table)} is not a table: write directory = ..., report = ... below it")
-    kinds = {"directory": str, "report": bool, "plot": bool, "fields": tuple[str, ...]}
+    kinds = {"directory": str, "report": bool, "plot": bool, "fields": tuple[str, ...], "format": str}
     check_keys(table, kinds, where)
+    if "format" in table:
+        choose(table["format"], FORMATS, f"{where}: format")
     return JobOutput(**{name: convert(value, kinds[name], f"{where}: {name}") for name, value in table.items()})

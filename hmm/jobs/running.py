@@ -13,8 +13,8 @@ from hmm.cells import Polycrystal
 from hmm.effective.homogenize import homogenize
 from hmm.effective.origin import Origin
 from hmm.effective.properties import EffectiveProperties
-from hmm.effective.writing import PAGE, PROPERTIES, REPORT, write_properties, write_report
-from hmm.foundation.console import say
+from hmm.effective.writing import PAGE, PROPERTIES, REPORT, remove_earlier, write_properties, write_report
+from hmm.foundation.console import say, telling
 from hmm.foundation.errors import HMMError, InputError, collectively
 from hmm.foundation.files import require_writable
 from hmm.foundation.locking import sole
@@ -104,10 +104,11 @@ def _require_places(where: Path) -> None:
 
 
 def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
+    say(comm, f"{job.path.name}: the cell, {job.source.words}")
     with _in_job(f"{job.path}: [cell]"):
         made = job.source.make(comm)
     job.check_phases(made.cell if isinstance(made, Polycrystal) else made)
-    with _in_job(str(job.path)):
+    with _in_job(str(job.path)), telling():
         found = homogenize(made, job.laws, job.constraint, job.physics, **job.options)
     if found.solved is not None:
         _check_fields(job, found.solved.rve.inputs)
@@ -139,13 +140,16 @@ def _require_written(comm: MPI.Comm, paths: Sequence[Path]) -> None:
 
 def _write(job: Job, found: EffectiveProperties, where: Path) -> list[Path]:
     """Write the numbers first, as they took longest, then fields, pictures and the report."""
+    with collectively(found.comm):
+        if found.comm.rank == 0:
+            remove_earlier(where)
     numbers = write_properties(found, where)
     written, pictures = [], {}
     draws = job.output.plot and job.output.report and found.comm.size == 1
     for component in job.output.fields:
         fields = found.fields(component)
         name = f"fields_{component.replace(' ', '_')}"
-        written.append(write_fields(where / f"{name}.bp", fields))
+        written.append(write_fields(where / f"{name}.{job.output.format}", fields))
         if draws and "von_mises" in fields.cellwise and found.solved is not None:
             unit = f" in {found.unit}" if found.unit else ""
             drawn = plot_rve(

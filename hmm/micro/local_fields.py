@@ -22,6 +22,9 @@ from hmm.micro.definition import CellProblem
 from hmm.micro.fluctuation import fields_of
 from hmm.micro.loaded_cell import LoadedCell
 
+FORMATS = ("bp", "vtu")
+"""Formats of fields on disk: ADIOS2 directories, or files of VTK."""
+
 
 @dataclass(frozen=True, eq=False)
 class LocalFields:

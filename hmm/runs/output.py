@@ -15,10 +15,10 @@ from hmm.foundation.errors import collectively
 from hmm.foundation.files import require_writable
 from hmm.foundation.locking import Lock, acquire
 from hmm.foundation.options import choice, instance
-from hmm.micro.local_fields import cellwise, write_fields
+from hmm.micro.local_fields import FORMATS, cellwise, write_fields
 from hmm.models.protocol import Observable
 from hmm.runs.recording import PathRecorder
-from hmm.runs.series import FORMATS, Series, Splitting
+from hmm.runs.series import Series, Splitting
 
 
 def write_rve(path: str | Path, hom: Homogenizer, where: WorstPoint) -> Path:

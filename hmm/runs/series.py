@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,10 @@ from dolfinx import fem
 
 from hmm.foundation.errors import InputError, collectively, writing
 from hmm.foundation.vtu import STEP, PVDFile, is_cellwise, require_lagrange
-from hmm.foundation.vtx import VTXFile, clear_the_way
-
-FORMATS = ("bp", "vtu")
-"""Formats of the output: ADIOS2 directories, or VTK files with an index."""
+from hmm.foundation.vtx import VTXFile, clear_the_way, remove_bp
 
 PART = re.compile(r"(_\d+)?\.bp")
 """What follows the name of a series in the names of its ADIOS2 directories."""
-
-OF_ADIOS2 = re.compile(r"data\.\d+|m?md\.\d+|md\.idx|profiling\.json")
-"""Names of files in an ADIOS2 directory."""
 
 
 class Series:
@@ -40,7 +33,7 @@ class Series:
     stem
         The path without a suffix, in a writable directory.
     format
-        One of `FORMATS`.
+        ``"bp"`` or ``"vtu"``.
     functions
         Lagrange fields of one degree and DG0 fields.
 
@@ -107,8 +100,7 @@ class Series:
     def _remove_earlier(self) -> None:
         """Remove the files of an earlier run, and nothing else."""
         for part in self._parts():
-            if all(OF_ADIOS2.fullmatch(file.name) for file in part.iterdir()):
-                shutil.rmtree(part)
+            remove_bp(part)
         self.stem.with_name(self.stem.name + ".pvd").unlink(missing_ok=True)
         if self.stem.is_dir():
             for file in self.stem.iterdir():

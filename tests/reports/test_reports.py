@@ -16,7 +16,7 @@ import ufl
 from dolfinx import fem, mesh
 
 import hmm
-from hmm import jobs
+from hmm import cli, jobs
 from hmm.effective.law_words import law_in_words
 from hmm.foundation.errors import InputError
 from hmm.laws import Anisotropic, Elastic
@@ -122,6 +122,48 @@ def test_a_job_writes_a_report_that_stands_alone(folder):
         ),
     ):
         assert said in page.text, said
+
+
+def test_results_of_an_earlier_job_are_removed_and_nothing_else(folder):
+    if COMM.rank == 0:
+        (folder / "job.toml").write_text(JOB + '[output]\nfields = ["11"]\nformat = "vtu"\n')
+        (folder / "next.toml").write_text(JOB + "[output]\nplot = false\n")
+    jobs.run_job(jobs.read_job(folder / "job.toml", COMM), folder / "out", COMM)
+    if COMM.rank == 0:
+        assert {"fields_11.vtu", "fields_11.png", "cell.png"} <= {path.name for path in (folder / "out").iterdir()}
+        for name in ("fields_notes.txt", "mine.png"):
+            (folder / "out" / name).write_text("mine")
+    jobs.run_job(jobs.read_job(folder / "next.toml", COMM), folder / "out", COMM)
+    if COMM.rank == 0:
+        left = {path.name for path in (folder / "out").iterdir()}
+        own = {"report.html", "report.md", "report.json", "properties.json"}
+        assert left == own | {"fields_notes.txt", "mine.png"}
+
+
+def test_a_job_says_what_it_does_before_its_table(folder, capsys):
+    if COMM.rank == 0:
+        (folder / "job.toml").write_text(JOB + "[output]\nreport = false\n")
+    jobs.run_job(jobs.read_job(folder / "job.toml", COMM), folder / "out", COMM)
+    said = capsys.readouterr().out.splitlines()
+    if COMM.rank == 0:
+        assert said[0] == "job.toml: the cell, generator fibre, volume_fraction = 0.3, mesh_size = 0.3"
+        assert said[1].startswith("solving 3 load cases: ") and said[1].endswith(" unknowns")
+        assert said[2] == "estimating the numerical error with one degree more"
+        table = next(k for k, line in enumerate(said) if line.startswith("Effective stiffness"))
+        assert 2 < table <= 4
+    hmm.homogenize(hmm.cells.fibre(0.3, mesh_size=0.3), LAWS)
+    assert "solving" not in capsys.readouterr().out  # only a job tells
+
+
+def test_the_command_writes_a_report_again(folder, capsys):
+    if COMM.rank == 0:
+        hmm.homogenize(hmm.cells.fibre(0.3, mesh_size=0.3), LAWS).report(folder / "own")
+        (folder / "own" / "report.html").unlink()
+    COMM.Barrier()
+    cli.main(["report", str(folder / "own"), "--json"])
+    if COMM.rank == 0:
+        assert json.loads(capsys.readouterr().out) == {"report": str(folder / "own" / "report.html")}
+        assert "Effective stiffness" in page_of(folder / "own" / "report.html").text
 
 
 def test_a_report_is_written_again_from_its_directory(folder):
