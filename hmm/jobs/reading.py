@@ -155,7 +155,7 @@ def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF, *, trust_laws: bo
         If there is no such file, it is not valid TOML, a key is unknown or missing, or a value is invalid.
     """
     path = Path(path)
-    table, text = _parsed(path, comm)
+    table, text = parsed_job(path, comm)
     check_keys(table, KEYS, str(path))
     physics = choose(table.get("physics", "elasticity"), PHYSICS, f"{path}: physics")
     options = {name: convert(table[name], kind, f"{path}: {name}") for name, kind in OPTIONS.items() if name in table}
@@ -181,7 +181,7 @@ def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF, *, trust_laws: bo
     )
 
 
-def _parsed(path: Path, comm: MPI.Comm) -> tuple[dict[str, Any], str]:
+def parsed_job(path: Path, comm: MPI.Comm) -> tuple[dict[str, Any], str]:
     """The table and the text of the file, read on rank 0."""
     table: dict[str, Any] = {}
     text = ""

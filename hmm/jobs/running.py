@@ -78,7 +78,7 @@ def _require_results(job: Job, results: Path, comm: MPI.Comm) -> None:
 
 
 @contextmanager
-def _in_job(where: str) -> Iterator[None]:
+def in_job(where: str) -> Iterator[None]:
     """Raise an error in one line that names its place in the job, also for an error of a library."""
     try:
         yield
@@ -103,13 +103,25 @@ def _require_places(where: Path) -> None:
             raise InputError(f"cannot write {path}, which is a directory: remove it, or give another output directory")
 
 
-def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
-    say(comm, f"{job.path.name}: the cell, {job.source.words}")
-    with _in_job(f"{job.path}: [cell]"):
+def homogenized(job: Job, comm: MPI.Comm = MPI.COMM_SELF) -> EffectiveProperties:
+    """The effective properties that a job describes; nothing is printed or written (collective).
+
+    Raises
+    ------
+    HMMError
+        With the place in the job.
+    """
+    with in_job(f"{job.path}: [cell]"):
         made = job.source.make(comm)
     job.check_phases(made.cell if isinstance(made, Polycrystal) else made)
-    with _in_job(str(job.path)), telling():
-        found = homogenize(made, job.laws, job.constraint, job.physics, **job.options)
+    with in_job(str(job.path)):
+        return homogenize(made, job.laws, job.constraint, job.physics, **job.options)
+
+
+def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
+    say(comm, f"{job.path.name}: the cell, {job.source.words}")
+    with telling():
+        found = homogenized(job, comm)
     if found.solved is not None:
         _check_fields(job, found.solved.rve.inputs)
     found.print()
