@@ -68,7 +68,8 @@ def homogenize(
         gradient; ``"thermoelasticity"``, for stiffness, thermal expansion and, if the laws have one, conductivity of
         `hmm.laws.ThermoElastic`; or ``"flow"``, for permeability.
     degree
-        Degree of the fluctuation, 1 by default; for flow that of the velocity, 2 by default.
+        Degree of the fluctuation; for flow that of the velocity, 2 by default. Otherwise `Cell.degree` by default: 2
+        for smooth meshes of images, whose few triangles of degree 1 are several percent too stiff, else 1.
     out_of_plane
         Add the component 33 to the strain of a 2D cell (generalised plane strain), to find E3 and nu31.
     dt
@@ -105,7 +106,7 @@ def homogenize(
         raise InputError(f"{type(cell).__name__} is not a cell: convert an image or array with hmm.images.image_cell")
     cell, laws = _by_phase(cell, laws)
     laws = without_rigid(laws)
-    degree = kind.degree if degree is None else degree
+    degree = max(kind.degree, cell.degree) if degree is None else degree
     task = _Task(kind, cell, laws, constraint, out_of_plane, dt)
     rve, state, found = task.solved(degree, options)
     estimate = _Estimate(task, rve, found["tensor"], degree, options)
