@@ -97,7 +97,7 @@ def read_laminate_job(path: str | Path) -> LaminateJob:
         If a key is unknown or missing, or a value is invalid.
     """
     path = Path(path)
-    table = parsed_job(path, MPI.COMM_SELF)
+    table, _ = parsed_job(path, MPI.COMM_SELF)
     check_keys(table, SECTIONS, str(path))
     plies = _plies(table.get("plies"), f"{path}: ", path.parent)
     where = f"{path}: [laminate]"
