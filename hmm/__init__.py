@@ -19,6 +19,7 @@ from hmm import (  # noqa: E402
     effective,
     images,
     jobs,
+    laminates,
     laws,
     models,
     plotting,
@@ -60,6 +61,7 @@ from hmm.models.function import FunctionModel  # noqa: E402
 from hmm.models.table import TableModel  # noqa: E402
 from hmm.models.tabulate import tabulate  # noqa: E402
 from hmm.parallel.ensemble import Ensemble  # noqa: E402
+from hmm.reports import RunLog, report  # noqa: E402
 from hmm.runs import checkpoint  # noqa: E402
 from hmm.runs.load_steps import Step, steps  # noqa: E402
 from hmm.runs.output import Output, write_rve  # noqa: E402
@@ -96,6 +98,7 @@ __all__ = [
     "PointState",
     "Replay",
     "Response",
+    "RunLog",
     "Schedule",
     "Step",
     "TableModel",
@@ -116,6 +119,7 @@ __all__ = [
     "homogenize",
     "images",
     "jobs",
+    "laminates",
     "laws",
     "local_fields",
     "macro_deformation_gradient",
@@ -131,6 +135,7 @@ __all__ = [
     "recorded_paths",
     "reduced",
     "replay",
+    "report",
     "schedule",
     "steps",
     "stokes_slip",

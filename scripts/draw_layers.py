@@ -16,12 +16,24 @@ from matplotlib.patches import FancyBboxPatch
 
 ROOT = Path(__file__).parents[1]
 COLOURS = {
-    "basis": ("#e4edf5", ("foundation", "laws", "models")),
+    "basis": ("#e4edf5", ("foundation", "laws", "models", "pages")),
     "the cell problem": ("#fbe9da", ("cells", "images", "micro", "pictures", "reduced")),
     "two scales": ("#e3efdc", ("parallel", "fe2", "runs")),
     "what follows from them": (
         "#f0e6ef",
-        ("checks", "descriptors", "plotting", "umat", "effective", "study", "jobs", "commands", "cli"),
+        (
+            "checks",
+            "descriptors",
+            "plotting",
+            "umat",
+            "effective",
+            "laminates",
+            "study",
+            "jobs",
+            "reports",
+            "commands",
+            "cli",
+        ),
     ),
 }
 INK, LINE = "#222222", "#8a97a3"

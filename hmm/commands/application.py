@@ -14,14 +14,18 @@ from rich.console import Console
 
 from hmm.commands.homogenizing import homogenize_command
 from hmm.commands.information import info_command
+from hmm.commands.laminating import laminate_command
 from hmm.commands.replaying import replay_command
+from hmm.commands.reporting import report_command
 from hmm.commands.simulating import run_command
 from hmm.commands.talking import Talk
 from hmm.foundation.console import Paper, say
 from hmm.foundation.errors import InputError
 from hmm.foundation.version import VERSION
 
-COMMANDS: tuple[Callable[..., Any], ...] = (run_command, homogenize_command, replay_command, info_command)
+COMMANDS: tuple[Callable[..., Any], ...] = (
+    *(run_command, homogenize_command, laminate_command, report_command, replay_command, info_command),
+)
 """The functions of the subcommands, whose names end with ``_command``, in the order of the help."""
 
 

@@ -1,7 +1,7 @@
 """Job files.
 
 For ``hmm homogenize`` the cell, the laws and the requested results in TOML, see docs/effective.md; for ``hmm run`` a
-macro problem too, in `hmm.jobs.fe2`. May import effective and below. Begin with `reading`, then `running`.
+macro problem too, in `hmm.jobs.fe2`. May import laminates, effective and below. Begin with `reading`, then `running`.
 """
 
 from importlib import resources
@@ -10,12 +10,14 @@ from hmm.jobs.fe2.body import Body, box_body, file_body
 from hmm.jobs.fe2.reading import RunJob, read_run
 from hmm.jobs.fe2.running import RunResult, run_fe2
 from hmm.jobs.fe2.script import python_of
+from hmm.jobs.laminates import LaminateJob, read_laminate_job, run_laminate_job
 from hmm.jobs.reading import Job, read_job
 from hmm.jobs.running import run_job
 
 __all__ = [
     "Body",
     "Job",
+    "LaminateJob",
     "RunJob",
     "RunResult",
     "box_body",
@@ -23,9 +25,11 @@ __all__ = [
     "file_body",
     "python_of",
     "read_job",
+    "read_laminate_job",
     "read_run",
     "run_fe2",
     "run_job",
+    "run_laminate_job",
 ]
 
 

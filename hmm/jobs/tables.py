@@ -14,7 +14,9 @@ DEEPEST_TABLE = 20
 """Largest depth of nested tables and lists in a job file."""
 
 
-def read_table(path: Path, comm: MPI.Comm, remedy: str) -> tuple[dict[str, Any], str]:
+def parsed_job(
+    path: Path, comm: MPI.Comm, remedy: str = "'hmm homogenize --example' prints one"
+) -> tuple[dict[str, Any], str]:
     """The table and the text of a job file, read on rank 0 (collective).
 
     Parameters

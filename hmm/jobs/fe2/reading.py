@@ -19,7 +19,7 @@ from hmm.jobs.fe2.formulations import FORMULATED, Formulation
 from hmm.jobs.fe2.schema import MaterialSection, RunFile
 from hmm.jobs.reading import check_phases, read_laws
 from hmm.jobs.sections import validated
-from hmm.jobs.tables import read_table
+from hmm.jobs.tables import parsed_job
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,7 @@ def read_run(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF, *, trust_laws: bo
         support or load does not fit the formulation.
     """
     path = Path(path)
-    table, text = read_table(path, comm, "'hmm new fe2' writes one")
+    table, text = parsed_job(path, comm, "'hmm new fe2' writes one")
     asked = validated(RunFile, table, str(path))
     formulation = FORMULATED[asked.formulation]
     _check_mesh(path, asked, formulation)
