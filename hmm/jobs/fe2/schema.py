@@ -246,7 +246,7 @@ class RunOutput(Section):
     checkpoint: Annotated[Whole, Field(ge=0)] = Field(
         default=1, description="steps between two checkpoints; 0 for none"
     )
-    plot: bool = Field(default=True, description="whether pictures are drawn")
+    report: bool = Field(default=True, description="whether report.html is written; needs the extra plot")
 
 
 class RunFile(Section):
