@@ -32,7 +32,7 @@ from hmm.jobs.fe2.schema import (
     SupportSection,
     TimeSection,
 )
-from hmm.jobs.sections import Section, keys_of, words_of
+from hmm.jobs.sections import JobSection, keys_of, words_of
 from hmm.micro.constraints import CONSTRAINTS
 from hmm.micro.solvers.described import SOLVERS
 
@@ -249,7 +249,7 @@ def run_page() -> str:
     return "\n".join(parts)
 
 
-def _section(section: type[Section]) -> str:
+def _section(section: type[JobSection]) -> str:
     """The keys of a section: name, values, default and meaning."""
     rows = []
     for key, field in keys_of(section).items():
@@ -259,7 +259,7 @@ def _section(section: type[Section]) -> str:
 
 
 def _toml_default(value: Any) -> str:
-    return "see below" if isinstance(value, Section) else "none" if value == [] else _toml(value)
+    return "see below" if isinstance(value, JobSection) else "none" if value == [] else _toml(value)
 
 
 def _job_keys() -> str:

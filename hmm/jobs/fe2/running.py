@@ -20,7 +20,7 @@ from hmm.foundation.console import live_table, say
 from hmm.foundation.errors import InputError, collectively, writing
 from hmm.foundation.files import replacing, require_writable
 from hmm.foundation.tables import write_csv
-from hmm.jobs.fe2.building import Assembly, build
+from hmm.jobs.fe2.building import Assembly, assembly_of
 from hmm.jobs.fe2.reading import RunJob
 from hmm.micro.mixed_control import MixedControl
 from hmm.micro.rve import RVE
@@ -101,7 +101,7 @@ def run_fe2(
         if comm.rank == 0:
             _prepare(job, where, overwrite)
     say(comm, "Meshing the cells and compiling their forms ...")
-    made = build(job, comm)
+    made = assembly_of(job, comm)
     points = comm.allreduce(made.problem.hom.n_points)
     unknowns = ", ".join(str(rve.n_unknowns) for rve in made.rves.values())
     say(comm, f"{points} integration points, each with a cell of {unknowns} unknowns\n")
