@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 from docstring_parser import parse
 from rich.console import Console
 
+from hmm.commands.checking import check_command
 from hmm.commands.creating import new_command
 from hmm.commands.homogenizing import homogenize_command
 from hmm.commands.information import info_command
@@ -25,7 +26,14 @@ from hmm.foundation.errors import InputError
 from hmm.foundation.version import VERSION
 
 COMMANDS: tuple[Callable[..., Any], ...] = (
-    *(new_command, run_command, homogenize_command, laminate_command, report_command, replay_command, info_command),
+    new_command,
+    check_command,
+    run_command,
+    homogenize_command,
+    laminate_command,
+    report_command,
+    replay_command,
+    info_command,
 )
 """The functions of the subcommands, whose names end with ``_command``, in the order of the help."""
 

@@ -7,22 +7,28 @@ macro problem too, in `hmm.jobs.fe2`. May import laminates, effective and below.
 from importlib import resources
 
 from hmm.jobs.fe2.body import MacroBody, box_body, file_body
+from hmm.jobs.fe2.estimating import Estimate, estimate_cell, estimate_run
 from hmm.jobs.fe2.reading import RunJob, read_run
 from hmm.jobs.fe2.running import RunResult, run_fe2
 from hmm.jobs.fe2.script import python_of
 from hmm.jobs.laminates import LaminateJob, read_laminate_job, run_laminate_job
 from hmm.jobs.reading import Job, read_job
 from hmm.jobs.running import run_job
+from hmm.jobs.tables import parsed_job
 
 __all__ = [
+    "Estimate",
     "Job",
     "LaminateJob",
     "MacroBody",
     "RunJob",
     "RunResult",
     "box_body",
+    "estimate_cell",
+    "estimate_run",
     "example",
     "file_body",
+    "parsed_job",
     "python_of",
     "read_job",
     "read_laminate_job",
