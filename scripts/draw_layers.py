@@ -21,7 +21,19 @@ COLOURS = {
     "two scales": ("#e3efdc", ("parallel", "fe2", "runs")),
     "what follows from them": (
         "#f0e6ef",
-        ("checks", "descriptors", "plotting", "umat", "effective", "laminates", "study", "jobs", "commands", "cli"),
+        (
+            "checks",
+            "descriptors",
+            "plotting",
+            "umat",
+            "effective",
+            "laminates",
+            "study",
+            "jobs",
+            "sweeps",
+            "commands",
+            "cli",
+        ),
     ),
 }
 INK, LINE = "#222222", "#8a97a3"
