@@ -15,6 +15,7 @@ from petsc4py import PETSc
 
 from hmm.commands.talking import DEFAULT_TALK, Talk
 from hmm.foundation.console import say
+from hmm.foundation.mpi_library import order_of_imports
 from hmm.foundation.version import VERSION
 from hmm.micro.solvers import assembled as linear
 
@@ -49,6 +50,7 @@ def information() -> dict[str, str]:
         "PETSc": f"{petsc}, {precision}",
         "PETSc packages": ", ".join(packages) or "none",
         "MPI": f"{' '.join(library.split())}; {world} rank{'s' if world > 1 else ''}; mpi4py {_version('mpi4py')}",
+        **({"imports": order} if (order := order_of_imports()) else {}),
         "NumPy": np.__version__,
         **{name: _version(name) for name in OPTIONAL},
     }
