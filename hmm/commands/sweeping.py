@@ -13,7 +13,7 @@ from hmm.commands.homogenizing import Directory, TrustLaws
 from hmm.commands.talking import DEFAULT_TALK, Talk
 from hmm.foundation.console import say
 from hmm.foundation.errors import HMMError, InputError
-from hmm.sweeps import Axis, Sweep, SweepResult, run_sweep, write_slurm_script
+from hmm.sweeps import Sweep, SweepAxis, SweepResult, run_sweep, write_slurm_script
 from hmm.sweeps.picture import draw_sweep
 
 Vary = Annotated[tuple[str, ...], Parameter(name="--vary", metavar="KEY=VALUES", consume_multiple=False)]
@@ -80,7 +80,7 @@ def sweep_command(
     """
     if MPI.COMM_WORLD.size > 1:
         raise InputError("hmm sweep starts its own processes: run it without mpirun, with --workers and --ranks")
-    axes = [Axis.parsed(text) for text in vary]
+    axes = [SweepAxis.parsed(text) for text in vary]
     sweep = Sweep.of(job, axes, output, together=together, trust_laws=trust_laws, reports=reports)
     if slurm:
         return _script(sweep, vary, together, workers, ranks)

@@ -36,7 +36,7 @@ def path_of(key: str) -> list[str]:
     return path
 
 
-def value_of(text: str) -> Any:
+def parsed_value(text: str) -> Any:
     """The value that a text stands for in TOML: a number, true, a list; any other text is itself."""
     try:
         return tomllib.loads(f"x = {text}")["x"] if "\n" not in text else text
@@ -61,7 +61,7 @@ def changes_of(settings: list[str] | tuple[str, ...]) -> dict[str, Any]:
         path_of(key)
         if key in found:
             raise InputError(f"--set {key} is given twice: give it once")
-        found[key] = value_of(text)
+        found[key] = parsed_value(text)
     return found
 
 

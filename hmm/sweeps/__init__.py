@@ -7,6 +7,6 @@ Begin with `variation`, then `sweep` and `running`.
 from hmm.sweeps.running import run_sweep
 from hmm.sweeps.slurm import write_slurm_script
 from hmm.sweeps.sweep import Sweep, SweepResult, Variant
-from hmm.sweeps.variation import Axis
+from hmm.sweeps.variation import SweepAxis
 
-__all__ = ["Axis", "Sweep", "SweepResult", "Variant", "run_sweep", "write_slurm_script"]
+__all__ = ["Sweep", "SweepAxis", "SweepResult", "Variant", "run_sweep", "write_slurm_script"]

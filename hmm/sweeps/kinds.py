@@ -101,7 +101,7 @@ KINDS = {
 """The kinds of jobs by name; the section of this name, if there is one, shows the kind of a file."""
 
 
-def kind_of(path: Path) -> Kind:
+def kind_of_job(path: Path) -> Kind:
     """The kind of a job file, by its sections."""
     table = parsed_job(path, MPI.COMM_SELF)
     return next((kind for name, kind in KINDS.items() if name in table), KINDS["homogenize"])

@@ -20,8 +20,8 @@ from hmm.foundation.naming import nearest
 from hmm.foundation.tables import write_csv
 from hmm.jobs.changes import path_of
 from hmm.jobs.values import listed
-from hmm.sweeps.kinds import Kind, kind_of
-from hmm.sweeps.variation import Axis, combinations
+from hmm.sweeps.kinds import Kind, kind_of_job
+from hmm.sweeps.variation import SweepAxis, combinations
 
 RECORD = "variant.json"
 """The file in the directory of a variant that says which one it is, written when it is done."""
@@ -78,7 +78,7 @@ class Sweep:
 
     job: Path
     kind: Kind
-    axes: tuple[Axis, ...]
+    axes: tuple[SweepAxis, ...]
     variants: tuple[Variant, ...]
     directory: Path
     trust_laws: bool = False
@@ -89,7 +89,7 @@ class Sweep:
     def of(
         cls,
         job: str | Path,
-        axes: Sequence[Axis],
+        axes: Sequence[SweepAxis],
         directory: str | Path | None = None,
         *,
         together: bool = False,
@@ -120,7 +120,7 @@ class Sweep:
             If the job or a variant of it is wrong, with its changes.
         """
         job = Path(job)
-        kind = kind_of(job)
+        kind = kind_of_job(job)
         where = Path("results", f"{job.stem}-sweep") if directory is None else Path(directory)
         names = _short_names([axis.key for axis in axes])
         variants = [Variant(c, where / _folder(c, names)) for c in combinations(axes, together)]

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from hmm.foundation.errors import InputError
-from hmm.jobs.changes import path_of, value_of
+from hmm.jobs.changes import parsed_value, path_of
 from hmm.jobs.values import shown
 
 MOST = 100_000
@@ -18,7 +18,7 @@ MOST = 100_000
 
 
 @dataclass(frozen=True)
-class Axis:
+class SweepAxis:
     """The values of one key.
 
     Attributes
@@ -66,7 +66,7 @@ class Axis:
 
 
 def _spaced(parts: Sequence[str], text: str) -> tuple[Any, ...]:
-    first, last, number = (value_of(part) for part in parts[:3])
+    first, last, number = (parsed_value(part) for part in parts[:3])
     is_log = len(parts) == 4
     numbers = all(isinstance(v, int | float) and not isinstance(v, bool) and np.isfinite(v) for v in (first, last))
     if not numbers or not isinstance(number, int) or isinstance(number, bool) or (is_log and parts[3] != "log"):
@@ -84,7 +84,7 @@ def _spaced(parts: Sequence[str], text: str) -> tuple[Any, ...]:
 
 def _listed(values: str, text: str) -> list[Any]:
     """Values between commas; commas within brackets, braces and quotes belong to a value."""
-    whole = value_of(f"[{values}]")
+    whole = parsed_value(f"[{values}]")
     if isinstance(whole, list):
         return whole
     if any(c in values for c in "\"'[{"):
@@ -92,10 +92,10 @@ def _listed(values: str, text: str) -> list[Any]:
     parts = [part.strip() for part in values.split(",")]
     if not all(parts):
         raise InputError(f"--vary {shown(text)}: a value between commas is empty")
-    return [value_of(part) for part in parts]
+    return [parsed_value(part) for part in parts]
 
 
-def combinations(axes: Sequence[Axis], together: bool = False) -> list[dict[str, Any]]:
+def combinations(axes: Sequence[SweepAxis], together: bool = False) -> list[dict[str, Any]]:
     """The changes of all variants: each value with each, or the first ones `together`, the second ones, and so on.
 
     Raises

@@ -16,7 +16,7 @@ from support.job_files import FIBRE
 
 import hmm
 from hmm import cli
-from hmm.sweeps import Axis, Sweep, run_sweep
+from hmm.sweeps import Sweep, SweepAxis, run_sweep
 from hmm.sweeps.running import launcher
 
 pytestmark = pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="a sweep starts its own processes")
@@ -43,7 +43,7 @@ def job(tmp_path, monkeypatch):
 
 
 def swept(job, *texts, **options):
-    return Sweep.of(job, [Axis.parsed(text) for text in texts], **options)
+    return Sweep.of(job, [SweepAxis.parsed(text) for text in texts], **options)
 
 
 # -- values ---------------------------------------------------------------------------------------------------------
@@ -63,7 +63,7 @@ def swept(job, *texts, **options):
     ],
 )
 def test_values(text, values):
-    assert Axis.parsed(text).values == values
+    assert SweepAxis.parsed(text).values == values
 
 
 @pytest.mark.parametrize(
