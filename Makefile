@@ -1,6 +1,6 @@
 # `make help` lists the targets. Everything is installed into $(VENV); nothing outside this folder is changed.
 VENV ?= .venv
-EXTRAS ?= wheels,plot,images,test
+EXTRAS ?= wheels,plot,images,test,lint
 ALL_EXTRAS := $(EXTRAS),docs,jupyter
 MAIN_DEMO := demos/demo_fe2_beam.py
 CORES := $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || echo 1)
@@ -29,7 +29,7 @@ OTHERS := $(filter-out $(MACRO) $(SPREAD) $(RUNS) tests/data tests/support tests
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-all lint demos-quick bench docs clean
+.PHONY: help setup demo test test-all lint demos-quick bench docs dist clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -78,6 +78,10 @@ docs: EXTRAS := $(ALL_EXTRAS)
 docs: setup ## build the documentation site in docs/_build/html, with the tutorials executed, and check its links
 	$(HEADLESS) $(BIN)/python -m sphinx -q -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
 	$(BIN)/python scripts/check_site.py docs/_build/html
+
+dist: EXTRAS := $(EXTRAS),release
+dist: setup ## build wheel and source archive in dist, check them, and use the wheel in an empty environment
+	scripts/make-dist $(BIN)/python
 
 clean: ## remove $(VENV) if make created it, and the caches of the tools
 	@if [ -e '$(VENV)/.hmm-environment' ]; then rm -rf '$(VENV)'; fi

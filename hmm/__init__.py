@@ -62,6 +62,7 @@ from hmm.models.function import FunctionModel  # noqa: E402
 from hmm.models.table import TableModel  # noqa: E402
 from hmm.models.tabulate import tabulate  # noqa: E402
 from hmm.parallel.ensemble import Ensemble  # noqa: E402
+from hmm.reports import RunLog, report  # noqa: E402
 from hmm.runs import checkpoint  # noqa: E402
 from hmm.runs.load_steps import Step, steps  # noqa: E402
 from hmm.runs.output import Output, write_rve  # noqa: E402
@@ -98,6 +99,7 @@ __all__ = [
     "PointState",
     "Replay",
     "Response",
+    "RunLog",
     "Schedule",
     "Step",
     "TableModel",
@@ -134,6 +136,7 @@ __all__ = [
     "recorded_paths",
     "reduced",
     "replay",
+    "report",
     "schedule",
     "steps",
     "stokes_slip",

@@ -16,7 +16,7 @@ from matplotlib.patches import FancyBboxPatch
 
 ROOT = Path(__file__).parents[1]
 COLOURS = {
-    "basis": ("#e4edf5", ("foundation", "laws", "models")),
+    "basis": ("#e4edf5", ("foundation", "laws", "models", "pages")),
     "the cell problem": ("#fbe9da", ("cells", "images", "micro", "pictures", "reduced")),
     "two scales": ("#e3efdc", ("parallel", "fe2", "runs")),
     "what follows from them": (
@@ -31,6 +31,7 @@ COLOURS = {
             "study",
             "jobs",
             "sweeps",
+            "reports",
             "commands",
             "cli",
         ),

@@ -140,7 +140,7 @@ def extrude(cell: Cell, thickness: float, *, mesh_size: float | None = None, com
     lattice = np.zeros((3, 3))
     lattice[:2, :2], lattice[2, 2] = cell.lattice, thickness
     arrays = _prisms(cell, thickness, layers) if comm.rank == 0 else None
-    return replace(cell_from_arrays(arrays, cell.phases, lattice, comm), fibres=cell.fibres)
+    return replace(cell_from_arrays(arrays, cell.phases, lattice, comm), fibres=cell.fibres, degree=cell.degree)
 
 
 def _prisms(cell: Cell, thickness: float, layers: int) -> Arrays:

@@ -44,6 +44,8 @@ class Cell:
     fibres
         For each phase of fibres their direction, shape (3,), or the mean of p (x) p over their directions p, shape (3,
         3), as which it is stored. There is a warning if the axis of a law differs.
+    degree
+        Degree of the fluctuation that the mesh is made for, the default of `hmm.homogenize`.
 
     Raises
     ------
@@ -60,6 +62,7 @@ class Cell:
     grid: tuple[int, ...] | None = None
     open_faces: bool = False
     fibres: Mapping[str, ArrayLike] = field(default_factory=dict)
+    degree: int = 1
 
     def __post_init__(self) -> None:
         dim = self.mesh.geometry.dim

@@ -13,6 +13,7 @@ from hmm.foundation.errors import ConvergenceError, InputError
 from hmm.models.asking import answer, points_of
 from hmm.models.components import component_names, pack_inputs
 from hmm.models.protocol import MicroModel
+from hmm.models.single import duration_of
 
 Floats = NDArray[np.float64]
 
@@ -53,7 +54,7 @@ def tangent(
     E: ArrayLike | Mapping[str, float],
     state: Any = None,
     *,
-    dt: float = 0.0,
+    dt: float | None = None,
     step: float = 1e-7,
     tangent: ArrayLike | None = None,
     tolerance: float = 1e-4,
@@ -69,7 +70,7 @@ def tangent(
     state
         State at the start of the step, from an earlier answer; the undeformed one by default.
     dt
-        Duration of the step, for models with rates.
+        Duration of the step, for models with rates; by default the `time_step` of an RVE.
     step
         Half the width of the differences, in the unit of the input. Where a point changes its branch within it (yields,
         say), the differences are no derivative.
@@ -85,19 +86,21 @@ def tangent(
 
     Raises
     ------
+    InputError
+        If `step` is not positive, or the duration of the step is missing.
     ConvergenceError
         If the model has no answer at one of the inputs.
     """
     if not 0 < step < np.inf:
         raise InputError(f"step = {step} of the difference quotients must be positive and finite")
-    vector = pack_inputs(model.inputs, E)
+    vector, duration = pack_inputs(model.inputs, E), duration_of(model, dt)
     m = vector.size
     points = points_of(model, 1 + 2 * m)
     if state is not None:
         given = _values(state)
         points.restore({name: given.get(name, array[0]) for name, array in points.persistent().items()})
     shifts = step * np.eye(m)
-    points.ask(vector + np.concatenate([np.zeros((1, m)), shifts, -shifts]), dt, "nested")
+    points.ask(vector + np.concatenate([np.zeros((1, m)), shifts, -shifts]), duration, "nested")
     answer(model, points)
     if points.failures:
         raise ConvergenceError(f"{type(model).__name__}: {next(iter(points.failures.values()))}")

@@ -94,7 +94,9 @@ def sweep_command(
 
 def _script(sweep: Sweep, vary: tuple[str, ...], together: bool, workers: int, ranks: int) -> dict[str, Any]:
     again = [word for text in vary for word in ("--vary", text)] + ["--together"] * together
-    again += ["--output", str(sweep.directory)] + ["--trust-laws"] * sweep.trust_laws + ["--reports"] * sweep.reports
+    again += (
+        ["--output", str(sweep.directory)] + ["--trust-laws"] * sweep.trust_laws + ["--reports"] * (not sweep.common)
+    )
     path = write_slurm_script(sweep, ["sweep", str(sweep.job), *again], workers=workers, ranks=ranks)
     say(MPI.COMM_SELF, f"Written: {path}, for {len(sweep.variants)} variants. Submit it with: sbatch {path}")
     return {"script": str(path), "variants": len(sweep.variants)}

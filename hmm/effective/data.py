@@ -20,6 +20,7 @@ from hmm.effective import constants as engineering
 from hmm.effective.constants import Extremes
 from hmm.effective.fields import Solved
 from hmm.effective.limits import Limits
+from hmm.effective.mesh_error import MeshError
 from hmm.effective.physics import physics_of
 from hmm.effective.symmetry import TOLERANCE, Symmetry, symmetry_of_matrix, symmetry_of_stiffness
 from hmm.foundation import tensors
@@ -30,6 +31,8 @@ from hmm.micro.local_fields import LocalFields
 Floats = NDArray[np.float64]
 
 STORED = ("physics", "tensor", "fractions", "constraint", "thermal_stress", "conductivity", "heat_capacity", "how")
+ADDED = ("units",)
+"""Stored too, but absent from files of earlier versions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,10 @@ class EffectiveData:
         For thermo-elasticity: at constant strain, energy per volume and unit of temperature.
     limits
         Bounds from the phases' own tangents; None for flow.
+    mesh_error
+        Estimate of the error of `tensor` from the mesh; None if there is none.
+    units
+        Names of the units of the laws and of the cell, such as ``{"stress": "GPa", "length": "mm"}``, for reports.
     how
         Details of the solution: elements, unknowns, degree, solver.
     solved
@@ -69,6 +76,8 @@ class EffectiveData:
     conductivity: Floats | None = None
     heat_capacity: float | None = None
     limits: Limits | None = None
+    mesh_error: MeshError | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
     how: Mapping[str, Any] = field(default_factory=dict)
     solved: Solved | None = field(default=None, repr=False)
 
@@ -125,6 +134,7 @@ class EffectiveData:
             thermal_stress=None if self.thermal_stress is None else engineering.in_axes(self.thermal_stress, A),
             conductivity=None if self.conductivity is None else rotated(self.conductivity),
             limits=None,
+            mesh_error=None,
             solved=None,
         )
 
@@ -205,6 +215,33 @@ class EffectiveData:
         value = engineering.young_moduli if self.is_stiffness else engineering.matrix_along
         return value(self.tensor, n)
 
+    @property
+    def without_mesh_error(self) -> Self:
+        """The properties with `mesh_error` taken off; themselves without an estimate."""
+        return self if self.mesh_error is None else replace(self, tensor=self.tensor - self.mesh_error.tensor)
+
+    @property
+    def unit(self) -> str:
+        """The unit of the tensor; empty if it is not known."""
+        return {
+            "stiffness": self.units.get("stress", ""),
+            "conductivity": self.units.get("conductivity", ""),
+            "permeability": f"{self.units['length']}²" if "length" in self.units else "",
+        }[self.quantity]
+
+    @cached_property
+    def constant_errors(self) -> dict[str, tuple[float, float]] | None:
+        """For each constant, in the given and the symmetry axes, how much it exceeds that without `mesh_error`.
+
+        None without an estimate. A finite element cell is too stiff: most errors are positive.
+        """
+        if self.mesh_error is None:
+            return None
+        better = self.without_mesh_error
+        pairs = [(self, better), (self.in_axes(self.symmetry.axes), better.in_axes(self.symmetry.axes))]
+        given, own = ({name: v - b.constants[name] for name, v in a.constants.items()} for a, b in pairs)
+        return {name: (given[name], own[name]) for name in given}
+
     # -- fields --------------------------------------------------------------------------------------------------------
 
     def fields(self, component: str) -> LocalFields:
@@ -239,13 +276,14 @@ class EffectiveData:
 
     def to_dict(self) -> dict[str, Any]:
         """The properties as numbers, strings, lists and dictionaries; numbers that are not finite become None."""
-        data = {name: _plain(getattr(self, name)) for name in STORED}
+        data = {name: _plain(getattr(self, name)) for name in (*STORED, *ADDED)}
         data |= {"quantity": self.quantity, "labels": list(self.labels), "voigt": _plain(self.voigt)}
         data |= {"constants": _plain(self.constants), "means": self.means, "extremes": _plain(vars(self.extremes))}
         data |= {"symmetry": _plain(vars(self.symmetry)), "principal_constants": _plain(self.principal_constants)}
         if self.is_stiffness:
             data |= {"anisotropy": _plain(self.anisotropy), "zener": self.zener}
             data |= {"thermal_expansion": _plain(self.thermal_expansion)}
+        data |= {"mesh_error": None if self.mesh_error is None else _plain(self.mesh_error.as_dict())}
         return data | {"limits": None if self.limits is None else _plain(self.limits.as_dict())}
 
     def to_json(self, path: str | Path | None = None) -> str:
@@ -273,13 +311,15 @@ class EffectiveData:
         try:
             data = json.loads(str(source) if is_text else Path(source).read_text())
             given = {name: data[name] for name in STORED}
+            given |= {name: data[name] for name in ADDED if name in data}
             limits = data["limits"] and Limits.from_dict(data["limits"])
+            mesh_error = data.get("mesh_error") and MeshError.from_dict(data["mesh_error"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             what = "the text" if is_text else source
             raise InputError(f"{what} contains no effective properties ({error}): give the output of to_json") from None
         for name in ("tensor", "thermal_stress", "conductivity"):
             given[name] = None if given[name] is None else np.array(given[name], dtype=float)
-        return cls(**given, limits=limits)
+        return cls(**given, limits=limits, mesh_error=mesh_error or None)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "solved": None}

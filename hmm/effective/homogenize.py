@@ -15,8 +15,10 @@ from hmm.cells import Polycrystal, quality
 from hmm.cells.cell import Cell
 from hmm.effective.fields import Solved
 from hmm.effective.limits import Limits
+from hmm.effective.mesh_error import MeshError
 from hmm.effective.physics import Physics, physics_of
 from hmm.effective.properties import EffectiveProperties
+from hmm.foundation.console import tell
 from hmm.foundation.errors import HMMError, InputError
 from hmm.foundation.naming import nearest, require_known
 from hmm.laws.rigid import without_rigid
@@ -46,6 +48,8 @@ def homogenize(
     degree: int | None = None,
     out_of_plane: bool = False,
     dt: float | None = None,
+    mesh_error: bool = False,
+    units: Mapping[str, str] | None = None,
     **options: Any,
 ) -> EffectiveProperties:
     """Effective properties of a cell in its undeformed state (collective on the cell's communicator).
@@ -64,11 +68,18 @@ def homogenize(
         gradient; ``"thermoelasticity"``, for stiffness, thermal expansion and, if the laws have one, conductivity of
         `hmm.laws.ThermoElastic`; or ``"flow"``, for permeability.
     degree
-        Degree of the fluctuation, 1 by default; for flow that of the velocity, 2 by default.
+        Degree of the fluctuation; for flow that of the velocity, 2 by default. Otherwise `Cell.degree` by default: 2
+        for smooth meshes of images, whose few triangles of degree 1 are several percent too stiff, else 1.
     out_of_plane
         Add the component 33 to the strain of a 2D cell (generalised plane strain), to find E3 and nu31.
     dt
         Duration of the step, for laws with rates: the properties are those of one step from the undeformed state.
+    mesh_error
+        Estimate the error of the tensor from the mesh, `EffectiveProperties.mesh_error`; it takes several times as
+        long.
+    units
+        Names of the units of the laws and of the cell, for tables and pictures: ``"stress"``, ``"length"``,
+        ``"temperature"``, ``"conductivity"``. Numbers are not converted.
     options
         Passed on to `hmm.RVE`.
 
@@ -84,8 +95,8 @@ def homogenize(
 
     Notes
     -----
-    If a bound is violated, the discretization error is estimated by a second solution with fluctuations of one degree
-    more. Only a violation that exceeds this error is reported.
+    If a bound is violated, the discretization error is estimated too, by a second solution with fluctuations of one
+    degree more. Only a violation that exceeds this error is reported.
     """
     kind = physics_of(physics)
     _check_options(options)
@@ -95,15 +106,21 @@ def homogenize(
         raise InputError(f"{type(cell).__name__} is not a cell: convert an image or array with hmm.images.image_cell")
     cell, laws = _by_phase(cell, laws)
     laws = without_rigid(laws)
-    degree = kind.degree if degree is None else degree
+    degree = max(kind.degree, cell.degree) if degree is None else degree
     task = _Task(kind, cell, laws, constraint, out_of_plane, dt)
     rve, state, found = task.solved(degree, options)
+    estimate = _Estimate(task, rve, found["tensor"], degree, options)
+    if mesh_error:
+        estimate.make()
+    limits = task.limits(rve, found["tensor"], estimate)
     return EffectiveProperties(
         physics,
         fractions=dict(cell.volume_fractions),
         constraint=constraint,
-        limits=task.limits(rve, found["tensor"], degree, options),
-        how=_how(rve, degree, options),
+        limits=limits,
+        mesh_error=estimate.error,
+        units=_units(units),
+        how=_how(rve, degree, options) | ({"mesh error": estimate.remark} if mesh_error else {}),
         solved=Solved(rve, state),
         **found,
     )
@@ -130,10 +147,14 @@ class _Task:
             fixed_dofs=problem.fixed_dofs,
             **options,
         )
+        elements = self.cell.mesh.topology.index_map(self.cell.dim).size_global
+        unknowns, n_cases = rve.system.loaded.reduced.size_global, sum(macro.packing.size for macro in rve.inputs)
+        size = f"{elements:,} elements, degree {degree}, {unknowns:,} unknowns"
+        tell(self.cell.comm, f"solving {n_cases} load cases: {size}")
         answer = rve.solve(rve.reference, dt=self.dt)
         return rve, answer.state, self.kind.read(rve, answer.tangent)
 
-    def limits(self, rve: RVE, tensor: Floats, degree: int, options: Mapping[str, Any]) -> Limits | None:
+    def limits(self, rve: RVE, tensor: Floats, estimate: _Estimate) -> Limits | None:
         """The bounds on the tensor; None if there are none for this physics."""
         of_phase = self.kind.of_phase
         if of_phase is None:
@@ -141,32 +162,68 @@ class _Task:
         phases: dict[str, Floats] = {phase: of_phase(rve, tangent) for phase, tangent in rve.phase_tangents().items()}
         return Limits.of(
             *(tensor, dict(self.cell.volume_fractions), phases, self.kind.quantity, self.constraint == "periodic"),
-            lambda: self.error(rve, tensor, degree, options),
+            estimate.trusted,
         )
 
-    def error(self, rve: RVE, tensor: Floats, degree: int, options: Mapping[str, Any]) -> tuple[Floats | None, str]:
-        """Estimate of the discretization error of the tensor, and a remark on it (collective).
 
-        Energies of finite elements converge from above. On a mesh that resolves the solution, the change with one
-        more degree is the larger part of the error. The estimate is twice this change, to be safe.
-        """
-        unknowns = rve.system.loaded.reduced.size_global * ((degree + 1) / degree) ** self.cell.dim
-        limit = ESTIMATE_LIMIT[self.cell.dim]
+@dataclass(eq=False)
+class _Estimate:
+    """The error of the tensor from the mesh, estimated at most once.
+
+    Energies of finite elements converge from above. On a mesh that resolves the solution, the change with one
+    more degree is the larger part of the error. The estimate is twice this change, to be safe.
+    """
+
+    task: _Task
+    rve: RVE
+    tensor: Floats
+    degree: int
+    options: Mapping[str, Any]
+    error: MeshError | None = None
+    remark: str = ""
+
+    def make(self) -> None:
+        """Set `error`, or the reason why there is none in `remark` (collective)."""
+        if self.error is not None or self.remark:
+            return
+        dim = self.task.cell.dim
+        unknowns = self.rve.system.loaded.reduced.size_global * ((self.degree + 1) / self.degree) ** dim
+        limit, none = ESTIMATE_LIMIT[dim], "the discretization error is not estimated"
         if unknowns > limit:
-            why = f"one degree more has about {unknowns:,.0f} unknowns, and {limit:,} are the limit"
-            return None, f"the discretization error is not estimated: {why}"
-        kept = {name: value for name, value in options.items() if name != "quadrature_degree"}
+            self.remark = f"{none}: one degree more has about {unknowns:,.0f} unknowns, and {limit:,} are the limit"
+            return
+        tell(self.task.cell.comm, "estimating the numerical error with one degree more")
+        kept = {name: value for name, value in self.options.items() if name != "quadrature_degree"}
         try:
-            finer, _, found = self.solved(degree + 1, kept)
+            finer, _, found = self.task.solved(self.degree + 1, kept)
         except HMMError as failed:
-            return None, f"the discretization error is not estimated: with one degree more {failed}"
+            self.remark = f"{none}: with one degree more {failed}"
+            return
         finer.destroy()
-        error = 2 * (tensor - found["tensor"])
-        size = float(np.linalg.norm(error) / np.linalg.norm(tensor))
-        where = f"by a solution of degree {degree + 1} on the same mesh"
-        if not size <= TOO_LARGE:
-            return None, f"the discretization error is up to {100 * size:.2g} %, {where}: take a finer mesh or degree"
-        return error, f"the discretization error is up to {100 * size:.2g} %, {where}"
+        source = f"by a solution of degree {self.degree + 1} on the same mesh"
+        self.error = MeshError.of(2 * (self.tensor - found["tensor"]), self.tensor, source)
+        self.remark = f"the discretization error is {self.error.words}"
+        if not self.error.size <= TOO_LARGE:
+            self.remark += ": take a finer mesh or degree"
+
+    def trusted(self) -> tuple[Floats | None, str]:
+        """The error if it is small enough to excuse a violated bound, and the remark (collective)."""
+        self.make()
+        small = self.error is not None and self.error.size <= TOO_LARGE
+        return self.error.tensor if self.error is not None and small else None, self.remark
+
+
+UNITS = ("stress", "length", "temperature", "conductivity")
+
+
+def _units(units: Mapping[str, str] | None) -> dict[str, str]:
+    """The names of the units, if they are of known quantities."""
+    found = dict(units or {})
+    for name, unit in found.items():
+        require_known("unit of", name, UNITS)
+        if not isinstance(unit, str) or not unit.strip() or len(unit) > 40 or not unit.isprintable():
+            raise InputError(f"the unit of {name} is {unit!r}: give its name, such as 'GPa'")
+    return found
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

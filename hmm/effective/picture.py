@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hmm.effective.constants import shear_moduli
 from hmm.effective.data import EffectiveData
+from hmm.effective.table import unit_words
 from hmm.foundation.errors import InputError, writing
 from hmm.foundation.files import require_writable
 from hmm.pictures.canvas import horizontal_bar, look_at, new_plotter, save_picture
@@ -37,7 +38,7 @@ def _draw_plane(found: EffectiveData, path: Path) -> Path:
     """Curves over the angle, symmetry axes dashed."""
     figure = new_figure(7.0, 6.0)
     _draw_curves(figure.add_subplot(projection="polar"), found)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=11)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=11)
     with writing(path):
         figure.savefig(path, dpi=140)
     return path
@@ -49,11 +50,11 @@ def _draw_curves(axes: Any, found: EffectiveData) -> None:
     angle = np.linspace(0, 2 * np.pi, 721)
     n = np.column_stack([np.cos(angle), np.sin(angle)])
     values = found.along(n)
-    axes.plot(angle, values, color=YOUNG, linewidth=2.2, label=_name(found))
+    axes.plot(angle, values, color=YOUNG, linewidth=2.2, label=_title(found))
     top = values.max()
     if found.is_stiffness:
         shear = shear_moduli(found.tensor, n, np.column_stack([-n[:, 1], n[:, 0]]))
-        axes.plot(angle, shear, color=SHEAR, linewidth=2.2, label="shear modulus")
+        axes.plot(angle, shear, color=SHEAR, linewidth=2.2, label=f"shear modulus, {_unit(found)}")
         top = max(top, shear.max())
     if found.symmetry.name not in ("isotropic", "oblique"):
         for axis in found.symmetry.axes:
@@ -62,9 +63,12 @@ def _draw_curves(axes: Any, found: EffectiveData) -> None:
                 axes.plot([side, side], [0, 1.05 * top], color=INK, linewidth=1.0, linestyle="--", zorder=1)
         axes.plot([], [], color=INK, linewidth=1.0, linestyle="--", label="symmetry axes")
     axes.set_ylim(0, 1.05 * top)
+    ticks = [tick for tick in MaxNLocator(4).tick_values(0, top) if 0 < tick <= 1.05 * top]
     axes.set_rlabel_position(_quiet_angle(found))
-    axes.set_rticks([tick for tick in MaxNLocator(4).tick_values(0, top) if 0 < tick <= 1.05 * top])
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}" if value > 0 else "")
+    axes.set_rticks(ticks, [f"{tick:.4g}" for tick in ticks])
+    for label in axes.get_yticklabels():  # in front of the curves
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0})
+    axes.set_axisbelow(False)
     axes.tick_params(colors=INK, labelsize=10)
     axes.grid(color="#dddddd", linewidth=0.8)
     axes.spines["polar"].set_color("#bbbbbb")
@@ -89,7 +93,7 @@ def _draw_space(found: EffectiveData, path: Path) -> Path:
         smooth_shading=True,
         ambient=0.35,
         diffuse=0.7,
-        scalar_bar_args=horizontal_bar(_name(found), 0.22, 0.03, 0.56),
+        scalar_bar_args=horizontal_bar(_title(found), 0.22, 0.03, 0.56),
     )
     _add_axes(pv, plotter, 1.3 * high)
     plotter.add_text(
@@ -123,8 +127,12 @@ def _sphere(n_polar: int, n_around: int) -> NDArray[np.float64]:
     return np.stack([np.sin(polar) * np.cos(around), np.sin(polar) * np.sin(around), np.cos(polar)], axis=-1)
 
 
-def _name(found: EffectiveData) -> str:
-    return "Young's modulus" if found.is_stiffness else found.quantity
+def _title(found: EffectiveData) -> str:
+    return f"{"Young's modulus" if found.is_stiffness else found.quantity}, {_unit(found)}"
+
+
+def _unit(found: EffectiveData) -> str:
+    return f"in {unit_words(found)}"
 
 
 def _quiet_angle(found: EffectiveData) -> float:

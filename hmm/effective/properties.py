@@ -32,12 +32,16 @@ class EffectiveProperties(EffectiveData):
         return draw_properties(self, Path(path))
 
     def report(self, directory: str | Path, *, plots: bool = True) -> Path:
-        """Write ``report.md``, ``properties.json`` and, with `plots`, pictures into a directory (collective).
+        """Write a report into a directory (collective).
+
+        ``report.html`` is one file that contains all it shows; ``report.md`` is the same for other tools. Beside them
+        are ``properties.json``, which `from_json` reads, ``report.json`` (date, versions, laws) and, with `plots`,
+        pictures.
 
         Returns
         -------
         pathlib.Path
-            The report.
+            ``report.html``.
         """
         return write_report(self, Path(directory), plots)
 

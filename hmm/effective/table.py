@@ -38,12 +38,29 @@ def tensor_grid(found: EffectiveData) -> Grid:
 
 def constants_grid(found: EffectiveData) -> Grid:
     """The constants in the given axes and in those of the symmetry."""
-    own = found.principal_constants
+    own, errors = found.principal_constants, found.constant_errors
     rows = []
     for name, value in found.constants.items():
         largest = 1.0 if name.startswith("nu") else max(map(abs, found.constants.values()))
-        rows.append([name, number(value, largest), number(own[name], largest)])
-    return ["", "given axes", "symmetry axes"], rows
+        row = [name, number(value, largest), number(own[name], largest)]
+        if errors is not None:
+            row.insert(2, f"{errors[name][0]:+.2g}")
+            row.append(f"{errors[name][1]:+.2g}")
+        rows.append(row)
+    return [
+        "",
+        "given axes",
+        *["error"] * (errors is not None),
+        "symmetry axes",
+        *["error"] * (errors is not None),
+    ], rows
+
+
+def unit_words(found: EffectiveData) -> str:
+    """The unit of the tensor in words, also if it is not known."""
+    return found.unit or (
+        "the unit of the mesh squared" if found.quantity == "permeability" else "the unit of the laws"
+    )
 
 
 def thermal_grid(found: EffectiveData) -> Grid | None:
@@ -126,6 +143,8 @@ def properties_table(found: EffectiveData) -> Group:
     summary.add_column()
     for row in facts(found):
         summary.add_row(*map(Text, row))  # names are not markup
+    if found.mesh_error is not None:
+        summary.add_row("numerical error", found.mesh_error.words)
     if found.how.get("mesh quality"):
         summary.add_row("mesh quality", found.how["mesh quality"])
     return Group(*parts, summary)
@@ -137,6 +156,17 @@ def as_html(group: Group) -> str:
     console.print(group)
     style = "line-height:normal;font-family:Menlo,'DejaVu Sans Mono',consolas,'Courier New',monospace"
     return console.export_html(inline_styles=True, code_format=f'<pre style="white-space:pre;{style}">{{code}}</pre>')
+
+
+def independent(kind: str) -> Sequence[str]:
+    """Names of constants that define a material of a symmetry class, axis 3 that of transverse isotropy."""
+    few: Mapping[str, Sequence[str]] = {
+        "isotropic": ("E1", "nu12", "G12"),
+        "cubic": ("E1", "nu12", "G12"),
+        "square": ("E1", "nu12", "G12"),
+        "transversely isotropic": ("E1", "E3", "nu12", "nu31", "G12", "G13"),
+    }
+    return few.get(kind, ("E1", "E2", "E3", "G12", "G13", "G23", "nu12", "nu13", "nu23"))
 
 
 def number(value: float, largest: float | None = None) -> str:

@@ -1,35 +1,34 @@
-"""A written report of effective properties: Markdown, pictures and JSON in one directory."""
+"""A written report of effective properties: HTML, Markdown, pictures and JSON in one directory."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+import re
+from dataclasses import replace
 from pathlib import Path
-
-import ufl
 
 from hmm.cells.cell import Cell
 from hmm.descriptors import Description, describe
 from hmm.effective import table
+from hmm.effective.contents import Shown, document_of
 from hmm.effective.data import EffectiveData
+from hmm.effective.law_words import law_in_words
+from hmm.effective.origin import ORIGIN, Origin
 from hmm.effective.picture import can_be_drawn, draw_properties
-from hmm.effective.table import Grid
 from hmm.foundation.errors import collectively, writing
 from hmm.foundation.files import require_writable, write_atomically
-from hmm.foundation.version import VERSION
-from hmm.pictures import plot_cell
+from hmm.foundation.vtx import remove_bp
+from hmm.pages import Scene, markdown_of, write_html
+from hmm.pictures import cell_scene, plot_cell
 
-REPORT, PROPERTIES = "report.md", "properties.json"
+FIELDS = re.compile(r"fields_\w+?(_\d+)?\.(bp|png|p?vtu)")
+"""Names of the local fields of a load case and of their picture."""
+
+PAGE, REPORT, PROPERTIES = "report.html", "report.md", "properties.json"
+CELL, DESCRIPTORS, DIRECTIONS = "cell.png", "descriptors.png", "directions.png"
 
 
-def write_report(
-    found: EffectiveData,
-    directory: Path,
-    plots: bool,
-    notes: Sequence[str] = (),
-    further: Mapping[str, Path] | None = None,
-) -> Path:
-    """Write ``properties.json``, then pictures and ``report.md`` (collective on the cell's communicator).
+def write_report(found: EffectiveData, directory: Path, plots: bool, origin: Origin | None = None) -> Path:
+    """Write ``properties.json``, pictures, ``report.md`` and ``report.html`` (collective on the cell's communicator).
 
     Parameters
     ----------
@@ -39,23 +38,60 @@ def write_report(
         Created if it does not exist.
     plots
         Whether to draw pictures.
-    notes
-        Further lines under the heading, such as the source of the cell.
-    further
-        Further pictures in the directory, by title.
+    origin
+        The job and what else is known.
+
+    Returns
+    -------
+    pathlib.Path
+        ``report.html``.
     """
+    origin = replace(origin or Origin(), phases=_phases(found))
     cell = None if found.solved is None else found.solved.rve.cell
     write_properties(found, directory)
     described = _described(cell)
-    drawn = {}
-    if plots and cell is not None and described is None:
-        drawn["The cell"] = plot_cell(directory / "cell.png", cell)
+    drawn, scene = None, None
+    if plots and cell is not None:
+        drawn = None if described is not None and cell.dim == 2 else plot_cell(directory / CELL, cell)
+        scene = cell_scene(cell)
     with collectively(found.comm):
         if found.comm.rank == 0:
-            with writing(directory):
-                pictures = drawn | (_pictures(found, described, directory) if plots else {}) | dict(further or {})
-            write_atomically(directory / REPORT, "\n".join(_lines(found, described, pictures, notes)) + "\n")
-    return directory / REPORT
+            if plots:
+                with writing(directory):
+                    _draw(found, described, directory)
+            origin = origin.stamped()
+            origin.write(directory)
+            render(found, origin, directory, plots, drawn, scene, described)
+    return directory / PAGE
+
+
+def render(
+    found: EffectiveData,
+    origin: Origin,
+    directory: Path,
+    plots: bool = True,
+    drawn: Path | None = None,
+    scene: Scene | None = None,
+    described: Description | None = None,
+) -> Path:
+    """Write both forms of the report from the pictures in the directory; not collective."""
+    titles = _titles(found) | dict(origin.further)
+    pictures = {title: directory / name for title, name in titles.items() if plots and (directory / name).is_file()}
+    shown = Shown(pictures, drawn, scene, None if described is None else _descriptor_grid(described))
+    document = document_of(found, origin, shown)
+    write_atomically(directory / REPORT, markdown_of(document))
+    return write_html(directory / PAGE, document)
+
+
+def remove_earlier(directory: Path) -> None:
+    """Remove what an earlier report has written into its directory, and nothing else; not collective."""
+    with writing(directory):
+        for name in (PAGE, REPORT, ORIGIN, CELL, DESCRIPTORS, DIRECTIONS):
+            if (directory / name).is_file():
+                (directory / name).unlink()
+        for path in directory.glob("fields_*"):
+            if FIELDS.fullmatch(path.name):
+                remove_bp(path) if path.is_dir() else path.unlink()
 
 
 def write_properties(found: EffectiveData, directory: Path) -> Path:
@@ -74,97 +110,39 @@ def _described(cell: Cell | None) -> Description | None:
     return describe(cell)
 
 
-def _pictures(found: EffectiveData, described: Description | None, directory: Path) -> dict[str, Path]:
-    """Draw descriptors and directions; file names by title."""
-    drawn = {}
-    if described is not None:
-        drawn["The cell and its descriptors"] = described.plot(directory / "descriptors.png")
+def _titles(found: EffectiveData) -> dict[str, str]:
+    """File names of the pictures by title."""
     name = "Young's modulus" if found.is_stiffness else found.quantity.capitalize()
-    if can_be_drawn(found):  # otherwise the tables show it
-        drawn[f"{name} over the directions"] = draw_properties(found, directory / "directions.png")
-    return drawn
+    return {"The cell and its descriptors": DESCRIPTORS, f"{name} over the directions": DIRECTIONS}
 
 
-def _lines(
-    found: EffectiveData, described: Description | None, pictures: dict[str, Path], notes: Sequence[str]
-) -> list[str]:
-    lines = [f"# {table.heading(found)}", "", *notes, *[""] * bool(notes)]
-    lines += [*_facts(found), "", *_phases(found)]
-    what = "Stiffness in Voigt's notation" if found.is_stiffness else found.quantity.capitalize()
-    unit = ", in the unit of the laws" if found.quantity != "permeability" else ", in the unit of the mesh squared"
-    lines += [f"## {what}{unit}", "", *_markdown(table.tensor_grid(found)), ""]
-    lines += ["## Constants", "", *_markdown(table.constants_grid(found)), ""]
-    if found.is_stiffness:
-        lines += ["`nu12` is the contraction along 2 in tension along 1.", ""]
-    thermal = table.thermal_grid(found)
-    if thermal is not None:
-        lines += ["## Thermal expansion and stress, per unit of temperature", "", *_markdown(thermal), ""]
-    lines += ["## Distance to each symmetry class", "", *_markdown(_symmetry_grid(found)), ""]
+def _draw(found: EffectiveData, described: Description | None, directory: Path) -> None:
+    """Draw descriptors and directions; a picture of an earlier run is removed."""
+    for name in (DESCRIPTORS, DIRECTIONS):
+        with writing(directory / name):
+            (directory / name).unlink(missing_ok=True)
     if described is not None:
-        lines += ["## Microstructure", "", *_markdown(_descriptor_grid(described)), "", "Lengths are in voxels.", ""]
-    for title, path in pictures.items():
-        lines += [f"## {title}", "", f"![{title}]({path.name})", ""]
-    lines += ["## How it was solved", "", *_markdown((["", ""], _how_rows(found))), ""]
-    return [*lines, f"All numbers are in [{PROPERTIES}]({PROPERTIES}); `hmm.EffectiveProperties.from_json` reads it."]
+        described.plot(directory / DESCRIPTORS)
+    if can_be_drawn(found):  # otherwise the tables show it
+        draw_properties(found, directory / DIRECTIONS)
 
 
-def _facts(found: EffectiveData) -> list[str]:
-    return _markdown((["", ""], [list(row) for row in table.facts(found)]))
-
-
-def _symmetry_grid(found: EffectiveData) -> Grid:
-    rows = [[name, table.distance(value)] for name, value in found.symmetry.distances.items()]
-    return ["class", "|C - C class| / |C|".replace("|", "\\|")], rows
-
-
-def _phases(found: EffectiveData) -> list[str]:
-    """The law of each phase, if the cell is available."""
+def _phases(found: EffectiveData) -> list[tuple[str, str, str]]:
+    """The law of each phase, if the cell is available: phases, fraction, law."""
     if found.solved is None:
         return []
     phases_of: dict[str, list[str]] = {}
     for name, law in found.solved.rve.law.items():
-        phases_of.setdefault(_in_words(law), []).append(name)
+        phases_of.setdefault(law_in_words(law), []).append(name)
     rows = []
     for words, names in phases_of.items():
-        fraction = sum(found.fractions[name] for name in names)
-        rows.append([table.in_short(names), f"{fraction:.4g}", f"`{words}`"])
-    return ["## Phases", "", *_markdown((["phase", "fraction", "law"], rows)), ""]
+        rows.append((table.in_short(names), f"{sum(found.fractions[name] for name in names):.4g}", words))
+    return rows
 
 
-def _in_words(law: object) -> str:
-    """A law as text: numbers with six digits, fields over the cell by their names."""
-    if isinstance(law, ufl.core.expr.Expr):
-        return getattr(law, "name", "UFL")
-    if is_dataclass(law):
-        given = [(f.name, getattr(law, f.name)) for f in fields(law)]
-        return f"{type(law).__name__}({', '.join(f'{name}={_in_words(v)}' for name, v in given if v is not None)})"
-    if isinstance(law, Sequence) and not isinstance(law, str):
-        return f"({', '.join(map(_in_words, law))})"
-    return f"{law:.6g}" if isinstance(law, float) else str(law)
-
-
-def _how_rows(found: EffectiveData) -> list[list[str]]:
-    """Details of the solution without times, so that two runs of one job write the same report."""
-    rows = {"hmm": VERSION, "physics": found.physics, "constraint": found.constraint}
-    rows |= {name: str(value) for name, value in found.how.items() if value not in ({}, None)}
-    return [[name, value] for name, value in rows.items()]
-
-
-def _descriptor_grid(described: Description) -> Grid:
+def _descriptor_grid(described: Description) -> table.Grid:
     """The table of the descriptors."""
     made = described.table()
     return [str(column.header) for column in made.columns], [
         list(map(str, row)) for row in zip(*(column.cells for column in made.columns), strict=True)
     ]
-
-
-def _markdown(grid: Grid) -> list[str]:
-    titles, rows = grid
-    rule = [":---", *["---:" if len(titles) > 2 else ":---"] * (len(titles) - 1)]
-    rows = [[_one_cell(text) for text in row] for row in rows]
-    return ["| " + " | ".join(row) + " |" for row in (titles, rule, *rows)]
-
-
-def _one_cell(text: str) -> str:
-    """A text for a cell of a Markdown table: names may contain bars and line ends."""
-    return " ".join(text.split()).replace("|", "\\|")

@@ -69,8 +69,7 @@ class Homogenizer:
     orientation
         Orientation of the cell at each point: in 2D an angle (radians, anticlockwise); or the direction of the first
         axis of the cell, shape (d,); or a rotation matrix whose columns are the axes of the cell, shape (d, d). Give a
-        constant, a function of x (shape (3, n), points last in the result) or UFL, such as a Function. By default, no
-        cell is rotated.
+        constant, a function of x (shape (3, n), points last in the result) or UFL. By default, no cell is rotated.
 
     Attributes
     ----------
@@ -98,6 +97,8 @@ class Homogenizer:
         Counters of the micro operations of this rank.
     elapsed
         Duration of all steps that were accepted in this program.
+    continues
+        Whether the states are those of a checkpoint, from which the run continues.
     """
 
     def __init__(
@@ -149,10 +150,9 @@ class Homogenizer:
             self.batches = Batches(self.models, kinds)
         for points, keys in zip(self.batches.points, self.state_keys(), strict=True):
             points.comm, points.keys = self.comm, keys
-        self.count, self.elapsed = Counters(), 0.0
-        self.failures: list[MicroFailure] = []
+        self.count, self.elapsed, self.continues = Counters(), 0.0, False
         self.dumps = None if dumps is None else Path(dumps)
-        self._n_dumps = 0
+        self.failures, self._n_dumps = list[MicroFailure](), 0
         self._publish()
 
     @property

@@ -34,6 +34,25 @@ def muted(wanted: bool = True) -> Iterator[None]:
         _MUTED.reset(token)
 
 
+_TELLING: ContextVar[bool] = ContextVar("telling", default=False)
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Print in the body what `tell` says of the work that is going on."""
+    token = _TELLING.set(True)
+    try:
+        yield
+    finally:
+        _TELLING.reset(token)
+
+
+def tell(comm: MPI.Comm, text: str) -> None:
+    """Print on rank 0 of `comm` what begins now, if the caller listens (see `telling`)."""
+    if _TELLING.get():
+        say(comm, text)
+
+
 class Paper(Console):
     """A console that ignores a closed pipe (``| head``), since results are in files."""
 

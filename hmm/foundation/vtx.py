@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import re
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -51,7 +53,7 @@ class VTXFile:
         self._step = SLACK + comm.allreduce(_bytes(functions))
         with collectively(comm):
             if comm.rank == 0:
-                _clear_the_way(path)
+                clear_the_way(path)
                 self._require_room()
         try:
             self._writer: Any = dolfinx_io.VTXWriter(comm, path, functions, engine="BP4")
@@ -111,7 +113,17 @@ class VTXFile:
             os.posix_fallocate(file.fileno(), longest, self._step)
 
 
-def _clear_the_way(path: Path) -> None:
+OF_ADIOS2 = re.compile(r"data\.\d+|m?md\.\d+|md\.idx|profiling\.json")
+"""Names of files in an ADIOS2 directory."""
+
+
+def remove_bp(path: Path) -> None:
+    """Remove an ADIOS2 directory, if there is nothing else in it."""
+    if path.is_dir() and all(OF_ADIOS2.fullmatch(file.name) and file.is_file() for file in path.iterdir()):
+        shutil.rmtree(path)
+
+
+def clear_the_way(path: Path) -> None:
     """Create the directory, and check that no directory has the name of a file of ADIOS2."""
     with writing(path):
         path.mkdir(exist_ok=True)

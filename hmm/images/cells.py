@@ -77,7 +77,8 @@ def image_cell(
         Also remove solid that is not connected to the largest piece; the logger ``hmm`` reports its amount.
     mesh
         ``"voxels"``: a quadrilateral or hexahedron for each voxel. ``"smooth"`` (2D): triangles along smoothed
-        interfaces; the area of each piece of a phase is kept.
+        interfaces; the area of each piece of a phase is kept. They are made for fluctuations of degree 2, the default
+        of `hmm.homogenize` for them.
     mesh_size
         Edge length of the smooth mesh at interfaces, in voxels; it grows away from them.
     periodic

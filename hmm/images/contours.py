@@ -25,6 +25,9 @@ from hmm.images.network import Floats, Network
 from hmm.images.smoothing import chains, coarsened, crossing, smoothed, with_areas
 from hmm.images.triangles import mesh_network
 
+DEGREE = 2
+"""Degree of the fluctuation that the triangles are made for: with degree 1 they would be several percent too stiff."""
+
 
 def smooth_cell(
     tags: Labels, phases: Mapping[str, int], edges: Floats, mesh_size: float, periodic: bool, comm: MPI.Comm
@@ -62,7 +65,8 @@ def smooth_cell(
     origin = 0.5 * edges if periodic else np.zeros(2)
     mesh, cell_tags = mesh_from_arrays(origin + points * edges, triangles, of_triangle, "triangle", comm)
     has_voids = not np.isin(tags, list(phases.values())).all()
-    return Cell(mesh, cell_tags, dict(phases), np.diag(edges * tags.shape), origin, open_faces=has_voids and periodic)
+    lattice, open_faces = np.diag(edges * tags.shape), has_voids and periodic
+    return Cell(mesh, cell_tags, dict(phases), lattice, origin, open_faces=open_faces, degree=DEGREE)
 
 
 def network_of(tags: Labels, mesh_size: float, periodic: bool) -> Network:

@@ -99,7 +99,7 @@ def read_laminate_job(path: str | Path, changes: Mapping[str, Any] | None = None
         If a key is unknown or missing, or a value is invalid.
     """
     path = Path(path)
-    table = parsed_job(path, MPI.COMM_SELF, changes)
+    table, _ = parsed_job(path, MPI.COMM_SELF, changes)
     check_keys(table, SECTIONS, str(path))
     plies = _plies(table.get("plies"), f"{path}: ", path.parent)
     where = f"{path}: [laminate]"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from hmm.foundation.files import read_toml
 from hmm.foundation.naming import nearest
 from hmm.jobs.cells import CellSource, read_cell
 from hmm.jobs.changes import changed
+from hmm.jobs.defaults import defaults_of
 from hmm.jobs.values import (
     LARGEST_INTEGER,
     check_keys,
@@ -29,9 +30,18 @@ from hmm.jobs.values import (
     shown,
 )
 from hmm.micro.constraints import CONSTRAINTS
+from hmm.micro.local_fields import FORMATS
 from hmm.micro.solvers.described import SOLVERS
 
-OPTIONS = {"degree": int, "out_of_plane": bool, "dt": float, "solver": str, "quadrature_degree": int}
+OPTIONS = {
+    "degree": int,
+    "out_of_plane": bool,
+    "dt": float,
+    "solver": str,
+    "quadrature_degree": int,
+    "mesh_error": bool,
+    "units": Mapping[str, str],
+}
 """Options for `hmm.homogenize`, and their types."""
 
 RANGES = {"degree": (-LARGEST_INTEGER, 8), "quadrature_degree": (0, 30)}
@@ -54,17 +64,20 @@ class JobOutput:
         Directory of the results, relative to the job file. None for ``results/NAME`` in the current
         directory, with the name of the job file.
     report
-        Whether ``report.md`` is written in addition to ``properties.json``.
+        Whether ``report.html`` and ``report.md`` are written in addition to ``properties.json``.
     plot
         Whether pictures are drawn.
     fields
         Load cases whose local fields are written, such as ``"11"``.
+    format
+        ``"bp"`` (ADIOS2) or ``"vtu"`` (VTK) for the local fields.
     """
 
     directory: str | None = None
     report: bool = True
     plot: bool = True
     fields: tuple[str, ...] = ()
+    format: str = "bp"
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +98,10 @@ class Job:
         Whether the cell is distributed over all ranks; otherwise rank 0 solves it alone.
     output
         The results to write.
+    text
+        The file as it was read.
+    defaults
+        Parameters that it leaves at their defaults, names and values.
     """
 
     path: Path
@@ -95,6 +112,8 @@ class Job:
     options: Mapping[str, Any]
     spread: bool
     output: JobOutput
+    text: str = ""
+    defaults: Sequence[tuple[str, str]] = ()
 
     @property
     def directory(self) -> Path:
@@ -145,7 +164,7 @@ def read_job(
         If there is no such file, it is not valid TOML, a key is unknown or missing, or a value is invalid.
     """
     path = Path(path)
-    table = parsed_job(path, comm, changes)
+    table, text = parsed_job(path, comm, changes)
     check_keys(table, KEYS, str(path))
     physics = choose(table.get("physics", "elasticity"), PHYSICS, f"{path}: physics")
     options = {name: convert(table[name], kind, f"{path}: {name}") for name, kind in OPTIONS.items() if name in table}
@@ -156,20 +175,23 @@ def read_job(
         choose(options["solver"], SOLVERS, f"{path}: solver")
     with collectively(comm):  # the code of a user's law may exist on some ranks only
         laws = _laws(table.get("phases"), f"{path}: ", PHYSICS[physics].law, path.parent if trust_laws else None)
+    source = read_cell(table.get("cell"), f"{path}: [cell]", path.parent, physics)
     return Job(
         path,
-        read_cell(table.get("cell"), f"{path}: [cell]", path.parent, physics),
+        source,
         laws,
         physics,
         choose(table.get("constraint", "periodic"), CONSTRAINTS, f"{path}: constraint"),
-        options,
+        {"mesh_error": True} | options,
         convert(table.get("spread", False), bool, f"{path}: spread"),
         _output(table.get("output", {}), f"{path}: [output]"),
+        text,
+        defaults_of(table, physics, PHYSICS[physics].law),
     )
 
 
-def parsed_job(path: Path, comm: MPI.Comm, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The table of a job file with some keys changed, read on rank 0 (collective).
+def parsed_job(path: Path, comm: MPI.Comm, changes: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], str]:
+    """The table of a job file with some keys changed, and its text, read on rank 0 (collective).
 
     Parameters
     ----------
@@ -182,13 +204,16 @@ def parsed_job(path: Path, comm: MPI.Comm, changes: Mapping[str, Any] | None = N
         If there is no such file, it is not valid TOML, or a changed key is in no section of it.
     """
     table: dict[str, Any] = {}
+    text = ""
     with collectively(comm):
         if comm.rank == 0:
             table = read_toml(path, "job file", "'hmm homogenize --example' prints one")
             if _is_deeper(table, DEEPEST_TABLE):  # dotted keys nest without limit; MPI cannot send them
                 raise InputError(f"{path} is nested too deeply: no job has more than {DEEPEST_TABLE} levels")
             table = changed(table, changes or {}, str(path))
-    return dict(comm.bcast(table))
+            lines = [f"# changed: {key} = {value}\n" for key, value in (changes or {}).items()]
+            text = path.read_text(encoding="utf-8-sig") + "\n" * bool(lines) + "".join(lines)
+    return dict(comm.bcast(table)), str(comm.bcast(text))
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
@@ -215,6 +240,8 @@ def _laws(table: Any, where: str, default: str, trusted: Path | None) -> dict[st
 def _output(table: Any, where: str) -> JobOutput:
     if not isinstance(table, Mapping):
         raise InputError(f"{where} = {shown(table)} is not a table: write directory = ..., report = ... below it")
-    kinds = {"directory": str, "report": bool, "plot": bool, "fields": tuple[str, ...]}
+    kinds = {"directory": str, "report": bool, "plot": bool, "fields": tuple[str, ...], "format": str}
     check_keys(table, kinds, where)
+    if "format" in table:
+        choose(table["format"], FORMATS, f"{where}: format")
     return JobOutput(**{name: convert(value, kinds[name], f"{where}: {name}") for name, value in table.items()})

@@ -11,9 +11,10 @@ from mpi4py import MPI
 
 from hmm.cells import Polycrystal
 from hmm.effective.homogenize import homogenize
+from hmm.effective.origin import Origin
 from hmm.effective.properties import EffectiveProperties
-from hmm.effective.writing import PROPERTIES, REPORT, write_properties, write_report
-from hmm.foundation.console import say
+from hmm.effective.writing import PAGE, PROPERTIES, REPORT, remove_earlier, write_properties, write_report
+from hmm.foundation.console import say, telling
 from hmm.foundation.errors import HMMError, InputError, collectively
 from hmm.foundation.files import require_writable
 from hmm.foundation.locking import sole
@@ -97,7 +98,7 @@ def in_job(where: str) -> Iterator[None]:
 
 def _require_places(where: Path) -> None:
     """Reject directories with the name of a result."""
-    for path in (where / PROPERTIES, where / REPORT):
+    for path in (where / PROPERTIES, where / REPORT, where / PAGE):
         if path.is_dir():
             raise InputError(f"cannot write {path}, which is a directory: remove it, or give another output directory")
 
@@ -118,7 +119,9 @@ def homogenized(job: Job, comm: MPI.Comm = MPI.COMM_SELF) -> EffectiveProperties
 
 
 def _run(job: Job, where: Path, comm: MPI.Comm) -> EffectiveProperties:
-    found = homogenized(job, comm)
+    say(comm, f"{job.path.name}: the cell, {job.source.words}")
+    with telling():
+        found = homogenized(job, comm)
     if found.solved is not None:
         _check_fields(job, found.solved.rve.inputs)
     found.print()
@@ -149,24 +152,35 @@ def _require_written(comm: MPI.Comm, paths: Sequence[Path]) -> None:
 
 def _write(job: Job, found: EffectiveProperties, where: Path) -> list[Path]:
     """Write the numbers first, as they took longest, then fields, pictures and the report."""
+    with collectively(found.comm):
+        if found.comm.rank == 0:
+            remove_earlier(where)
     numbers = write_properties(found, where)
     written, pictures = [], {}
     draws = job.output.plot and job.output.report and found.comm.size == 1
     for component in job.output.fields:
         fields = found.fields(component)
         name = f"fields_{component.replace(' ', '_')}"
-        written.append(write_fields(where / f"{name}.bp", fields))
+        written.append(write_fields(where / f"{name}.{job.output.format}", fields))
         if draws and "von_mises" in fields.cellwise and found.solved is not None:
-            pictures[f"Von Mises stress per unit of {component}"] = plot_rve(
+            unit = f" in {found.unit}" if found.unit else ""
+            drawn = plot_rve(
                 where / f"{name}.png",
                 found.solved.rve.cell,
                 fields,
                 "von_mises",
-                label=f"von Mises stress per unit of {component}",
+                label=f"von Mises stress per unit of {component}{unit}",
                 warp=0.0,
                 quantile=0.99,
             )
+            pictures[f"Von Mises stress per unit of {component}"] = drawn.name
     if job.output.report:
-        notes = [f"The job {job.path.name}: {job.source.words}."]
-        return [write_report(found, where, job.output.plot, notes, pictures), numbers, *written]
+        origin = Origin(
+            [f"The job {job.path.name}: {job.source.words}."],
+            job.text,
+            job.defaults,
+            f"hmm homogenize {job.path.name}",
+            further=pictures,
+        )
+        return [write_report(found, where, job.output.plot, origin), where / REPORT, numbers, *written]
     return [numbers, *written]

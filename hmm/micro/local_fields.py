@@ -15,11 +15,15 @@ from numpy.typing import NDArray
 from hmm.foundation.errors import collectively
 from hmm.foundation.files import require_writable
 from hmm.foundation.forms import compile_expression, owned_cells, quadrature_points, quadrature_weights, tagged_cells
+from hmm.foundation.vtu import write_vtu
 from hmm.foundation.vtx import VTXFile
 from hmm.micro.cell_forms import CellForms
 from hmm.micro.definition import CellProblem
 from hmm.micro.fluctuation import fields_of
 from hmm.micro.loaded_cell import LoadedCell
+
+FORMATS = ("bp", "vtu")
+"""Formats of fields on disk: ADIOS2 directories, or files of VTK."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,38 +54,36 @@ class LocalFields:
 
 
 def write_fields(path: str | Path, fields: LocalFields) -> Path:
-    """Write the local fields of one RVE to an ADIOS2 directory for ParaView (collective on the cell's communicator).
+    """Write the local fields of one RVE for ParaView (collective on the cell's communicator).
 
     Parameters
     ----------
     path
-        The ``.bp`` directory.
+        A ``.vtu`` file, which also PyVista reads; or else an ADIOS2 directory, ``.bp`` is appended if necessary.
     fields
         From `local_fields` or `hmm.EffectiveProperties.fields`.
 
     Returns
     -------
     pathlib.Path
-        The directory.
+        The directory or file; of a cell on several ranks the ``.pvtu`` file that joins those of the ranks.
 
     Raises
     ------
     InputError
         If the path cannot be written to.
     """
-    path = bp_path(path)
-    with collectively(fields.mesh.comm):
-        if fields.mesh.comm.rank == 0:
+    path, comm = Path(path), fields.mesh.comm
+    with collectively(comm):
+        if comm.rank == 0:
             require_writable(path.parent)
-    with VTXFile(fields.mesh.comm, path, [fields.displacement, *fields.cellwise.values()]) as writer:
+    functions = [fields.displacement, *fields.cellwise.values()]
+    if path.suffix == ".vtu":
+        return write_vtu(comm, path, functions)
+    path = path if path.suffix == ".bp" else path.with_name(path.name + ".bp")
+    with VTXFile(comm, path, functions) as writer:
         writer.write(0.0)
     return path
-
-
-def bp_path(path: str | Path) -> Path:
-    """The path with the suffix ``.bp``."""
-    path = Path(path)
-    return path if path.suffix == ".bp" else path.with_name(path.name + ".bp")
 
 
 def cellwise(mesh: Mesh, shape: tuple[int, ...], name: str) -> fem.Function:

@@ -105,11 +105,17 @@ def point_at(model: MicroModel, state: Mapping[str, Floats] | None) -> Points:
     return points
 
 
+def duration_of(model: MicroModel, dt: float | None) -> float:
+    """Duration of a step: `dt`, or by default the `time_step` of a model that has one; raises if it is needed."""
+    duration = getattr(model, "time_step", 0.0) if dt is None else dt
+    if isinstance(model, Rated) and model.has_rates and not duration:
+        raise InputError(f"this {type(model).__name__} depends on time, and the step has no duration: give dt=")
+    return duration
+
+
 def answer_one(model: MicroModel, points: Points, E: Floats, dt: float | None) -> None:
     """Evaluate one row for a packed macroscopic input, shape (m,); raises `ConvergenceError` if this fails."""
-    if isinstance(model, Rated) and model.has_rates and not dt:
-        raise InputError(f"this {type(model).__name__} depends on time, and the step has no duration: give dt=")
-    points.ask(E[None], dt or 0.0, "nested")
+    points.ask(E[None], duration_of(model, dt), "nested")
     answer(model, points)
     if points.failures:
         raise ConvergenceError(f"{type(model).__name__} has no answer: {points.failures[0]}")

@@ -5,8 +5,8 @@ and below, not FE2: its pictures are in `hmm.plotting`. Begin with `cells`; `dra
 between ranks, and `canvas` contains the parts of a picture.
 """
 
-from hmm.pictures.cells import plot_cell, plot_rve
-from hmm.pictures.curves import plot_attempts, plot_curve
+from hmm.pictures.cells import cell_scene, plot_cell, plot_rve
+from hmm.pictures.curves import plot_attempts, plot_curve, plot_residuals
 from hmm.pictures.packages import check_available
 
-__all__ = ["check_available", "plot_attempts", "plot_cell", "plot_curve", "plot_rve"]
+__all__ = ["cell_scene", "check_available", "plot_attempts", "plot_cell", "plot_curve", "plot_residuals", "plot_rve"]

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hmm.foundation.errors import writing
 from hmm.foundation.files import require_writable
 from hmm.pictures.packages import require_package
 from hmm.pictures.style import INK, NO_VALUE
 
+LONGEST_LEGEND = 9
+"""Largest number of phases that a legend names."""
+
 CROWDED = 20_000
-"""Largest number of elements whose edges are drawn; with more elements the outlines of phases are thin."""
+"""Largest number of elements of a mesh whose edges are drawn; with more elements the outlines of phases are thin."""
+
+FINE = 2_000
+"""Largest number of elements of a plane field whose edges are drawn: more of them would hide the field."""
 
 
 def add_body(plotter: Any, grid: Any, scalars: str, bar: dict[str, Any], colours: str, quantile: float = 1.0) -> None:
-    """A body coloured by cell values, with a colour bar and, if there are not too many, the edges of its elements."""
+    """A body coloured by cell values, with a colour bar and, of a plane one with few elements, their edges."""
     least, most = np.nanmin(grid.cell_data[scalars]), np.nanquantile(grid.cell_data[scalars], quantile)
     limits = (0.0 if 0 <= least < 0.2 * most else least, most)
     style = {
@@ -31,8 +39,8 @@ def add_body(plotter: Any, grid: Any, scalars: str, bar: dict[str, Any], colours
         **light_of(grid),
     }
     plotter.add_mesh(surface_of(grid), scalars=scalars, **style)
-    if grid.n_cells <= CROWDED:
-        add_lines(plotter, edges_of(grid), color="#808080", line_width=0.8, opacity=0.5)
+    if is_flat(grid) and grid.n_cells <= FINE:
+        add_lines(plotter, edges_of(grid), color="#808080", line_width=0.8, opacity=0.35)
 
 
 def add_lines(plotter: Any, lines: Any, **style: Any) -> None:
@@ -46,7 +54,7 @@ def add_outlines(plotter: Any, grid: Any) -> None:
     """Bold lines around each phase."""
     tags, crowded = grid.cell_data["phase"], grid.n_cells > CROWDED
     for tag in np.unique(tags):
-        lines = _boundary(surface_of(grid.extract_cells(np.flatnonzero(tags == tag))), angle=60)
+        lines = _boundary(surface_of(grid.extract_cells(np.flatnonzero(tags == tag))).clean(), angle=60)
         if lines.n_points and crowded:
             plotter.add_mesh(lines, color="white", line_width=1, opacity=0.4, lighting=False)
         elif lines.n_points:
@@ -89,12 +97,47 @@ def _boundary(surface: Any, angle: float | None = None) -> Any:
     )
 
 
-def cut_open(grid: Any) -> Any:
-    """A solid without the elements in the octant nearest to the viewer; a plane body is unchanged."""
+def cut_open(grid: Any, whole: Sequence[int] = ()) -> Any:
+    """A solid without the octant nearest to the viewer; a plane body is unchanged.
+
+    The cut is plane: it goes through the elements. The phases `whole`, values of the cell data ``"phase"``, are not
+    cut.
+    """
     if is_flat(grid):
         return grid
     low, high = np.reshape(grid.bounds, (3, 2)).T
-    return grid.extract_cells(np.flatnonzero(~(grid.cell_centers().points > 0.5 * (low + high)).all(axis=1)))
+    middle, slack = 0.5 * (low + high), 1e-6 * (high - low)
+    least, most = _extents(grid)
+    kept = (most <= middle + slack).any(axis=1)
+    if len(whole):
+        kept |= np.isin(grid.cell_data["phase"], whole)
+    inside = (least >= middle - slack).all(axis=1)
+    parts = [grid.extract_cells(np.flatnonzero(kept))]
+    rest = grid.extract_cells(np.flatnonzero(~kept & ~inside))
+    for axis in "xyz":
+        if rest.n_cells:
+            parts.append(rest.clip(axis, origin=middle, invert=True))
+            rest = rest.clip(axis, origin=middle, invert=False)
+    return require_package("pyvista").merge([part for part in parts if part.n_cells], merge_points=True)
+
+
+def _extents(grid: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and largest coordinates of the points of each cell, shape (n, 3) each."""
+    offsets = grid.cell_offsets if hasattr(grid, "cell_offsets") else grid.offset  # the latter before PyVista 0.47
+    starts, points = offsets[:-1], np.asarray(grid.points)[grid.cell_connectivity]
+    return np.minimum.reduceat(points, starts), np.maximum.reduceat(points, starts)
+
+
+def inclusions(names: Sequence[str], fractions: Sequence[float]) -> list[int]:
+    """Numbers of the phases that stay whole where a body is cut open: all but the matrix and the coatings.
+
+    The matrix is the phase of this name, or else the one that fills most of the body if it fills half of it. Without
+    one, as in polycrystals, no phase stays whole.
+    """
+    host = names.index("matrix") if "matrix" in names else int(np.argmax(fractions))
+    if len(names) < 2 or (names[host] != "matrix" and fractions[host] < 0.5 * sum(fractions)):
+        return []
+    return [k for k, name in enumerate(names) if k != host and name != "interface"]
 
 
 def horizontal_bar(title: str, x: float, y: float, width: float = 0.46) -> dict[str, Any]:
@@ -112,6 +155,22 @@ def horizontal_bar(title: str, x: float, y: float, width: float = 0.46) -> dict[
         "n_labels": 5,
         "fmt": "%.3g",
     }
+
+
+def add_legend(plotter: Any, words: Sequence[str], colours: Sequence[str]) -> None:
+    """Names of phases beside patches of their colours, at the foot of the window; of many phases their number."""
+    if len(words) > LONGEST_LEGEND:
+        written = plotter.add_text(f"{len(words)} phases", position=(0.5, 0.04), viewport=True, font_size=13, color=INK)
+        written.prop.justification_horizontal = "center"
+        return
+    columns = min(len(words), 3 if max(map(len, words)) < 20 else 2)
+    for k, (text, colour) in enumerate(zip(words, colours, strict=True)):
+        row, column = divmod(k, columns)
+        n_in_row = min(columns, len(words) - row * columns)
+        left, height = 0.5 + (column - 0.5 * n_in_row) * 0.9 / columns + 0.05, 0.1 - 0.04 * row
+        patch = plotter.add_text("mm", position=(left, height), viewport=True, font_size=10, color=colour)
+        patch.prop.background_color, patch.prop.background_opacity = colour, 1.0
+        plotter.add_text(text, position=(left + 0.055, height), viewport=True, font_size=10, color=INK)
 
 
 def new_plotter(pv: ModuleType, size: tuple[int, int], **options: Any) -> Any:

@@ -12,14 +12,17 @@ from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.forms import owned_cells
 from hmm.micro.local_fields import LocalFields
+from hmm.pages import Scene, scene_of
 from hmm.pictures.canvas import (
     CROWDED,
     add_body,
+    add_legend,
     add_lines,
     add_outlines,
     cut_open,
     edges_of,
     horizontal_bar,
+    inclusions,
     light_of,
     look_at,
     new_plotter,
@@ -29,7 +32,7 @@ from hmm.pictures.canvas import (
 )
 from hmm.pictures.drawing import Drawing
 from hmm.pictures.packages import require_package
-from hmm.pictures.style import INK, PHASE_COLOURS
+from hmm.pictures.style import FIELD_COLOURS, INK, phase_colours
 
 
 def plot_rve(
@@ -40,7 +43,7 @@ def plot_rve(
     *,
     label: str | None = None,
     warp: float | None = None,
-    quantile: float = 1.0,
+    quantile: float | None = None,
 ) -> Path:
     """Draw a deformed RVE coloured by a local field; not collective.
 
@@ -59,15 +62,17 @@ def plot_rve(
     warp
         Factor of the displacements; by default a round number that makes them visible.
     quantile
-        Part of the elements that the range of colours covers; larger values have the last colour.
+        Part of the elements that the range of colours covers; larger values have the last colour. By default all, and
+        in solids 0.99: a few large values would leave the others dark.
     """
     path = Path(path)
     pv = prepare_picture(path)
     drawing = drawing_of_fields(cell, fields, variable)
     plotter = new_plotter(pv, (900, 900))
-    grid = cut_open(drawing.grid(pv, drawing.warp_factor() if warp is None else warp))
+    grid = cut_open(drawing.grid(pv, drawing.warp_factor() if warp is None else warp), _whole(cell))
     bar = horizontal_bar(label or variable, 0.2, 0.03, 0.6)
-    add_body(plotter, grid, variable, bar, "inferno", quantile)
+    part = (1.0 if cell.dim == 2 else 0.99) if quantile is None else quantile
+    add_body(plotter, grid, variable, bar, FIELD_COLOURS, part)
     add_outlines(plotter, grid)
     look_at(plotter, cell.dim, 1.35, 0.06)
     return save_picture(plotter, path)
@@ -94,6 +99,31 @@ def plot_cell(path: str | Path, cell: Cell) -> Path:
     return path
 
 
+def cell_scene(cell: Cell) -> Scene | None:
+    """A solid cell as surfaces of its phases that can be turned; None for a plane one (collective).
+
+    The matrix is cut open and inclusions are whole, as in `plot_cell`. Rank 0 returns the scene.
+    """
+    names, fractions = list(cell.phases), cell.volume_fractions
+    parts = cell.comm.gather(drawing_of_mesh(cell))
+    if parts is None or cell.dim == 2:
+        return None
+    grid = Drawing.joined(parts).grid(require_package("pyvista"), 0.0)
+    grid.cell_data["phase"] = grid.cell_data["number"]
+    grid = cut_open(grid, inclusions(names, [fractions[name] for name in names]))
+    numbers, colours = grid.cell_data["phase"], phase_colours(len(names))
+    bodies = [
+        (name, colours[k], surface_of(grid.extract_cells(np.flatnonzero(numbers == k)))) for k, name in enumerate(names)
+    ]
+    return scene_of(bodies)
+
+
+def _whole(cell: Cell) -> list[int]:
+    """Tags of the phases that stay whole in a solid that is cut open."""
+    names, fractions = list(cell.phases), cell.volume_fractions
+    return [cell.phases[names[k]] for k in inclusions(names, [fractions[name] for name in names])]
+
+
 def drawing_of_mesh(cell: Cell) -> Drawing:
     """The elements that this rank owns, and the number of the phase of each."""
     cells, types, points = vtk_mesh(cell.mesh)
@@ -107,21 +137,16 @@ def drawing_of_mesh(cell: Cell) -> Drawing:
 def _draw_cell(path: Path, drawing: Drawing, fractions: Mapping[str, float]) -> None:
     pv, n = require_package("pyvista"), len(fractions)
     plotter = new_plotter(pv, (900, 900))
-    grid = cut_open(drawing.grid(pv, 0.0))
-    colours = [PHASE_COLOURS[k % len(PHASE_COLOURS)] for k in range(n)]
+    whole = drawing.grid(pv, 0.0)
+    whole.cell_data["phase"] = whole.cell_data["number"]
+    grid = cut_open(whole, inclusions(list(fractions), list(fractions.values())))
+    colours = phase_colours(n)
     style = {"cmap": colours, "clim": (-0.5, n - 0.5), **light_of(grid)}
-    bar = {**horizontal_bar(" ", 0.15, 0.01, 0.7), "n_labels": 0}
-    plotter.add_mesh(surface_of(grid), scalars="number", scalar_bar_args=bar, **style)
-    words = [f"{name} {100 * fraction:.3g} %" for name, fraction in fractions.items()]
-    words = words if n <= len(PHASE_COLOURS) else [f"{n} phases"]
-    size = 13 if len(words) * max(map(len, words)) < 50 else 10
-    for k, text in enumerate(words):
-        place = (0.15 + 0.7 * (k + 0.5) / len(words), 0.09)
-        written = plotter.add_text(text, position=place, viewport=True, font_size=size, color=INK)
-        written.prop.justification_horizontal = "center"
+    plotter.add_mesh(surface_of(grid), scalars="number", show_scalar_bar=False, **style)
     if grid.n_cells <= CROWDED:
-        add_lines(plotter, edges_of(grid), color=INK, line_width=1.0)
+        add_lines(plotter, edges_of(grid), color=INK, line_width=0.8, opacity=0.6)
     look_at(plotter, drawing.dim, 1.3, 0.06)
+    add_legend(plotter, [f"{name} {100 * fraction:.3g} %" for name, fraction in fractions.items()], colours)
     save_picture(plotter, path)
 
 

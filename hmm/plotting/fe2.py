@@ -30,7 +30,7 @@ from hmm.pictures.canvas import (
 from hmm.pictures.cells import drawing_of_fields
 from hmm.pictures.drawing import Drawing
 from hmm.pictures.packages import require_package
-from hmm.pictures.style import COLOURS, INK
+from hmm.pictures.style import COLOURS, FIELD_COLOURS, INK
 
 IN_FRONT = np.array([0.0, 0.0, 0.1])
 
@@ -166,7 +166,7 @@ def _draw_flat(pv: ModuleType, scene: _Scene, label: str, variable: str, variabl
     _add_callout(pv, plotter, scene.marker, inside, long)
     (x, y_body), (end, y_inside) = to_viewport(bars + np.array([[0.0, 0.0], [bar_width, 0.0]])).tolist()
     add_body(plotter, body, label, horizontal_bar(label, x, y_body, end - x), COLOURS)
-    add_body(plotter, inside, variable, horizontal_bar(variable_label, x, y_inside, end - x), "inferno")
+    add_body(plotter, inside, variable, horizontal_bar(variable_label, x, y_inside, end - x), FIELD_COLOURS)
     add_outlines(plotter, inside)
     plotter.add_text(scene.notes(), position=(0.02, 0.955), viewport=True, font_size=13, color=INK)
     plotter.reset_camera_clipping_range()
@@ -204,7 +204,7 @@ def _draw_solid(pv: ModuleType, scene: _Scene, label: str, variable: str, variab
     plotter = new_plotter(pv, (1800, 900), shape=(1, 2))
     parts = (
         (scene.body, scene.body_warp, label, label, COLOURS),
-        (scene.inside, scene.inside_warp, variable, variable_label, "inferno"),
+        (scene.inside, scene.inside_warp, variable, variable_label, FIELD_COLOURS),
     )
     for k, (drawing, warp, name, title, colours) in enumerate(parts):
         plotter.subplot(0, k)

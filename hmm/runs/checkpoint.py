@@ -97,6 +97,7 @@ def load(path: str | Path, problem: MacroProblem, identity: Identity | None = No
             for name, field in fields.items():
                 field.x.array[_dofs(field)[rows]] = values[name]
     problem.restore(fields, header["scale"])
+    hom.continues = True
     return dict(header["note"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +14,20 @@ from hmm.fe2.worst_point import WorstPoint, point_fields
 from hmm.foundation.errors import collectively
 from hmm.foundation.files import require_writable
 from hmm.foundation.locking import Lock, acquire
-from hmm.foundation.options import instance
-from hmm.foundation.vtx import VTXFile
-from hmm.micro.local_fields import bp_path, cellwise, write_fields
+from hmm.foundation.options import choice, instance
+from hmm.micro.local_fields import FORMATS, cellwise, write_fields
 from hmm.models.protocol import Observable
 from hmm.runs.recording import PathRecorder
+from hmm.runs.series import Series, Splitting
 
 
 def write_rve(path: str | Path, hom: Homogenizer, where: WorstPoint) -> Path:
-    """Write the local fields of one RVE to an ADIOS2 directory for ParaView (collective).
+    """Write the local fields of one RVE for ParaView (collective).
 
     Parameters
     ----------
     path
-        The ``.bp`` directory.
+        A ``.vtu`` file, which also PyVista reads, or else an ADIOS2 directory ``.bp``.
     hom
         The homogenizer.
     where
@@ -35,27 +36,31 @@ def write_rve(path: str | Path, hom: Homogenizer, where: WorstPoint) -> Path:
     Returns
     -------
     pathlib.Path
-        The directory.
+        What was written.
 
     Raises
     ------
     InputError
         On all ranks, if the path cannot be written to.
     """
-    path = bp_path(path)
+    written = None
     with collectively(hom.comm):
         if hom.ensemble.leader == where.rank:
-            write_fields(path, point_fields(hom, where.point))
-    return path
+            written = write_fields(path, point_fields(hom, where.point))
+    return next(one for one in hom.comm.allgather(written) if one is not None)
 
 
 class Output:
-    """Macro results of each accepted step, for ParaView: ``macro.bp`` in a directory (collective).
+    """Macro results of each accepted step, for ParaView: ``macro.bp`` or ``macro.pvd`` in a directory (collective).
 
     The output contains the macro field and averages over each macro cell: of every homogenized response, and of every
     scalar internal variable averaged over its phase, such as ``p_matrix`` (NaN where no RVE has it). If RVE types vary,
     it contains the share of each, ``share_NAME``; if cells are rotated, their ``first_axis``. Use it as a context
     manager.
+
+    A run that continues from a checkpoint goes on with the results of the steps before. With ``format="vtu"`` they are
+    one series. An ADIOS2 directory cannot be opened again: the next one is ``macro_2.bp``, and so on. Any other run
+    removes the macro results that it finds.
 
     Parameters
     ----------
@@ -64,15 +69,17 @@ class Output:
     hom
         The homogenizer.
     u
-        The macro field, in a Lagrange space.
+        The macro field, in Lagrange spaces, or several. Of a mixed field each part is written, named ``NAME_0``,
+        ``NAME_1`` and so on; parts of a lower degree are interpolated, exactly, to the highest one.
+    format
+        ``"bp"``, an ADIOS2 directory; or ``"vtu"``, a file of VTK for each step in the folder ``macro`` and their index
+        ``macro.pvd``, which all versions of ParaView and PyVista read.
     paths
         Whether to record the macroscopic inputs of all points, in ``paths`` in the directory, as training paths of a
         reduced model; `hmm.recorded_paths` reads them. A continued run goes on with them.
 
     Attributes
     ----------
-    path
-        The path of the results.
     cellwise
         The cell averages written last, by name, on DG0 spaces.
 
@@ -89,16 +96,26 @@ class Output:
     ...         output.write(step.number)
     """
 
-    def __init__(self, directory: str | Path, hom: Homogenizer, u: fem.Function, *, paths: bool = False) -> None:
+    def __init__(
+        self,
+        directory: str | Path,
+        hom: Homogenizer,
+        u: fem.Function | Sequence[fem.Function],
+        *,
+        paths: bool = False,
+        format: str = "bp",
+    ) -> None:
         instance("paths", paths, bool, "give True to record the paths of all points, or False")
+        choice("format", format, FORMATS)
+        directory = Path(directory)
         self.hom, self.u = hom, u
-        self.path = Path(directory) / "macro.bp"
+        self._fields = Splitting([u] if isinstance(u, fem.Function) else u)
         self._lock: Lock | None = None
         with collectively(hom.comm):
             if hom.comm.rank == 0:
-                require_writable(self.path.parent)
-                self._lock = acquire(self.path.parent, "output directory")
-        self._recorder = PathRecorder(self.path.parent, hom) if paths else None
+                require_writable(directory)
+                self._lock = acquire(directory, "output directory")
+        self._recorder = PathRecorder(directory, hom) if paths else None
         self._observables = [
             name
             for model in hom.models.values()
@@ -111,7 +128,12 @@ class Output:
         for name, values in _microstructure(hom).items():
             self.cellwise[name] = cellwise(hom.mesh, values.shape[1:], name)
             self._set(name, values)
-        self._writer = VTXFile(hom.comm, self.path, [u, *self.cellwise.values()])
+        self._series = Series(hom.comm, directory / "macro", format, [*self._fields.functions, *self.cellwise.values()])
+
+    @property
+    def path(self) -> Path:
+        """The file or directory of the results."""
+        return self._series.path
 
     def write(self, time: float) -> None:
         """Add the present fields as a time step (collective).
@@ -128,13 +150,14 @@ class Output:
             self._set(response.name, response.x.array.reshape(-1, size)[points])
         for name in self._observables:
             self._set(name, hom.observe(name))
-        self._writer.write(time)
+        self._fields.update()
+        self._series.write(time, hom.continues)
         if self._recorder is not None:
             self._recorder.write(time)
 
     def close(self) -> None:
         """Close the file (collective); it remains readable."""
-        self._writer.close()
+        self._series.close()
         if self._lock is not None:
             self._lock.release()
 

@@ -34,7 +34,7 @@ class Kind:
     numbers
         The numbers in it, by name.
     plain
-        Changes of a job that leave out its report and pictures.
+        Changes of a job that leave out its report and pictures, for keys that it does not give.
     """
 
     command: str
@@ -77,7 +77,7 @@ def _of_laminate(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_laminate(path: Path, changes: Mapping[str, Any]) -> None:
     """Read the job, unless this would homogenize the cells of its plies."""
-    plies = parsed_job(path, MPI.COMM_SELF, changes).get("plies", {})
+    plies = parsed_job(path, MPI.COMM_SELF, changes)[0].get("plies", {})
     if not any("job" in ply for ply in plies.values() if isinstance(ply, Mapping)):
         read_laminate_job(path, changes)
 
@@ -88,7 +88,7 @@ KINDS = {
         lambda path, changes, trust: read_job(path, trust_laws=trust, changes=changes),
         PROPERTIES,
         _of_properties,
-        {"output.report": False},
+        {"output.report": False, "mesh_error": False},
     ),
     "laminate": Kind(
         "laminate",
@@ -101,7 +101,7 @@ KINDS = {
 """The kinds of jobs by name; the section of this name, if there is one, shows the kind of a file."""
 
 
-def kind_of_job(path: Path) -> Kind:
-    """The kind of a job file, by its sections."""
-    table = parsed_job(path, MPI.COMM_SELF)
-    return next((kind for name, kind in KINDS.items() if name in table), KINDS["homogenize"])
+def kind_of_job(path: Path) -> tuple[Kind, dict[str, Any]]:
+    """The kind of a job file, by its sections, and its table."""
+    table, _ = parsed_job(path, MPI.COMM_SELF)
+    return next((kind for name, kind in KINDS.items() if name in table), KINDS["homogenize"]), table

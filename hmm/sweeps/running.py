@@ -159,8 +159,7 @@ class _Crew:
 
 def words(sweep: Sweep, variant: Variant) -> list[str]:
     """The arguments of ``hmm`` that run a variant."""
-    changes = {} if sweep.reports else dict(sweep.kind.plain)
-    changes |= variant.changes
+    changes = dict(sweep.common) | dict(variant.changes)
     settings = [word for key, value in changes.items() for word in ("--set", f"{key}={_in_toml(value)}")]
     trust = ["--trust-laws"] * sweep.trust_laws
     return [sweep.kind.command, str(sweep.job), "--output", str(variant.directory), *settings, *trust]

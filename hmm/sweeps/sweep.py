@@ -70,8 +70,8 @@ class Sweep:
         Directory of all results.
     trust_laws
         As for `hmm.jobs.read_job`.
-    reports
-        Whether each variant writes its report and pictures too.
+    common
+        Changes of all variants, which leave out reports and pictures.
     signature
         Hash of the job.
     """
@@ -82,7 +82,7 @@ class Sweep:
     variants: tuple[Variant, ...]
     directory: Path
     trust_laws: bool = False
-    reports: bool = False
+    common: Mapping[str, Any] = field(default_factory=dict)
     signature: str = ""
 
     @classmethod
@@ -120,7 +120,7 @@ class Sweep:
             If the job or a variant of it is wrong, with its changes.
         """
         job = Path(job)
-        kind = kind_of_job(job)
+        kind, table = kind_of_job(job)
         where = Path("results", f"{job.stem}-sweep") if directory is None else Path(directory)
         names = _short_names([axis.key for axis in axes])
         variants = [Variant(c, where / _folder(c, names)) for c in combinations(axes, together)]
@@ -131,7 +131,8 @@ class Sweep:
                 raise InputError(f"{error} (varied: {variant})" if len(variants) > 1 else str(error)) from None
         text = job.read_text(encoding="utf-8-sig")
         signature = short(f"{kind.command}\n{text}")
-        return cls(job, kind, tuple(axes), tuple(variants), where, trust_laws, reports, signature)
+        common = {} if reports else {key: value for key, value in kind.plain.items() if not _has(table, key)}
+        return cls(job, kind, tuple(axes), tuple(variants), where, trust_laws, common, signature)
 
     def record(self, variant: Variant, seconds: float) -> dict[str, float]:
         """Note that a variant is done, and return its values."""
@@ -232,6 +233,16 @@ class SweepResult:
             for k, (variant, values) in enumerate(zip(self.sweep.variants, self.values, strict=True))
         ]
         return {"job": str(self.sweep.job), "variants": rows}
+
+
+def _has(table: Mapping[str, Any], key: str) -> bool:
+    """Whether a job gives a key."""
+    inner: Any = table
+    for name in path_of(key):
+        if not isinstance(inner, Mapping) or name not in inner:
+            return False
+        inner = inner[name]
+    return True
 
 
 def _failed(row: list[Any]) -> list[Any]:

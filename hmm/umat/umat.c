@@ -43,8 +43,9 @@ void umat_(double *stress, double *statev, double *ddsdde, double *sse, double *
     }
     memcpy(statev, state, STATES * sizeof(double));
     for (int i = 0; i < COMPONENTS; i++) {
-        const double *row = tangent + i * INPUTS;
+        const double *row = tangent + i * INPUTS, before = stress[i];
         stress[i] = response[i] * voigt[i];
+        if (!STATES) *sse += (before + stress[i]) / 2 * dstran[i]; /* the work is stored: by the trapezoidal rule */
         for (int j = 0; j < COMPONENTS; j++) ddsdde[j * COMPONENTS + i] = row[j] * voigt[i] * voigt[j];
         if (TEMPERATURE >= 0) ddsddt[i] = row[COMPONENTS + TEMPERATURE] * voigt[i];
     }

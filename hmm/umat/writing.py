@@ -32,7 +32,8 @@ def write_umat(path: str | Path, model: TableModel | ReducedModel) -> Path:
     ``gcc -O2 -shared -fPIC cell.c -o cell.so -lm``. It defines ``umat_``, with pointers to all arguments as Fortran
     passes them. Stress, tangent (``DDSDDE``) and state are those of the model. Strains are small: ``STRAN + DSTRAN`` is
     the model's strain, so geometric nonlinearity must be off. Where the model has no answer, ``PNEWDT = 0.5`` asks for
-    a smaller increment. Energies (``SSE``, ``SPD``, ``SCD``) are not set.
+    a smaller increment. For a table, ``SSE`` is the work of the stress by the trapezoidal rule, exact for linear cells
+    at constant parameters. A reduced model does not know how much of its work is stored, and sets no energies.
 
     The head of the source says how many components (``NTENS``), state variables (``*DEPVAR``) and constants
     (``*USER MATERIAL``) the model needs: the constants are the parameters of a table in their order, but one named

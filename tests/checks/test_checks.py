@@ -130,6 +130,17 @@ def test_tangents(plastic):
     assert checks.tangent_error(plastic, E, state, step=1e-8, tangent=wrong) > 1e-5
 
 
+def test_the_tangent_of_a_model_with_rates_belongs_to_its_step():
+    law = hmm.laws.GeneralizedMaxwell(70e3, 0.3, ((20e3, 0.5), (10e3, 5.0)))
+    rve = composite(law)
+    with pytest.raises(hmm.InputError, match=r"depends on time, and the step has no duration: give dt="):
+        checks.tangent(rve, {"12": 1e-3})
+    rve.time_step = 0.2
+    check = checks.tangent(rve, {"12": 1e-3}, tolerance=1e-6)
+    assert check and rve.time_step == 0.2
+    assert check.tangent == pytest.approx(rve.solve({"12": 1e-3}, dt=0.2).tangent)
+
+
 # -- bounds ------------------------------------------------------------------------------------------------------------
 
 

@@ -361,16 +361,19 @@ def test_tables(square):
 
 def test_pictures_and_report(square, folder):
     own = folder / str(COMM.rank)
-    report = square.report(own)
+    assert square.report(own) == own / "report.html"
     written = {path.name for path in own.iterdir()}
-    assert written == {"report.md", "properties.json", "cell.png", "directions.png"}
-    text = report.read_text()
+    assert written == {"report.html", "report.md", "report.json", "properties.json", "cell.png", "directions.png"}
+    text = (own / "report.md").read_text()
     assert "| symmetry in the plane | square" in text and "![The cell](cell.png)" in text
     assert ("| mesh quality | radius ratio 0." in text) == (square.comm.size == 1)
     assert "| unknowns |" in text and "Elastic(young=10, poisson=0.2)" in text
     voxels = of_image(blobs(12))
     voxels.report(own / "voxels", plots=False)
-    assert {path.name for path in (own / "voxels").iterdir()} == {"report.md", "properties.json"}
+    assert {path.name for path in (own / "voxels").iterdir()} == {
+        *("report.html", "report.md", "report.json"),
+        "properties.json",
+    }
     assert "| phase | fraction | pieces" in (own / "voxels" / "report.md").read_text()
     assert elastic_layers(3).plot(own / "space.png").stat().st_size > 10_000
 

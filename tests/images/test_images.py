@@ -330,6 +330,22 @@ def test_voxels_and_smooth_meshes_converge_to_the_same_stiffness():
     assert smooth[2] < 0.5 * voxel[2]
 
 
+@pytest.mark.parametrize("contrast, n", [(10.0, 32), (100.0, 64)])
+def test_smooth_meshes_are_accurate_to_two_percent_by_default(contrast, n):
+    """Blobs: the stated error is below 2 % and larger than the true one, against a much finer mesh."""
+    laws = {"matrix": hmm.laws.Elastic(3.0, 0.35), "stiff": hmm.laws.Elastic(3.0 * contrast, 0.2)}
+    labels = blobs((n, n), 3.0, 0.4, 3)
+
+    def found(mesh_size=2.0, **options):
+        cell = hmm.images.image_cell(labels, NAMES, mesh="smooth", mesh_size=mesh_size)
+        return hmm.homogenize(cell, laws, **options)
+
+    default, fine = found(mesh_error=True), found(0.5)
+    assert default.how["degree"] == 2
+    assert relative_error(default.tensor, fine.tensor) < default.mesh_error.size < 0.02
+    assert relative_error(found(degree=1).tensor, fine.tensor) > 0.02
+
+
 @pytest.mark.parametrize("name, labels", [("composite", (0, 1, 2)), ("ceramics", (0, 1))])
 def test_real_micrographs_between_their_bounds(name, labels):
     """A part of each, made coarser: Reuss <= minimal <= periodic <= dirichlet <= Voigt, and Hashin-Shtrikman."""

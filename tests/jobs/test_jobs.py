@@ -63,7 +63,8 @@ def test_a_generator_with_a_report(folder, capsys):
     expected = hmm.homogenize(hmm.cells.fibre(0.3, mesh_size=0.3), LAWS)
     assert found.tensor == pytest.approx(expected.tensor, rel=1e-12)
     written = {path.name for path in (folder / "job").iterdir()}
-    assert written == {*("report.md", "properties.json", "cell.png", "directions.png"), "fields_11.bp", "fields_11.png"}
+    reports = ("report.html", "report.md", "report.json")
+    assert written == {*reports, "properties.json", "cell.png", "directions.png", "fields_11.bp", "fields_11.png"}
     report = (folder / "job" / "report.md").read_text()
     assert "generator fibre, volume_fraction = 0.3" in report and "fields_11.png" in report
     printed = capsys.readouterr().out
@@ -224,7 +225,10 @@ plot = false
     job = job_of(folder, text)
     jobs.run_job(job, folder / "out", COMM)
     report = (folder / "out" / "report.md").read_text()
-    assert "| 12 phases, grain_0 to grain_11 | 1 | `Anisotropic(stiffness=" in report
+    assert (
+        "| 12 phases, grain_0 to grain_11 | 1 | `Anisotropic(transversely isotropic: E1=230, E2=15, nu12=0.2, "
+        in report
+    )
     assert "rotation=rotation)`" in report
     assert "12 phases of 0.0" in report
 
@@ -407,7 +411,7 @@ def test_numbers_are_on_disk_before_pictures_and_fields(folder, monkeypatch):
         assert (folder / "out" / "properties.json").is_file()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hmm.effective.writing._pictures", fail)
+    monkeypatch.setattr("hmm.effective.writing._draw", fail)
     with pytest.raises(hmm.HMMError, match=r"cannot write .*out \(No space left on device\): free disk space"):
         jobs.run_job(job_of(folder, FIBRE), folder / "out", COMM)
     hmm.EffectiveProperties.from_json(folder / "out" / "properties.json")

@@ -152,6 +152,15 @@ def test_table_over_a_constant_and_the_temperature(tmp_path):
         assert np.allclose(umat.values["DDSDDT"], A[:4, 4] * scale, rtol=1e-11, atol=1e-13)
 
 
+def test_a_linear_table_stores_the_work_of_the_stress(tmp_path):
+    table = hmm.tabulate(spring, {"a": (0, 1)}, tolerance=1e-3)
+    umat = Umat(compiled(hmm.write_umat(tmp_path / "table.c", table)), 4, props=[0.37])
+    for E in PATH:
+        umat(in_voigt(table.tabulated[0].packing, E))
+        stress = table.evaluate(np.array([[*E, 0.37]]))[0][0, :4]
+        assert umat.values["SSE"][0] == pytest.approx(stress @ E / 2, rel=1e-12)
+
+
 @pytest.mark.parametrize("outside", ["error", "clamp", "extrapolate"])
 @pytest.mark.parametrize("degree", [1, 3])
 def test_table_of_a_nonlinear_law(tmp_path, capfd, outside, degree):
