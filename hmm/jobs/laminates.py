@@ -211,7 +211,10 @@ def _homogenized(
     file = folder / values.pop(key)
     if not file.is_file():
         raise InputError(f"{where}: {key} = {shown(given[key])}: there is no such file; paths are relative to the job")
-    found = EffectiveProperties.from_json(file) if key == "properties" else homogenized(read_job(file, changes={"mesh_error": False}))
+    is_read = key == "properties"
+    found = (
+        EffectiveProperties.from_json(file) if is_read else homogenized(read_job(file, changes={"mesh_error": False}))
+    )
     with in_job(where):
         return Ply.of_properties(found, **values, strength=strength, name=name)
 
