@@ -12,8 +12,8 @@ import hmm  # isort: skip  first: loads the FEniCSx stack in the right order
 from mpi4py import MPI
 
 import numpy as np
-import ufl
-from dolfinx import fem, mesh
+from bodies import Made, at, body
+from dolfinx import mesh
 from jobs import FIBRE, MATRIX, peak_mb
 
 from hmm import reduced
@@ -35,19 +35,9 @@ def sphere_rve(h: float) -> hmm.RVE:
     return hmm.RVE(cell, hmm.fluctuation(cell, 1), hmm.macro_strain(cell), law=law)
 
 
-def beam(
-    model: hmm.models.MicroModel, domain: mesh.Mesh, order: int, **options: object
-) -> tuple[hmm.MacroProblem, fem.Constant, object]:
+def beam(model: hmm.models.MicroModel, domain: mesh.Mesh, order: int, **options: object) -> Made:
     """A cantilever of 10 x 2 x 2 whose tip is moved."""
-    V = fem.functionspace(domain, ("Lagrange", order, (3,)))
-    u, v = fem.Function(V), ufl.TestFunction(V)
-    hom = hmm.Homogenizer(model, ufl.sym(ufl.grad(u)), degree=2)
-    left = fem.locate_dofs_geometrical(V, lambda x: np.isclose(x[0], 0))
-    right = fem.locate_dofs_geometrical((V.sub(2), V.sub(2).collapse()[0]), lambda x: np.isclose(x[0], 10))[0]
-    tip = fem.Constant(domain, 0.0)
-    bcs = [fem.dirichletbc(np.zeros(3), left, V), fem.dirichletbc(tip, right, V.sub(2))]
-    F = ufl.inner(hom.stress, ufl.sym(ufl.grad(v))) * hom.dx
-    return hmm.MacroProblem(F, u, hom, bcs=bcs, rtol=1e-6, **options), tip, bcs[1]
+    return body(model, domain, at(0, 0.0), at(0, 10.0), 2, order, **options)
 
 
 def bend(model: hmm.models.MicroModel, deflections: Sequence[float] = DEFLECTIONS) -> dict:
