@@ -20,6 +20,7 @@ from hmm.commands.laminating import laminate_command
 from hmm.commands.replaying import replay_command
 from hmm.commands.reporting import report_command
 from hmm.commands.simulating import run_command
+from hmm.commands.sweeping import sweep_command
 from hmm.commands.talking import Talk
 from hmm.foundation.console import Paper, say
 from hmm.foundation.errors import InputError
@@ -31,6 +32,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     run_command,
     homogenize_command,
     laminate_command,
+    sweep_command,
     report_command,
     replay_command,
     info_command,

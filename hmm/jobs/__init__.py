@@ -6,6 +6,7 @@ macro problem too, in `hmm.jobs.fe2`. May import laminates, effective and below.
 
 from importlib import resources
 
+from hmm.jobs.changes import changes_of
 from hmm.jobs.fe2.body import MacroBody, box_body, file_body
 from hmm.jobs.fe2.estimating import Estimate, estimate_cell, estimate_run
 from hmm.jobs.fe2.reading import RunJob, read_run
@@ -24,6 +25,7 @@ __all__ = [
     "RunJob",
     "RunResult",
     "box_body",
+    "changes_of",
     "estimate_cell",
     "estimate_run",
     "example",

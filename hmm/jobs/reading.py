@@ -137,7 +137,13 @@ def check_phases(where: object, laws: Mapping[str, Any], cell: Cell) -> None:
         )
 
 
-def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF, *, trust_laws: bool = False) -> Job:
+def read_job(
+    path: str | Path,
+    comm: MPI.Comm = MPI.COMM_SELF,
+    *,
+    trust_laws: bool = False,
+    changes: Mapping[str, Any] | None = None,
+) -> Job:
     """Read a job file and check everything that does not depend on its cell.
 
     Parameters
@@ -149,6 +155,8 @@ def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF, *, trust_laws: bo
     trust_laws
         Whether the job may name laws of the user's own code by dotted path, such as ``law = "mylaws.Gent"``, in modules
         in the folder of the job file or installed. Their code is run, so use this only for jobs that you trust.
+    changes
+        Values of keys that replace those in the file, by dotted key, such as ``{"phases.fibre.young": 100.0}``.
 
     Raises
     ------
@@ -156,7 +164,7 @@ def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF, *, trust_laws: bo
         If there is no such file, it is not valid TOML, a key is unknown or missing, or a value is invalid.
     """
     path = Path(path)
-    table, text = parsed_job(path, comm)
+    table, text = parsed_job(path, comm, changes=changes)
     check_keys(table, KEYS, str(path))
     physics = choose(table.get("physics", "elasticity"), PHYSICS, f"{path}: physics")
     options = {name: convert(table[name], kind, f"{path}: {name}") for name, kind in OPTIONS.items() if name in table}

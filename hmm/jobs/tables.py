@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,20 @@ from mpi4py import MPI
 
 from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.files import read_toml
+from hmm.jobs.changes import changed
 
 DEEPEST_TABLE = 20
 """Largest depth of nested tables and lists in a job file."""
 
 
 def parsed_job(
-    path: Path, comm: MPI.Comm, remedy: str = "'hmm homogenize --example' prints one"
+    path: Path,
+    comm: MPI.Comm,
+    remedy: str = "'hmm homogenize --example' prints one",
+    *,
+    changes: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], str]:
-    """The table and the text of a job file, read on rank 0 (collective).
+    """The table of a job file with some keys changed, and its text, read on rank 0 (collective).
 
     Parameters
     ----------
@@ -27,11 +33,14 @@ def parsed_job(
         The communicator.
     remedy
         What to do if there is no such file, for the error.
+    changes
+        Values of keys instead of those in the file, by dotted key.
 
     Raises
     ------
     InputError
-        On all ranks, if there is no such file, it is not valid TOML or nested too deeply.
+        On all ranks, if there is no such file, it is not valid TOML or nested too deeply, or a changed key is in no
+        section of it.
     """
     table: dict[str, Any] = {}
     text = ""
@@ -40,7 +49,9 @@ def parsed_job(
             table = read_toml(path, "job file", remedy)
             if _is_deeper(table, DEEPEST_TABLE):  # dotted keys nest without limit; MPI cannot send them
                 raise InputError(f"{path} is nested too deeply: no job has more than {DEEPEST_TABLE} levels")
-            text = path.read_text(encoding="utf-8-sig")
+            table = changed(table, changes or {}, str(path))
+            lines = [f"# changed: {key} = {value}\n" for key, value in (changes or {}).items()]
+            text = path.read_text(encoding="utf-8-sig") + "\n" * bool(lines) + "".join(lines)
     table, text = comm.bcast((table, text))
     return table, text
 

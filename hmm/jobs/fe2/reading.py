@@ -88,7 +88,13 @@ class RunJob:
         return time.times or [time.end * k / time.steps for k in range(time.steps + 1)]
 
 
-def read_run(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF, *, trust_laws: bool = False) -> RunJob:
+def read_run(
+    path: str | Path,
+    comm: MPI.Comm = MPI.COMM_SELF,
+    *,
+    trust_laws: bool = False,
+    changes: Mapping[str, Any] | None = None,
+) -> RunJob:
     """Read a job file for ``hmm run``, and check everything that does not depend on its meshes.
 
     Parameters
@@ -97,7 +103,7 @@ def read_run(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF, *, trust_laws: bo
         The TOML file.
     comm
         The communicator; its rank 0 reads (collective).
-    trust_laws
+    trust_laws, changes
         As for `hmm.jobs.read_job`.
 
     Raises
@@ -107,7 +113,7 @@ def read_run(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF, *, trust_laws: bo
         support or load does not fit the formulation.
     """
     path = Path(path)
-    table, text = parsed_job(path, comm, "'hmm new fe2' writes one")
+    table, text = parsed_job(path, comm, "'hmm new fe2' writes one", changes=changes)
     asked = validated(RunFile, table, str(path))
     formulation = FORMULATED[asked.formulation]
     _check_mesh(path, asked, formulation)
