@@ -8,7 +8,7 @@ from importlib import resources
 
 from hmm.jobs.changes import changes_of
 from hmm.jobs.fe2.body import MacroBody, box_body, file_body
-from hmm.jobs.fe2.estimating import Estimate, estimate_cell, estimate_run
+from hmm.jobs.fe2.estimating import JobEstimate, estimate_cell, estimate_run
 from hmm.jobs.fe2.reading import RunJob, read_run
 from hmm.jobs.fe2.running import RunResult, run_fe2
 from hmm.jobs.fe2.script import python_of
@@ -18,7 +18,7 @@ from hmm.jobs.running import run_job
 from hmm.jobs.tables import parsed_job
 
 __all__ = [
-    "Estimate",
+    "JobEstimate",
     "Job",
     "LaminateJob",
     "MacroBody",

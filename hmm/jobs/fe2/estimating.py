@@ -38,7 +38,7 @@ SIZE = 1e-4
 
 
 @dataclass
-class Estimate:
+class JobEstimate:
     """What a job will take.
 
     Attributes
@@ -57,7 +57,7 @@ class Estimate:
         return {**self.rows, "pictures": [str(path) for path in self.pictures]}
 
 
-def estimate_run(job: RunJob, directory: Path | None = None) -> Estimate:
+def estimate_run(job: RunJob, directory: Path | None = None) -> JobEstimate:
     """What a job will take; not collective.
 
     The macro mesh and the cells are made, and each cell is solved once for a small macroscopic input. Time is that of
@@ -76,7 +76,7 @@ def estimate_run(job: RunJob, directory: Path | None = None) -> Estimate:
     InputError
         If meshes, groups, laws and formulation do not fit each other.
     """
-    found = Estimate()
+    found = JobEstimate()
     made = macro_set_up(job, MPI.COMM_SELF)
     rves = {group: rve_of_material(job, material, MPI.COMM_SELF) for group, material in job.materials.items()}
     if "" not in rves:
@@ -94,7 +94,7 @@ def estimate_run(job: RunJob, directory: Path | None = None) -> Estimate:
     return found
 
 
-def estimate_cell(job: Job, directory: Path | None = None) -> Estimate:
+def estimate_cell(job: Job, directory: Path | None = None) -> JobEstimate:
     """What a job for ``hmm homogenize`` will take: its cell is made, but not solved.
 
     Parameters
@@ -104,7 +104,7 @@ def estimate_cell(job: Job, directory: Path | None = None) -> Estimate:
     directory
         Where a picture of the cell is drawn; none by default.
     """
-    found = Estimate()
+    found = JobEstimate()
     with in_job(f"{job.path}: [cell]"):
         made = job.source.make(MPI.COMM_SELF)
     cell = made.cell if isinstance(made, Polycrystal) else made
