@@ -104,7 +104,7 @@ def homogenize(
     require_known("solver", options.get("solver", "auto"), SOLVERS)
     if not isinstance(cell, Cell | Polycrystal):
         raise InputError(f"{type(cell).__name__} is not a cell: convert an image or array with hmm.images.image_cell")
-    cell, laws = _by_phase(cell, laws)
+    cell, laws = by_phase(cell, laws)
     laws = without_rigid(laws)
     degree = max(kind.degree, cell.degree) if degree is None else degree
     task = _Task(kind, cell, laws, constraint, out_of_plane, dt)
@@ -239,8 +239,21 @@ def _check_options(options: Mapping[str, Any]) -> None:
             raise InputError(f"unknown option {name!r}{nearest(name, known)}: the options are {', '.join(known)}")
 
 
-def _by_phase(cell: Cell | Polycrystal, laws: Mapping[str, Any]) -> tuple[Cell, dict[str, Any]]:
-    """The cell, and the law of each of its phases."""
+def by_phase(cell: Cell | Polycrystal, laws: Mapping[str, Any]) -> tuple[Cell, dict[str, Any]]:
+    """The cell, and the law of each of its phases.
+
+    Parameters
+    ----------
+    cell
+        The cell; a polycrystal rotates laws that have axes to those of its grains.
+    laws
+        The law of each phase; ``"*"`` stands for all other phases.
+
+    Raises
+    ------
+    InputError
+        If a phase has no law, or a law no phase.
+    """
     crystal, cell = (cell, cell.cell) if isinstance(cell, Polycrystal) else (None, cell)
     unknown, missing = set(laws) - {REST} - set(cell.phases), set(cell.phases) - set(laws)
     if unknown or (missing and REST not in laws):

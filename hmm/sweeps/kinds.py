@@ -13,7 +13,8 @@ from mpi4py import MPI
 from hmm.effective.writing import PROPERTIES
 from hmm.foundation.errors import InputError
 from hmm.jobs.laminates import read_laminate_job
-from hmm.jobs.reading import parsed_job, read_job
+from hmm.jobs.reading import read_job
+from hmm.jobs.tables import parsed_job
 
 Check = Callable[[Path, Mapping[str, Any], bool], object]
 """Reads a changed job, of trusted laws or not; an error if it is wrong."""
@@ -77,7 +78,7 @@ def _of_laminate(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_laminate(path: Path, changes: Mapping[str, Any]) -> None:
     """Read the job, unless this would homogenize the cells of its plies."""
-    plies = parsed_job(path, MPI.COMM_SELF, changes)[0].get("plies", {})
+    plies = parsed_job(path, MPI.COMM_SELF, changes=changes)[0].get("plies", {})
     if not any("job" in ply for ply in plies.values() if isinstance(ply, Mapping)):
         read_laminate_job(path, changes)
 
