@@ -20,6 +20,7 @@ from hmm.commands.reporting import report_command
 from hmm.commands.simulating import run_command
 from hmm.commands.sweeping import sweep_command
 from hmm.commands.talking import Talk
+from hmm.commands.testing import test_command
 from hmm.foundation.console import Paper, say
 from hmm.foundation.errors import InputError
 from hmm.foundation.version import VERSION
@@ -27,6 +28,7 @@ from hmm.foundation.version import VERSION
 COMMANDS: tuple[Callable[..., Any], ...] = (
     run_command,
     homogenize_command,
+    test_command,
     laminate_command,
     sweep_command,
     report_command,

@@ -12,6 +12,8 @@ from hmm.jobs.fe2.reading import RunJob, read_run
 from hmm.jobs.fe2.running import RunResult, run_fe2
 from hmm.jobs.fe2.script import python_of
 from hmm.jobs.laminates import LaminateJob, read_laminate_job, run_laminate_job
+from hmm.jobs.load_test import LoadTest, read_load_test
+from hmm.jobs.load_testing import LoadCurve, run_load_test
 from hmm.jobs.reading import Job, read_job
 from hmm.jobs.running import run_job
 
@@ -19,6 +21,8 @@ __all__ = [
     "Body",
     "Job",
     "LaminateJob",
+    "LoadCurve",
+    "LoadTest",
     "RunJob",
     "RunResult",
     "box_body",
@@ -28,13 +32,15 @@ __all__ = [
     "python_of",
     "read_job",
     "read_laminate_job",
+    "read_load_test",
     "read_run",
     "run_fe2",
     "run_job",
     "run_laminate_job",
+    "run_load_test",
 ]
 
 
-def example() -> str:
-    """A job file to start from."""
-    return resources.files("hmm.jobs").joinpath("example.toml").read_text(encoding="utf-8")
+def example(name: str = "example") -> str:
+    """A job file to start from: ``"example"`` for ``hmm homogenize``, ``"load_test"`` for ``hmm test``."""
+    return resources.files("hmm.jobs").joinpath(f"{name}.toml").read_text(encoding="utf-8")

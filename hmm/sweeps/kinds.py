@@ -12,7 +12,9 @@ from mpi4py import MPI
 
 from hmm.effective.writing import PROPERTIES
 from hmm.foundation.errors import InputError
+from hmm.jobs.fe2.reading import read_run
 from hmm.jobs.laminates import read_laminate_job
+from hmm.jobs.load_test import read_load_test
 from hmm.jobs.reading import read_job
 from hmm.jobs.tables import parsed_job
 
@@ -28,6 +30,8 @@ class Kind:
     ----------
     command
         The subcommand of ``hmm`` that runs it.
+    section
+        A section that only these jobs have.
     check
         What reads a changed job without running it.
     file
@@ -39,6 +43,7 @@ class Kind:
     """
 
     command: str
+    section: str
     check: Check
     file: str
     numbers: Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -83,26 +88,44 @@ def _check_laminate(path: Path, changes: Mapping[str, Any]) -> None:
         read_laminate_job(path, changes)
 
 
-KINDS = {
-    "homogenize": Kind(
-        "homogenize",
-        lambda path, changes, trust: read_job(path, trust_laws=trust, changes=changes),
-        PROPERTIES,
-        _of_properties,
-        {"output.report": False, "mesh_error": False},
+KINDS = (
+    Kind(
+        "run",
+        "mesh",
+        lambda path, changes, trust: read_run(path, trust_laws=trust, changes=changes),
+        "summary.json",
+        lambda found: {name: value for name, value in found["last"].items() if name not in ("step", "time")},
+        {},
     ),
-    "laminate": Kind(
+    Kind(
+        "test",
+        "test",
+        lambda path, changes, trust: read_load_test(path, trust_laws=trust, changes=changes),
+        "test.json",
+        lambda found: found["summary"],
+        {"output.plot": False, "test.fields": "none"},
+    ),
+    Kind(
+        "laminate",
         "laminate",
         lambda path, changes, trust: _check_laminate(path, changes),
         "laminate.json",
         _of_laminate,
         {"output.plot": False},
     ),
-}
-"""The kinds of jobs by name; the section of this name, if there is one, shows the kind of a file."""
+    Kind(
+        "homogenize",
+        "cell",
+        lambda path, changes, trust: read_job(path, trust_laws=trust, changes=changes),
+        PROPERTIES,
+        _of_properties,
+        {"output.report": False, "mesh_error": False},
+    ),
+)
+"""The kinds of jobs; a file is of the first kind whose section it has."""
 
 
 def kind_of_job(path: Path) -> tuple[Kind, dict[str, Any]]:
-    """The kind of a job file, by its sections, and its table."""
+    """The kind of a job file, by its sections, and its table; one for homogenization if it has none of them."""
     table, _ = parsed_job(path, MPI.COMM_SELF)
-    return next((kind for name, kind in KINDS.items() if name in table), KINDS["homogenize"]), table
+    return next((kind for kind in KINDS if kind.section in table), KINDS[-1]), table
