@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 from docstring_parser import parse
 from rich.console import Console
 
+from hmm.commands.creating import new_command
 from hmm.commands.homogenizing import homogenize_command
 from hmm.commands.information import info_command
 from hmm.commands.laminating import laminate_command
@@ -26,6 +27,7 @@ from hmm.foundation.errors import InputError
 from hmm.foundation.version import VERSION
 
 COMMANDS: tuple[Callable[..., Any], ...] = (
+    new_command,
     run_command,
     homogenize_command,
     test_command,

@@ -7,7 +7,7 @@ macro problem too, in `hmm.jobs.fe2`. May import laminates, effective and below.
 from importlib import resources
 
 from hmm.jobs.changes import changes_of
-from hmm.jobs.fe2.body import Body, box_body, file_body
+from hmm.jobs.fe2.body import MacroBody, box_body, file_body
 from hmm.jobs.fe2.reading import RunJob, read_run
 from hmm.jobs.fe2.running import RunResult, run_fe2
 from hmm.jobs.fe2.script import python_of
@@ -18,11 +18,11 @@ from hmm.jobs.reading import Job, read_job
 from hmm.jobs.running import run_job
 
 __all__ = [
-    "Body",
     "Job",
     "LaminateJob",
     "LoadCurve",
     "LoadTest",
+    "MacroBody",
     "RunJob",
     "RunResult",
     "box_body",

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from hmm.foundation.errors import InputError
 from hmm.jobs.reading import KEYS, Job, job_of
-from hmm.jobs.sections import Number, Section, Whole, validated
+from hmm.jobs.sections import JobSection, Number, Whole, validated
 from hmm.jobs.tables import parsed_job
 from hmm.jobs.values import check_keys
 
@@ -44,7 +44,7 @@ type Steps = Annotated[
 """Which steps."""
 
 
-class LoadTestSection(Section):
+class LoadTestSection(JobSection):
     """The section [test]."""
 
     load: Literal["uniaxial", "shear", "biaxial"] = Field(

@@ -12,7 +12,7 @@ from hmm.foundation.errors import InputError
 from hmm.jobs.values import LARGEST_INTEGER, check_keys, choose, in_range, shown, type_in_words
 
 
-class Section(BaseModel):
+class JobSection(BaseModel):
     """A table of a job file; each field is a key, its description the meaning in the reference."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
@@ -35,7 +35,7 @@ type Whole = Annotated[int, AfterValidator(_bounded)]
 """An integer."""
 
 
-def validated[S: Section](section: type[S], table: Any, where: str) -> S:
+def validated[S: JobSection](section: type[S], table: Any, where: str) -> S:
     """The section that a table of a file describes.
 
     Parameters
@@ -60,7 +60,7 @@ def validated[S: Section](section: type[S], table: Any, where: str) -> S:
         raise _in_words(section, error, where) from None
 
 
-def _in_words(section: type[Section], error: ValidationError, where: str) -> InputError:
+def _in_words(section: type[JobSection], error: ValidationError, where: str) -> InputError:
     """An error of pydantic in the words of `hmm`: an unknown key, which may be why another is missing, or the first."""
     first = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
     loc, kind, value = first["loc"], first["type"], first["input"]
@@ -84,8 +84,8 @@ def _in_words(section: type[Section], error: ValidationError, where: str) -> Inp
 
 
 def _place(
-    section: type[Section], loc: Sequence[int | str], where: str, whole: bool
-) -> tuple[type[Section], str, list[int | str]]:
+    section: type[JobSection], loc: Sequence[int | str], where: str, whole: bool
+) -> tuple[type[JobSection], str, list[int | str]]:
     """The innermost section of an error, its name, and the keys in it; none if the `whole` section may be wrong."""
     rest = list(loc)
     while len(rest) > (not whole) and (inner := _inner(section, str(rest[0]))) is not None:
@@ -98,21 +98,21 @@ def _place(
     return section, where, rest
 
 
-def _inner(section: type[Section], key: str) -> tuple[type | None, type[Section]] | None:
+def _inner(section: type[JobSection], key: str) -> tuple[type | None, type[JobSection]] | None:
     """The section that a key holds, and whether in a list or by name."""
     field = keys_of(section).get(key)
     if field is None:
         return None
     for hint in (field.annotation, *get_args(field.annotation)):
-        if isinstance(hint, type) and issubclass(hint, Section):
+        if isinstance(hint, type) and issubclass(hint, JobSection):
             return None, hint
         origin, parts = get_origin(hint), get_args(hint)
-        if origin in (list, dict) and isinstance(parts[-1], type) and issubclass(parts[-1], Section):
+        if origin in (list, dict) and isinstance(parts[-1], type) and issubclass(parts[-1], JobSection):
             return origin, parts[-1]
     return None
 
 
-def keys_of(section: type[Section]) -> dict[str, FieldInfo]:
+def keys_of(section: type[JobSection]) -> dict[str, FieldInfo]:
     """The fields of a section by their names in files."""
     return {field.alias or name: field for name, field in section.model_fields.items()}
 

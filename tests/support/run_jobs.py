@@ -38,6 +38,7 @@ END = """
 steps = 2
 [output]
 format = "none"
+report = false
 """
 
 

@@ -26,7 +26,7 @@ FACES = {2: ("left", "right", "bottom", "top"), 3: ("left", "right", "front", "b
 
 
 @dataclass(frozen=True, eq=False)
-class Body:
+class MacroBody:
     """A macro mesh with named groups of its cells, facets, edges and vertices.
 
     Attributes
@@ -119,7 +119,7 @@ def box_body(
     elements: Sequence[int],
     element: str | None = None,
     origin: Sequence[float] | None = None,
-) -> Body:
+) -> MacroBody:
     """A rectangle or a box (collective).
 
     Parameters
@@ -137,7 +137,7 @@ def box_body(
 
     Returns
     -------
-    Body
+    MacroBody
         Its faces are `FACES`.
     """
     dim = len(size)
@@ -153,10 +153,10 @@ def box_body(
         near = 1e-8 * size[axis] / elements[axis]
         facets = mesh.locate_entities_boundary(domain, dim - 1, lambda x, a=axis, v=at, n=near: np.abs(x[a] - v) < n)
         groups[name] = (dim - 1, facets)
-    return Body(domain, groups)
+    return MacroBody(domain, groups)
 
 
-def file_body(comm: MPI.Comm, path: str | Path) -> Body:
+def file_body(comm: MPI.Comm, path: str | Path) -> MacroBody:
     """The mesh of a Gmsh file with its physical groups (collective).
 
     Raises
@@ -174,7 +174,7 @@ def file_body(comm: MPI.Comm, path: str | Path) -> Body:
     kind, degree = comm.bcast(None if found is None else (found.kind, found.degree))
     domain, _ = mesh_from_arrays(points, elements, np.zeros(len(elements), dtype=np.int32), kind, comm, degree)
     names = comm.bcast(None if found is None else {name: dim for name, (dim, _) in found.groups.items()})
-    return Body(domain, {name: (dim, _distributed(domain, dim, found, name)) for name, dim in names.items()})
+    return MacroBody(domain, {name: (dim, _distributed(domain, dim, found, name)) for name, dim in names.items()})
 
 
 def _distributed(domain: Mesh, dim: int, found: GroupedMesh | None, name: str) -> NDArray[np.int32]:

@@ -19,7 +19,7 @@ from hmm.fe2 import variation
 from hmm.fe2.homogenizer import Homogenizer
 from hmm.fe2.problem import MacroProblem
 from hmm.foundation.errors import InputError, collectively
-from hmm.jobs.fe2.body import Body, box_body, file_body
+from hmm.jobs.fe2.body import MacroBody, box_body, file_body
 from hmm.jobs.fe2.reading import Material, RunJob, check_dim
 from hmm.jobs.fe2.schema import LoadSection
 from hmm.jobs.running import in_job
@@ -53,7 +53,7 @@ class Assembly:
         All values that depend on time.
     """
 
-    body: Body
+    body: MacroBody
     u: fem.Function
     problem: MacroProblem
     rves: dict[str, RVE]
@@ -69,7 +69,7 @@ class _Builder:
     comm: MPI.Comm
     values: dict[Load, Value] = field(default_factory=dict)
 
-    def constant(self, body: Body, value: Any) -> fem.Constant:
+    def constant(self, body: MacroBody, value: Any) -> fem.Constant:
         """A Constant that follows a value of the job, a number, a function of time or a list of them."""
         several = isinstance(value, list)
         parts: list[Any] = value if several else [value]
@@ -84,7 +84,7 @@ class _Builder:
         self.values[made] = at
         return made
 
-    def conditions(self, body: Body, V: fem.FunctionSpace) -> dict[str, tuple[fem.DirichletBC, fem.Constant]]:
+    def conditions(self, body: MacroBody, V: fem.FunctionSpace) -> dict[str, tuple[fem.DirichletBC, fem.Constant]]:
         """A condition for each prescribed component."""
         places, found = self.job.formulation.components(body.mesh.geometry.dim), {}
         for number, support in enumerate(self.job.asked.support, 1):
@@ -100,7 +100,7 @@ class _Builder:
                     found[key] = body.condition(space, support.group, constant), constant
         return found
 
-    def work_of_loads(self, body: Body, tests: dict[str, Any]) -> Any:
+    def work_of_loads(self, body: MacroBody, tests: dict[str, Any]) -> Any:
         """The virtual work of the loads."""
         total: Any = 0
         for number, load in enumerate(self.job.asked.load, 1):
@@ -108,7 +108,7 @@ class _Builder:
                 total += self._work(body, load, tests)
         return total
 
-    def _work(self, body: Body, load: LoadSection, tests: dict[str, Any]) -> Any:
+    def _work(self, body: MacroBody, load: LoadSection, tests: dict[str, Any]) -> Any:
         kind = load.kind
         value = getattr(load, kind)
         dim = body.mesh.geometry.dim
@@ -128,7 +128,7 @@ class _Builder:
         return self.job.formulation.weight(body.mesh) * integrand() * measure
 
 
-def build(job: RunJob, comm: MPI.Comm) -> Assembly:
+def assembly_of(job: RunJob, comm: MPI.Comm) -> Assembly:
     """The macro problem of a job (collective).
 
     Raises
@@ -155,7 +155,7 @@ def build(job: RunJob, comm: MPI.Comm) -> Assembly:
     return Assembly(body, u, problem, rves, conditions, Schedule(builder.values))
 
 
-def body_of(job: RunJob, comm: MPI.Comm) -> Body:
+def body_of(job: RunJob, comm: MPI.Comm) -> MacroBody:
     """The macro mesh of a job (collective)."""
     mesh = job.asked.mesh
     with in_job(f"{job.path}: [mesh]"):
@@ -204,7 +204,7 @@ def model_of(job: RunJob, rve: RVE, comm: MPI.Comm) -> MicroModel:
     return model
 
 
-def _homogenizer(job: RunJob, body: Body, rves: dict[str, RVE], inputs: list[Any]) -> Homogenizer:
+def _homogenizer(job: RunJob, body: MacroBody, rves: dict[str, RVE], inputs: list[Any]) -> Homogenizer:
     comm = body.mesh.comm
     models = [model_of(job, rve, comm) for rve in rves.values()]
     chosen: Any = models[0]

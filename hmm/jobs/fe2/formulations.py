@@ -25,12 +25,12 @@ def small_strain_work(responses: Sequence[Any], v: Expr) -> Expr:
     return ufl.inner(responses[0], ufl.sym(ufl.grad(v)))
 
 
-def deformation_gradient(u: Expr) -> list[Expr]:
+def finite_strain(u: Expr) -> list[Expr]:
     """The deformation gradient."""
     return [ufl.Identity(len(u)) + ufl.grad(u)]
 
 
-def deformation_gradient_work(responses: Sequence[Any], v: Expr) -> Expr:
+def finite_strain_work(responses: Sequence[Any], v: Expr) -> Expr:
     """Work of the first Piola-Kirchhoff stress on a virtual displacement."""
     return ufl.inner(responses[0], ufl.grad(v))
 
@@ -137,9 +137,7 @@ FORMULATED = {
     "axisymmetric": Formulation(
         "elasticity", "strain", axisymmetric_strain, axisymmetric_work, out_of_plane=True, around=True
     ),
-    "finite strain": Formulation(
-        "elasticity", "deformation_gradient", deformation_gradient, deformation_gradient_work, dims=(2, 3)
-    ),
+    "finite strain": Formulation("elasticity", "deformation_gradient", finite_strain, finite_strain_work, dims=(2, 3)),
     "heat": Formulation(
         "conduction", "gradient", temperature_gradient, heat_work, fields=("temperature",), dims=(2, 3)
     ),

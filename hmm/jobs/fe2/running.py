@@ -13,19 +13,37 @@ from typing import Any
 
 from mpi4py import MPI
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hmm.foundation.console import live_table, say
 from hmm.foundation.errors import InputError, collectively, writing
 from hmm.foundation.files import replacing, require_writable
 from hmm.foundation.tables import write_csv
-from hmm.jobs.fe2.building import Assembly, build
+from hmm.jobs.fe2.building import Assembly, assembly_of
 from hmm.jobs.fe2.reading import RunJob
+from hmm.micro.mixed_control import MixedControl
+from hmm.micro.rve import RVE
+from hmm.pictures import check_available
+from hmm.reports import RunLog
 from hmm.runs.load_steps import Step, steps
 from hmm.runs.output import Output
 
 JOB, CURVE, SUMMARY, CHECKPOINT = "job.toml", "curve.csv", "summary.json", "checkpoint.h5"
 """Files of the results: a copy of the job, the reactions, a summary (written last), and the state to continue from."""
 
-OWN = (JOB, CURVE, SUMMARY, CHECKPOINT, "macro.bp", "macro.pvd", "macro", "curve.png", "failures")
+FIELDS = ("macro.bp", "macro.pvd", "macro", "failures")
+PAGE = (
+    "report.html",
+    "report.md",
+    "run.json",
+    "macro.png",
+    "curve.png",
+    "residuals.png",
+    *(f"worst_{k}.png" for k in (1, 2, 3)),
+)
+
+OWN = (JOB, CURVE, SUMMARY, CHECKPOINT, *FIELDS, *PAGE)
 """What a run writes and `overwrite` removes."""
 
 
@@ -83,7 +101,7 @@ def run_fe2(
         if comm.rank == 0:
             _prepare(job, where, overwrite)
     say(comm, "Meshing the cells and compiling their forms ...")
-    made = build(job, comm)
+    made = assembly_of(job, comm)
     points = comm.allreduce(made.problem.hom.n_points)
     unknowns = ", ".join(str(rve.n_unknowns) for rve in made.rves.values())
     say(comm, f"{points} integration points, each with a cell of {unknowns} unknowns\n")
@@ -138,6 +156,7 @@ def _stepped(job: RunJob, made: Assembly, where: Path, comm: MPI.Comm) -> RunRes
     row = live_table(comm, ["step", "time", "iterations", *(f"reaction of {name}" for name in made.conditions)])
     checkpoint = where / CHECKPOINT if asked.output.checkpoint else None
     options: dict[str, Any] = {} if checkpoint is None else {"every": asked.output.checkpoint}
+    log = _log(job, made, where)
     with _fields(job, made, where) as output:
         for step in steps(
             made.problem,
@@ -154,9 +173,13 @@ def _stepped(job: RunJob, made: Assembly, where: Path, comm: MPI.Comm) -> RunRes
             write_csv(where / CURVE, comm, columns, result.rows)
             if output is not None and (step.number % asked.output.every == 0 or step.number == step.total):
                 output.write(step.time or 0.0)
+            if log is not None:
+                log.add(step, *_point(job, made, result.rows[-1]))
             row(step.number, step.time, step.stats.iterations, *result.rows[-1][3::2])
             if trouble := step.stats.trouble():
                 say(comm, f"  {trouble}")
+    if log is not None:
+        log.finish(_strains(job, made), label="norm of the mean strain")
     return result if result.rows else RunResult(where, columns, _earlier(where / CURVE, columns, None, comm))
 
 
@@ -166,8 +189,40 @@ def _fields(job: RunJob, made: Assembly, where: Path) -> Iterator[Output | None]
     if job.asked.output.format == "none":
         yield None
         return
-    with Output(where, made.problem.hom, made.u) as output:
+    with Output(where, made.problem.hom, made.u, format=job.asked.output.format) as output:
         yield output
+
+
+def _log(job: RunJob, made: Assembly, where: Path) -> RunLog | None:
+    """The record of the run for its report, if it is wanted (collective)."""
+    if not job.asked.output.report:
+        return None
+    check_available()
+    x, y = _axes(job, made)
+    return RunLog(where, made.problem, job.path.stem, (x or "time", f"reaction of {y}"), script=where / JOB)
+
+
+def _axes(job: RunJob, made: Assembly) -> tuple[str | None, str]:
+    """The prescribed component of the macro curve, None for the time, and the one whose reaction is shown."""
+    moving = [name for name, (_, value) in made.conditions.items() if value in made.loads.constants]
+    return (moving[-1], moving[-1]) if moving else (None, next(iter(made.conditions)))
+
+
+def _point(job: RunJob, made: Assembly, row: list[float]) -> tuple[float, float]:
+    """The point of the macro curve in a row of results."""
+    x, y = _axes(job, made)
+    at = 2 + 2 * list(made.conditions).index(y)
+    return row[1] if x is None else row[at], row[at + 1]
+
+
+def _strains(job: RunJob, made: Assembly) -> NDArray[np.float64] | None:
+    """The norm of the first macroscopic input's change, for the worst points; None if cells cannot be drawn."""
+    hom = made.problem.hom
+    if "displacement" not in job.formulation.fields or not isinstance(hom.model, RVE | MixedControl):
+        return None
+    size = hom.model.inputs[0].packing.size
+    reference = np.asarray(hom.model.reference)[:size]
+    return np.asarray(np.linalg.norm(hom.macro_inputs()[:, :size] - reference, axis=1))
 
 
 def _row(made: Assembly, step: Step) -> list[float]:

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from hmm.foundation.errors import InputError
 from hmm.jobs.fe2.expressions import Expression
-from hmm.jobs.sections import Number, Section, Whole
+from hmm.jobs.sections import JobSection, Number, Whole
 from hmm.jobs.values import shown
 from hmm.micro.constraints import CONSTRAINTS
 from hmm.micro.solvers.described import SOLVERS
@@ -75,7 +75,7 @@ def _value(words: str) -> Any:
     return Field(default=None, description=words, json_schema_extra={"words": IN_WORDS})
 
 
-class MeshSection(Section):
+class MeshSection(JobSection):
     """The macro mesh: a rectangle, a box or a file."""
 
     rectangle: list[Number] | None = Field(
@@ -124,7 +124,7 @@ class MeshSection(Section):
             raise InputError(f"element = {self.element!r} does not fit a {name}: choose one of {', '.join(kinds)}")
 
 
-class MaterialSection(Section):
+class MaterialSection(JobSection):
     """The cell of each integration point, its laws, and how it is solved."""
 
     cell: Any = Field(description="the cell, as in a job of hmm homogenize", json_schema_extra={"words": "a table"})
@@ -136,7 +136,7 @@ class MaterialSection(Section):
     solver: Literal[tuple(SOLVERS)] = Field(default="auto", description="linear solver of the cell")  # type: ignore[valid-type]
 
 
-class SupportSection(Section):
+class SupportSection(JobSection):
     """Prescribed values on a group of the mesh."""
 
     group: str = Field(description='a named group of the mesh; "left & bottom" is what two groups have in common')
@@ -158,7 +158,7 @@ class SupportSection(Section):
         return {name: value for name in COMPONENTS if (value := getattr(self, name)) is not None}
 
 
-class LoadSection(Section):
+class LoadSection(JobSection):
     """A load on a group of the mesh."""
 
     group: str | None = Field(
@@ -193,7 +193,7 @@ LOADS = ("traction", "pressure", "body_force", "flux", "source")
 ON_FACETS = ("traction", "pressure", "flux")
 
 
-class TimeSection(Section):
+class TimeSection(JobSection):
     """The load steps."""
 
     end: Number = Field(default=1.0, description="time at the end")
@@ -214,13 +214,13 @@ class TimeSection(Section):
         return self
 
 
-class AdaptiveSection(Section):
+class AdaptiveSection(JobSection):
     """Points that are solved together, see docs/micro_models.md."""
 
     tolerance: Number = Field(description="largest estimated error of a point's response, in the unit of stress")
 
 
-class ReducedSection(Section):
+class ReducedSection(JobSection):
     """Training of the reduced model, see docs/reduced.md."""
 
     size: Number = Field(description="how far the training paths go from the undeformed state, such as a strain")
@@ -232,7 +232,7 @@ class ReducedSection(Section):
     )
 
 
-class RunOutput(Section):
+class RunOutput(JobSection):
     """The results."""
 
     directory: str | None = Field(
@@ -246,10 +246,10 @@ class RunOutput(Section):
     checkpoint: Annotated[Whole, Field(ge=0)] = Field(
         default=1, description="steps between two checkpoints; 0 for none"
     )
-    plot: bool = Field(default=True, description="whether pictures are drawn")
+    report: bool = Field(default=True, description="whether report.html is written; needs the extra plot")
 
 
-class RunFile(Section):
+class RunFile(JobSection):
     """A job for hmm run."""
 
     formulation: Literal[FORMULATIONS] = Field(description="the macro problem")  # type: ignore[valid-type]
