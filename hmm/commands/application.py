@@ -18,6 +18,7 @@ from hmm.commands.information import info_command
 from hmm.commands.laminating import laminate_command
 from hmm.commands.replaying import replay_command
 from hmm.commands.reporting import report_command
+from hmm.commands.serving import serve_command
 from hmm.commands.simulating import run_command
 from hmm.commands.sweeping import sweep_command
 from hmm.commands.talking import Talk
@@ -33,6 +34,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     test_command,
     laminate_command,
     sweep_command,
+    serve_command,
     report_command,
     replay_command,
     info_command,

@@ -71,7 +71,11 @@ class LoadCurve:
 
     def to_dict(self) -> dict[str, Any]:
         """The curve and its summary, as dictionaries and lists."""
-        return {"summary": self.summary, "curve": {name: self.column(name) for name in self.columns}}
+        return {
+            "driven": list(self.driven),
+            "summary": self.summary,
+            "curve": {name: self.column(name) for name in self.columns},
+        }
 
 
 def run_load_test(
