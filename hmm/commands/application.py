@@ -19,9 +19,11 @@ from hmm.commands.information import info_command
 from hmm.commands.laminating import laminate_command
 from hmm.commands.replaying import replay_command
 from hmm.commands.reporting import report_command
+from hmm.commands.serving import serve_command
 from hmm.commands.simulating import run_command
 from hmm.commands.sweeping import sweep_command
 from hmm.commands.talking import Talk
+from hmm.commands.testing import test_command
 from hmm.foundation.console import Paper, say
 from hmm.foundation.errors import InputError
 from hmm.foundation.version import VERSION
@@ -31,8 +33,10 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     check_command,
     run_command,
     homogenize_command,
+    test_command,
     laminate_command,
     sweep_command,
+    serve_command,
     report_command,
     replay_command,
     info_command,

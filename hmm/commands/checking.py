@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from hmm.commands.homogenizing import TrustLaws
 from hmm.commands.talking import DEFAULT_TALK, Talk
 from hmm.foundation.console import print_table, say
 from hmm.foundation.errors import collectively
+from hmm.sweeps.kinds import kind_of_job
 
 NoDraw = Annotated[bool, Parameter(name="--no-draw")]
 """The flag that leaves pictures out."""
@@ -29,7 +31,7 @@ def check_command(
     Parameters
     ----------
     job
-        the job file of hmm run or hmm homogenize
+        the job file; those of hmm test and hmm laminate are read only
     no_draw
         do not draw the macro mesh with its groups and the cells
     trust_laws
@@ -49,13 +51,13 @@ def check_command(
 
 def _estimated(job: Path, draw: bool, trust_laws: bool) -> dict[str, Any]:
     """The estimate, printed; on one rank."""
-    table, _ = jobs.parsed_job(job, MPI.COMM_SELF)
-    if "formulation" in table or "mesh" in table:
-        read = jobs.read_run(job, trust_laws=trust_laws)
-        found = jobs.estimate_run(read, read.directory if draw else None)
-    else:
-        cell_job = jobs.read_job(job, trust_laws=trust_laws)
-        found = jobs.estimate_cell(cell_job, cell_job.directory if draw else None)
+    kind, _ = kind_of_job(job)
+    read = kind.read(job, {}, trust_laws)
+    estimates: dict[str, Callable[..., jobs.JobEstimate]] = {"run": jobs.estimate_run, "homogenize": jobs.estimate_cell}
+    if kind.command not in estimates:
+        say(MPI.COMM_SELF, f"{job}: the job for hmm {kind.command} is valid")
+        return {}
+    found = estimates[kind.command](read, read.directory if draw else None)
     print_table(MPI.COMM_SELF, f"{job}: the job is valid", ["", "estimate"], list(found.rows.items()))
     if found.pictures:
         say(MPI.COMM_SELF, "\n".join(["drawn in", *(f"  {path}" for path in found.pictures)]))

@@ -126,6 +126,23 @@ def homogenize(
     )
 
 
+def cell_problem(
+    cell: Cell | Polycrystal,
+    laws: Mapping[str, Any],
+    constraint: str = "periodic",
+    physics: str = "elasticity",
+    *,
+    degree: int | None = None,
+    out_of_plane: bool = False,
+    **options: Any,
+) -> RVE:
+    """The RVE that `homogenize` solves with the same arguments, for any loads (collective)."""
+    kind = physics_of(physics)
+    cell, laws = by_phase(cell, laws)
+    task = _Task(kind, cell, without_rigid(laws), constraint, out_of_plane, None)
+    return task.rve(max(kind.degree, cell.degree) if degree is None else degree, options)
+
+
 @dataclass(frozen=True, eq=False)
 class _Task:
     """The problem of `homogenize`, which can be solved with fluctuations of several degrees."""
@@ -137,16 +154,20 @@ class _Task:
     out_of_plane: bool
     dt: float | None
 
-    def solved(self, degree: int, options: Mapping[str, Any]) -> tuple[RVE, PointState, dict[str, Any]]:
-        """The RVE, its state and the attributes of the properties."""
+    def rve(self, degree: int, options: Mapping[str, Any]) -> RVE:
+        """The problem of the cell."""
         problem = self.kind.set_up(self.cell, self.laws, degree, self.out_of_plane)
         inputs: Any = problem.inputs if len(problem.inputs) > 1 else problem.inputs[0]
-        rve = RVE(
+        return RVE(
             *(self.cell, problem.w, inputs, problem.laws),
             constraint=self.constraint,
             fixed_dofs=problem.fixed_dofs,
             **options,
         )
+
+    def solved(self, degree: int, options: Mapping[str, Any]) -> tuple[RVE, PointState, dict[str, Any]]:
+        """The RVE, its state and the attributes of the properties."""
+        rve = self.rve(degree, options)
         elements = self.cell.mesh.topology.index_map(self.cell.dim).size_global
         unknowns, n_cases = rve.system.loaded.reduced.size_global, sum(macro.packing.size for macro in rve.inputs)
         size = f"{elements:,} elements, degree {degree}, {unknowns:,} unknowns"

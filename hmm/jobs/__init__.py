@@ -13,14 +13,17 @@ from hmm.jobs.fe2.reading import RunJob, read_run
 from hmm.jobs.fe2.running import RunResult, run_fe2
 from hmm.jobs.fe2.script import python_of
 from hmm.jobs.laminates import LaminateJob, read_laminate_job, run_laminate_job
+from hmm.jobs.load_test import LoadTest, read_load_test
+from hmm.jobs.load_testing import LoadCurve, run_load_test
 from hmm.jobs.reading import Job, read_job
 from hmm.jobs.running import run_job
-from hmm.jobs.tables import parsed_job
 
 __all__ = [
-    "JobEstimate",
     "Job",
+    "JobEstimate",
     "LaminateJob",
+    "LoadCurve",
+    "LoadTest",
     "MacroBody",
     "RunJob",
     "RunResult",
@@ -30,17 +33,18 @@ __all__ = [
     "estimate_run",
     "example",
     "file_body",
-    "parsed_job",
     "python_of",
     "read_job",
     "read_laminate_job",
+    "read_load_test",
     "read_run",
     "run_fe2",
     "run_job",
     "run_laminate_job",
+    "run_load_test",
 ]
 
 
-def example() -> str:
-    """A job file to start from."""
-    return resources.files("hmm.jobs").joinpath("example.toml").read_text(encoding="utf-8")
+def example(name: str = "example") -> str:
+    """A job file to start from: ``"example"`` for ``hmm homogenize``, ``"load_test"`` for ``hmm test``."""
+    return resources.files("hmm.jobs").joinpath(f"{name}.toml").read_text(encoding="utf-8")

@@ -164,7 +164,11 @@ def read_job(
         If there is no such file, it is not valid TOML, a key is unknown or missing, or a value is invalid.
     """
     path = Path(path)
-    table, text = parsed_job(path, comm, changes=changes)
+    return job_of(path, *parsed_job(path, comm, changes=changes), comm, trust_laws)
+
+
+def job_of(path: Path, table: Mapping[str, Any], text: str, comm: MPI.Comm, trust_laws: bool) -> Job:
+    """The job that a table describes; the other arguments are as for `read_job` (collective)."""
     check_keys(table, KEYS, str(path))
     physics = choose(table.get("physics", "elasticity"), PHYSICS, f"{path}: physics")
     options = {name: convert(table[name], kind, f"{path}: {name}") for name, kind in OPTIONS.items() if name in table}

@@ -20,7 +20,6 @@ def parsed_job(
     path: Path,
     comm: MPI.Comm,
     remedy: str = "'hmm homogenize --example' prints one",
-    *,
     changes: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Any], str]:
     """The table of a job file with some keys changed, and its text, read on rank 0 (collective).
@@ -34,7 +33,7 @@ def parsed_job(
     remedy
         What to do if there is no such file, for the error.
     changes
-        Values of keys instead of those in the file, by dotted key.
+        Values of keys that replace those in the file, by dotted key.
 
     Raises
     ------

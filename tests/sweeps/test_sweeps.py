@@ -13,8 +13,6 @@ from mpi4py import MPI
 
 import pytest
 from support.job_files import FIBRE
-from support.run_jobs import PULL, RECTANGLE, elastic
-from support.run_jobs import job as run_job_of
 
 import hmm
 from hmm import cli
@@ -34,9 +32,6 @@ G12 = 5.0
 stacking = [0, 90]
 thickness = 0.125
 """
-
-
-MACRO = run_job_of("plane strain", RECTANGLE, elastic(), PULL)
 
 
 @pytest.fixture
@@ -258,24 +253,3 @@ def test_wrong_changes_are_one_line(job, settings, words, capsys):
         cli.main(["homogenize", job, *(word for s in settings for word in ("--set", s))])
     errors = capsys.readouterr().err
     assert words in errors and errors.count("\n") == 1
-
-
-# -- macro problems ---------------------------------------------------------------------------------------------------
-
-
-def test_a_macro_problem_is_checked(tmp_path):
-    path = tmp_path / "run.toml"
-    path.write_text(MACRO)
-    swept(str(path), "material.degree=1,2", "time.steps=1,2")
-    with pytest.raises(hmm.InputError, match=r"unknown key 'stepz' \(did you mean 'steps'\?\)"):
-        swept(str(path), "time.stepz=1,2")
-
-
-@pytest.mark.slow
-def test_macro_problems(tmp_path):
-    """The reaction is proportional to the modulus."""
-    path = tmp_path / "run.toml"
-    path.write_text(MACRO.replace("steps = 2", "steps = 1"))
-    found = run_sweep(swept(str(path), 'material.phases."*".young=1000,2000', directory=tmp_path / "out"))
-    one, two = (numbers["reaction of right ux"] for numbers in found.values)
-    assert two == pytest.approx(2 * one)

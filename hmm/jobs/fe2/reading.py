@@ -113,7 +113,7 @@ def read_run(
         support or load does not fit the formulation.
     """
     path = Path(path)
-    table, text = parsed_job(path, comm, "'hmm new fe2' writes one", changes=changes)
+    table, text = parsed_job(path, comm, "'hmm new fe2' writes one", changes)
     asked = validated(RunFile, table, str(path))
     formulation = FORMULATED[asked.formulation]
     _check_mesh(path, asked, formulation)
