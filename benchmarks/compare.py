@@ -202,6 +202,7 @@ def error_bar(repeats: int) -> None:
     rows = [
         [
             r["job"],
+            r["modes"],
             "-" if r["tolerance"] > 1e6 else r["tolerance"],
             f"{r['error']:.2%}",
             f"{r['inside']} of {r['steps']}",
@@ -211,8 +212,8 @@ def error_bar(repeats: int) -> None:
         ]
         for r in found["rows"]
     ]
-    columns = ["", "tolerance, MPa", "error", "steps inside the bar", "estimate / true", "bar / true"]
-    table(found["model"], [*columns, "points given to the RVE", "times faster"], rows)
+    columns = ["", "modes", "tolerance, MPa", "error", "steps inside the bar", "estimate / true", "bar / true"]
+    table("\n".join(found["models"]), [*columns, "points given to the RVE", "times faster"], rows)
 
 
 def adaptive(repeats: int) -> None:
