@@ -7,9 +7,9 @@ import pytest
 from support.cells_and_rves import plastic_fibre_rve, relative_error
 from support.controlled import (
     MIDDLE,
-    SIZE,
     STEPS,
     beam,
+    blind_paths,
     crude,
     effectivities,
     follow,
@@ -33,15 +33,11 @@ def model(rve):
     return crude(rve)
 
 
-def blind(rve, n=3):
-    return np.stack([path.E for path in reduced.random_walks(rve.inputs, SIZE, n, 12, seed=77)], axis=1)
-
-
 @pytest.mark.parametrize("constraint", ["periodic", "minimal"])
 def test_estimated_errors_of_points(constraint):
     """Against the RVE, with the history of all steps before."""
     cell = plastic_fibre_rve(0.25, constraint=constraint)
-    found = effectivities(cell, crude(cell), blind(cell))
+    found = effectivities(cell, crude(cell), blind_paths(cell))
     assert 0.8 < np.median(found) < 1.25
     assert found.min() > 0.5
     assert found.max() < 5
@@ -66,7 +62,7 @@ def test_the_correction_is_newtons(rve, model, monkeypatch):
 
 def test_limits(rve, model):
     """With a huge tolerance it is the reduced model; with a tiny one the RVE, after the step that found an error."""
-    paths = blind(rve)
+    paths = blind_paths(rve)
     watched = [p.committed.response.copy() for p in follow(reduced.Controlled(model, rve, 1e9), paths)]
     alone = [p.committed.response.copy() for p in follow(model, paths)]
     assert relative_error(np.array(watched), np.array(alone)) < 1e-12
@@ -81,7 +77,7 @@ def test_limits(rve, model):
 
 def test_between(rve, model):
     """Points above the tolerance are solved in full; errors of the others stay near it, and some points go back."""
-    paths = blind(rve)
+    paths = blind_paths(rve)
     truth = full_responses(rve, paths)
     sizes = np.concatenate([np.linalg.norm(reduced_error, axis=1) for reduced_error in errors_of(rve, model, paths)])
     tolerance = float(np.quantile(sizes, 0.7))
@@ -106,7 +102,7 @@ def errors_of(rve, model, paths):
 
 def test_states_are_worked_out_again(rve, model):
     """A model that has kept no state continues from the strain paths, with the same errors and responses."""
-    paths = blind(rve)
+    paths = blind_paths(rve)
     for tolerance in (1e9, 1e-9):
         kept = reduced.Controlled(model, rve, tolerance)
         points = [p for _, p in zip(range(8), follow(kept, paths), strict=False)][-1]
@@ -123,7 +119,7 @@ def test_states_are_worked_out_again(rve, model):
 
 
 def test_a_rejected_step_leaves_nothing(rve, model):
-    paths = blind(rve)
+    paths = blind_paths(rve)
     for tolerance in (1e9, 1e-9):
         watched, plain = (reduced.Controlled(model, rve, tolerance) for _ in range(2))
         truth = [(p.committed.response.copy(), plain.errors(p)) for p in follow(plain, paths[:6])]

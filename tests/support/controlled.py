@@ -17,9 +17,19 @@ MIDDLE = 1.0
 STEPS = ((-0.06, 4), (-0.045, 2))
 
 
+def training_walks(rve):
+    """What a crude model is trained on."""
+    return reduced.random_walks(rve.inputs, SIZE, 6, 12, seed=3)
+
+
 def crude(rve):
     """A model with few modes: its error is some per cent."""
-    return reduced.train(rve, reduced.random_walks(rve.inputs, SIZE, 6, 12, seed=3), modes=3, points=60)
+    return reduced.train(rve, training_walks(rve), modes=3, points=60)
+
+
+def blind_paths(rve, n=3):
+    """Paths that it was not trained on, shape (n_steps, n, m)."""
+    return np.stack([path.E for path in reduced.random_walks(rve.inputs, SIZE, n, 12, seed=77)], axis=1)
 
 
 def follow(model, paths, dt=0.0):
