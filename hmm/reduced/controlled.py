@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.foundation.errors import ConvergenceError, InputError, collectively
+from hmm.foundation.errors import ConvergenceError, HMMError, InputError, collectively
 from hmm.foundation.options import instance, integer, positive
 from hmm.micro.inputs import MacroInput
 from hmm.micro.local_fields import LocalFields
@@ -152,10 +152,12 @@ class Controlled(OnePoint):
 
     def answer(self, points: Points) -> None:
         """Answer the requested rows, by the reduced model or the full RVE (see `hmm.models.MicroModel`)."""
-        self._use_model_of(points)
-        if self._models is not None:
-            self._enrich(self._models, points)
         asked = points.asked
+        try:
+            self._enrich(points)
+        except HMMError as error:  # on all ranks
+            points.failures |= dict.fromkeys(asked.tolist(), str(error))
+            return
         in_full = points.committed.variables[FULL][asked] > 0
         with as_seen_by(self.reduced, points):
             self._ask_reduced(points, asked[~in_full])
@@ -238,7 +240,7 @@ class Controlled(OnePoint):
 
     def _use_model_of(self, points: Points) -> None:
         """Use the model that the rows belong to: another one after a restart."""
-        if self._models is not None:
+        if self._models is not None and points.n:
             self._use(self._models, self._models.number_of(points), {})
 
     def _use(self, models: EnrichedModels, number: int, y: Mapping[bytes, Floats]) -> None:
@@ -247,9 +249,11 @@ class Controlled(OnePoint):
             self.reduced = models.model
             self.followers.use(self.reduced, y)
 
-    def _enrich(self, models: EnrichedModels, points: Points) -> None:
+    def _enrich(self, points: Points) -> None:
         """Before a step, retrain the reduced model on paths of points that were given to the RVE (collective)."""
-        own, comm = points.committed.variables, points.comm
+        own, comm, models = points.committed.variables, points.comm, self._models
+        if models is None:
+            return
         new = np.flatnonzero((own[FULL] > 0) & (own[LEARNT] == 0))
         number, n_new = largest(comm, models.number_of(points), new.size)
         if anywhere(comm, number != models.number):
@@ -258,8 +262,7 @@ class Controlled(OnePoint):
         if not n_new or models.is_exhausted:
             return
         own[LEARNT][new] = 1.0
-        stored = [TrainingPath(*(a.copy() for a in self.paths.of(own, row))) for row in new.tolist()]
-        candidates = [rounded(path, self.rve.reference) for path in stored]
+        candidates = [rounded(TrainingPath(*self.paths.of(own, row)), self.rve.reference) for row in new.tolist()]
         chosen = choose(comm, self._size(own[ERROR][new]), points.keys[new].tolist(), candidates)
         model = models.retrain(comm, chosen)
         moved = None if model is None else carried_over(comm, model, self.paths, points)
@@ -268,9 +271,8 @@ class Controlled(OnePoint):
         self._take_over(points, moved, new)
         own[MODEL][:] = number_of(model)
         self.n_enriched += 1
-        self._use(
-            models, number_of(model), dict(zip(self.paths.keys(own), moved.committed.variables["y"], strict=True))
-        )
+        y = moved.committed.variables["y"]
+        self._use(models, number_of(model), dict(zip(self.paths.keys(own), y, strict=True)))
 
     def _take_over(self, points: Points, moved: Points, new: NDArray[np.intp]) -> None:
         """Go on from the answers of another model; `new` rows stay with it where it is good enough."""

@@ -222,7 +222,7 @@ def rounded(path: TrainingPath, reference: Floats) -> TrainingPath:
     """A path to three or four digits, so that rounding errors of a macro problem do not change what is learnt."""
     move = path.E - reference
     grid = 1e-3 * 10.0 ** np.floor(np.log10(np.abs(move).max(initial=0.0) or 1.0))
-    return TrainingPath(reference + grid * np.round(move / grid), path.durations)
+    return TrainingPath(reference + grid * np.round(move / grid), path.durations.copy())
 
 
 def _alike(a: TrainingPath, b: TrainingPath) -> bool:

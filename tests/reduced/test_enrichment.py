@@ -9,6 +9,7 @@ from support.controlled import STEPS, beam, blind_paths, crude, follow, full_res
 
 import hmm
 from hmm import reduced
+from hmm.reduced.enrichment import choose, rounded
 
 COMM = MPI.COMM_WORLD
 TOLERANCE = 0.5
@@ -88,6 +89,19 @@ def test_restart(rve, model, folder):
             rows += [other.reaction(other.bcs[1]) for _ in hmm.steps(other, load, value, 1)]
         assert relative_error(np.array(rows), np.array(whole[before:])) < 1e-6
         assert watched.reduced.reduction.digest() == first.reduced.reduction.digest()
+
+
+@pytest.mark.mpi
+def test_what_is_learnt():
+    """The largest errors of all ranks first, and none of two paths that are alike; in digits that rounding keeps."""
+    x, y = (reduced.TrainingPath(E[None], 1.0) for E in (np.array([0.01, 0.0]), np.array([0.0, 0.005])))
+    near = reduced.TrainingPath(x.E * 1.01, x.durations)
+    sizes, paths = [[1.0, 3.0, 2.0], [y, x, near]] if COMM.rank == 0 else [[4.0], [near]]
+    found = choose(COMM, np.array(sizes), range(len(sizes)), paths)
+    first = x if COMM.size == 1 else near
+    assert [path.E.tolist() for path in found] == [first.E.tolist(), y.E.tolist()]
+    noisy = reduced.TrainingPath(np.array([[1.0, 0.012341, 1e-9]]), 0.5)
+    assert pytest.approx(np.array([[1.0, 0.01234, 0.0]]), abs=1e-15) == rounded(noisy, np.array([1.0, 0.0, 0.0])).E
 
 
 @pytest.mark.skipif(COMM.size > 1, reason="files of one rank")
