@@ -26,9 +26,9 @@ from hmm.reduced.enrichment import (
     Enrichment,
     as_seen_by,
     carried_over,
-    choose,
     largest,
     number_of,
+    paths_to_learn,
     replace_variables,
     rounded,
 )
@@ -263,7 +263,7 @@ class Controlled(OnePoint):
             return
         own[LEARNT][new] = 1.0
         candidates = [rounded(TrainingPath(*self.paths.of(own, row)), self.rve.reference) for row in new.tolist()]
-        chosen = choose(comm, self._size(own[ERROR][new]), points.keys[new].tolist(), candidates)
+        chosen = paths_to_learn(comm, self._size(own[ERROR][new]), points.keys[new].tolist(), candidates)
         model = models.retrain(comm, chosen)
         moved = None if model is None else carried_over(comm, model, self.paths, points)
         if model is None or moved is None:

@@ -199,7 +199,9 @@ def largest(comm: MPI.Comm, *numbers: int) -> list[int]:
     return [max(column) for column in zip(*comm.allgather(numbers), strict=True)]
 
 
-def choose(comm: MPI.Comm, sizes: Floats, keys: Sequence[int], paths: Sequence[TrainingPath]) -> list[TrainingPath]:
+def paths_to_learn(
+    comm: MPI.Comm, sizes: Floats, keys: Sequence[int], paths: Sequence[TrainingPath]
+) -> list[TrainingPath]:
     """The paths of all ranks with the largest errors that differ from each other (collective).
 
     Parameters

@@ -9,7 +9,7 @@ from support.controlled import STEPS, beam, blind_paths, crude, follow, full_res
 
 import hmm
 from hmm import reduced
-from hmm.reduced.enrichment import choose, rounded
+from hmm.reduced.enrichment import paths_to_learn, rounded
 
 COMM = MPI.COMM_WORLD
 TOLERANCE = 0.5
@@ -97,7 +97,7 @@ def test_what_is_learnt():
     x, y = (reduced.TrainingPath(E[None], 1.0) for E in (np.array([0.01, 0.0]), np.array([0.0, 0.005])))
     near = reduced.TrainingPath(x.E * 1.01, x.durations)
     sizes, paths = [[1.0, 3.0, 2.0], [y, x, near]] if COMM.rank == 0 else [[4.0], [near]]
-    found = choose(COMM, np.array(sizes), range(len(sizes)), paths)
+    found = paths_to_learn(COMM, np.array(sizes), range(len(sizes)), paths)
     first = x if COMM.size == 1 else near
     assert [path.E.tolist() for path in found] == [first.E.tolist(), y.E.tolist()]
     noisy = reduced.TrainingPath(np.array([[1.0, 0.012341, 1e-9]]), 0.5)
