@@ -4,7 +4,16 @@ Pictures of cells, fields and curves are from `hmm.pictures`; this package draws
 pictures and below. Begin with `fe2`.
 """
 
-from hmm.pictures import cell_scene, check_available, plot_attempts, plot_cell, plot_curve, plot_residuals, plot_rve
+from hmm.pictures import (
+    cell_scene,
+    check_available,
+    plot_attempts,
+    plot_cell,
+    plot_curve,
+    plot_field,
+    plot_residuals,
+    plot_rve,
+)
 from hmm.plotting.fe2 import plot_fe2
 
 __all__ = [
@@ -14,6 +23,7 @@ __all__ = [
     "plot_cell",
     "plot_curve",
     "plot_fe2",
+    "plot_field",
     "plot_residuals",
     "plot_rve",
 ]
