@@ -33,6 +33,8 @@ CORNERS = {
 }
 """Triangles between the points of a lattice with two intervals per edge, on each type of element."""
 
+BENEATH_LINES, LINE = "YlGnBu_r", "#b3261e"
+
 LINES = 140
 """Points of the grid on which streamlines and contours are followed, along the longer edge."""
 
@@ -47,7 +49,7 @@ def plot_field(
     displacement: Expression | None = None,
     warp: float = 1.0,
     log: bool = False,
-    colours: str = COLOURS,
+    colours: str | None = None,
     xlabel: str = "x",
     ylabel: str = "y",
 ) -> Path:
@@ -72,7 +74,7 @@ def plot_field(
     log
         Whether the colours have a logarithmic scale; the field is then positive.
     colours
-        A colour map of Matplotlib.
+        A colour map of Matplotlib; by default ``"viridis"``, and ``"YlGnBu_r"`` beneath streamlines.
     xlabel, ylabel
         Labels of the axes, with units.
 
@@ -99,7 +101,8 @@ def plot_field(
     with collectively(comm):
         if comm.rank == 0:
             require_writable(path.parent)
-            _draw(path, panels, label, log, colours, (xlabel, ylabel))
+            chosen = colours or (COLOURS if streamlines is None else BENEATH_LINES)
+            _draw(path, panels, label, log, chosen, (xlabel, ylabel))
     return path
 
 
@@ -232,7 +235,7 @@ def _add_lines(axes: Any, panel: _Panel) -> None:
     if panel.vector is not None:
         x, y, vector = panel.on_grid(panel.vector)
         speed = np.ma.hypot(vector[..., 0], vector[..., 1])
-        style = {"density": 0.7, "arrowsize": 0.8, "broken_streamlines": False, "color": "white"}
+        style = {"density": 0.7, "arrowsize": 0.8, "broken_streamlines": False, "color": LINE}
         widths = 0.3 + 1.5 * np.sqrt(speed / speed.max()).filled(0.0)
         axes.streamplot(x, y, vector[..., 0], vector[..., 1], linewidth=widths, **style)
     if panel.level is not None:
