@@ -15,10 +15,13 @@ from hmm.pictures import (
     plot_rve,
 )
 from hmm.plotting.fe2 import plot_fe2
+from hmm.plotting.notebook import explore, interactive
 
 __all__ = [
     "cell_scene",
     "check_available",
+    "explore",
+    "interactive",
     "plot_attempts",
     "plot_cell",
     "plot_curve",
