@@ -246,9 +246,8 @@ def _by_phase(cell: Cell | Polycrystal, laws: Mapping[str, Any]) -> tuple[Cell, 
     if unknown or (missing and REST not in laws):
         raise InputError(f"laws are given for {sorted(laws)}, but the phases are {sorted(cell.phases)}: give one each")
     named = {phase: laws[phase] if phase in laws else laws[REST] for phase in cell.phases}
-    if crystal is None:
-        return cell, named
-    rotated = {id(law): crystal.rotated(law) for law in named.values()}  # one law for all grains of a material
+    rotate = (cell if crystal is None else crystal).rotated
+    rotated = {id(law): rotate(law) for law in named.values()}  # one law for all grains of a material
     return cell, {grain: rotated[id(law)] for grain, law in named.items()}
 
 
