@@ -32,7 +32,7 @@ def sphere_rve(h: float) -> hmm.RVE:
     return hmm.RVE(cell, hmm.fluctuation(cell, 1), hmm.macro_strain(cell), law=law)
 
 
-def beam(model: hmm.models.MicroModel, domain: mesh.Mesh, order: int) -> tuple[hmm.MacroProblem, fem.Constant, object]:
+def beam(model: hmm.models.MicroModel, domain: mesh.Mesh, order: int, **options: object) -> tuple[hmm.MacroProblem, fem.Constant, object]:
     """A cantilever of 10 x 2 x 2 whose tip is moved."""
     V = fem.functionspace(domain, ("Lagrange", order, (3,)))
     u, v = fem.Function(V), ufl.TestFunction(V)
@@ -42,7 +42,7 @@ def beam(model: hmm.models.MicroModel, domain: mesh.Mesh, order: int) -> tuple[h
     tip = fem.Constant(domain, 0.0)
     bcs = [fem.dirichletbc(np.zeros(3), left, V), fem.dirichletbc(tip, right, V.sub(2))]
     F = ufl.inner(hom.stress, ufl.sym(ufl.grad(v))) * hom.dx
-    return hmm.MacroProblem(F, u, hom, bcs=bcs, rtol=1e-6), tip, bcs[1]
+    return hmm.MacroProblem(F, u, hom, bcs=bcs, rtol=1e-6, **options), tip, bcs[1]
 
 
 def bend(model: hmm.models.MicroModel, deflections: Sequence[float] = DEFLECTIONS) -> dict:

@@ -25,6 +25,7 @@ from hmm import (  # noqa: E402
     plotting,
     reduced,
     study,
+    sweeps,
 )
 from hmm.cells.cell import Cell  # noqa: E402
 from hmm.checks import bounds, ellipticity  # noqa: E402
@@ -140,6 +141,7 @@ __all__ = [
     "steps",
     "stokes_slip",
     "study",
+    "sweeps",
     "table",
     "tabulate",
     "tensors",

@@ -30,6 +30,7 @@ COLOURS = {
             "laminates",
             "study",
             "jobs",
+            "sweeps",
             "reports",
             "commands",
             "cli",

@@ -17,13 +17,19 @@ from hmm.commands.information import info_command
 from hmm.commands.laminating import laminate_command
 from hmm.commands.replaying import replay_command
 from hmm.commands.reporting import report_command
+from hmm.commands.sweeping import sweep_command
 from hmm.commands.talking import Talk
 from hmm.foundation.console import Paper, say
 from hmm.foundation.errors import InputError
 from hmm.foundation.version import VERSION
 
 COMMANDS: tuple[Callable[..., Any], ...] = (
-    *(info_command, homogenize_command, laminate_command, report_command, replay_command),
+    info_command,
+    homogenize_command,
+    laminate_command,
+    sweep_command,
+    report_command,
+    replay_command,
 )
 """The functions of the subcommands, whose names end with ``_command``, in the order of the help."""
 

@@ -20,6 +20,9 @@ from hmm.foundation.signals import Interrupted
 TrustLaws = Annotated[bool, Parameter(name="--trust-laws")]
 """The flag that allows the code of a user's laws."""
 
+Changes = Annotated[tuple[str, ...], Parameter(name="--set", metavar="KEY=VALUE", consume_multiple=False)]
+"""Changes of keys of the job."""
+
 Directory = Annotated[Path | None, Parameter(name="--output", metavar="DIR")]
 """The directory of the results."""
 
@@ -31,6 +34,7 @@ def homogenize_command(
     output: Directory = None,
     example: bool = False,
     trust_laws: TrustLaws = False,
+    changes: Changes = (),
     talk: Talk = DEFAULT_TALK,
 ) -> dict[str, Any] | None:
     """Compute the effective properties of the cell that a job file describes.
@@ -45,11 +49,14 @@ def homogenize_command(
         print a job file to start from
     trust_laws
         run the code of laws that the job names by dotted path, such as law = 'mylaws.Gent'
+    changes
+        value of a key of the job instead of that in the file; repeat it for several keys
 
     Examples
     --------
     hmm homogenize --example > job.toml
     hmm homogenize job.toml --output results/mine
+    hmm homogenize job.toml --set phases.fibre.young=240 --set cell.volume_fraction=0.5
     """
     if example:
         say(MPI.COMM_WORLD, jobs.example().rstrip())
@@ -57,7 +64,9 @@ def homogenize_command(
     if job is None:
         raise InputError("hmm homogenize needs a job file: 'hmm homogenize --example > job.toml' writes one")
     with to_its_end(job):
-        found = jobs.run_job(jobs.read_job(job, MPI.COMM_WORLD, trust_laws=trust_laws), output)
+        found = jobs.run_job(
+            jobs.read_job(job, MPI.COMM_WORLD, trust_laws=trust_laws, changes=jobs.changes_of(changes)), output
+        )
     return None if found is None else found.to_dict()
 
 

@@ -6,11 +6,21 @@ Begin with `reading`, then `running`.
 
 from importlib import resources
 
+from hmm.jobs.changes import changes_of
 from hmm.jobs.laminates import LaminateJob, read_laminate_job, run_laminate_job
 from hmm.jobs.reading import Job, read_job
 from hmm.jobs.running import run_job
 
-__all__ = ["Job", "LaminateJob", "example", "read_job", "read_laminate_job", "run_job", "run_laminate_job"]
+__all__ = [
+    "Job",
+    "LaminateJob",
+    "changes_of",
+    "example",
+    "read_job",
+    "read_laminate_job",
+    "run_job",
+    "run_laminate_job",
+]
 
 
 def example() -> str:

@@ -83,13 +83,15 @@ class LaminateJob:
         return [*written, draw_laminate(self.result, directory / "stresses.png")] if self.plot else written
 
 
-def read_laminate_job(path: str | Path) -> LaminateJob:
+def read_laminate_job(path: str | Path, changes: Mapping[str, Any] | None = None) -> LaminateJob:
     """Read a job of a laminate; cells of plies that are given by a job are homogenized. Not collective.
 
     Parameters
     ----------
     path
         The TOML file with the sections ``[plies.NAME]``, ``[laminate]``, ``[load]`` and ``[output]``.
+    changes
+        Values of keys that replace those in the file, by dotted key.
 
     Raises
     ------
@@ -97,7 +99,7 @@ def read_laminate_job(path: str | Path) -> LaminateJob:
         If a key is unknown or missing, or a value is invalid.
     """
     path = Path(path)
-    table, _ = parsed_job(path, MPI.COMM_SELF)
+    table, _ = parsed_job(path, MPI.COMM_SELF, changes)
     check_keys(table, SECTIONS, str(path))
     plies = _plies(table.get("plies"), f"{path}: ", path.parent)
     where = f"{path}: [laminate]"
@@ -209,7 +211,10 @@ def _homogenized(
     file = folder / values.pop(key)
     if not file.is_file():
         raise InputError(f"{where}: {key} = {shown(given[key])}: there is no such file; paths are relative to the job")
-    found = EffectiveProperties.from_json(file) if key == "properties" else homogenized(read_job(file))
+    is_read = key == "properties"
+    found = (
+        EffectiveProperties.from_json(file) if is_read else homogenized(read_job(file, changes={"mesh_error": False}))
+    )
     with in_job(where):
         return Ply.of_properties(found, **values, strength=strength, name=name)
 

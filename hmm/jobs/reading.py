@@ -16,6 +16,7 @@ from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.files import read_toml
 from hmm.foundation.naming import nearest
 from hmm.jobs.cells import CellSource, read_cell
+from hmm.jobs.changes import changed
 from hmm.jobs.defaults import defaults_of
 from hmm.jobs.values import (
     LARGEST_INTEGER,
@@ -136,7 +137,13 @@ class Job:
             )
 
 
-def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF, *, trust_laws: bool = False) -> Job:
+def read_job(
+    path: str | Path,
+    comm: MPI.Comm = MPI.COMM_SELF,
+    *,
+    trust_laws: bool = False,
+    changes: Mapping[str, Any] | None = None,
+) -> Job:
     """Read a job file and check everything that does not depend on its cell.
 
     Parameters
@@ -148,6 +155,8 @@ def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF, *, trust_laws: bo
     trust_laws
         Whether the job may name laws of the user's own code by dotted path, such as ``law = "mylaws.Gent"``, in modules
         in the folder of the job file or installed. Their code is run, so use this only for jobs that you trust.
+    changes
+        Values of keys that replace those in the file, by dotted key, such as ``{"phases.fibre.young": 100.0}``.
 
     Raises
     ------
@@ -155,7 +164,7 @@ def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF, *, trust_laws: bo
         If there is no such file, it is not valid TOML, a key is unknown or missing, or a value is invalid.
     """
     path = Path(path)
-    table, text = parsed_job(path, comm)
+    table, text = parsed_job(path, comm, changes)
     check_keys(table, KEYS, str(path))
     physics = choose(table.get("physics", "elasticity"), PHYSICS, f"{path}: physics")
     options = {name: convert(table[name], kind, f"{path}: {name}") for name, kind in OPTIONS.items() if name in table}
@@ -181,8 +190,19 @@ def read_job(path: str | Path, comm: MPI.Comm = MPI.COMM_SELF, *, trust_laws: bo
     )
 
 
-def parsed_job(path: Path, comm: MPI.Comm) -> tuple[dict[str, Any], str]:
-    """The table and the text of the file, read on rank 0."""
+def parsed_job(path: Path, comm: MPI.Comm, changes: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], str]:
+    """The table of a job file with some keys changed, and its text, read on rank 0 (collective).
+
+    Parameters
+    ----------
+    path, comm, changes
+        As for `read_job`.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is not valid TOML, or a changed key is in no section of it.
+    """
     table: dict[str, Any] = {}
     text = ""
     with collectively(comm):
@@ -190,7 +210,9 @@ def parsed_job(path: Path, comm: MPI.Comm) -> tuple[dict[str, Any], str]:
             table = read_toml(path, "job file", "'hmm homogenize --example' prints one")
             if _is_deeper(table, DEEPEST_TABLE):  # dotted keys nest without limit; MPI cannot send them
                 raise InputError(f"{path} is nested too deeply: no job has more than {DEEPEST_TABLE} levels")
-            text = path.read_text(encoding="utf-8-sig")
+            table = changed(table, changes or {}, str(path))
+            lines = [f"# changed: {key} = {value}\n" for key, value in (changes or {}).items()]
+            text = path.read_text(encoding="utf-8-sig") + "\n" * bool(lines) + "".join(lines)
     return dict(comm.bcast(table)), str(comm.bcast(text))
 
 

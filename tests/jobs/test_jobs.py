@@ -187,11 +187,9 @@ def test_the_example_is_a_job_that_runs(folder):
     assert json.loads((folder / "example" / "properties.json").read_text())["symmetry"]["name"] == "isotropic"
 
 
-DEMO_JOBS = sorted((Path(__file__).parents[2] / "demos" / "jobs").glob("*.toml"))
-
-
-@pytest.mark.parametrize("path", [p for p in DEMO_JOBS if p.stem != "laminate"], ids=lambda path: path.stem)
-def test_the_jobs_of_the_demos_run(path, folder):
+@pytest.mark.parametrize("name", ["composite", "copper", "expansion", "fibre"])
+def test_the_jobs_of_the_demos_run(name, folder):
+    path = Path(__file__).parents[2] / "demos" / "jobs" / f"{name}.toml"
     job = jobs.read_job(path, COMM)
     job = replace(job, output=replace(job.output, report=False))
     jobs.run_job(job, folder / "out", COMM)

@@ -1,6 +1,7 @@
 """`hmm laminate`: plies from constants, files and jobs, and everything that may be wrong in a job."""
 
 import json
+from pathlib import Path
 
 from mpi4py import MPI
 
@@ -48,6 +49,15 @@ def test_the_command(tmp_path, capsys):
     assert data["laminate"]["A"] == laminate.A.tolist()
     assert data["load"]["strain"] == laminate.under(N=(0.1, 0, 0), temperature=-20).deformation[:3].tolist()
     assert len((tmp_path / "out" / "plies.csv").read_text().splitlines()) == 17
+
+
+def test_the_job_of_the_demos(tmp_path):
+    """Quasi-isotropic in the plane, of plies of a homogenized cell; the fibres carry most of the load."""
+    path = Path(__file__).parents[2] / "demos" / "jobs" / "laminate.toml"
+    job = jobs.read_laminate_job(path)
+    found = job.laminate.constants
+    assert found["Ex"] == pytest.approx(found["Ey"]) and found["Ex"] > 50
+    assert all(failure.load_factor > 1 for failure in job.result.failures())
 
 
 def test_json(tmp_path, capsys):
