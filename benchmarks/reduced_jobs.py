@@ -32,7 +32,9 @@ def sphere_rve(h: float) -> hmm.RVE:
     return hmm.RVE(cell, hmm.fluctuation(cell, 1), hmm.macro_strain(cell), law=law)
 
 
-def beam(model: hmm.models.MicroModel, domain: mesh.Mesh, order: int, **options: object) -> tuple[hmm.MacroProblem, fem.Constant, object]:
+def beam(
+    model: hmm.models.MicroModel, domain: mesh.Mesh, order: int, **options: object
+) -> tuple[hmm.MacroProblem, fem.Constant, object]:
     """A cantilever of 10 x 2 x 2 whose tip is moved."""
     V = fem.functionspace(domain, ("Lagrange", order, (3,)))
     u, v = fem.Function(V), ufl.TestFunction(V)

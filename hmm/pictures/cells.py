@@ -46,6 +46,7 @@ def plot_rve(
     label: str | None = None,
     warp: float | None = None,
     quantile: float | None = None,
+    pixels: int = 900,
 ) -> Path:
     """Draw a deformed RVE coloured by a local field; not collective.
 
@@ -66,11 +67,13 @@ def plot_rve(
     quantile
         Part of the elements that the range of colours covers; larger values have the last colour. By default all, and
         in solids 0.99: a few large values would leave the others dark.
+    pixels
+        Edge of the picture; texts have a fixed size, so that a small picture has larger ones.
     """
     path = Path(path)
     pv = prepare_picture(path)
     drawing = drawing_of_fields(cell, fields, variable)
-    plotter = new_plotter(pv, (900, 900))
+    plotter = new_plotter(pv, (pixels, pixels))
     whole = drawing.grid(pv, drawing.warp_factor() if warp is None else warp)
     grid = cut_open(whole, _whole(cell), is_woven(cell))
     if is_woven(cell):

@@ -187,7 +187,9 @@ class RunLog:
                 model = hom.batches.member(where.point).model
                 if not isinstance(model, RVE | MixedControl):
                     raise InputError(f"the micro model {type(model).__name__} has no cell to draw: give no values")
-                plot_rve(self.directory / name, rve_of(model).cell, point_fields(hom, where.point), variable)
+                plot_rve(
+                    self.directory / name, rve_of(model).cell, point_fields(hom, where.point), variable, pixels=600
+                )
         return WorstRecord(where.x, where.value, variable, name)
 
 
