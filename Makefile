@@ -29,7 +29,7 @@ OTHERS := $(filter-out $(MACRO) $(SPREAD) $(RUNS) tests/data tests/support tests
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-all lint demos-quick bench docs dist clean
+.PHONY: help setup demo test test-all lint demos-quick bench verify docs dist clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -73,6 +73,9 @@ demos-quick: setup ## run every demo with --quick, the main one on 2 ranks too
 
 bench: setup ## run the benchmarks (ARGS: their names; takes a quarter of an hour)
 	$(BIN)/python benchmarks $(ARGS)
+
+verify: setup ## compare answers with references and write docs/verification.md (ARGS: --only NAME)
+	$(HEADLESS) $(BIN)/python benchmarks verify $(ARGS)
 
 docs: EXTRAS := $(ALL_EXTRAS)
 docs: setup ## build the documentation site in docs/_build/html, with the tutorials executed, and check its links

@@ -13,43 +13,25 @@ import hmm  # isort: skip  first: loads the FEniCSx stack in the right order
 from mpi4py import MPI
 
 import numpy as np
-import ufl
-from dolfinx import fem, mesh
+from bodies import Made, at, body, cook_mesh
+from dolfinx import mesh
 from jobs import FIBRE, MATRIX, baseline_cell, cantilever, fibre_rve
 from problems import sphere_labels
 
 TOLERANCES = (0.5, 1.5, 3.0)
 """Of points, in MPa; the matrix yields at 100 MPa."""
 
-Made = tuple[hmm.MacroProblem, fem.Constant, fem.DirichletBC]
-
-
-def body(model: hmm.models.MicroModel, domain: mesh.Mesh, end: float, axis: int) -> Made:
-    """A body, clamped at x = 0 and moved along an axis at x = `end`."""
-    dim = domain.geometry.dim
-    V = fem.functionspace(domain, ("Lagrange", 2, (dim,)))
-    u, v, g = fem.Function(V), ufl.TestFunction(V), fem.Constant(domain, 0.0)
-    hom = hmm.Homogenizer(model, ufl.sym(ufl.grad(u)), degree=2)
-    part = V.sub(axis)
-    moved = fem.locate_dofs_geometrical((part, part.collapse()[0]), lambda x: np.isclose(x[0], end))[0]
-    held = fem.locate_dofs_geometrical(V, lambda x: np.isclose(x[0], 0.0))
-    bcs = [fem.dirichletbc(np.zeros(dim), held, V), fem.dirichletbc(g, moved, part)]
-    F = ufl.inner(hom.stress, ufl.sym(ufl.grad(v))) * hom.dx
-    return hmm.MacroProblem(F, u, hom, bcs=bcs, petsc_options_prefix="adaptive_", rtol=1e-6), g, bcs[1]
-
 
 def cook(model: hmm.models.MicroModel) -> Made:
     """Cook's membrane of 6 x 6 split squares."""
-    domain = mesh.create_unit_square(MPI.COMM_SELF, 6, 6)
-    x, y = domain.geometry.x[:, 0].copy(), domain.geometry.x[:, 1].copy()
-    domain.geometry.x[:, 0], domain.geometry.x[:, 1] = 48 * x, 44 * x + y * (44 - 28 * x)
-    return body(model, domain, 48.0, 1)
+    return body(model, cook_mesh(MPI.COMM_SELF, 6), at(0, 0.0), at(0, 48.0), 1)
 
 
 def bar(model: hmm.models.MicroModel) -> Made:
     """A bar of 6 x 2 x 2 hexahedra in bending."""
     ends = [[0.0, 0.0, 0.0], [6.0, 1.0, 1.0]]
-    return body(model, mesh.create_box(MPI.COMM_SELF, ends, [6, 2, 2], mesh.CellType.hexahedron), 6.0, 1)
+    domain = mesh.create_box(MPI.COMM_SELF, ends, [6, 2, 2], mesh.CellType.hexahedron)
+    return body(model, domain, at(0, 0.0), at(0, 6.0), 1)
 
 
 def sphere_rve(n: int = 6) -> hmm.RVE:

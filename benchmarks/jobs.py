@@ -14,6 +14,7 @@ from mpi4py import MPI
 
 import numpy as np
 import ufl
+from bodies import Made, at, body
 from dolfinx import fem, mesh
 from measure import BASELINE
 from problems import sphere_labels
@@ -46,20 +47,10 @@ def fibre_rve(cell: hmm.Cell, **options: object) -> hmm.RVE:
     return hmm.RVE(cell, w, E, law={"matrix": MATRIX, "fibre": FIBRE}, quadrature_degree=2, **options)
 
 
-def cantilever(
-    rve: hmm.RVE, nx: int, ny: int, algorithm: str
-) -> tuple[hmm.MacroProblem, fem.Constant, fem.DirichletBC]:
+def cantilever(rve: hmm.models.MicroModel, nx: int, ny: int, algorithm: str) -> Made:
     """Problem D on any macro mesh."""
     domain = mesh.create_rectangle(MPI.COMM_SELF, [[0.0, 0.0], [10.0, 2.0]], [nx, ny], mesh.CellType.triangle)
-    V = fem.functionspace(domain, ("Lagrange", 2, (2,)))
-    u, v = fem.Function(V), ufl.TestFunction(V)
-    hom = hmm.Homogenizer(rve, ufl.sym(ufl.grad(u)), degree=2, algorithm=algorithm)
-    left = fem.locate_dofs_geometrical(V, lambda x: np.isclose(x[0], 0))
-    right = fem.locate_dofs_geometrical((V.sub(1), V.sub(1).collapse()[0]), lambda x: np.isclose(x[0], 10))[0]
-    tip = fem.Constant(domain, 0.0)
-    bcs = [fem.dirichletbc(np.zeros(2), left, V), fem.dirichletbc(tip, right, V.sub(1))]
-    F = ufl.inner(hom.stress, ufl.sym(ufl.grad(v))) * hom.dx
-    return hmm.MacroProblem(F, u, hom, bcs=bcs, rtol=1e-6), tip, bcs[1]
+    return body(rve, domain, at(0, 0.0), at(0, 10.0), 1, algorithm=algorithm)
 
 
 def fe2(algorithm: str = "monolithic", nx: int = 8, ny: int = 4, h: float = 0.075, n_steps: int = 5) -> dict:

@@ -12,8 +12,8 @@ import hmm  # isort: skip  first: loads the FEniCSx stack in the right order
 from mpi4py import MPI
 
 import numpy as np
-import ufl
-from dolfinx import fem, mesh
+from bodies import Made, at, body
+from dolfinx import mesh
 from jobs import FIBRE, MATRIX, peak_mb
 
 from hmm import reduced
@@ -24,6 +24,9 @@ DEFLECTIONS = (0.025, 0.05, 0.075, 0.10, 0.125, 0.15, 0.12, 0.08)
 MODES, POINTS = 8, 100
 """Of the reduced model: modes beside the elastic ones, and cubature points of the matrix."""
 
+MULTIGRID = {"ksp_type": "cg", "pc_type": "gamg", "ksp_rtol": 1e-8}
+"""Macro solves of many unknowns, without a factorization."""
+
 
 def sphere_rve(h: float) -> hmm.RVE:
     """An elastic sphere in a J2 matrix, periodic, P1."""
@@ -32,19 +35,9 @@ def sphere_rve(h: float) -> hmm.RVE:
     return hmm.RVE(cell, hmm.fluctuation(cell, 1), hmm.macro_strain(cell), law=law)
 
 
-def beam(
-    model: hmm.models.MicroModel, domain: mesh.Mesh, order: int, **options: object
-) -> tuple[hmm.MacroProblem, fem.Constant, object]:
+def beam(model: hmm.models.MicroModel, domain: mesh.Mesh, order: int, **options: object) -> Made:
     """A cantilever of 10 x 2 x 2 whose tip is moved."""
-    V = fem.functionspace(domain, ("Lagrange", order, (3,)))
-    u, v = fem.Function(V), ufl.TestFunction(V)
-    hom = hmm.Homogenizer(model, ufl.sym(ufl.grad(u)), degree=2)
-    left = fem.locate_dofs_geometrical(V, lambda x: np.isclose(x[0], 0))
-    right = fem.locate_dofs_geometrical((V.sub(2), V.sub(2).collapse()[0]), lambda x: np.isclose(x[0], 10))[0]
-    tip = fem.Constant(domain, 0.0)
-    bcs = [fem.dirichletbc(np.zeros(3), left, V), fem.dirichletbc(tip, right, V.sub(2))]
-    F = ufl.inner(hom.stress, ufl.sym(ufl.grad(v))) * hom.dx
-    return hmm.MacroProblem(F, u, hom, bcs=bcs, rtol=1e-6, **options), tip, bcs[1]
+    return body(model, domain, at(0, 0.0), at(0, 10.0), 2, order, **options)
 
 
 def bend(model: hmm.models.MicroModel, deflections: Sequence[float] = DEFLECTIONS) -> dict:
@@ -107,7 +100,7 @@ def many_points(h: float = 0.2, cells: int = 16) -> dict:
     model = trained(sphere_rve(h), 8)
     box = [[0.0, 0.0, 0.0], [10.0, 2.0, 2.0]]
     domain = mesh.create_box(MPI.COMM_SELF, box, [50, cells, cells], mesh.CellType.hexahedron)
-    problem, tip, _ = beam(model, domain, 1)
+    problem, tip, _ = beam(model, domain, 1, petsc_options=MULTIGRID)
     found = {}
     for deflection in DEFLECTIONS[:6]:
         before, start = problem.hom.count.copy(), time.process_time()

@@ -120,7 +120,8 @@ def _draw(results: dict[int, list[tuple[int, list[Outcome]]]], path: str) -> Non
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("parallel efficiency, simulated")
-    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, ncols=len(POLICIES), loc="outside lower center")
+    place = {"ncols": len(POLICIES), "loc": "outside lower center", "handlelength": 4.2}  # dashes beside the marker
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, **place)
     figure.savefig(path, dpi=160)
 
 

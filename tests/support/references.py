@@ -132,17 +132,29 @@ Matrix J2 E=70e3, nu=0.3, sy=100, H=1000; discs elastic E=400e3, nu=0.2.
 Source: body-fitted Q2 elements (n=24), confirmed by FFT, table `j2_disc_composite`; 0.1 %.
 """
 
-LAMINATE_THERMAL = {"beta1": 4.5465506, "beta2": 4.2400536, "k_normal": 61.22449, "k_parallel": 132.0}
-"""Thermal stress in MPa/K and conductivity of the laminate of `LAMINATE_LINEAR`; A: alpha=23e-6, k=200; B: 5e-6, k=30.
+LAMINATE_THERMAL = {
+    "beta1": 4.5465506,
+    "beta2": 4.2400536,
+    "alpha1": 2.3040909e-05,
+    "alpha2": 9.2954545e-06,
+    "k_normal": 61.22449,
+    "k_parallel": 132.0,
+}
+"""Thermal stress in MPa/K, expansion in 1/K and conductivity of the laminate of `LAMINATE_LINEAR`.
+
+A: alpha=23e-6, k=200; B: alpha=5e-6, k=30.
 
 Source: closed form, table `laminate_linear`; exact.
 """
 
-PERMEABILITY_CYLINDERS = {0.1: 0.040271145, 0.4: 0.0045893809}
+PERMEABILITY_CYLINDERS = {0.1: 0.040271145, 0.2: 0.01940732, 0.4: 0.0045893809}
 """Transverse permeability of a square array of cylinders by solid fraction, in squared distances of their centres.
 
 Source: Trefftz solver, agrees with Sangani and Acrivos (1982); table `permeability_cylinders`; 1e-6.
 """
+
+AXIAL_PERMEABILITY_CYLINDERS = {0.4: 0.099186799}
+"""Permeability along the same cylinders by solid fraction, in squared radii; same source and table."""
 
 PERMEABILITY_SPHERES_SC = {0.125: 0.039854154}
 """Permeability of a simple cubic array of spheres by solid fraction, in squared edges of the cube.
