@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hmm.commands import run_command
+from hmm.commands import dispatch
 from hmm.foundation import errors
 
 
@@ -13,4 +13,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     Errors are printed as one line by rank 0, and the exit code is then 1.
     """
-    errors.run(lambda: run_command(argv))
+    errors.run(lambda: dispatch(argv))

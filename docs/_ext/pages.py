@@ -21,6 +21,18 @@ from hmm.commands.application import application, epilogue
 from hmm.effective.physics import PHYSICS
 from hmm.jobs import cells as job_cells
 from hmm.jobs import reading, values
+from hmm.jobs.fe2.schema import (
+    AdaptiveSection,
+    LoadSection,
+    MaterialSection,
+    MeshSection,
+    ReducedSection,
+    RunFile,
+    RunOutput,
+    SupportSection,
+    TimeSection,
+)
+from hmm.jobs.sections import JobSection, keys_of, words_of
 from hmm.micro.constraints import CONSTRAINTS
 from hmm.micro.solvers.described import SOLVERS
 
@@ -42,6 +54,7 @@ def write(directory: Path) -> list[Path]:
     pages = {f"api/{package}.md": names_page(package) for package in public_names.by_package()}
     pages |= {name: relinked(text, source, directory / name) for name, (text, source) in _copies().items()}
     pages |= {"api/index.md": names_index(), "job_files.md": job_page(), "command.md": command_page()}
+    pages["run_files.md"] = run_page()
     for old in set(directory.rglob("*.md")) - {directory / name for name in pages}:
         old.unlink()
     for name, text in pages.items():
@@ -207,6 +220,46 @@ def job_page() -> str:
         *_generators(),
     ]
     return "\n".join(f"{part.rstrip()}\n" for part in parts)
+
+
+RUN_PARTS = {
+    "": RunFile,
+    "mesh": MeshSection,
+    "material": MaterialSection,
+    "support": SupportSection,
+    "load": LoadSection,
+    "time": TimeSection,
+    "output": RunOutput,
+    "adaptive": AdaptiveSection,
+    "reduced": ReducedSection,
+}
+"""The sections of a job file for `hmm run`."""
+
+
+def run_page() -> str:
+    """The keys of a job file for `hmm run`, from its schema."""
+    parts = [
+        "# Job files for `hmm run`\n\nThe keys of a TOML file for FE2. [FE2 from the shell](../../running_jobs.md) "
+        "describes how to use it. The keys in `[material.cell]` and `[material.phases.NAME]` are those of "
+        "[`[cell]` and `[phases.NAME]`](job_files.md) for `hmm homogenize`.\n"
+    ]
+    for name, section in RUN_PARTS.items():
+        title = f"`[[{name}]]`" if name in ("support", "load") else f"`[{name}]`" if name else "The job"
+        parts.append(f"## {title}\n\n{(section.__doc__ or '').strip()}\n\n{_section(section)}\n")
+    return "\n".join(parts)
+
+
+def _section(section: type[JobSection]) -> str:
+    """The keys of a section: name, values, default and meaning."""
+    rows = []
+    for key, field in keys_of(section).items():
+        default = "required" if field.is_required() else _toml_default(field.default)
+        rows.append((f"`{key}`", words_of(field).replace("|", r"\|"), default, str(field.description)))
+    return table(("key", "value", "default", "meaning"), rows)
+
+
+def _toml_default(value: Any) -> str:
+    return "see below" if isinstance(value, JobSection) else "none" if value == [] else _toml(value)
 
 
 def _job_keys() -> str:

@@ -4,6 +4,6 @@ One module for each subcommand, whose function declares the arguments by its sig
 docstring. May import everything below the command. Begin with `application`, then `information`, a short example.
 """
 
-from hmm.commands.application import application, run_command
+from hmm.commands.application import application, dispatch
 
-__all__ = ["application", "run_command"]
+__all__ = ["application", "dispatch"]

@@ -12,24 +12,32 @@ from cyclopts import App, CycloptsError, Parameter
 from docstring_parser import parse
 from rich.console import Console
 
+from hmm.commands.creating import new_command
 from hmm.commands.homogenizing import homogenize_command
 from hmm.commands.information import info_command
 from hmm.commands.laminating import laminate_command
 from hmm.commands.replaying import replay_command
 from hmm.commands.reporting import report_command
+from hmm.commands.serving import serve_command
+from hmm.commands.simulating import run_command
 from hmm.commands.sweeping import sweep_command
 from hmm.commands.talking import Talk
+from hmm.commands.testing import test_command
 from hmm.foundation.console import Paper, say
 from hmm.foundation.errors import InputError
 from hmm.foundation.version import VERSION
 
 COMMANDS: tuple[Callable[..., Any], ...] = (
-    info_command,
+    new_command,
+    run_command,
     homogenize_command,
+    test_command,
     laminate_command,
     sweep_command,
+    serve_command,
     report_command,
     replay_command,
+    info_command,
 )
 """The functions of the subcommands, whose names end with ``_command``, in the order of the help."""
 
@@ -91,7 +99,7 @@ def _lines(text: str | None) -> Iterable[str]:
     return (line.strip() for line in (text or "").splitlines() if line.strip())
 
 
-def run_command(argv: Sequence[str] | None = None) -> None:
+def dispatch(argv: Sequence[str] | None = None) -> None:
     """Run a subcommand with the given arguments, by default those of the process (collective).
 
     Rank 0 prints. What the function of the subcommand returns is the result that ``--json`` prints.

@@ -8,7 +8,7 @@ below, not FE2. Begin with `homogenize`, then `data` (the numbers and the quanti
 from hmm.effective.constants import Extremes
 from hmm.effective.data import EffectiveData
 from hmm.effective.export import export
-from hmm.effective.homogenize import homogenize
+from hmm.effective.homogenize import by_phase, homogenize
 from hmm.effective.limits import Limits
 from hmm.effective.physics import PHYSICS, Physics, Problem
 from hmm.effective.properties import EffectiveProperties
@@ -30,6 +30,7 @@ __all__ = [
     "Physics",
     "Problem",
     "Symmetry",
+    "by_phase",
     "export",
     "homogenize",
     "polar_invariants",

@@ -104,7 +104,7 @@ def homogenize(
     require_known("solver", options.get("solver", "auto"), SOLVERS)
     if not isinstance(cell, Cell | Polycrystal):
         raise InputError(f"{type(cell).__name__} is not a cell: convert an image or array with hmm.images.image_cell")
-    cell, laws = _by_phase(cell, laws)
+    cell, laws = by_phase(cell, laws)
     laws = without_rigid(laws)
     degree = max(kind.degree, cell.degree) if degree is None else degree
     task = _Task(kind, cell, laws, constraint, out_of_plane, dt)
@@ -126,6 +126,23 @@ def homogenize(
     )
 
 
+def cell_problem(
+    cell: Cell | Polycrystal,
+    laws: Mapping[str, Any],
+    constraint: str = "periodic",
+    physics: str = "elasticity",
+    *,
+    degree: int | None = None,
+    out_of_plane: bool = False,
+    **options: Any,
+) -> RVE:
+    """The RVE that `homogenize` solves with the same arguments, for any loads (collective)."""
+    kind = physics_of(physics)
+    cell, laws = by_phase(cell, laws)
+    task = _Task(kind, cell, without_rigid(laws), constraint, out_of_plane, None)
+    return task.rve(max(kind.degree, cell.degree) if degree is None else degree, options)
+
+
 @dataclass(frozen=True, eq=False)
 class _Task:
     """The problem of `homogenize`, which can be solved with fluctuations of several degrees."""
@@ -137,16 +154,20 @@ class _Task:
     out_of_plane: bool
     dt: float | None
 
-    def solved(self, degree: int, options: Mapping[str, Any]) -> tuple[RVE, PointState, dict[str, Any]]:
-        """The RVE, its state and the attributes of the properties."""
+    def rve(self, degree: int, options: Mapping[str, Any]) -> RVE:
+        """The problem of the cell."""
         problem = self.kind.set_up(self.cell, self.laws, degree, self.out_of_plane)
         inputs: Any = problem.inputs if len(problem.inputs) > 1 else problem.inputs[0]
-        rve = RVE(
+        return RVE(
             *(self.cell, problem.w, inputs, problem.laws),
             constraint=self.constraint,
             fixed_dofs=problem.fixed_dofs,
             **options,
         )
+
+    def solved(self, degree: int, options: Mapping[str, Any]) -> tuple[RVE, PointState, dict[str, Any]]:
+        """The RVE, its state and the attributes of the properties."""
+        rve = self.rve(degree, options)
         elements = self.cell.mesh.topology.index_map(self.cell.dim).size_global
         unknowns, n_cases = rve.system.loaded.reduced.size_global, sum(macro.packing.size for macro in rve.inputs)
         size = f"{elements:,} elements, degree {degree}, {unknowns:,} unknowns"
@@ -261,8 +282,21 @@ def _check_options(options: Mapping[str, Any]) -> None:
             raise InputError(f"unknown option {name!r}{nearest(name, known)}: the options are {', '.join(known)}")
 
 
-def _by_phase(cell: Cell | Polycrystal, laws: Mapping[str, Any]) -> tuple[Cell, dict[str, Any]]:
-    """The cell, and the law of each of its phases."""
+def by_phase(cell: Cell | Polycrystal, laws: Mapping[str, Any]) -> tuple[Cell, dict[str, Any]]:
+    """The cell, and the law of each of its phases.
+
+    Parameters
+    ----------
+    cell
+        The cell; a polycrystal rotates laws that have axes to those of its grains.
+    laws
+        The law of each phase; ``"*"`` stands for all other phases.
+
+    Raises
+    ------
+    InputError
+        If a phase has no law, or a law no phase.
+    """
     crystal, cell = (cell, cell.cell) if isinstance(cell, Polycrystal) else (None, cell)
     unknown, missing = set(laws) - {REST} - set(cell.phases), set(cell.phases) - set(laws)
     if unknown or (missing and REST not in laws):

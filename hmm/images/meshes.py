@@ -158,7 +158,7 @@ def _arrays(
     """Points, elements, tags, cell type with geometry degree, and the tag of each phase name."""
     of_gmsh = getattr(mesh, "order", "vtk") == "gmsh"
     kinds = KINDS | CUBIC if of_gmsh else KINDS
-    kind, blocks = _solid_blocks(path, mesh, kinds)
+    kind, blocks = solid_blocks(path, mesh, kinds)
     numbers, names = _tagged(path, mesh, blocks, phases, tags)
     shape, degree = kinds[kind]
     nodes = np.concatenate([np.asarray(mesh.cells[k].data, dtype=np.int64) for k in blocks])
@@ -228,7 +228,7 @@ def _beside(path: Path, name: str) -> Path:
     return regular_file(path.parent / inner, f"data file of {path}", "put it beside the mesh file")
 
 
-def _solid_blocks(path: Path, mesh: Any, kinds: Mapping[str, tuple[str, int]]) -> tuple[str, list[int]]:
+def solid_blocks(path: Path, mesh: Any, kinds: Mapping[str, tuple[str, int]]) -> tuple[str, list[int]]:
     """The type of the elements of highest dimension, and the blocks of meshio that hold them."""
     found = {block.type for block in mesh.cells if block.type in kinds and len(block.data)}
     present = sorted({block.type for block in mesh.cells if len(block.data)})

@@ -15,8 +15,9 @@ from hmm.foundation.console import print_table, say
 from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.files import require_writable, write_atomically
 from hmm.foundation.tables import write_csv
-from hmm.jobs.reading import parsed_job, read_job
+from hmm.jobs.reading import read_job
 from hmm.jobs.running import homogenized, in_job
+from hmm.jobs.tables import parsed_job
 from hmm.jobs.values import arguments, check_keys, check_name, choose, convert, listed, quoted_key, shown
 from hmm.laminates import Laminate, LaminateResult, Layer, Ply, Strength, stacked
 from hmm.laminates.picture import draw_laminate
@@ -99,7 +100,7 @@ def read_laminate_job(path: str | Path, changes: Mapping[str, Any] | None = None
         If a key is unknown or missing, or a value is invalid.
     """
     path = Path(path)
-    table, _ = parsed_job(path, MPI.COMM_SELF, changes)
+    table, _ = parsed_job(path, MPI.COMM_SELF, changes=changes)
     check_keys(table, SECTIONS, str(path))
     plies = _plies(table.get("plies"), f"{path}: ", path.parent)
     where = f"{path}: [laminate]"

@@ -13,11 +13,10 @@ from hmm.cells.cell import Cell
 from hmm.effective.homogenize import REST
 from hmm.effective.physics import PHYSICS
 from hmm.foundation.errors import InputError, collectively
-from hmm.foundation.files import read_toml
 from hmm.foundation.naming import nearest
 from hmm.jobs.cells import CellSource, read_cell
-from hmm.jobs.changes import changed
 from hmm.jobs.defaults import defaults_of
+from hmm.jobs.tables import parsed_job
 from hmm.jobs.values import (
     LARGEST_INTEGER,
     check_keys,
@@ -48,10 +47,6 @@ RANGES = {"degree": (-LARGEST_INTEGER, 8), "quadrature_degree": (0, 30)}
 """Ranges of integers; forms of a higher degree take hours to compile. Each physics checks the lower limit."""
 
 KEYS = ("cell", "phases", "physics", "constraint", *OPTIONS, "spread", "output")
-
-
-DEEPEST_TABLE = 20
-"""Largest depth of nested tables and lists in a job file."""
 
 
 @dataclass(frozen=True)
@@ -123,18 +118,23 @@ class Job:
 
     def check_phases(self, cell: Cell) -> None:
         """Raise `InputError` if a phase of the cell has no law, or a law has no phase."""
-        for name in self.laws:
-            if name != REST and name not in cell.phases:
-                raise InputError(
-                    f"{self.path}: [phases.{quoted_key(name)}] is not a phase of the cell{nearest(name, cell.phases)}: "
-                    f"the phases are {listed(cell.phases)}"
-                )
-        missing = [name for name in cell.phases if name not in self.laws]
-        if missing and REST not in self.laws:
+        check_phases(self.path, self.laws, cell)
+
+
+def check_phases(where: object, laws: Mapping[str, Any], cell: Cell) -> None:
+    """Raise `InputError` if a phase of the cell has no law, or a law has no phase."""
+    for name in laws:
+        if name != REST and name not in cell.phases:
             raise InputError(
-                f"{self.path}: phase {missing[0]!r} of the cell has no law: add [phases.{quoted_key(missing[0])}], "
-                'or [phases."*"] for all other phases'
+                f"{where}: [phases.{quoted_key(name)}] is not a phase of the cell{nearest(name, cell.phases)}: "
+                f"the phases are {listed(cell.phases)}"
             )
+    missing = [name for name in cell.phases if name not in laws]
+    if missing and REST not in laws:
+        raise InputError(
+            f"{where}: phase {missing[0]!r} of the cell has no law: add [phases.{quoted_key(missing[0])}], "
+            'or [phases."*"] for all other phases'
+        )
 
 
 def read_job(
@@ -164,7 +164,11 @@ def read_job(
         If there is no such file, it is not valid TOML, a key is unknown or missing, or a value is invalid.
     """
     path = Path(path)
-    table, text = parsed_job(path, comm, changes)
+    return job_of(path, *parsed_job(path, comm, changes=changes), comm, trust_laws)
+
+
+def job_of(path: Path, table: Mapping[str, Any], text: str, comm: MPI.Comm, trust_laws: bool) -> Job:
+    """The job that a table describes; the other arguments are as for `read_job` (collective)."""
     check_keys(table, KEYS, str(path))
     physics = choose(table.get("physics", "elasticity"), PHYSICS, f"{path}: physics")
     options = {name: convert(table[name], kind, f"{path}: {name}") for name, kind in OPTIONS.items() if name in table}
@@ -174,7 +178,7 @@ def read_job(
     if "solver" in options:
         choose(options["solver"], SOLVERS, f"{path}: solver")
     with collectively(comm):  # the code of a user's law may exist on some ranks only
-        laws = _laws(table.get("phases"), f"{path}: ", PHYSICS[physics].law, path.parent if trust_laws else None)
+        laws = read_laws(table.get("phases"), f"{path}: [", PHYSICS[physics].law, path.parent if trust_laws else None)
     source = read_cell(table.get("cell"), f"{path}: [cell]", path.parent, physics)
     return Job(
         path,
@@ -190,49 +194,26 @@ def read_job(
     )
 
 
-def parsed_job(path: Path, comm: MPI.Comm, changes: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], str]:
-    """The table of a job file with some keys changed, and its text, read on rank 0 (collective).
+def read_laws(table: Any, where: str, default: str, trusted: Path | None) -> dict[str, Any]:
+    """The law of each phase.
 
     Parameters
     ----------
-    path, comm, changes
-        As for `read_job`.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, it is not valid TOML, or a changed key is in no section of it.
+    table
+        The table of the phases.
+    where
+        The name of this table up to ``phases]`` in errors, such as ``"job.toml: ["``.
+    default
+        The law of phases that name none.
+    trusted
+        As for `hmm.jobs.values.make_law`.
     """
-    table: dict[str, Any] = {}
-    text = ""
-    with collectively(comm):
-        if comm.rank == 0:
-            table = read_toml(path, "job file", "'hmm homogenize --example' prints one")
-            if _is_deeper(table, DEEPEST_TABLE):  # dotted keys nest without limit; MPI cannot send them
-                raise InputError(f"{path} is nested too deeply: no job has more than {DEEPEST_TABLE} levels")
-            table = changed(table, changes or {}, str(path))
-            lines = [f"# changed: {key} = {value}\n" for key, value in (changes or {}).items()]
-            text = path.read_text(encoding="utf-8-sig") + "\n" * bool(lines) + "".join(lines)
-    return dict(comm.bcast(table)), str(comm.bcast(text))
-
-
-def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether tables and lists are nested in more than `levels` levels."""
-    layer = [value]
-    for _ in range(levels):
-        inner = (entry.values() if isinstance(entry, dict) else entry for entry in layer)
-        layer = [entry for entries in inner for entry in entries if isinstance(entry, dict | list)]
-    return bool(layer)
-
-
-def _laws(table: Any, where: str, default: str, trusted: Path | None) -> dict[str, Any]:
-    """The law of each phase."""
     if not isinstance(table, Mapping) or not table:
-        raise InputError(f"{where}[phases.NAME] is missing: add one for each phase, with its law and parameters")
+        raise InputError(f"{where}phases.NAME] is missing: add one for each phase, with its law and parameters")
     for name in table:
-        check_name(name, f"{where}[phases]")
+        check_name(name, f"{where}phases]")
     return {
-        name: make_law(of_phase, f"{where}[phases.{quoted_key(name)}]", default, trusted=trusted)
+        name: make_law(of_phase, f"{where}phases.{quoted_key(name)}]", default, trusted=trusted)
         for name, of_phase in table.items()
     }
 

@@ -113,7 +113,7 @@ def make_law(table: Any, where: str, default: str | None = None, kind: Any = Non
     """
     if not isinstance(table, Mapping):
         raise InputError(f"{where} = {shown(table)} is not a table: write its parameters as name = value")
-    names = _parts(Law if kind is None else kind)
+    names = parts_of(Law if kind is None else kind)
     name = table.get("law", default or (next(iter(names)) if len(names) == 1 else None))
     if name is None:
         raise InputError(f"{where} lacks 'law': choose one of {listed(names)}")
@@ -154,14 +154,14 @@ def _fit_plain(value: Any, hint: Any, key: str) -> Any:
     if hint is Any:
         return value
     if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(_in_range(value, key))
+        return float(in_range(value, key))
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
         if abs(value) > LARGEST_INTEGER:
             raise InputError(f"{key} = {shown(value)} is out of range: give an integer up to {LARGEST_INTEGER}")
         return value
     if hint in (bool, str) and isinstance(value, hint):
         return value
-    if _parts(hint) and isinstance(value, Mapping):
+    if parts_of(hint) and isinstance(value, Mapping):
         return make_law(value, key, kind=hint)
     raise Unfit
 
@@ -200,7 +200,7 @@ def _numbers(value: Any, key: str, depth: int = 0) -> Any:
     if isinstance(value, list) and depth < DEEPEST:
         return [_numbers(entry, key, depth + 1) for entry in value]
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _in_range(value, key)
+        return in_range(value, key)
     raise Unfit
 
 
@@ -220,10 +220,10 @@ def type_in_words(hint: Any) -> str:
         return f"a table {{name = {type_in_words(inner[1])}}}"
     if hint in WORDS:
         return WORDS[hint]
-    return f"a table {{law = {' | '.join(map(repr, parts))}, ...}}" if (parts := _parts(hint)) else ""
+    return f"a table {{law = {' | '.join(map(repr, parts))}, ...}}" if (parts := parts_of(hint)) else ""
 
 
-def _parts(kind: Any) -> dict[str, Entry]:
+def parts_of(kind: Any) -> dict[str, Entry]:
     """Laws or parts of laws of a kind; empty if there are none."""
     if kind in (Law, LinearElasticity):
         found = choices(LAWS, object if kind is Law else kind)
@@ -268,7 +268,7 @@ def check_name(name: str, where: str) -> None:
         )
 
 
-def _in_range(value: float, key: str) -> float:
+def in_range(value: float, key: str) -> float:
     """The number, if its absolute value is in the permitted range."""
     if value != 0 and not SMALLEST <= abs(value) <= LARGEST:  # no conversion, which may overflow
         raise InputError(f"{key} = {shown(value)} is out of range: {_RANGE}")

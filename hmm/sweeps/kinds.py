@@ -12,10 +12,17 @@ from mpi4py import MPI
 
 from hmm.effective.writing import PROPERTIES
 from hmm.foundation.errors import InputError
+from hmm.jobs.changes import path_of
+from hmm.jobs.fe2.reading import read_run
+from hmm.jobs.fe2.running import run_fe2
 from hmm.jobs.laminates import read_laminate_job
-from hmm.jobs.reading import parsed_job, read_job
+from hmm.jobs.load_test import read_load_test
+from hmm.jobs.load_testing import run_load_test
+from hmm.jobs.reading import read_job
+from hmm.jobs.running import run_job
+from hmm.jobs.tables import parsed_job
 
-Check = Callable[[Path, Mapping[str, Any], bool], object]
+Read = Callable[[Path, Mapping[str, Any], bool], Any]
 """Reads a changed job, of trusted laws or not; an error if it is wrong."""
 
 
@@ -27,21 +34,40 @@ class Kind:
     ----------
     command
         The subcommand of ``hmm`` that runs it.
-    check
-        What reads a changed job without running it.
+    section
+        A section that only these jobs have.
+    read, run
+        Reads a changed job; runs it in this process, with the results in a directory.
     file
         The file of the results, in JSON.
     numbers
         The numbers in it, by name.
     plain
         Changes of a job that leave out its report and pictures, for keys that it does not give.
+    curve
+        The curve in the file, for jobs that have one.
     """
 
     command: str
-    check: Check
+    section: str
+    read: Read
+    run: Callable[[Any, Path], object]
     file: str
     numbers: Callable[[Mapping[str, Any]], Mapping[str, Any]]
     plain: Mapping[str, Any]
+    curve: Callable[[Mapping[str, Any]], list[float]] | None = None
+
+    def check(self, path: Path, changes: Mapping[str, Any], trust_laws: bool) -> None:
+        """Read a changed job, unless this would homogenize the cells of its plies.
+
+        Raises
+        ------
+        InputError
+            If it is wrong.
+        """
+        plies = parsed_job(path, MPI.COMM_SELF, changes=changes)[0].get("plies", {}).values()
+        if not any("job" in ply for ply in plies if isinstance(ply, Mapping)):
+            self.read(path, changes, trust_laws)
 
     def values(self, directory: Path) -> dict[str, float]:
         """The numbers that a variant gave.
@@ -52,10 +78,21 @@ class Kind:
             If there are no results.
         """
         try:
-            found = self.numbers(json.loads((directory / self.file).read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{directory / self.file} has no results ({error}): run this variant again") from None
+            found = self.numbers(self._found(directory))
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{directory / self.file} is damaged ({error!r}): run this variant again") from None
         return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+
+    def points(self, directory: Path) -> list[float]:
+        """The curve that a variant gave."""
+        return [] if self.curve is None else [float(value) for value in self.curve(self._found(directory))]
+
+    def _found(self, directory: Path) -> dict[str, Any]:
+        """The file of the results."""
+        try:
+            return dict(json.loads((directory / self.file).read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{directory / self.file} has no results ({error}): run this variant again") from None
 
 
 def _of_properties(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,33 +112,64 @@ def _of_laminate(found: Mapping[str, Any]) -> dict[str, Any]:
     return found["laminate"]["constants"] | failures
 
 
-def _check_laminate(path: Path, changes: Mapping[str, Any]) -> None:
-    """Read the job, unless this would homogenize the cells of its plies."""
-    plies = parsed_job(path, MPI.COMM_SELF, changes)[0].get("plies", {})
-    if not any("job" in ply for ply in plies.values() if isinstance(ply, Mapping)):
-        read_laminate_job(path, changes)
-
-
-KINDS = {
-    "homogenize": Kind(
-        "homogenize",
-        lambda path, changes, trust: read_job(path, trust_laws=trust, changes=changes),
-        PROPERTIES,
-        _of_properties,
-        {"output.report": False, "mesh_error": False},
+KINDS = (
+    Kind(
+        "run",
+        "mesh",
+        lambda path, changes, trust: read_run(path, trust_laws=trust, changes=changes),
+        lambda job, where: run_fe2(job, where, MPI.COMM_SELF, overwrite=True),
+        "summary.json",
+        lambda found: {name: value for name, value in found["last"].items() if name not in ("step", "time")},
+        {},
     ),
-    "laminate": Kind(
+    Kind(
+        "test",
+        "test",
+        lambda path, changes, trust: read_load_test(path, trust_laws=trust, changes=changes),
+        lambda test, where: run_load_test(test, where, MPI.COMM_SELF),
+        "test.json",
+        lambda found: found["summary"],
+        {"output.plot": False, "test.fields": "none"},
+        lambda found: found["curve"][found["driven"][1]],
+    ),
+    Kind(
         "laminate",
-        lambda path, changes, trust: _check_laminate(path, changes),
+        "laminate",
+        lambda path, changes, trust: read_laminate_job(path, changes),
+        lambda job, where: job.write(where),
         "laminate.json",
         _of_laminate,
         {"output.plot": False},
     ),
-}
-"""The kinds of jobs by name; the section of this name, if there is one, shows the kind of a file."""
+    Kind(
+        "homogenize",
+        "cell",
+        lambda path, changes, trust: read_job(path, trust_laws=trust, changes=changes),
+        lambda job, where: run_job(job, where, MPI.COMM_SELF),
+        PROPERTIES,
+        _of_properties,
+        {"output.report": False, "mesh_error": False},
+    ),
+)
+"""The kinds of jobs; a file is of the first kind whose section it has."""
 
 
 def kind_of_job(path: Path) -> tuple[Kind, dict[str, Any]]:
-    """The kind of a job file, by its sections, and its table."""
+    """The kind of a job file, by its sections, and its table; one for homogenization if it has none of them."""
     table, _ = parsed_job(path, MPI.COMM_SELF)
-    return next((kind for name, kind in KINDS.items() if name in table), KINDS["homogenize"]), table
+    return next((kind for kind in KINDS if kind.section in table), KINDS[-1]), table
+
+
+def plain_changes(kind: Kind, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes that leave out the report and the pictures of a job, unless it asks for them itself."""
+    return {key: value for key, value in kind.plain.items() if given(table, key) is None}
+
+
+def given(table: Mapping[str, Any], key: str) -> Any:
+    """The value that a job gives to a dotted key; None if it gives none."""
+    inner: Any = table
+    for name in path_of(key):
+        if not isinstance(inner, Mapping) or name not in inner:
+            return None
+        inner = inner[name]
+    return inner

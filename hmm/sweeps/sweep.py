@@ -20,7 +20,7 @@ from hmm.foundation.naming import nearest
 from hmm.foundation.tables import write_csv
 from hmm.jobs.changes import path_of
 from hmm.jobs.values import listed
-from hmm.sweeps.kinds import Kind, kind_of_job
+from hmm.sweeps.kinds import Kind, kind_of_job, plain_changes
 from hmm.sweeps.variation import SweepAxis, combinations
 
 RECORD = "variant.json"
@@ -131,7 +131,7 @@ class Sweep:
                 raise InputError(f"{error} (varied: {variant})" if len(variants) > 1 else str(error)) from None
         text = job.read_text(encoding="utf-8-sig")
         signature = short(f"{kind.command}\n{text}")
-        common = {} if reports else {key: value for key, value in kind.plain.items() if not _has(table, key)}
+        common = {} if reports else plain_changes(kind, table)
         return cls(job, kind, tuple(axes), tuple(variants), where, trust_laws, common, signature)
 
     def record(self, variant: Variant, seconds: float) -> dict[str, float]:
@@ -233,16 +233,6 @@ class SweepResult:
             for k, (variant, values) in enumerate(zip(self.sweep.variants, self.values, strict=True))
         ]
         return {"job": str(self.sweep.job), "variants": rows}
-
-
-def _has(table: Mapping[str, Any], key: str) -> bool:
-    """Whether a job gives a key."""
-    inner: Any = table
-    for name in path_of(key):
-        if not isinstance(inner, Mapping) or name not in inner:
-            return False
-        inner = inner[name]
-    return True
 
 
 def _failed(row: list[Any]) -> list[Any]:

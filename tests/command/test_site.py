@@ -11,6 +11,10 @@ from mpi4py import MPI
 import pytest
 
 import hmm
+from hmm.jobs.fe2 import schema
+from hmm.jobs.sections import keys_of
+
+RUN_SECTIONS = (schema.RunFile, schema.MeshSection, schema.SupportSection, schema.LoadSection, schema.RunOutput)
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -57,6 +61,13 @@ def test_the_keys_of_a_job_are_those_that_it_takes(written):
         assert f"`{key}`" in text or f"`[{key}" in text, key
     for name in hmm.jobs.cells.generators():
         assert f"### `{name}`" in text
+
+
+def test_the_keys_of_hmm_run_are_those_of_its_schema(written):
+    text = written["run_files.md"]
+    for section in RUN_SECTIONS:
+        for key in keys_of(section):
+            assert f"| `{key}` |" in text, key
 
 
 def test_the_command_is_described(written):
