@@ -18,6 +18,8 @@ from hmm.cells.elements import check_mesh
 from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.forms import compile_form
 from hmm.foundation.html import html_table
+from hmm.laws import Law
+from hmm.laws.rotating import rotated_law
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,9 @@ class Cell:
     fibres
         For each phase of fibres their direction, shape (3,), or the mean of p (x) p over their directions p, shape (3,
         3), as which it is stored. There is a warning if the axis of a law differs.
+    rotation
+        Rotation of the material axes in each element from those of its phase, a field of shape (3, 3), such as that of
+        a yarn that waves; None if there is none. `rotated` applies it to a law.
     degree
         Degree of the fluctuation that the mesh is made for, the default of `hmm.homogenize`.
 
@@ -63,6 +68,7 @@ class Cell:
     grid: tuple[int, ...] | None = None
     open_faces: bool = False
     fibres: Mapping[str, ArrayLike] = field(default_factory=dict)
+    rotation: fem.Function | None = None
     degree: int = 1
 
     def __post_init__(self) -> None:
@@ -100,6 +106,10 @@ class Cell:
         mesh.comm.Allreduce(x.min(axis=0, initial=np.inf), low, MPI.MIN)
         mesh.comm.Allreduce(x.max(axis=0, initial=-np.inf), high, MPI.MAX)
         return cls(mesh, phase_tags, phases, np.diag(high - low), low)
+
+    def rotated[L: Law](self, law: L) -> L:
+        """A law in the axes of each element (see `rotation`), if it has axes; `hmm.homogenize` does this itself."""
+        return law if self.rotation is None else rotated_law(law, self.rotation)
 
     @property
     def dim(self) -> int:
