@@ -29,7 +29,7 @@ OTHERS := $(filter-out $(MACRO) $(SPREAD) $(RUNS) tests/data tests/support tests
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-all lint demos-quick bench verify docs dist clean
+.PHONY: help setup demo test test-all lint demos-quick bench verify docs dist docker docker-test apptainer slurm-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -85,6 +85,23 @@ docs: setup ## build the documentation site in docs/_build/html, with the tutori
 dist: EXTRAS := $(EXTRAS),release
 dist: setup ## build wheel and source archive in dist, check them, and use the wheel in an empty environment
 	scripts/make-dist $(BIN)/python
+
+# Quick tests of all that an image can get wrong: libraries, compiler, pictures, the command, ranks.
+SMOKE := tests/command/test_cli.py tests/command/test_distribution.py tests/foundation tests/plotting tests/jobs tests/micro/test_tangent.py
+
+docker: ## build the image fenicsx-hmm with docker, podman or buildah (ARGS: --build-arg EXTRAS=...; ENGINE) and try it
+	scripts/image build $(ARGS)
+	scripts/image run mpirun -n 2 python scripts/smoke.py
+
+docker-test: ## run the main demo on 2 ranks and a part of the tests in the image
+	scripts/image run mpirun -n 2 python $(MAIN_DEMO)
+	scripts/image run sh -c "python -m pytest -q -p no:cacheprovider -m 'not slow' $(SMOKE) && scripts/mpi-pytest -n 2 -q -m 'mpi and not slow' $(SMOKE)"
+
+apptainer: ## build fenicsx-hmm.sif with Apptainer (ARGS: --build-arg EXTRAS=...)
+	scripts/image apptainer $(ARGS)
+
+slurm-test: setup ## start a Slurm of one node and run the batch scripts of the docs in it (needs slurm-wlm and munge)
+	$(BIN)/python scripts/slurm_test.py
 
 clean: ## remove $(VENV) if make created it, and the caches of the tools
 	@if [ -e '$(VENV)/.hmm-environment' ]; then rm -rf '$(VENV)'; fi
