@@ -41,7 +41,9 @@ def run_document(record: RunRecord, directory: Path) -> Document:
         *sections_of(
             "Convergence and cost", [_drawn(directory, RESIDUALS, "Macro residual in each step"), _steps(record)], True
         ),
-        *sections_of("The program", [Code(record.script) if record.script else None]),
+        *sections_of(
+            "The job" if "hmm run" in record.repeat else "The program", [Code(record.script) if record.script else None]
+        ),
         *sections_of(
             "How to repeat", [Code(record.repeat) if record.repeat else None, Facts(list(record.made.items()))], True
         ),
