@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from hmm.cells.elements import check_mesh
 from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.forms import compile_form
+from hmm.foundation.html import html_table
 from hmm.laws import Law
 from hmm.laws.rotating import rotated_law
 
@@ -138,6 +139,13 @@ class Cell:
         one = fem.Constant(self.mesh, 1.0)
         volumes = {name: fem.assemble_scalar(compile_form(one * dx(tag))) for name, tag in self.phases.items()}
         return {name: float(self.comm.allreduce(value)) / self.volume for name, value in volumes.items()}
+
+    def _repr_html_(self) -> str:
+        """The size and the phases as a table, for a notebook (collective)."""
+        elements = self.mesh.topology.index_map(self.mesh.topology.dim).size_global
+        title = f"Cell in {self.dim}D, {elements} elements"
+        rows = [(name, tag, f"{self.volume_fractions[name]:.2%}") for name, tag in self.phases.items()]
+        return html_table(title, ["phase", "tag", "volume fraction"], rows)
 
     def measure(self, **metadata: object) -> ufl.Measure:
         """The volume measure ``dx`` with the phases as subdomains; `metadata` goes to the form compiler."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from dolfinx.plot import vtk_mesh
@@ -71,9 +72,24 @@ def plot_rve(
         Edge of the picture; texts have a fixed size, so that a small picture has larger ones.
     """
     path = Path(path)
-    pv = prepare_picture(path)
+    prepare_picture(path)
+    return save_picture(rve_plotter(cell, fields, variable, label, warp, quantile, pixels), path)
+
+
+def rve_plotter(
+    cell: Cell,
+    fields: LocalFields,
+    variable: str,
+    label: str | None = None,
+    warp: float | None = None,
+    quantile: float | None = None,
+    pixels: int = 900,
+    **options: Any,
+) -> Any:
+    """A PyVista plotter with the picture of `plot_rve`; `options` are of the plotter."""
+    pv = require_package("pyvista")
     drawing = drawing_of_fields(cell, fields, variable)
-    plotter = new_plotter(pv, (pixels, pixels))
+    plotter = new_plotter(pv, (pixels, pixels), **options)
     whole = drawing.grid(pv, drawing.warp_factor() if warp is None else warp)
     grid = cut_open(whole, _whole(cell), is_woven(cell))
     if is_woven(cell):
@@ -83,7 +99,7 @@ def plot_rve(
     add_body(plotter, grid, variable, bar, FIELD_COLOURS, part)
     add_outlines(plotter, grid)
     look_at(plotter, cell.dim, 1.35, 0.06)
-    return save_picture(plotter, path)
+    return plotter
 
 
 def plot_cell(path: str | Path, cell: Cell) -> Path:
@@ -103,7 +119,7 @@ def plot_cell(path: str | Path, cell: Cell) -> Path:
     parts = cell.comm.gather(drawing_of_mesh(cell))
     with collectively(cell.comm):
         if parts is not None:
-            _draw_cell(path, Drawing.joined(parts), fractions)
+            save_picture(cell_plotter(Drawing.joined(parts), fractions), path)
     return path
 
 
@@ -160,9 +176,10 @@ def _directions(cell: Cell, n: int) -> NDArray[np.float64]:
     return found
 
 
-def _draw_cell(path: Path, drawing: Drawing, fractions: Mapping[str, float]) -> None:
+def cell_plotter(drawing: Drawing, fractions: Mapping[str, float], **options: Any) -> Any:
+    """A PyVista plotter with the picture of `plot_cell`; `options` are of the plotter."""
     pv, n = require_package("pyvista"), len(fractions)
-    plotter = new_plotter(pv, (900, 900))
+    plotter = new_plotter(pv, (900, 900), **options)
     whole = drawing.grid(pv, 0.0)
     whole.cell_data["phase"] = whole.cell_data["number"]
     woven = "along" in whole.cell_data
@@ -177,7 +194,7 @@ def _draw_cell(path: Path, drawing: Drawing, fractions: Mapping[str, float]) -> 
         add_lines(plotter, edges_of(grid), color=INK, line_width=0.8, opacity=0.6)
     look_at(plotter, drawing.dim, 1.3, 0.06)
     add_legend(plotter, [f"{name} {100 * fraction:.3g} %" for name, fraction in fractions.items()], colours)
-    save_picture(plotter, path)
+    return plotter
 
 
 def drawing_of_fields(cell: Cell, fields: LocalFields, variable: str) -> Drawing:
