@@ -127,6 +127,8 @@ def test_the_values_are_those_of_single_jobs(job, capsys):
     assert {name: float(rows[0][name]) for name in expected} == pytest.approx(expected, rel=1e-9)
     assert rows[1]["E1"] == "" and "0.785398" in rows[1]["error"]
     assert Path("results/job-sweep/sweep.png").stat().st_size > 5000
+    page = Path("results/job-sweep/report.html").read_text()
+    assert "Failed variants" in page and "data:image/png" in page and "mesh_size = 0.3" in page
     done = Path("results/job-sweep/volume_fraction=0.2/properties.json").stat().st_mtime_ns
     with pytest.raises(SystemExit):
         cli.main([*argv, "--quiet"])
