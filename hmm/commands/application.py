@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 from docstring_parser import parse
 from rich.console import Console
 
+from hmm.commands.checking import check_command
 from hmm.commands.creating import new_command
 from hmm.commands.homogenizing import homogenize_command
 from hmm.commands.information import info_command
@@ -29,6 +30,7 @@ from hmm.foundation.version import VERSION
 
 COMMANDS: tuple[Callable[..., Any], ...] = (
     new_command,
+    check_command,
     run_command,
     homogenize_command,
     test_command,

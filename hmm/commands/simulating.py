@@ -51,6 +51,7 @@ def run_command(
     --------
     hmm run beam.toml
     mpirun -n 4 hmm run beam.toml --output results/mine --overwrite
+    hmm run beam.toml --set time.steps=20 --output results/fine
     hmm run beam.toml --show-python > beam.py
     """
     read = jobs.read_run(job, MPI.COMM_WORLD, trust_laws=trust_laws, changes=jobs.changes_of(changes))

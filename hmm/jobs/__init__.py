@@ -8,6 +8,7 @@ from importlib import resources
 
 from hmm.jobs.changes import changes_of
 from hmm.jobs.fe2.body import MacroBody, box_body, file_body
+from hmm.jobs.fe2.estimating import JobEstimate, estimate_cell, estimate_run
 from hmm.jobs.fe2.reading import RunJob, read_run
 from hmm.jobs.fe2.running import RunResult, run_fe2
 from hmm.jobs.fe2.script import python_of
@@ -19,6 +20,7 @@ from hmm.jobs.running import run_job
 
 __all__ = [
     "Job",
+    "JobEstimate",
     "LaminateJob",
     "LoadCurve",
     "LoadTest",
@@ -27,6 +29,8 @@ __all__ = [
     "RunResult",
     "box_body",
     "changes_of",
+    "estimate_cell",
+    "estimate_run",
     "example",
     "file_body",
     "python_of",

@@ -11,7 +11,7 @@ from hmm.foundation.errors import InputError
 from hmm.foundation.naming import nearest
 from hmm.jobs.values import listed, shown
 
-OPTIONAL = ("output",)
+OPTIONAL = ("output", "time")
 """Sections that a change may add to a job."""
 
 

@@ -128,6 +128,57 @@ class _Builder:
         return self.job.formulation.weight(body.mesh) * integrand() * measure
 
 
+@dataclass(frozen=True, eq=False)
+class MacroSetUp:
+    """The macro problem without its cells.
+
+    Attributes
+    ----------
+    body
+        The macro mesh.
+    u
+        The macro field.
+    inputs
+        The macroscopic inputs of its points.
+    tests
+        The virtual field of each field.
+    conditions
+        As in `Assembly`.
+    work
+        The virtual work of the loads.
+    values
+        Functions of time of all values that depend on it.
+    """
+
+    body: MacroBody
+    u: fem.Function
+    inputs: list[Any]
+    tests: dict[str, Any]
+    conditions: dict[str, tuple[fem.DirichletBC, fem.Constant]]
+    work: Any
+    values: dict[Load, Value]
+
+
+def macro_set_up(job: RunJob, comm: MPI.Comm) -> MacroSetUp:
+    """Mesh, fields, supports and loads of a job (collective).
+
+    Raises
+    ------
+    InputError
+        On all ranks, if the mesh cannot be read, lacks a group, or does not fit the formulation.
+    """
+    formulation, builder = job.formulation, _Builder(job, comm)
+    body = body_of(job, comm)
+    V = formulation.space(body.mesh, job.asked.mesh.degree)
+    u, test = fem.Function(V, name="_".join(formulation.fields)), ufl.TestFunction(V)
+    several = len(formulation.fields) > 1
+    fields = ufl.split(u) if several else (u,)
+    tests = dict(zip(formulation.fields, ufl.split(test) if several else (test,), strict=True))
+    conditions = builder.conditions(body, V)
+    work = builder.work_of_loads(body, tests)
+    return MacroSetUp(body, u, formulation.inputs(*fields), tests, conditions, work, builder.values)
+
+
 def assembly_of(job: RunJob, comm: MPI.Comm) -> Assembly:
     """The macro problem of a job (collective).
 
@@ -136,23 +187,15 @@ def assembly_of(job: RunJob, comm: MPI.Comm) -> Assembly:
     InputError
         On all ranks, if the mesh lacks a group, or cells, laws and formulation do not fit each other.
     """
-    formulation, builder = job.formulation, _Builder(job, comm)
-    body = body_of(job, comm)
+    formulation, made = job.formulation, macro_set_up(job, comm)
     rves = {group: rve_of_material(job, material, comm) for group, material in job.materials.items()}
-    V = formulation.space(body.mesh, job.asked.mesh.degree)
-    u = fem.Function(V, name="_".join(formulation.fields))
-    fields = dict(zip(formulation.fields, ufl.split(u) if len(formulation.fields) > 1 else (u,), strict=True))
-    test = ufl.TestFunction(V)
-    tests = dict(zip(formulation.fields, ufl.split(test) if len(formulation.fields) > 1 else (test,), strict=True))
-    conditions = builder.conditions(body, V)
-    _begin(job, u, rves)
-    hom = _homogenizer(job, body, rves, formulation.inputs(*fields.values()))
-    work = formulation.weight(body.mesh) * formulation.work(hom.responses, *tests.values()) * hom.dx
+    _begin(job, made.u, rves)
+    hom = _homogenizer(job, made, rves)
+    work = formulation.weight(made.body.mesh) * formulation.work(hom.responses, *made.tests.values()) * hom.dx
     with in_job(str(job.path)):
-        problem = MacroProblem(
-            work - builder.work_of_loads(body, tests), u, hom, bcs=[bc for bc, _ in conditions.values()]
-        )
-    return Assembly(body, u, problem, rves, conditions, Schedule(builder.values))
+        bcs = [condition for condition, _ in made.conditions.values()]
+        problem = MacroProblem(work - made.work, made.u, hom, bcs=bcs)
+    return Assembly(made.body, made.u, problem, rves, made.conditions, Schedule(made.values))
 
 
 def body_of(job: RunJob, comm: MPI.Comm) -> MacroBody:
@@ -204,18 +247,26 @@ def model_of(job: RunJob, rve: RVE, comm: MPI.Comm) -> MicroModel:
     return model
 
 
-def _homogenizer(job: RunJob, body: MacroBody, rves: dict[str, RVE], inputs: list[Any]) -> Homogenizer:
-    comm = body.mesh.comm
-    models = [model_of(job, rve, comm) for rve in rves.values()]
+def _homogenizer(job: RunJob, made: MacroSetUp, rves: dict[str, RVE]) -> Homogenizer:
+    models = [model_of(job, rve, made.body.mesh.comm) for rve in rves.values()]
     chosen: Any = models[0]
     with in_job(str(job.path)):
         if "" not in rves:
-            tags = body.cell_tags(list(rves))
+            tags = made.body.cell_tags(list(rves))
             chosen = variation.regions(dict(enumerate(models, 1)), tags)
-        degree = 2 * job.asked.mesh.degree if job.formulation.around else None
         return Homogenizer(
-            chosen, inputs, degree, job.asked.algorithm, job.asked.ensemble, dumps=job.directory / "failures"
+            chosen,
+            made.inputs,
+            macro_degree(job),
+            job.asked.algorithm,
+            job.asked.ensemble,
+            dumps=job.directory / "failures",
         )
+
+
+def macro_degree(job: RunJob) -> int | None:
+    """Degree of the macro quadrature: the default, but more for the factor of the circumference."""
+    return 2 * job.asked.mesh.degree if job.formulation.around else None
 
 
 def _begin(job: RunJob, u: fem.Function, rves: dict[str, RVE]) -> None:
