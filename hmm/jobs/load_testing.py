@@ -19,6 +19,7 @@ from hmm.foundation.errors import ConvergenceError, collectively
 from hmm.foundation.files import require_writable, write_atomically
 from hmm.foundation.locking import sole
 from hmm.foundation.tables import write_csv
+from hmm.jobs.job_report import tabular, write_job_report
 from hmm.jobs.load_test import LoadTest
 from hmm.jobs.running import in_job
 from hmm.micro.local_fields import write_fields
@@ -27,6 +28,7 @@ from hmm.micro.response import ControlledResponse, PointState
 from hmm.micro.rve import RVE
 from hmm.micro.views import local_fields
 from hmm.models.components import find_components
+from hmm.pages import Picture, sections_of
 from hmm.pictures import check_available, plot_curve, plot_rve
 
 CURVE, SUMMARY, PICTURE = "curve.csv", "test.json", "curve.png"
@@ -56,6 +58,15 @@ class LoadCurve:
     def column(self, name: str) -> list[float]:
         """The values of a column."""
         return [row[self.columns.index(name)] for row in self.rows]
+
+    @property
+    def rounded(self) -> list[list[float]]:
+        """The rows, with stresses and strains of the size of the tolerance of the solver as zeros."""
+        n = (len(self.columns) - 3) // 2
+        table = np.array([row[2:-1] for row in self.rows]).reshape(len(self.rows), 2, n)
+        small = np.abs(table) <= 1e-6 * np.abs(table).max(axis=(0, 2), keepdims=True)
+        values = np.where(small, 0.0, table).reshape(len(self.rows), -1).tolist()
+        return [[*row[:2], *kept, row[-1]] for row, kept in zip(self.rows, values, strict=True)]
 
     @property
     def summary(self) -> dict[str, float]:
@@ -242,16 +253,38 @@ def _write_fields(test: LoadTest, problem: MixedControl, state: PointState, E: d
 
 
 def _written(test: LoadTest, curve: LoadCurve, where: Path, comm: MPI.Comm) -> list[Path]:
-    """Write the summary and the picture; all files, also the earlier ones."""
+    """Write the summary, the picture and the report; all files, also the earlier ones."""
+    output = test.job.output
     if comm.rank == 0:
         write_atomically(where / SUMMARY, json.dumps(curve.to_dict(), indent=1) + "\n")
-    if test.job.output.plot:
+    if output.plot:
         x, y = (curve.column(name) for name in curve.driven)
         plot_curve(where / PICTURE, comm, x, y, curve.driven[0], _with_unit(curve.driven[1], test))
     fields = [where / f"fields_{k:04d}{suffix}" for k in test.fields for suffix in (".vtu", ".pvtu", ".png")]
-    return [path for path in (where / CURVE, where / SUMMARY, where / PICTURE, *fields) if path.exists()]
+    reports = _report(test, curve, where) if output.report and comm.rank == 0 else []
+    return [*reports, *(path for path in (where / CURVE, where / SUMMARY, where / PICTURE, *fields) if path.exists())]
+
+
+def _report(test: LoadTest, curve: LoadCurve, where: Path) -> list[Path]:
+    job, unit = test.job, _unit(test)
+    drawn = {k: where / f"fields_{k:04d}.png" for k in test.fields}
+    pictures = [Picture(f"Von Mises stress at step {k}", path, "half") for k, path in drawn.items() if path.exists()]
+    title = f"{curve.driven[1]} over {curve.driven[0]}"
+    sections = [
+        *sections_of("Curve", [Picture(title, where / PICTURE, "half")] if (where / PICTURE).exists() else []),
+        *sections_of("Local fields", pictures),
+        *sections_of("Steps", [tabular(curve.columns, curve.rounded, f"Stresses are in {unit}." if unit else "")]),
+    ]
+    summary = [(name, f"{value:.5g}") for name, value in curve.summary.items()]
+    command = f"hmm test {job.path.name}"
+    return write_job_report(where, f"Load test {job.path.stem}", summary, sections, job.text, command)
 
 
 def _with_unit(name: str, test: LoadTest) -> str:
-    unit = dict(test.job.options.get("units") or {}).get("stress")
+    unit = _unit(test)
     return f"{name} in {unit}" if unit else name
+
+
+def _unit(test: LoadTest) -> str:
+    """The unit of stress that the job names; empty if it names none."""
+    return str(dict(test.job.options.get("units") or {}).get("stress", ""))

@@ -74,6 +74,8 @@ def _in_words(section: type[JobSection], error: ValidationError, where: str) -> 
             raise InputError(f"{place} lacks {rest[-1]!r}: add {rest[-1]} = ... ({words_of(field)})")
         if kind == "literal_error":
             choose(value, _choices(keys_of(owner)[str(rest[0])].annotation), key)
+        if kind == "model_type":
+            raise InputError(f"{place} = {shown(value)} is not a table: write its keys as name = value")
         if kind == "value_error":
             said = f" = {shown(value)}" if rest else ""
             raise InputError(f"{key}{said}: {first['ctx']['error']}")

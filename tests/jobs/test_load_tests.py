@@ -33,6 +33,7 @@ hardening = {HARDENING}
 
 [output]
 plot = false
+report = false
 
 [test]
 fields = "none"
@@ -136,7 +137,12 @@ def test_a_cell_with_fields_and_pictures(tmp_path):
     strains = [answer.input[1, 1] for answer in expected.responses]
     assert found.column("strain 22") == pytest.approx(strains, rel=1e-7, abs=1e-12)
     names = {f"fields_{k:04d}{suffix}" for k in (2, 4) for suffix in (".vtu", ".png")}
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {*names, "curve.csv", "curve.png", "test.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *names,
+        *("curve.csv", "curve.png", "test.json", "report.html", "report.md"),
+    }
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("data:image/png") == 3 and "Stresses are in GPa." in page
     grid = pyvista.read(tmp_path / "out" / "fields_0004.vtu")
     areas = grid.compute_cell_sizes()["Area"]
     mean = (grid["stress"][:, 0] * areas).sum() / areas.sum()
