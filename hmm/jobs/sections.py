@@ -75,7 +75,7 @@ def _in_words(section: type[JobSection], error: ValidationError, table: Mapping[
         if kind == "extra_forbidden":
             check_keys({name: value}, list(keys_of(owner)), place)
         if kind == "missing" and known is not None:
-            raise InputError(f"{place} lacks {name!r}: add {name} = ... ({words_of(known)})")
+            raise InputError(f"{place} lacks {name!r}: add {_as_added(name, words_of(known))}")
         if kind == "literal_error" and known is not None:
             choose(value, _choices(known.annotation), key)
         if kind in ("greater_than_equal", "less_than_equal") and known is not None:
@@ -88,6 +88,13 @@ def _in_words(section: type[JobSection], error: ValidationError, table: Mapping[
         raise InputError(f"{key} = {shown(value)} is not understood: give {words_of(known)}")
     except InputError as found:
         return found
+
+
+def _as_added(name: str, words: str) -> str:
+    """A missing key, as it is added to a file."""
+    if words.startswith("tables"):
+        return f"[[{name}]]"
+    return f"a table [{name}]" if words == "a table" else f"{name} = ... ({words})"
 
 
 def _value(table: Any, loc: Sequence[int | str]) -> Any:
