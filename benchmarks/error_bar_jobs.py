@@ -1,15 +1,15 @@
-"""Error bars of reduced FE2 jobs against the truth: ``python error_bar_jobs.py`` prints JSON.
+"""Error bars of reduced FE2 jobs against the truth: ``python error_bar_jobs.py [PICTURE]`` prints JSON.
 
-The reduced model is trained on random strain paths and knows none of the jobs. Each job runs with RVEs, and with
-`hmm.reduced.Controlled` at each tolerance.
+The reduced models, one crude and one better, are trained on random strain paths and know none of the jobs. Each job
+runs with RVEs, and with `hmm.reduced.Controlled` at each tolerance.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
-from pathlib import Path
 
 import hmm  # isort: skip  first: loads the FEniCSx stack in the right order
 
@@ -28,6 +28,10 @@ TOLERANCES = (1e9, 3.0, 1.0)
 """Of points, in MPa; the first gives none to the full RVE."""
 
 
+MODES = (3, 12)
+"""Of the models, beside the elastic ones."""
+
+
 def cell_model() -> hmm.RVE:
     """Four elastic fibres in a J2 matrix, with a yield stress of 100 MPa."""
     cell = hmm.cells.random_fibres(0.35, number=4, mesh_size=0.15, seed=1)
@@ -35,13 +39,13 @@ def cell_model() -> hmm.RVE:
     return hmm.RVE(cell, hmm.fluctuation(cell, 2), hmm.macro_strain(cell), law=law)
 
 
-def trained(rve: hmm.RVE) -> reduced.ReducedModel:
-    """A reduced model of moderate quality."""
+def trained(rve: hmm.RVE, modes: int) -> reduced.ReducedModel:
+    """A reduced model of so many modes beside the elastic ones."""
     paths = [
         *reduced.proportional(rve.inputs, SIZE, 8, 8, seed=1),
         *reduced.random_walks(rve.inputs, SIZE, 8, 16, seed=3),
     ]
-    return reduced.train(rve, paths, blind=reduced.random_walks(rve.inputs, SIZE, 4, 16, seed=5), modes=12)
+    return reduced.train(rve, paths, blind=reduced.random_walks(rve.inputs, SIZE, 4, 16, seed=5), modes=modes)
 
 
 class Job:
@@ -109,21 +113,44 @@ def compared(full: dict, found: dict, watched: reduced.Controlled) -> dict:
     }
 
 
+def draw(path: str, curves: dict[str, tuple[dict, dict]]) -> None:
+    """The true error of each job over its steps, the estimate, and the bar around zero."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(curves), figsize=(2.6 * len(curves), 2.7), layout="constrained")
+    for ax, (name, (full, found)) in zip(axes, curves.items(), strict=True):
+        percent = 100 / np.abs(full["reactions"]).max()
+        true = percent * (np.array(full["reactions"]) - found["reactions"])
+        step, bar = np.arange(1, true.size + 1), percent * np.array(found["bars"])
+        ax.fill_between(step, -bar, bar, color="0.85", label="error bar")
+        ax.plot(step, percent * np.array(found["errors"]), "C1o", mfc="none", label="estimate")
+        ax.plot(step, true, "C0.-", label="true error")
+        ax.set_title(name, fontsize=10)
+        ax.set_xlabel("step")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    axes[0].set_ylabel("% of the largest reaction")
+    axes[0].legend(fontsize=8)
+    figure.savefig(path, dpi=110)
+
+
 def main() -> None:
     rve = cell_model()
-    model = trained(rve)
+    models = {modes: trained(rve, modes) for modes in MODES}
     rows, curves = [], {}
     for name, job in jobs().items():
         full = job.run(rve)
-        for tolerance in TOLERANCES:
-            watched = reduced.Controlled(model, rve, tolerance)
+        for modes, tolerance in itertools.product(MODES, TOLERANCES):
+            watched = reduced.Controlled(models[modes], rve, tolerance)
             found = job.run(watched)
-            rows.append({"job": name, "tolerance": tolerance, **compared(full, found, watched)})
-            curves[f"{name}, {tolerance:g}"] = {"full": full, "found": found}
+            size = models[modes].report.modes
+            rows.append({"job": name, "modes": size, "tolerance": tolerance, **compared(full, found, watched)})
             print(rows[-1], file=sys.stderr, flush=True)
+            if modes == MODES[-1] and tolerance == TOLERANCES[0]:
+                curves[name] = (full, found)
     if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(json.dumps(curves), encoding="utf-8")
-    print(json.dumps({"model": str(model.report), "unknowns": rve.n_unknowns, "rows": rows}))
+        draw(sys.argv[1], curves)
+    reports = [str(model.report) for model in models.values()]
+    print(json.dumps({"models": reports, "unknowns": rve.n_unknowns, "rows": rows}))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from dolfinx import mesh
 from jobs import FIBRE, MATRIX, peak_mb
 
 from hmm import reduced
+from hmm.reduced.measuring import path_errors
+from hmm.reduced.snapshots import follow_path
 
 DEFLECTIONS = (0.025, 0.05, 0.075, 0.10, 0.125, 0.15, 0.12, 0.08)
 """The tip is bent into plasticity, and partly unloaded."""
@@ -33,6 +35,13 @@ def sphere_rve(h: float) -> hmm.RVE:
     cell = hmm.cells.sphere(0.2, mesh_size=h)
     law = {"matrix": MATRIX, "inclusion": FIBRE}
     return hmm.RVE(cell, hmm.fluctuation(cell, 1), hmm.macro_strain(cell), law=law)
+
+
+def fibres_rve(h: float) -> hmm.RVE:
+    """Four elastic fibres in a J2 matrix, periodic, P2."""
+    cell = hmm.cells.random_fibres(0.35, number=4, mesh_size=h, seed=1)
+    law = {"matrix": MATRIX, "fibre": FIBRE}
+    return hmm.RVE(cell, hmm.fluctuation(cell, 2), hmm.macro_strain(cell), law=law)
 
 
 def beam(model: hmm.models.MicroModel, domain: mesh.Mesh, order: int, **options: object) -> Made:
@@ -118,7 +127,29 @@ def many_points(h: float = 0.2, cells: int = 16) -> dict:
     return {**found, "bytes": problem.hom.states.nbytes_per_point, "peak_mb": peak_mb()}
 
 
-JOBS = {f.__name__: f for f in (against_full, many_points)}
+def blind_paths(dim: int = 2, h: float = 0.15, tolerance: float = 0.01, paths: int = 40, steps: int = 20) -> dict:
+    """Errors on random walks to 1.2 % strain that the training to a tolerance never saw."""
+    rve = fibres_rve(h) if dim == 2 else sphere_rve(h)
+    walks, given, others = (
+        reduced.random_walks(rve.inputs, 0.012, n, steps, seed=seed) for n, seed in ((paths, 1), (8, 77), (12, 123))
+    )
+    start = time.process_time()
+    model = reduced.train(rve, walks, blind=given, tolerance=tolerance)
+    seconds = time.process_time() - start
+    errors = path_errors(model, [(path, follow_path(rve, path, None)) for path in others])
+    return {
+        "dim": dim,
+        "unknowns": rve.n_unknowns,
+        "paths": model.report.paths,
+        "modes": model.report.modes,
+        "points": model.report.points,
+        "seconds": seconds,
+        "given": [model.report.median, model.report.worst],
+        "others": [float(np.median(errors)), float(errors.max())],
+    }
+
+
+JOBS = {f.__name__: f for f in (against_full, many_points, blind_paths)}
 
 
 def main() -> None:

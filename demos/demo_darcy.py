@@ -8,13 +8,9 @@ Lengths of the cell are in rod distances, those of the filter in cm. The pressur
 
 from __future__ import annotations
 
-from argparse import Namespace
-from pathlib import Path
-
 from mpi4py import MPI
 
 import hmm  # isort: skip  loads the FEniCSx stack in the right order
-import basix
 import numpy as np
 import ufl
 from dolfinx import fem, mesh
@@ -23,9 +19,7 @@ from numpy.typing import NDArray
 
 LENGTH, HEIGHT = 2.0, 1.0
 SANGANI_ACRIVOS = {0.1: 0.0402711, 0.4: 0.00458938}  # permeability of square arrays by solid fraction
-FRACTIONS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
-"""First nodes of the table; it is refined between them."""
-TOLERANCE = 1e-2
+FRACTIONS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)  # first nodes of the table; it is refined between them
 
 
 def flow_cell(fraction: float, mesh_size: float) -> hmm.RVE:
@@ -37,23 +31,9 @@ def flow_cell(fraction: float, mesh_size: float) -> hmm.RVE:
     return hmm.RVE(cell, w, G, law=law, fixed_dofs=hmm.wall_dofs(cell, w, 0))
 
 
-def permeability(fraction: float, mesh_size: float) -> float:
-    """Permeability over squared rod distance; the array is isotropic across the rods."""
-    K = flow_cell(fraction, mesh_size).solve([0.0, 0.0]).tangent
-    assert np.allclose(K, K[0, 0] * np.eye(2), atol=2e-3 * K[0, 0]), "a square array has no direction of its own"
-    return float(K[0, 0])
-
-
-def tabulated(mesh_size: float, comm: MPI.Comm) -> hmm.TableModel:
-    """Permeability over the solid fraction, from cells distributed over the ranks."""
-    return hmm.tabulate(
-        lambda fraction: flow_cell(fraction, mesh_size), {"fraction": FRACTIONS}, tolerance=TOLERANCE, comm=comm
-    )
-
-
-def permeability_in(table: hmm.TableModel, fraction: NDArray[np.float64]) -> NDArray[np.float64]:
+def permeability_in(table: hmm.TableModel, fraction: NDArray[np.float64] | float) -> NDArray[np.float64]:
     """Interpolated permeability along x at solid fractions of any shape."""
-    return table.at(fraction=fraction)[1][..., 0, 0]
+    return table.at(fraction=np.asarray(fraction))[1][..., 0, 0]
 
 
 def solid_fraction(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -75,8 +55,7 @@ class Filter:
         bcs = [fem.dirichletbc(1.0, left, V), fem.dirichletbc(0.0, right, V)]
         options = {"ksp_type": "preonly", "pc_type": "lu", "pc_factor_mat_solver_type": "mumps"}
         a, L = self.K * ufl.dot(ufl.grad(P), ufl.grad(q)) * ufl.dx, fem.Constant(domain, 0.0) * q * ufl.dx
-        problem = LinearProblem(a, L, bcs=bcs, petsc_options_prefix="darcy_", petsc_options=options)
-        self.P = problem.solve()
+        self.P = LinearProblem(a, L, bcs=bcs, petsc_options_prefix="darcy_", petsc_options=options).solve()
         self.table, self.domain, self.flux = table, domain, -self.K * ufl.grad(self.P)
 
     def integral(self, form: ufl.Form) -> float:
@@ -88,135 +67,60 @@ class Filter:
 
     def through(self, x: float) -> float:
         """Discharge through the left or right end, from the normal flux there."""
-        where = mesh.locate_entities_boundary(self.domain, 1, lambda y: np.isclose(y[0], x))
-        ds = ufl.ds(subdomain_data=mesh.meshtags(self.domain, 1, np.sort(where), np.ones(where.size, np.int32)))
-        return self.integral(ufl.dot(self.flux, ufl.as_vector([1.0, 0.0])) * ds(1))
+        end = ufl.conditional(abs(ufl.SpatialCoordinate(self.domain)[0] - x) < 1e-6, 1.0, 0.0)
+        return self.integral(end * self.flux[0] * ufl.ds)
 
     def bounds(self) -> tuple[float, float]:
-        """Bounds on the discharge: flow along straight tubes only, and constant pressure over each cross-section.
-
-        The first excludes flow across the tubes (Reuss in each), the second adds perfect conductors across (Voigt).
-        """
+        """Bounds on the discharge: straight tubes only (Reuss in each), and level pressure in each section (Voigt)."""
         s = (np.arange(400) + 0.5) / 400
         K = permeability_in(self.table, solid_fraction(np.array(np.meshgrid(LENGTH * s, HEIGHT * s, indexing="ij"))))
         straight, level = (1 / (1 / K).mean(axis=0)).mean(), 1 / (1 / K.mean(axis=1)).mean()
         return float(straight * HEIGHT / LENGTH), float(level * HEIGHT / LENGTH)
 
 
-def nodal(filter: Filter) -> list[NDArray[np.float64]]:
-    """Coordinates, permeability, pressure and flux at the corners of all cells, on rank 0."""
-    domain, corners = filter.domain, basix.geometry(basix.CellType.triangle)
-    cells = np.arange(domain.topology.index_map(2).size_local, dtype=np.int32)
-    values = ufl.as_vector([*ufl.SpatialCoordinate(domain), filter.K, filter.P, *filter.flux])
-    at_corners = fem.Expression(values, corners).eval(domain, cells).reshape(-1, 6)
-    return domain.comm.gather(at_corners) or []
-
-
-def draw(path: Path, filter: Filter, mesh_size: float) -> list[Path]:
-    """The filter with its streamlines, the cell's flow at two solid fractions and the permeability between them."""
-    parts = nodal(filter)
-    if filter.domain.comm.rank:
-        return []
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from scipy.interpolate import griddata
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure = Figure(figsize=(12, 9.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    above, below = figure.subfigures(2, 1, height_ratios=[1.45, 1])
-    axes = {"filter": above.add_subplot()}
-    axes |= dict(zip(("open", "dense", "curve"), below.subplots(1, 3), strict=True))
-    x, y, k, p, qx, qy = np.unique(np.concatenate(parts).round(9), axis=0).T
-    grid = np.meshgrid(np.linspace(0, LENGTH, 161), np.linspace(0, HEIGHT, 81))
-    qx, qy, k, p = (griddata((x, y), value, tuple(grid), method="linear") for value in (qx, qy, k, p))
-    a = axes["filter"]
-    image = a.pcolormesh(*grid, k, cmap="YlGnBu_r", norm="log", shading="gouraud")
-    speed = np.hypot(qx, qy)
-    starts = np.column_stack([np.full(22, 0.01), np.linspace(0.02, HEIGHT - 0.02, 22)])
-    width = 2.4 * np.sqrt(speed / speed.max())
-    style = {"density": 10, "arrowsize": 0.9, "broken_streamlines": False}
-    stream = a.streamplot(*grid, qx, qy, color="#b3261e", linewidth=width, start_points=starts, **style)
-    stream.lines.set_capstyle("round")
-    lines = a.contour(*grid, p, levels=np.linspace(0.1, 0.9, 9), colors="#222222", linewidths=0.7, linestyles="dashed")
-    a.clabel(lines, fmt="%.1f", fontsize=8)
-    a.set(aspect="equal", xlim=(0, LENGTH), ylim=(0, HEIGHT), xlabel="x in cm", ylabel="y in cm")
-    a.set_title("Filter: permeability, streamlines and lines of equal pressure", fontsize=12)
-    above.colorbar(image, ax=a, label="Permeability / (rod distance)²", pad=0.01)
-    for name, fraction in (("open", 0.1), ("dense", 0.4)):
-        image = draw_cell(axes[name], flow_cell(fraction, mesh_size), f"Cell, {100 * fraction:.0f} % rods")
-        below.colorbar(image, ax=axes[name], label="Speed for a unit pressure gradient", shrink=0.85)
-    a, f = axes["curve"], np.linspace(FRACTIONS[0], FRACTIONS[-1], 200)
-    a.semilogy(f, permeability_in(filter.table, f), color="#1f4e79", linewidth=1.8, label="interpolated")
-    nodes = filter.table.grid.axes["fraction"]
-    a.semilogy(nodes, permeability_in(filter.table, nodes), "o", color="#1f4e79", label="Stokes cells")
-    known = list(SANGANI_ACRIVOS)
-    style = {"markersize": 11, "markerfacecolor": "none", "color": "#e07b39", "label": "Sangani and Acrivos"}
-    a.semilogy(known, [SANGANI_ACRIVOS[f] for f in known], "s", **style)
-    a.set(xlabel="Solid fraction", ylabel="Permeability / (rod distance)²")
-    a.grid(alpha=0.3)
-    a.spines[["top", "right"]].set_visible(False)
-    a.legend(frameon=False, fontsize=9)
-    figure.savefig(path, dpi=150)
-    return [path]
-
-
-def draw_cell(axes, rve: hmm.RVE, title: str):
-    """The speed in a cell under a pressure gradient along x."""
-    from matplotlib.patches import Circle
-    from matplotlib.tri import Triangulation
-
-    rve.solve([-1.0, 0.0])
-    domain, corners = (
-        rve.cell.mesh,
-        basix.create_lattice(basix.CellType.triangle, 4, basix.LatticeType.equispaced, True),
-    )
-    cells = np.arange(domain.topology.index_map(2).size_local, dtype=np.int32)
-    u = ufl.split(rve.w)[0]
-    values = ufl.as_vector([*ufl.SpatialCoordinate(domain), ufl.sqrt(ufl.dot(u, u)), *u])
-    x, y, speed, _, _ = fem.Expression(values, corners).eval(domain, cells).reshape(-1, 5).T
-    local = Triangulation(*corners.T).triangles
-    triangles = (len(corners) * cells[:, None, None] + local).reshape(-1, 3)
-    image = axes.tripcolor(x, y, triangles, speed, cmap="viridis", shading="gouraud")
-    radius = np.sqrt((1 - sum(rve.cell.volume_fractions.values())) / np.pi)
-    axes.add_patch(Circle((0.5, 0.5), radius, color="#8c8c8c"))
-    axes.set(aspect="equal", xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[])
-    axes.set_title(title, fontsize=12)
-    return image
-
-
-def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.console.demo_parser(
-        "Permeability of Stokes cells and Darcy flow through a filter with a dense core.", "darcy", "coarse meshes"
-    )
-    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
+def draw(folder, filter: Filter, mesh_size: float) -> None:
+    """The filter with its streamlines, the permeability of the cells, and the flow in two of them (collective)."""
+    comm, K, nodes = filter.domain.comm, "Permeability / (rod distance)²", filter.table.grid.axes["fraction"]
+    lines = {"streamlines": filter.flux, "contours": filter.P, "xlabel": "x in cm", "ylabel": "y in cm"}
+    hmm.plotting.plot_field(folder / "filter.png", filter.K, label=K, log=True, **lines)
+    known = {"Sangani and Acrivos": tuple(np.array([*SANGANI_ACRIVOS.items()]).T)}
+    curve = {"Stokes cells, interpolated": permeability_in(filter.table, nodes)}
+    axes = {"references": known, "log": "y"}
+    hmm.plotting.plot_curve(folder / "permeability.png", comm, nodes, curve, "Solid fraction", K, **axes)
+    if comm.rank == 0:  # each rank has its own cells
+        cells = {f"{100 * fraction:.0f} % rods": flow_cell(fraction, mesh_size) for fraction in SANGANI_ACRIVOS}
+        flows = {name: ufl.split(cell.w)[0] for name, cell in cells.items() if cell.solve([-1.0, 0.0])}
+        speeds = {name: ufl.sqrt(ufl.dot(u, u)) for name, u in flows.items()}
+        label = "Speed for a unit pressure gradient"
+        hmm.plotting.plot_field(folder / "cells.png", speeds, label=label, streamlines=flows)
 
 
 def main(argv: list[str] | None = None) -> None:
-    options, comm = arguments(argv), MPI.COMM_WORLD
+    about = "Permeability of Stokes cells and Darcy flow through a filter with a dense core."
+    options, comm = hmm.console.demo_options(argv, about, "darcy", "coarse meshes"), MPI.COMM_WORLD
     mesh_size = 0.1 if options.quick else 0.05
-    table = tabulated(mesh_size, comm)
-    nodes = table.grid.axes["fraction"]
-    rows = list(zip(nodes.tolist(), permeability_in(table, nodes).tolist(), strict=True))
+    table = hmm.tabulate(
+        lambda fraction: flow_cell(fraction, mesh_size), {"fraction": FRACTIONS}, tolerance=1e-2, comm=comm
+    )
+    rows = [(f, float(permeability_in(table, f))) for f in table.grid.axes["fraction"].tolist()]
     hmm.console.print_table(comm, "Cells", ["solid fraction", "permeability"], rows)
     hmm.console.say(comm, f"Estimated relative error of the table {table.error:.2g}")
     for fraction, known in SANGANI_ACRIVOS.items():
-        error = abs(float(permeability_in(table, np.array(fraction))) / known - 1)
+        error = abs(float(permeability_in(table, fraction)) / known - 1)
         assert error < (5e-3 if options.quick else 1e-3), f"{error:.2g} off Sangani and Acrivos at {fraction}"
-    between = permeability(0.37, mesh_size)
-    off = abs(float(permeability_in(table, np.array(0.37))) / between - 1)
-    assert off < 1e-2, "the table is too coarse to interpolate in"
+    K = flow_cell(0.37, mesh_size).solve([0.0, 0.0]).tangent
+    assert np.allclose(K, K[0, 0] * np.eye(2), atol=2e-3 * K[0, 0]), "a square array has no direction of its own"
+    assert abs(float(permeability_in(table, 0.37)) / K[0, 0] - 1) < 1e-2, "the table is too coarse to interpolate in"
 
     filter = Filter(table, 16 if options.quick else 48, comm)
-    discharge, ends = filter.discharge(), [filter.through(0.0), filter.through(LENGTH)]
-    low, high = filter.bounds()
+    discharge, ends, (low, high) = filter.discharge(), [filter.through(0.0), filter.through(LENGTH)], filter.bounds()
     assert np.allclose(ends, discharge, rtol=1e-3), "the discharges at both ends must agree"
     assert low < discharge < high, "the discharge must lie between its bounds"
     hmm.console.say(comm, f"Discharge {discharge:.5g}, at the ends {ends[0]:.5g} and {ends[1]:.5g} (rod distance)²")
     hmm.console.say(comm, f"Straight tubes would carry {low:.5g}, level pressures {high:.5g}")
     if not options.no_plots:
-        written = draw(options.output / "darcy.png", filter, mesh_size)
-        hmm.console.say(comm, "\n  ".join(["Written:", *map(str, written)]))
+        draw(options.output, filter, mesh_size)
+        hmm.console.say(comm, f"Pictures are in {options.output}")
 
 
 if __name__ == "__main__":

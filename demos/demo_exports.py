@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import subprocess
-from argparse import Namespace
 from pathlib import Path
 
 from mpi4py import MPI
@@ -117,13 +116,9 @@ def cycle(model: reduced.ReducedModel, umat: Umat) -> tuple[np.ndarray, np.ndarr
     return np.array(gamma), np.array(tau)
 
 
-def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.console.demo_parser("Material cards and user materials for other codes.", "exports", "a coarse cell")
-    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
-
-
 def main(argv: list[str] | None = None) -> None:
-    options, comm = arguments(argv), MPI.COMM_WORLD
+    about = "Material cards and user materials for other codes."
+    options, comm = hmm.console.demo_options(argv, about, "exports", "a coarse cell"), MPI.COMM_WORLD
     table, cell, folder = table_of_fractions(comm), plastic_cell(0.3 if options.quick else 0.1, comm), options.output
     gamma = tau = np.zeros(0)
     with hmm.errors.collectively(comm):

@@ -15,9 +15,6 @@ harmonic mean 1/2 across and the arithmetic mean 1/sqrt(4 - 1.5^2) along the lay
 
 from __future__ import annotations
 
-from argparse import Namespace
-from pathlib import Path
-
 from mpi4py import MPI
 
 import hmm  # isort: skip  loads the FEniCSx stack in the right order
@@ -69,13 +66,15 @@ def rate(sizes: list[float], errors: list[float]) -> float:
     return float(np.polyfit(np.log(sizes), np.log(errors), 1)[0])
 
 
-def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.console.demo_parser("Error of FE-HMM: macro, micro and resonance.", "fehmm", "coarser meshes")
-    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
+def slope(sizes: list[float], error: float, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """A line of this order beneath errors whose least is `error`."""
+    x = np.geomspace(min(sizes), max(sizes), 20)
+    return x, 0.4 * error * (x / x[0]) ** order
 
 
 def main(argv: list[str] | None = None) -> None:
-    options, comm = arguments(argv), MPI.COMM_WORLD
+    about = "Error of FE-HMM: macro, micro and resonance."
+    options, comm = hmm.console.demo_options(argv, about, "fehmm", "coarser meshes"), MPI.COMM_WORLD
     macro = [4, 8, 16] if options.quick else [4, 8, 16, 32]
     micro, periods = ([4, 8, 16, 32], [1, 2, 4]) if options.quick else ([4, 8, 16, 32, 64], [1, 2, 4, 8])
     cells = {m: make_rve(m) for m in micro}
@@ -102,69 +101,19 @@ def main(argv: list[str] | None = None) -> None:
     hmm.console.print_table(comm, "Macro error, fine cells", ["H", "L2", "H1"], rows)
     sizes = [1 / n for n in macro]
     assert abs(rate(sizes[1:], H1[1:]) - 1) < 0.1 and abs(rate(sizes[1:], L2[1:]) - 2) < 0.15
-    if not options.no_plots and comm.rank == 0:
-        path = draw(options.output / "convergence.png", sizes, in_H, micro, in_h, lengths, resonance)
-        print("Written:", path, sep="\n  ")
-
-
-def draw(
-    path: Path,
-    sizes: list[float],
-    in_H: dict[int, list[tuple[float, float]]],
-    micro: list[int],
-    in_h: list[float],
-    lengths: dict[str, list[float]],
-    resonance: dict[str, list[float]],
-) -> Path:
-    """Three panels: the macro error with the floors that coarse cells leave, the micro and the resonance error."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    finest = micro[-1]
-    figure = Figure(figsize=(12.5, 4.3), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, middle, right = figure.subplots(1, 3)
-    shades = ("#9ecae1", "#6baed6", "#3182bd", "#08306b")
-    for (m, errors), colour in zip(in_H.items(), shades, strict=True):
-        left.loglog(sizes, [e[0] for e in errors], "-o", color=colour, label=f"L², h/ε = 1/{m}")
-    left.loglog(sizes, [e[1] for e in in_H[finest]], "-s", color="#d9762b", label=f"H¹, h/ε = 1/{finest}")
-    middle.loglog([1 / m for m in micro], in_h, "-o", color="#08306b", label="one period, periodic")
-    for (name, errors), colour, mark in zip(resonance.items(), ("#2b8a5b", "#8a2b6b"), "^v", strict=True):
-        right.loglog(lengths[name], errors, f"-{mark}", color=colour, label=name.replace("eps", "ε"))
-    _slope(left, sizes, in_H[finest][-1][0], 2, 0.35)
-    _slope(left, sizes, in_H[finest][-1][1], 1, 0.5)
-    _slope(middle, [1 / m for m in micro], in_h[-1], 2, 0.35)
-    lowest = min(min(errors) for errors in resonance.values())
-    _slope(right, next(iter(lengths.values())), lowest, 1, 0.6)
-    panels = ((left, "macro mesh H", "error of the solution"), (middle, "h/ε", "error of the conductivity"))
-    for axes, xlabel, ylabel in (*panels, (right, "ε/δ", "error of the conductivity")):
-        axes.set_xlabel(xlabel, fontsize=12)
-        axes.set_ylabel(ylabel, fontsize=12)
-        axes.minorticks_off()
-        axes.grid(alpha=0.3, linewidth=0.5)
-        axes.legend(frameon=False, fontsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
-    for axes, title in zip((left, middle, right), ("Macro", "Micro", "Resonance"), strict=True):
-        axes.set_title(title, fontsize=13, loc="left")
-    for axes, ticks in ((left, sizes), (middle, [1 / m for m in micro]), (right, next(iter(lengths.values())))):
-        axes.set_xticks(ticks, [f"1/{1 / t:.0f}" if t < 1 else "1" for t in ticks])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-    return path
-
-
-def _slope(axes, sizes: list[float], error: float, order: int, shift: float) -> None:
-    """A dashed line of the expected order, a little below the errors."""
-    x = np.array([min(sizes), max(sizes)])
-    y = shift * error * (x / x[0]) ** order
-    axes.loglog(x, y, "--", color="0.5", linewidth=1)
-    axes.annotate(
-        f"{order}",
-        (x.prod() ** 0.5, shift * error * (x[1] / x[0]) ** (order / 2)),
-        (4, -12),
-        textcoords="offset points",
-        color="0.35",
-    )
+    if not options.no_plots:
+        name, error = options.output, "Relative error"
+        curves = {f"L², h/ε = 1/{m}": [e[0] for e in errors] for m, errors in in_H.items()} | {"H¹": H1}
+        orders = {"order 2": slope(sizes, L2[-1], 2), "order 1": slope(sizes, H1[-1], 1)}
+        hmm.plotting.plot_curve(name / "macro.png", comm, sizes, curves, "H", error, references=orders, log="xy")
+        h = [1 / m for m in micro]
+        orders = {"order 2": slope(h, in_h[-1], 2)}
+        hmm.plotting.plot_curve(name / "micro.png", comm, h, in_h, "h/ε", error, references=orders, log="xy")
+        (zero, x), (half, other) = lengths.items()
+        known = {half: (other, resonance[half]), "order 1": slope(x, resonance[zero][-1], 1)}
+        curve = {zero: resonance[zero]}
+        hmm.plotting.plot_curve(name / "resonance.png", comm, x, curve, "ε/δ", error, references=known, log="xy")
+        hmm.console.say(comm, f"Pictures are in {name}")
 
 
 if __name__ == "__main__":

@@ -8,18 +8,15 @@ Lengths in mm, stresses in MPa, temperatures in K, heat in N mm/s (mW); plane st
 
 from __future__ import annotations
 
-from argparse import Namespace
 from pathlib import Path
 
 from mpi4py import MPI
 
 import hmm  # isort: skip  loads the FEniCSx stack in the right order
-import basix
 import basix.ufl
 import numpy as np
 import ufl
 from dolfinx import fem, mesh
-from numpy.typing import NDArray
 
 LENGTH, HEIGHT = 24.0, 2.0
 COLD, HOT = 293.15, 413.15
@@ -98,86 +95,31 @@ def expected(rve: hmm.RVE) -> tuple[float, float]:
     return below[-1] / HEIGHT * LENGTH, 12 / HEIGHT**3 * a * moment * LENGTH**2 / 2
 
 
-def triangles_of(domain: mesh.Mesh, values: ufl.core.expr.Expr) -> NDArray[np.float64]:
-    """Values of a UFL vector at the corners of four triangles per own cell, shape (n_triangles, 3, k)."""
-    points = basix.create_lattice(basix.CellType.triangle, 2, basix.LatticeType.equispaced, True)
-    split = [[0, 1, 3], [1, 4, 3], [1, 2, 4], [3, 4, 5]]
-    cells = np.arange(domain.topology.index_map(2).size_local, dtype=np.int32)
-    at_points = fem.Expression(values, points).eval(domain, cells)
-    return at_points[:, split].reshape(-1, 3, at_points.shape[-1])
-
-
-def inside(plate: Plate, where: hmm.WorstPoint) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Triangles of the RVE at a point, shape (n, 3, 2), and the von Mises stress in each, on all ranks."""
-    result = None
-    if plate.hom.comm.rank == where.rank:
-        fields = hmm.point_fields(plate.hom, where.point)
-        x = triangles_of(fields.mesh, ufl.SpatialCoordinate(fields.mesh))
-        result = x, np.repeat(fields.cellwise["von_mises"].x.array, 4)
-    return plate.hom.comm.bcast(result, root=where.rank)
-
-
-def draw(path: Path, plate: Plate, warp: float = 4.0) -> Path:
-    """The bent plate, the RVEs at its hottest and coldest points, and the temperature profile (collective)."""
-    u, T = ufl.split(plate.U)
-    values = ufl.as_vector(
-        [*(ufl.SpatialCoordinate(plate.hom.mesh) + warp * u), T, ufl.SpatialCoordinate(plate.hom.mesh)[1]]
+def draw(folder: Path, plate: Plate) -> None:
+    """The bent plate, the RVEs at its hottest and coldest points, and the temperature over the height (collective)."""
+    hom, (u, T) = plate.hom, ufl.split(plate.U)
+    style = {"displacement": u, "warp": 4.0, "colours": "inferno", "xlabel": "x in mm", "ylabel": "y in mm"}
+    hmm.plotting.plot_field(
+        folder / "plate.png", T, label="Temperature in K, displacements 4\N{MULTIPLICATION SIGN}", **style
     )
-    parts = plate.hom.comm.gather(triangles_of(plate.hom.mesh, values))
-    temperature = plate.hom.macro_inputs()[:, 3]
-    cells = [inside(plate, hmm.worst_point(plate.hom, sign * temperature)) for sign in (1, -1)]
-    if parts is None:
-        return path
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.collections import PolyCollection
-    from matplotlib.figure import Figure
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure = Figure(figsize=(12, 7.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    above, below = figure.subfigures(2, 1, height_ratios=[1, 1.15])
-    axes = above.add_subplot()
-    body = np.concatenate(parts)
-    numbers = np.arange(body.shape[0] * 3).reshape(-1, 3)
-    x, y, T, height = body.reshape(-1, 4).T
-    image = axes.tripcolor(x, y, numbers, T, cmap="inferno", shading="gouraud")
-    axes.plot([0, LENGTH, LENGTH, 0, 0], [0, 0, HEIGHT, HEIGHT, 0], ":", color="#777777", linewidth=1.0)
-    axes.set(aspect="equal", xlabel="x in mm")
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_yticks([])
-    axes.set_title(
-        f"Heated plate, displacements {warp:g}\N{MULTIPLICATION SIGN}, dotted: at {COLD - 273.15:g} °C", fontsize=12
-    )
-    above.colorbar(image, ax=axes, label="Temperature in K", shrink=0.9, pad=0.01)
-    hot, cold, profile = below.subplots(1, 3, width_ratios=[1, 1, 0.9])
-    most = max(values.max() for _, values in cells)
-    for a, (triangles, values), title in zip((hot, cold), cells, ("hottest", "coldest"), strict=True):
-        image = a.add_collection(
-            PolyCollection(triangles, array=values, cmap="viridis", clim=(0, most), edgecolor="face", linewidth=0.2)
-        )
-        a.set(aspect="equal", xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[])
-        a.set_title(f"RVE at the {title} point", fontsize=12)
-    below.colorbar(image, ax=[hot, cold], label="Von Mises stress in MPa", pad=0.01)
-    order = np.argsort(height)
-    profile.plot(T[order], height[order], color="#b3261e", linewidth=2, label="FE²")
-    profile.plot([COLD, HOT], [0, HEIGHT], "--", color="#777777", linewidth=1.2, label="same conductivity at all T")
-    profile.set(xlabel="Temperature in K", ylabel="y in mm")
-    profile.grid(alpha=0.3)
-    profile.legend(frameon=False, fontsize=9)
-    profile.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
-    return path
-
-
-def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.console.demo_parser(
-        "Thermo-mechanical FE2 of a plate that bends under heat.", "heated_plate", "coarse meshes"
-    )
-    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
+    for name, sign in (("hottest", 1), ("coldest", -1)):
+        where = hmm.worst_point(hom, sign * hom.macro_inputs()[:, 3])
+        if hom.comm.rank == where.rank:
+            fields, label = hmm.point_fields(hom, where.point), f"Von Mises stress in MPa, {name} point"
+            hmm.plotting.plot_rve(folder / f"{name}.png", hom.model.cell, fields, "von_mises", label=label)
+    T = plate.U.sub(1).collapse()
+    own = T.function_space.dofmap.index_map.size_local
+    heights = T.function_space.tabulate_dof_coordinates()[:own, 1]
+    pairs = np.unique(np.concatenate(hom.comm.allgather(np.stack([heights, T.x.array[:own]], 1).round(6))), axis=0)
+    labels = "Temperature in K", "y in mm"
+    known = {"same conductivity at all T": (np.linspace(COLD, HOT, 20), np.linspace(0, HEIGHT, 20))}
+    path = folder / "profile.png"
+    hmm.plotting.plot_curve(path, hom.comm, pairs[:, 1], {"FE²": pairs[:, 0]}, *labels, references=known)
 
 
 def main(argv: list[str] | None = None) -> None:
-    options, comm = arguments(argv), MPI.COMM_WORLD
+    about = "Thermo-mechanical FE2 of a plate that bends under heat."
+    options, comm = hmm.console.demo_options(argv, about, "heated_plate", "coarse meshes"), MPI.COMM_WORLD
     rve = composite(0.25 if options.quick else 0.08)
     plate = Plate(rve, 2 if options.quick else 4, comm)
     heat_1d, deflection_1d = expected(rve)
@@ -197,7 +139,8 @@ def main(argv: list[str] | None = None) -> None:
     assert abs(deflection / deflection_1d - 1) < 1e-2, "a free plate bends as plate theory says"
     assert abs(pull) < 1e-6, "the supports must not carry forces"
     if not options.no_plots:
-        hmm.console.say(comm, f"Written:\n  {draw(options.output / 'heated_plate.png', plate)}")
+        draw(options.output, plate)
+        hmm.console.say(comm, f"Pictures are in {options.output}")
 
 
 if __name__ == "__main__":

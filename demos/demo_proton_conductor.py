@@ -12,9 +12,6 @@ mm, K; the parameters are representative, not a fit.
 
 from __future__ import annotations
 
-from argparse import Namespace
-from pathlib import Path
-
 from mpi4py import MPI
 
 import hmm  # isort: skip  loads the FEniCSx stack in the right order
@@ -78,15 +75,10 @@ def current_through_a_plate(rve: hmm.RVE, n: int, comm: MPI.Comm) -> tuple[float
     return 1e-3 * total / area, 1e-3 * VOLTAGE / (LENGTH * float(weights @ (1 / across)) / 2)
 
 
-def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.console.demo_parser(
-        "Conductivity of a layered proton conductor.", "proton_conductor", "fewer temperatures and a coarser plate"
-    )
-    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
-
-
 def main(argv: list[str] | None = None) -> None:
-    options, comm = arguments(argv), MPI.COMM_WORLD
+    about = "Conductivity of a layered proton conductor."
+    options = hmm.console.demo_options(argv, about, "proton_conductor", "fewer temperatures and a coarser plate")
+    comm = MPI.COMM_WORLD
     rve = make_rve()
     temperatures = np.linspace(400.0, 1000.0, 7 if options.quick else 25)
     found = conductivities(rve, temperatures)
@@ -100,35 +92,13 @@ def main(argv: list[str] | None = None) -> None:
     current, exact = current_through_a_plate(rve, 8 if options.quick else 24, comm)
     hmm.console.say(comm, f"Current through the plate: {current:.6g} A/mm^2, exact {exact:.6g}")
     assert abs(current / exact - 1) < 1e-3
-    if not options.no_plots and comm.rank == 0:
-        print("Written:", draw(options.output / "arrhenius.png", temperatures, found), sep="\n  ")
-
-
-def draw(path: Path, temperatures: np.ndarray, found: np.ndarray) -> Path:
-    """Arrhenius plot of the phases (lines) and of the cell (marks)."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    x, T = 1000 / temperatures, np.linspace(temperatures[0], temperatures[-1], 200)
-    for phase, colour in (("grain", "#3182bd"), ("boundary", "#8c510a")):
-        axes.semilogy(1000 / T, sigma(phase, T) * T, "--", color=colour, linewidth=1.3, label=f"{phase} alone")
-    for values, colour, mark, name in zip(found.T, ("#d9762b", "#08306b"), "os", ("across", "along"), strict=True):
-        axes.semilogy(x, values * temperatures, mark, color=colour, markersize=5, label=f"{name} the layers")
-    for values, colour in zip(across_and_along(T), ("#d9762b", "#08306b"), strict=True):
-        axes.semilogy(1000 / T, values * T, color=colour, linewidth=1, alpha=0.7)
-    axes.set_xlabel("1000 K / T", fontsize=12)
-    axes.set_ylabel("σ T in S K/m", fontsize=12)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    above = axes.secondary_xaxis("top", functions=(lambda a: a, lambda a: a))
-    above.set_xticks([1000 / t for t in (400, 500, 600, 800, 1000)], ["400 K", "500 K", "600 K", "800 K", "1000 K"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-    return path
+    if not options.no_plots:  # an Arrhenius plot
+        T = np.linspace(temperatures[0], temperatures[-1], 200)
+        known = {f"{phase} alone": (1000 / T, sigma(phase, T) * T) for phase in PHASES}
+        curves = {name: values * temperatures for name, values in zip(("across", "along"), found.T, strict=True)}
+        axes = 1000 / temperatures, curves, "1000 K / T", "σ T in S K/m"
+        path = hmm.plotting.plot_curve(options.output / "arrhenius.png", comm, *axes, references=known, log="y")
+        hmm.console.say(comm, f"Written:\n  {path}")
 
 
 if __name__ == "__main__":

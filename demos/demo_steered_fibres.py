@@ -10,9 +10,7 @@ x in plane stress; lengths in radii of the hole, stresses in GPa.
     python demos/demo_steered_fibres.py
 """
 
-from argparse import Namespace
 from dataclasses import dataclass
-from pathlib import Path
 
 from mpi4py import MPI
 
@@ -111,73 +109,14 @@ def check(domain: mesh.Mesh, found: dict[str, Result]) -> None:
     assert graded.concentration < steered.concentration, "and continuous fibres even more"
 
 
-def draw(path: Path, domain: mesh.Mesh, found: dict[str, Result]) -> Path:
-    """The first strain component over the mean strain in each plate, and where the fibres run (on rank 0)."""
-    hmm.runs.output.require_writable(path.parent)
-    comm = domain.comm
-    panels = []
-    for result in found.values():
-        hom = result.hom
-        E11 = hom.cell_average(hom.macro_inputs()[:, 0]).ravel() / STRETCH
-        nodes = domain.geometry.x[domain.geometry.dofmaps[0][hom.cells]][:, [0, 1, 3, 2], :2]
-        fraction = hom.cell_average(hom.rows.shares(len(hom.models)) @ fractions_of(hom))
-        panels.append(comm.gather((nodes, E11, fraction.ravel())))
-    if comm.rank == 0:
-        paint(path, dict(zip(found, panels, strict=True)))
-    return path
-
-
-def fractions_of(hom: hmm.Homogenizer) -> np.ndarray:
-    """The fraction of fibres of each kind of RVE."""
-    return np.array([rve.cell.volume_fractions["fibre"] for rve in hom.models.values()])
-
-
-def paint(path: Path, panels: dict[str, list[tuple[np.ndarray, ...]]]) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.collections import LineCollection, PolyCollection
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    largest = max(E.max() for parts in panels.values() for _, E, _ in parts)
-    for axes, (title, parts) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        cells, E, fraction = (np.concatenate(a) for a in zip(*parts, strict=True))
-        colours = PolyCollection(cells, array=E, cmap="viridis", clim=(0, largest), antialiased=False)
-        axes.add_collection(colours)
-        lines, widths = fibres(title.startswith("straight"), cells.mean(axis=1), fraction)
-        axes.add_collection(LineCollection(lines, color="white", linewidths=widths, capstyle="round"))
-        axes.set(xlim=(0, WIDTH), ylim=(0, WIDTH), aspect="equal", title=title, xlabel="x in radii of the hole")
-        axes.set(xticks=range(5), yticks=range(5))
-    figure.axes[0].set_ylabel("y")
-    figure.colorbar(colours, ax=figure.axes, label="strain 11 of each element over the mean", shrink=0.9)
-    figure.savefig(path, dpi=130)
-
-
-def fibres(straight: bool, x: np.ndarray, fraction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Short pieces of fibres on a grid of places in the plate, and line widths that show the fraction."""
-    places = np.stack(np.meshgrid(*[np.arange(0.15, WIDTH, 0.3)] * 2), axis=-1).reshape(-1, 2)
-    places = places[np.linalg.norm(places, axis=1) > 1.08]
-    along = np.tile([[1.0], [0.0]], len(places)) if straight else flow(places.T)
-    half = 0.1 * (along / np.linalg.norm(along, axis=0)).T
-    nearest = np.argmin(np.linalg.norm(places[:, None] - x, axis=2), axis=1)
-    return np.stack([places - half, places + half], axis=1), 4.0 * fraction[nearest]
-
-
-def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.console.demo_parser(
-        "A plate with a hole, with fibres rotated and graded from point to point.", "steered_fibres", "a coarse mesh"
-    )
-    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
-
-
 def main(argv: list[str] | None = None) -> None:
-    options, comm = arguments(argv), MPI.COMM_WORLD
-    if not options.no_plots:
-        hmm.plotting.check_available()
+    about = "A plate with a hole, with fibres rotated and graded from point to point."
+    options, comm = hmm.console.demo_options(argv, about, "steered_fibres", "a coarse mesh"), MPI.COMM_WORLD
     domain = quarter_plate(6 if options.quick else 16, comm)
     one = layers(FRACTION)
     kinds = {float(f): layers(float(f)) for f in FRACTIONS}
-    grades = hmm.variation.graded(kinds, uncut(domain))
+    fraction = uncut(domain)
+    grades = hmm.variation.graded(kinds, fraction)
     found = {
         "straight": pulled(domain, one, None),
         "steered": pulled(domain, one, flow),
@@ -191,7 +130,14 @@ def main(argv: list[str] | None = None) -> None:
         output.write(1.0)
     written = [output.path]
     if not options.no_plots:
-        written.append(draw(options.output / "plates.png", domain, found))
+        along = fem.Function(fem.functionspace(domain, ("Lagrange", 2, (2,))))
+        along.interpolate(flow)
+        directions = {"steered": along / ufl.sqrt(ufl.inner(along, along)), "straight": ufl.as_vector((1.0, 0.0))}
+        directions["steered and graded"] = fraction * directions["steered"]  # wider lines where there are more fibres
+        strains = {name: ufl.grad(result.u)[0, 0] / STRETCH for name, result in found.items()}
+        style = {"label": "Strain 11 over the mean", "xlabel": "x in radii of the hole"}
+        path = options.output / "plates.png"
+        written.append(hmm.plotting.plot_field(path, strains, streamlines=directions, **style))
     hmm.console.say(comm, "\nWritten\n  " + "\n  ".join(map(str, written)))
 
 

@@ -11,9 +11,6 @@ with the unit vector a of the fibres, which varies in the cell, and <x> = max(x,
     python demos/demo_user_energy.py
 """
 
-from argparse import Namespace
-from pathlib import Path
-
 from mpi4py import MPI
 
 import numpy as np
@@ -91,13 +88,10 @@ def check_frame(rve: hmm.RVE) -> None:
     assert np.allclose(rotated, Q @ P, rtol=1e-6, atol=1e-6 * np.abs(P).max())
 
 
-def arguments(argv: list[str] | None) -> Namespace:
-    parser = hmm.console.demo_parser("Homogenize an energy of your own.", "user_energy", "a coarse mesh and few steps")
-    return hmm.console.parse_arguments(parser, argv, MPI.COMM_WORLD)
-
-
 def main(argv: list[str] | None = None) -> None:
-    options, comm = arguments(argv), MPI.COMM_WORLD
+    about = "Homogenize an energy of your own."
+    options = hmm.console.demo_options(argv, about, "user_energy", "a coarse mesh and few steps")
+    comm = MPI.COMM_WORLD
     mesh_size, steps = (0.25, 6) if options.quick else (0.1, 12)
     stretches = np.linspace(0.85, 1.35, 2 * steps + 1)
     rve = make_rve(mesh_size, CRIMP)
@@ -115,28 +109,11 @@ def main(argv: list[str] | None = None) -> None:
     assert np.all(P[stretches > 1.01] < exact[stretches > 1.01]), "crimped fibres must carry less than straight ones"
     check_energy(rve, 1.3, steps)
     check_frame(rve)
-    if not options.no_plots and comm.rank == 0:
-        print("Written:", draw(options.output / "tissue.png", stretches, P, exact), sep="\n  ")
-
-
-def draw(path: Path, stretches: np.ndarray, crimped: np.ndarray, exact: np.ndarray) -> Path:
-    """Stress over stretch, with crimped and with straight fibres."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.plot(stretches, exact, "--", color="#3182bd", label="straight fibres")
-    axes.plot(stretches, crimped, "o-", color="#d9762b", markersize=4, label="crimped fibres")
-    axes.set_xlabel("stretch along the layers", fontsize=12)
-    axes.set_ylabel("P11 in kPa", fontsize=12)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-    return path
+    if not options.no_plots:
+        known = {"straight fibres, exact": (stretches, exact)}
+        axes = stretches, {"crimped fibres": P}, "Stretch along the layers", "P11 in kPa"
+        path = hmm.plotting.plot_curve(options.output / "tissue.png", comm, *axes, references=known)
+        hmm.console.say(comm, f"Written:\n  {path}")
 
 
 if __name__ == "__main__":

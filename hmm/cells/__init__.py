@@ -9,13 +9,14 @@ from hmm.cells._arrays import extrude
 from hmm.cells._cracks import cracks
 from hmm.cells._honeycomb import honeycomb
 from hmm.cells._laminate import laminate
-from hmm.cells._level_sets import checkerboard, lattice, plain_weave, tpms
+from hmm.cells._level_sets import checkerboard, lattice, tpms
 from hmm.cells._orientations import orientation_tensor
 from hmm.cells._polycrystal import Polycrystal, laguerre, voronoi
 from hmm.cells._quality import Quality, quality
 from hmm.cells._random import random_ellipsoids, random_fibres, random_spheres, short_fibres
 from hmm.cells._round import fibre, sphere
 from hmm.cells._voxels import voxels
+from hmm.cells._weaves import plain_weave, weave
 
 __all__ = [
     "Polycrystal",
@@ -39,4 +40,5 @@ __all__ = [
     "tpms",
     "voronoi",
     "voxels",
+    "weave",
 ]

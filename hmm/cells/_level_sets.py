@@ -1,4 +1,4 @@
-"""Voxel cells of level sets: minimal surfaces, strut lattices, weaves, checkerboards.
+"""Voxel cells of level sets: minimal surfaces, strut lattices, checkerboards.
 
 The surface of such a cell is stepped, but its volume fraction is accurate to one voxel: the threshold of the level set
 is a quantile of its values at the centres of the voxels.
@@ -7,7 +7,6 @@ is a quantile of its values at the centres of the voxels.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import product
 from math import ceil, pi
 
@@ -127,63 +126,6 @@ def lattice(
     return _cell(field, volume_fraction, size, phases, void, comm)
 
 
-def plain_weave(
-    volume_fraction: float = 0.5,
-    *,
-    width: float = 0.8,
-    height: float = 0.25,
-    mesh_size: float = 1 / 48,
-    size: float = 1.0,
-    phases: tuple[str, str, str] = ("matrix", "warp", "weft"),
-    comm: MPI.Comm = MPI.COMM_SELF,
-) -> Cell:
-    """A plain weave of two warp yarns along x and two weft yarns along y, as a voxel cell of one ply.
-
-    The axes of the yarns are cosines, their sections ellipses; where two would overlap, a voxel belongs to the nearer
-    one. The size of the ellipses follows from the volume fraction. The cell is one ply, periodic through the thickness
-    too.
-
-    Parameters
-    ----------
-    volume_fraction
-        Fraction of all yarns together, accurate up to voxels of equal value.
-    width
-        Width of a yarn over the distance of yarns at the nominal section, which sets the shape of the ellipses.
-    height
-        Thickness of the cell over `size`.
-    mesh_size
-        Largest edge length of a voxel along x and y, in the unit of `size`; voxels are about cubes.
-    size
-        Edge length of the cell along x and y: two distances of yarns.
-    phases
-        Names of the matrix, the warp and the weft.
-    comm
-        Communicator of the cell's mesh.
-
-    Raises
-    ------
-    InputError
-        If an argument is out of range.
-    """
-    if len(set(phases)) != 3 or isinstance(phases, str):
-        raise InputError(f"phases = {phases!r} are not three different names: give (matrix, warp, weft)")
-    check_range("width", width, 0.0, 1.0, "give the width of a yarn over the distance of yarns", closed=True)
-    check_range("height", height, 0.0, 1.0, "give the thickness of the cell over size")
-    check_sizes(mesh_size, size)
-    across = ceil(size / mesh_size - 1e-9)
-    n = max(2, round(height * across))
-    check_elements(float(across) ** 2 * n, "mesh_size")
-    x = y = (np.arange(across) + 0.5) / across
-    z = ((np.arange(n) + 0.5) / n - 0.5) * height
-    warp = _yarns(x[:, None, None], y[None, :, None], z, width, height, 1.0)
-    weft = _yarns(y[None, :, None], x[:, None, None], z, width, height, -1.0)
-    inside = _below(np.minimum(warp, weft), volume_fraction)
-    labels = np.where(inside, np.where(warp <= weft, 1, 2), 0)
-    spacing = (size / across, size / across, size * height / n)
-    cell = voxels(labels, dict(zip(phases, range(3), strict=True)), spacing=spacing, comm=comm)
-    return replace(cell, fibres={phases[1]: (1.0, 0.0, 0.0), phases[2]: (0.0, 1.0, 0.0)})
-
-
 def checkerboard(
     blocks: int = 2,
     *,
@@ -236,7 +178,7 @@ def _centres(mesh_size: float, dim: int, size: float) -> NDArray[np.float64]:
     return (np.indices((n,) * dim) + 0.5) / n
 
 
-def _below(field: NDArray[np.float64], volume_fraction: float) -> NDArray[np.bool_]:
+def below_quantile(field: NDArray[np.float64], volume_fraction: float) -> NDArray[np.bool_]:
     """Where a field is below the threshold that gives the nearest fraction; equal values stay together."""
     check_range("volume_fraction", volume_fraction, 0.0, 1.0, "give the fraction of the solid")
     values, counts = np.unique(np.round(field, 10), return_counts=True)
@@ -260,7 +202,7 @@ def _cell(
 ) -> Cell:
     """The cell whose second phase is where the field is small."""
     _check_names(phases)
-    solid = _below(field, volume_fraction)
+    solid = below_quantile(field, volume_fraction)
     if not void:
         return voxels(solid, {phases[0]: 0, phases[1]: 1}, spacing=size / len(field), comm=comm)
     _check_connected(solid, volume_fraction)
@@ -287,20 +229,3 @@ def _from_segment(x: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.
     """Distances of points, shape (3, p), from the segment between two points."""
     along = np.clip((b - a) @ (x - a[:, None]) / ((b - a) @ (b - a)), 0, 1)
     return np.asarray(np.linalg.norm(x - a[:, None] - np.outer(b - a, along), axis=0))
-
-
-def _yarns(
-    along: NDArray[np.float64],
-    across: NDArray[np.float64],
-    z: NDArray[np.float64],
-    width: float,
-    height: float,
-    sign: float,
-) -> NDArray[np.float64]:
-    """Distance from the nearest of two yarns, 1 on the nominal ellipse, whose height is half that of the cell."""
-    found = []
-    for k in (0, 1):
-        middle = sign * (-1) ** k * 0.25 * height * np.cos(2 * pi * (along - 0.25))
-        aside = (across - (0.25 + 0.5 * k) + 0.5) % 1.0 - 0.5
-        found.append(np.sqrt((aside / (0.25 * width)) ** 2 + ((z - middle) / (0.25 * height)) ** 2))
-    return np.minimum(*found)

@@ -22,7 +22,8 @@ from hmm.cells._packing import lognormal, neighbours, pack
 from hmm.cells._tessellation import Tessellation, placed
 from hmm.cells.cell import Cell
 from hmm.foundation.errors import InputError, collectively
-from hmm.laws import Anisotropic, Combined, HolzapfelGasserOgden, Law, ThermoElastic
+from hmm.laws import Anisotropic, Combined, Law, ThermoElastic
+from hmm.laws.rotating import rotated_law
 
 PACKED = {2: 0.6, 3: 0.5}
 """Fraction of the discs or spheres whose centres and radii make a Laguerre tessellation."""
@@ -83,13 +84,10 @@ class Polycrystal:
 
     def rotated[L: Law](self, law: L) -> L:
         """A law in the axes of each grain, if it has axes and no rotation."""
-        if isinstance(law, Anisotropic | HolzapfelGasserOgden) and law.rotation is None:
-            return replace(law, rotation=self.rotation)
         if isinstance(law, Combined):
             return replace(law, parts=tuple(map(self.rotated, law.parts)))
-        if isinstance(law, ThermoElastic) and isinstance(law.elastic, Anisotropic):
-            return replace(law, elastic=self.rotated(law.elastic))
-        return law
+        own = law.elastic if isinstance(law, ThermoElastic) else law
+        return law if getattr(own, "rotation", None) is not None else rotated_law(law, self.rotation)
 
 
 def voronoi(

@@ -17,6 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from hmm.cells.elements import check_mesh
 from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.forms import compile_form
+from hmm.foundation.html import html_table
+from hmm.laws import Law
+from hmm.laws.rotating import rotated_law
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,9 @@ class Cell:
     fibres
         For each phase of fibres their direction, shape (3,), or the mean of p (x) p over their directions p, shape (3,
         3), as which it is stored. There is a warning if the axis of a law differs.
+    rotation
+        Rotation of the material axes in each element from those of its phase, a field of shape (3, 3), such as that of
+        a yarn that waves; None if there is none. `rotated` applies it to a law.
     degree
         Degree of the fluctuation that the mesh is made for, the default of `hmm.homogenize`.
 
@@ -62,6 +68,7 @@ class Cell:
     grid: tuple[int, ...] | None = None
     open_faces: bool = False
     fibres: Mapping[str, ArrayLike] = field(default_factory=dict)
+    rotation: fem.Function | None = None
     degree: int = 1
 
     def __post_init__(self) -> None:
@@ -100,6 +107,10 @@ class Cell:
         mesh.comm.Allreduce(x.max(axis=0, initial=-np.inf), high, MPI.MAX)
         return cls(mesh, phase_tags, phases, np.diag(high - low), low)
 
+    def rotated[L: Law](self, law: L) -> L:
+        """A law in the axes of each element (see `rotation`), if it has axes; `hmm.homogenize` does this itself."""
+        return law if self.rotation is None else rotated_law(law, self.rotation)
+
     @property
     def dim(self) -> int:
         """Geometric dimension d."""
@@ -128,6 +139,13 @@ class Cell:
         one = fem.Constant(self.mesh, 1.0)
         volumes = {name: fem.assemble_scalar(compile_form(one * dx(tag))) for name, tag in self.phases.items()}
         return {name: float(self.comm.allreduce(value)) / self.volume for name, value in volumes.items()}
+
+    def _repr_html_(self) -> str:
+        """The size and the phases as a table, for a notebook (collective)."""
+        elements = self.mesh.topology.index_map(self.mesh.topology.dim).size_global
+        title = f"Cell in {self.dim}D, {elements} elements"
+        rows = [(name, tag, f"{self.volume_fractions[name]:.2%}") for name, tag in self.phases.items()]
+        return html_table(title, ["phase", "tag", "volume fraction"], rows)
 
     def measure(self, **metadata: object) -> ufl.Measure:
         """The volume measure ``dx`` with the phases as subdomains; `metadata` goes to the form compiler."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.foundation.errors import InputError
+from hmm.foundation.html import html_table
 
 Floats = NDArray[np.float64]
 
@@ -23,6 +24,10 @@ class Interval:
         """Whether `value` lies between the bounds, up to `rtol` of the upper one and `atol`, the error of `value`."""
         slack = rtol * abs(self.upper) + atol
         return self.lower - slack <= value <= self.upper + slack
+
+    def _repr_html_(self) -> str:
+        """The bounds as a table, for a notebook."""
+        return html_table("Bounds", ["lower", "upper"], [(self.lower, self.upper)])
 
 
 def voigt(fractions: ArrayLike, stiffnesses: ArrayLike) -> Floats:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hmm.checks import bounds
 from hmm.foundation.errors import InputError
+from hmm.foundation.html import html_table
 
 ISOTROPIC = 1e-3
 """Anisotropy (see `hmm.bounds.moduli_of`) up to which the bounds for isotropic mixtures are applied to shear."""
@@ -35,6 +36,12 @@ class BoundsReport:
 
     def __bool__(self) -> bool:
         return not self.violations
+
+    def _repr_html_(self) -> str:
+        """The verdict as a table, for a notebook."""
+        rows = [("violated", text) for text in self.violations] + [("within the error", text) for text in self.allowed]
+        rows += [("applied", name) for name in self.applied]
+        return html_table("Bounds respected" if self else "Bounds violated", ["", ""], rows)
 
 
 def respects_bounds(

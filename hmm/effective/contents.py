@@ -67,7 +67,8 @@ def summary(found: EffectiveData) -> list[tuple[str, str]]:
     rows = [(n, table.number(own[n]) + (unit if not n.startswith("nu") else "")) for n in chosen[:6]]
     rows.append(("symmetry", found.symmetry.name))
     if found.mesh_error is not None:
-        rows.append(("numerical error", f"≤ {100 * found.mesh_error.size:.2g} %"))
+        sign = "≤" if found.mesh_error.signed else "≈"
+        rows.append(("numerical error", f"{sign} {100 * found.mesh_error.size:.2g} %"))
     if found.limits is not None:
         rows.append(("bounds", "respected" if found.limits.report else "violated"))
     return rows
@@ -109,7 +110,9 @@ def _constants(found: EffectiveData) -> Tabular:
     notes = ["`nu12` is the contraction along 2 in tension along 1."] if found.is_stiffness else []
     notes += [f"Moduli are in {table.unit_words(found)}."] if found.is_stiffness else []
     if found.mesh_error is not None:
-        notes.append("The error is what the mesh adds at most: the exact constant is smaller by up to this.")
+        signed = "The error is what the mesh adds at most: the exact constant is smaller by up to this."
+        stairs = "The error is the change on voxels of twice the size; its sign is not known."
+        notes.append(signed if found.mesh_error.signed else stairs)
     return Tabular(*table.constants_grid(found), " ".join(notes))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from hmm.cells import Polycrystal, quality
 from hmm.cells.cell import Cell
 from hmm.effective.fields import Solved
 from hmm.effective.limits import Limits
-from hmm.effective.mesh_error import MeshError
+from hmm.effective.mesh_error import MeshError, coarse_cell
 from hmm.effective.physics import Physics, physics_of
 from hmm.effective.properties import EffectiveProperties
 from hmm.foundation.console import tell
@@ -109,7 +109,7 @@ def homogenize(
     degree = max(kind.degree, cell.degree) if degree is None else degree
     task = _Task(kind, cell, laws, constraint, out_of_plane, dt)
     rve, state, found = task.solved(degree, options)
-    estimate = _Estimate(task, rve, found["tensor"], degree, options)
+    estimate = _Estimate(task, rve, found["tensor"], degree, options, mesh_error)
     if mesh_error:
         estimate.make()
     limits = task.limits(rve, found["tensor"], estimate)
@@ -192,7 +192,9 @@ class _Estimate:
     """The error of the tensor from the mesh, estimated at most once.
 
     Energies of finite elements converge from above. On a mesh that resolves the solution, the change with one
-    more degree is the larger part of the error. The estimate is twice this change, to be safe.
+    more degree is the larger part of the error. The estimate is twice this change, to be safe. A grid of voxels that
+    is too large for this is compared with one of voxels of twice the size: its error is at least of first order,
+    because of the stairs, so that the change is the estimate.
     """
 
     task: _Task
@@ -200,6 +202,7 @@ class _Estimate:
     tensor: Floats
     degree: int
     options: Mapping[str, Any]
+    wanted: bool
     error: MeshError | None = None
     remark: str = ""
 
@@ -210,6 +213,8 @@ class _Estimate:
         dim = self.task.cell.dim
         unknowns = self.rve.system.loaded.reduced.size_global * ((self.degree + 1) / self.degree) ** dim
         limit, none = ESTIMATE_LIMIT[dim], "the discretization error is not estimated"
+        if unknowns > limit and self._from_coarse_voxels():
+            return
         if unknowns > limit:
             self.remark = f"{none}: one degree more has about {unknowns:,.0f} unknowns, and {limit:,} are the limit"
             return
@@ -222,15 +227,32 @@ class _Estimate:
             return
         finer.destroy()
         source = f"by a solution of degree {self.degree + 1} on the same mesh"
-        self.error = MeshError.of(2 * (self.tensor - found["tensor"]), self.tensor, source)
-        self.remark = f"the discretization error is {self.error.words}"
-        if not self.error.size <= TOO_LARGE:
+        self._set(MeshError.of(2 * (self.tensor - found["tensor"]), self.tensor, source))
+
+    def _from_coarse_voxels(self) -> bool:
+        """Set `error` from voxels of twice the size, if this is wanted and there are any (collective)."""
+        cell = coarse_cell(self.task.cell) if self.wanted else None
+        if cell is None:
+            return False
+        tell(cell.comm, "estimating the numerical error with voxels of twice the size")
+        try:
+            rve, _, found = replace(self.task, cell=cell).solved(self.degree, self.options)
+        except (HMMError, ValueError, RuntimeError):  # laws with fields on the mesh of the cell
+            return False
+        rve.destroy()
+        source = "by a solution on voxels of twice the size"
+        self._set(MeshError.of(found["tensor"] - self.tensor, self.tensor, source, signed=False))
+        return True
+
+    def _set(self, error: MeshError) -> None:
+        self.error, self.remark = error, f"the discretization error is {error.words}"
+        if not error.size <= TOO_LARGE:
             self.remark += ": take a finer mesh or degree"
 
     def trusted(self) -> tuple[Floats | None, str]:
         """The error if it is small enough to excuse a violated bound, and the remark (collective)."""
         self.make()
-        small = self.error is not None and self.error.size <= TOO_LARGE
+        small = self.error is not None and self.error.size <= TOO_LARGE and self.error.signed
         return self.error.tensor if self.error is not None and small else None, self.remark
 
 
@@ -280,9 +302,8 @@ def by_phase(cell: Cell | Polycrystal, laws: Mapping[str, Any]) -> tuple[Cell, d
     if unknown or (missing and REST not in laws):
         raise InputError(f"laws are given for {sorted(laws)}, but the phases are {sorted(cell.phases)}: give one each")
     named = {phase: laws[phase] if phase in laws else laws[REST] for phase in cell.phases}
-    if crystal is None:
-        return cell, named
-    rotated = {id(law): crystal.rotated(law) for law in named.values()}  # one law for all grains of a material
+    rotate = (cell if crystal is None else crystal).rotated
+    rotated = {id(law): rotate(law) for law in named.values()}  # one law for all grains of a material
     return cell, {grain: rotated[id(law)] for grain, law in named.items()}
 
 

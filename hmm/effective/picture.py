@@ -63,8 +63,12 @@ def _draw_curves(axes: Any, found: EffectiveData) -> None:
                 axes.plot([side, side], [0, 1.05 * top], color=INK, linewidth=1.0, linestyle="--", zorder=1)
         axes.plot([], [], color=INK, linewidth=1.0, linestyle="--", label="symmetry axes")
     axes.set_ylim(0, 1.05 * top)
-    ticks = [tick for tick in MaxNLocator(4).tick_values(0, top) if 0 < tick <= 1.05 * top]
-    axes.set_rlabel_position(_quiet_angle(found))
+    choices = [[t for t in MaxNLocator(n).tick_values(0, top) if 0 < t <= 1.05 * top] for n in (4, 3, 5)]
+    curves = np.array([line.get_ydata()[:-1] for line in axes.lines if len(line.get_ydata()) == len(angle)])
+    quiet = [_quiet_angle(ticks, curves, np.asarray(found.symmetry.axes)[:, :2]) for ticks in choices]
+    best = int(np.argmax([distance for distance, _ in quiet]))
+    ticks = choices[best]
+    axes.set_rlabel_position(quiet[best][1])
     axes.set_rticks(ticks, [f"{tick:.4g}" for tick in ticks])
     for label in axes.get_yticklabels():  # in front of the curves
         label.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0})
@@ -135,7 +139,22 @@ def _unit(found: EffectiveData) -> str:
     return f"in {unit_words(found)}"
 
 
-def _quiet_angle(found: EffectiveData) -> float:
-    """An angle in degrees, near the diagonal, where the numbers do not overlap a symmetry axis."""
-    axis = found.symmetry.axes[0]
-    return float(np.degrees(np.arctan2(axis[1], axis[0]))) + 22.5
+def _quiet_angle(ticks: list[float], curves: NDArray[np.float64], axes: NDArray[np.float64]) -> tuple[float, float]:
+    """The distance of the numbers of the circles from the curves where it is largest, and the angle there in degrees.
+
+    Parameters
+    ----------
+    ticks
+        Radii of the circles.
+    curves
+        Shape (n_curves, 720); radii at each half of a degree.
+    axes
+        Shape (k, 2); directions of the symmetry axes.
+    """
+    nearest = np.abs(curves[:, None] - np.array(ticks)[:, None]).min(axis=(0, 1))
+    nearest = np.min([np.roll(nearest, shift) for shift in range(-12, 13)], axis=0)  # a number is some degrees wide
+    angles = np.arange(720) / 2
+    for axis in [*axes, (1.0, 0.0), (0.0, 1.0)]:
+        off = (angles - np.degrees(np.arctan2(axis[1], axis[0]))) % 180
+        nearest[np.minimum(off, 180 - off) < 9] = -1.0
+    return float(nearest.max()), float(angles[nearest.argmax()])

@@ -44,8 +44,8 @@ def constants_grid(found: EffectiveData) -> Grid:
         largest = 1.0 if name.startswith("nu") else max(map(abs, found.constants.values()))
         row = [name, number(value, largest), number(own[name], largest)]
         if errors is not None:
-            row.insert(2, f"{errors[name][0]:+.2g}")
-            row.append(f"{errors[name][1]:+.2g}")
+            row.insert(2, _signed(errors[name][0], found))
+            row.append(_signed(errors[name][1], found))
         rows.append(row)
     return [
         "",
@@ -54,6 +54,12 @@ def constants_grid(found: EffectiveData) -> Grid:
         "symmetry axes",
         *["error"] * (errors is not None),
     ], rows
+
+
+def _signed(error: float, found: EffectiveData) -> str:
+    """An error with its sign, if that is known."""
+    known = found.mesh_error is None or found.mesh_error.signed
+    return f"{error:+.2g}" if known else f"±{abs(error):.2g}"
 
 
 def unit_words(found: EffectiveData) -> str:

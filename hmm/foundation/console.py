@@ -174,6 +174,11 @@ def demo_parser(description: str, name: str, quick: str) -> ArgumentParser:
     return parser
 
 
+def demo_options(argv: Sequence[str] | None, description: str, name: str, quick: str) -> Namespace:
+    """The options of a demo without further arguments: those of `demo_parser`, parsed on every rank."""
+    return parse_arguments(demo_parser(description, name, quick), argv, MPI.COMM_WORLD)
+
+
 def parse_arguments(parser: ArgumentParser, argv: Sequence[str] | None, comm: MPI.Comm) -> Namespace:
     """Parse the arguments of a script on every rank of `comm`; rank 0 prints help and errors."""
     with ExitStack() as stack:

@@ -20,9 +20,13 @@ MISALIGNED = 20.0
 def warn_of_axes(problem: CellProblem) -> None:
     """Warn of each transversely isotropic law whose axis is not aligned with the fibres of its phase."""
     for phase, fibres in problem.cell.fibres.items():
-        axis, orientation = getattr(problem.law.get(phase), "axis", None), np.asarray(fibres)
+        law, orientation = problem.law.get(phase), np.asarray(fibres)
+        follows = problem.cell.rotation is not None and getattr(law, "rotation", None) is problem.cell.rotation
+        axis = getattr(law, "own_axis" if follows else "axis", None)
         if axis is None:
             continue
+        if problem.cell.rotation is not None and not follows:
+            warn(f"the axes of the law of phase {phase!r} do not follow its yarns: give the law cell.rotated(law)")
         angle = np.degrees(np.arccos(np.sqrt(np.clip(axis @ orientation @ axis, 0, 1))))
         if angle > MISALIGNED:
             off = f"lies {angle:.0f} degrees off its fibres{_run(orientation)}"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hmm.foundation.errors import InputError
+from hmm.foundation.html import html_table
 from hmm.foundation.options import instance, numbers
 from hmm.micro.mixed_control import MixedControl
 from hmm.micro.response import ControlledResponse, PointState
@@ -66,6 +67,11 @@ class TensionTest:
     def moduli(self) -> NDArray[np.float64]:
         """Consistent tangent moduli, shape (n,): Young's modulus while elastic."""
         return np.array([r.tangent[0, 0] for r in self.responses])
+
+    def _repr_html_(self) -> str:
+        """The test as a table, for a notebook."""
+        rows = np.column_stack([self.strain, self.stress, self.moduli]).tolist()
+        return html_table("Uniaxial test", ["given component", "response", "tangent modulus"], rows)
 
 
 def uniaxial(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hmm.foundation.html import html_matrix, html_row
+
 
 @dataclass(frozen=True)
 class PointState:
@@ -57,6 +59,14 @@ class Response:
     def stress(self) -> NDArray[np.float64]:
         """The response to the first macro input as a tensor, shape (d, d) for a stress."""
         return self.parts[0]
+
+    def _repr_html_(self) -> str:
+        """The response and its tangent as tables, for a notebook."""
+        names = ["Response"] if len(self.parts) == 1 else [f"Response {k + 1}" for k in range(len(self.parts))]
+        tables = [html_matrix(name, part) for name, part in zip(names, self.parts, strict=True)]
+        if not np.isnan(self.tangent).any():
+            tables.append(html_matrix("Tangent, packed", self.tangent))
+        return html_row(*tables)
 
 
 @dataclass(frozen=True)

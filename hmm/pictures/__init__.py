@@ -7,6 +7,7 @@ between ranks, and `canvas` contains the parts of a picture.
 
 from hmm.pictures.cells import cell_scene, plot_cell, plot_rve
 from hmm.pictures.curves import plot_attempts, plot_curve, plot_residuals
+from hmm.pictures.fields import plot_field
 from hmm.pictures.groups import draw_groups
 from hmm.pictures.packages import check_available
 
@@ -17,6 +18,7 @@ __all__ = [
     "plot_attempts",
     "plot_cell",
     "plot_curve",
+    "plot_field",
     "plot_residuals",
     "plot_rve",
 ]

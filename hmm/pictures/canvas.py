@@ -51,10 +51,13 @@ def add_lines(plotter: Any, lines: Any, **style: Any) -> None:
 
 
 def add_outlines(plotter: Any, grid: Any) -> None:
-    """Bold lines around each phase."""
+    """Bold lines around each phase of a plane body; the light shows those of a solid."""
+    if not is_flat(grid):
+        return
     tags, crowded = grid.cell_data["phase"], grid.n_cells > CROWDED
     for tag in np.unique(tags):
-        lines = _boundary(surface_of(grid.extract_cells(np.flatnonzero(tags == tag))).clean(), angle=60)
+        surface = surface_of(grid.extract_cells(np.flatnonzero(tags == tag))).clean()
+        lines = _boundary(surface, angle=60)
         if lines.n_points and crowded:
             plotter.add_mesh(lines, color="white", line_width=1, opacity=0.4, lighting=False)
         elif lines.n_points:
@@ -74,6 +77,21 @@ def surface_of(grid: Any) -> Any:
 def edges_of(grid: Any) -> Any:
     """Edges of the elements, curved if they are; in a solid, where the faces of an element meet."""
     return _boundary(surface_of(grid.separate_cells()), angle=None if is_flat(grid) else 20.0)
+
+
+def add_directions(plotter: Any, grid: Any, along: str, n: int = 2500) -> None:
+    """Short lines on the surface of a body along the vectors `along` of its elements, where these lie in it."""
+    surface = surface_of(grid)
+    d, normals = np.asarray(surface.cell_data[along]), np.asarray(surface.face_normals)
+    flat = np.flatnonzero(np.abs((d * normals).sum(axis=1)) < 0.6 * np.linalg.norm(d, axis=1))
+    chosen = np.random.default_rng(0).choice(flat, min(n, len(flat)), replace=False)
+    if not len(chosen):
+        return
+    middle = np.asarray(surface.cell_centers().points)[chosen] + 0.002 * grid.length * normals[chosen]
+    half = 0.015 * grid.length * d[chosen]
+    ends = np.stack([middle - half, middle + half], axis=1).reshape(-1, 3)
+    lines = require_package("pyvista").line_segments_from_points(ends)
+    plotter.add_mesh(lines, color=INK, line_width=1.6, lighting=False)
 
 
 def light_of(grid: Any) -> dict[str, Any]:
@@ -97,14 +115,16 @@ def _boundary(surface: Any, angle: float | None = None) -> Any:
     )
 
 
-def cut_open(grid: Any, whole: Sequence[int] = ()) -> Any:
+def cut_open(grid: Any, whole: Sequence[int] = (), alone: bool = False) -> Any:
     """A solid without the octant nearest to the viewer; a plane body is unchanged.
 
     The cut is plane: it goes through the elements. The phases `whole`, values of the cell data ``"phase"``, are not
-    cut.
+    cut; if they are shown `alone`, nothing else remains.
     """
     if is_flat(grid):
         return grid
+    if alone and len(whole):
+        return grid.extract_cells(np.flatnonzero(np.isin(grid.cell_data["phase"], whole)))
     low, high = np.reshape(grid.bounds, (3, 2)).T
     middle, slack = 0.5 * (low + high), 1e-6 * (high - low)
     least, most = _extents(grid)

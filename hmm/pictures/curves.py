@@ -5,18 +5,24 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 from mpi4py import MPI
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hmm.foundation.errors import collectively, writing
+from hmm.foundation.errors import InputError, collectively, writing
 from hmm.foundation.files import require_writable
 from hmm.micro.recovery import Attempt
 from hmm.pictures.figure import new_figure
 
+CURVE_COLOURS = ("#1f4e79", "#e07b39", "#6a994e", "#8e6c8a", "#b3261e", "#5b7c99")
+REFERENCE_COLOURS = ("#8c510a", "#555555", "#2b8a5b", "#8a2b6b")
+FEW = 10
+"""Largest number of reference points that are marks."""
 STRATEGY_COLOURS = {"line search": "#1f4e79", "substeps": "#e07b39", "elastic start": "#6a994e"}
 
 
@@ -24,12 +30,15 @@ def plot_curve(
     path: str | Path,
     comm: MPI.Comm,
     x: ArrayLike,
-    y: ArrayLike,
+    y: ArrayLike | Mapping[str, ArrayLike],
     xlabel: str,
     ylabel: str,
     bars: ArrayLike | None = None,
+    *,
+    references: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
+    log: str = "",
 ) -> Path:
-    """Draw a curve with a mark at each point, such as a force-displacement curve (collective).
+    """Draw a curve with a mark at each point, such as a force-displacement curve, and references (collective).
 
     Parameters
     ----------
@@ -38,22 +47,40 @@ def plot_curve(
     comm
         The communicator; rank 0 draws.
     x, y
-        Shape (n,); used on rank 0.
+        Shape (n,); used on rank 0. A dictionary of y by name gives several curves with a legend.
     xlabel, ylabel
         Labels of the axes, with units.
     bars
-        Shape (n,); half the widths of error bars, drawn as a band.
+        Shape (n,); half the widths of error bars, drawn as a band around a single curve.
+    references
+        Known values to compare with, as pairs (x, y) by name: up to ten points are marks, more are a dashed line.
+    log
+        The axes with a logarithmic scale: ``""``, ``"x"``, ``"y"`` or ``"xy"``.
+
+    Raises
+    ------
+    InputError
+        On all ranks, for another `log`, or `bars` with several curves.
     """
-    path = Path(path)
+    path, several = Path(path), isinstance(y, Mapping)
+    if log not in ("", "x", "y", "xy"):
+        raise InputError(f"log = {log!r}: give '', 'x', 'y' or 'xy'")
+    if several and bars is not None:
+        raise InputError("bars belong to a single curve: give one array as y")
     with collectively(comm):
         if comm.rank == 0:
             require_writable(path.parent)
             figure = new_figure(7, 4.5)
             axes = figure.add_subplot()
-            axes.plot(x, y, "-o", color="#1f4e79", markersize=5, linewidth=1.8)
-            if bars is not None:
-                low, high = np.asarray(y) - np.asarray(bars), np.asarray(y) + np.asarray(bars)
-                axes.fill_between(x, low, high, color="#1f4e79", alpha=0.25, linewidth=0, label="estimated error")
+            curves = y if isinstance(y, Mapping) else {"_": y}
+            for (name, values), colour in zip(curves.items(), cycle(CURVE_COLOURS), strict=False):
+                axes.plot(x, values, "-o", color=colour, markersize=5, linewidth=1.8, label=name)
+                if bars is not None:
+                    low, high = np.asarray(values) - np.asarray(bars), np.asarray(values) + np.asarray(bars)
+                    axes.fill_between(x, low, high, color=colour, alpha=0.25, linewidth=0, label="estimated error")
+            _add_references(axes, references or {})
+            axes.set(**{f"{name}scale": "log" for name in log})
+            if several or references or bars is not None:
                 axes.legend(frameon=False)
             axes.set_xlabel(xlabel, fontsize=12)
             axes.set_ylabel(ylabel, fontsize=12)
@@ -63,6 +90,16 @@ def plot_curve(
             with writing(path):
                 figure.savefig(path, dpi=150)
     return path
+
+
+def _add_references(axes: Any, references: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> None:
+    """Known values: few as marks, many as a line."""
+    for k, (name, (x, y)) in enumerate(references.items()):
+        colour = REFERENCE_COLOURS[k % len(REFERENCE_COLOURS)]
+        if np.size(x) <= FEW:
+            axes.plot(x, y, "s", color=colour, markersize=10, markerfacecolor="none", label=name)
+        else:
+            axes.plot(x, y, "--", color=colour, linewidth=1.4, label=name)
 
 
 def plot_residuals(path: str | Path, residuals: Mapping[int, Sequence[float]]) -> Path:

@@ -24,6 +24,6 @@ def require_package(name: str) -> ModuleType:
         raise missing_package(name, str(error)) from None
 
 
-def missing_package(name: str, why: str) -> EnvironmentMismatch:
-    """The error that names the missing package, the reason, and the command to install it."""
-    return EnvironmentMismatch(f"pictures need {name}, but {why}: pip install 'fenicsx-hmm[plot]'")
+def missing_package(name: str, why: str, extra: str = "plot") -> EnvironmentMismatch:
+    """The error that names the missing package, the reason, and the command to install its extra."""
+    return EnvironmentMismatch(f"pictures need {name}, but {why}: pip install 'fenicsx-hmm[{extra}]'")

@@ -32,8 +32,12 @@ def _features(points: CellPoints, of_phases: Mapping[str, Floats]) -> Floats:
     return np.concatenate(parts, axis=1)
 
 
-def modes_of(points: CellPoints, elastic: Floats, z: Floats, scale: Floats, most: int, energy: float) -> Floats:
-    """Modes, shape (N, n_unknowns), orthonormal in the elastic energy; the first span the elastic fluctuations.
+def modes_of(
+    points: CellPoints, elastic: Floats, z: Floats, scale: Floats, most: int, energy: float
+) -> tuple[Floats, int]:
+    """Modes, shape (N, n_unknowns), orthonormal in the elastic energy, and how many of them are elastic.
+
+    The first span the elastic fluctuations, the others follow by their strength.
 
     Parameters
     ----------
@@ -58,7 +62,7 @@ def modes_of(points: CellPoints, elastic: Floats, z: Floats, scale: Floats, most
         part = of_snapshots @ features.T
         snapshots, of_snapshots = snapshots - part @ first, of_snapshots - part @ features
     further, _ = _orthonormal(snapshots, of_snapshots, max(energy * np.linalg.norm(of_snapshots) ** 2, 1e-20 * whole))
-    return np.concatenate([first, further[:most]])
+    return np.concatenate([first, further[:most]]), len(first)
 
 
 def _elastic_modes(points: CellPoints, elastic: Floats) -> tuple[Floats, Floats]:

@@ -10,17 +10,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmm.foundation.errors import ConvergenceError, InputError
+from hmm.foundation.errors import ConvergenceError, HMMError, InputError, collectively
 from hmm.foundation.options import instance, integer, positive
 from hmm.micro.inputs import MacroInput
 from hmm.micro.local_fields import LocalFields
 from hmm.micro.rve import RVE
-from hmm.models.asking import answer, points_of
+from hmm.models.all_rows import anywhere
+from hmm.models.asking import answer
 from hmm.models.points import Floats, InitialPoint, Points, TangentSource, Variable, input_blocks
 from hmm.models.single import OnePoint
+from hmm.reduced.enrichment import (
+    LEARNT,
+    MODEL,
+    EnrichedModels,
+    Enrichment,
+    as_seen_by,
+    carried_over,
+    largest,
+    number_of,
+    paths_to_learn,
+    replace_variables,
+    rounded,
+)
 from hmm.reduced.error_estimate import ErrorEstimator
 from hmm.reduced.followers import Followers
+from hmm.reduced.full_states import FullStates
 from hmm.reduced.model import ReducedModel
+from hmm.reduced.paths import TrainingPath
 from hmm.reduced.strain_path import StrainPaths
 
 FULL, ERROR = "solved in full", "estimated error"
@@ -45,11 +61,18 @@ class Controlled(OnePoint):
     memory
         Steps that the strain path of a point keeps. When it is full, the two steps are joined that change the path
         least.
+    enrich
+        How to retrain the reduced model within the job, on paths of points above the tolerance; by default it stays as
+        it is.
 
     Attributes
     ----------
+    reduced
+        The present reduced model.
     n_full, n_back
         How often a point was given to the full RVE, and back to the reduced model.
+    n_enriched
+        How often the reduced model was retrained.
 
     Raises
     ------
@@ -67,7 +90,15 @@ class Controlled(OnePoint):
     in the model, so that this happens once.
     """
 
-    def __init__(self, reduced: ReducedModel, rve: RVE, tolerance: float, *, memory: int = 128) -> None:
+    def __init__(
+        self,
+        reduced: ReducedModel,
+        rve: RVE,
+        tolerance: float,
+        *,
+        memory: int = 128,
+        enrich: Enrichment | None = None,
+    ) -> None:
         instance("reduced", reduced, ReducedModel, "make it with hmm.reduced.train")
         instance("rve", rve, RVE, "give the RVE that the reduced model was made of")
         _check_same(reduced, rve)
@@ -77,9 +108,12 @@ class Controlled(OnePoint):
         self.estimator = ErrorEstimator(rve, reduced.reduction)
         self.followers = Followers(reduced, self.estimator, self.paths)
         self._first = next(iter(input_blocks(rve.inputs).values()))
-        self._full: dict[bytes, Points] = {}
-        self._one: InitialPoint | None = None
-        self.n_full = self.n_back = 0
+        self._full = FullStates(rve, self.paths)
+        self._fingerprint = dict(reduced.fingerprint())
+        if enrich is not None:
+            instance("enrich", enrich, Enrichment, "make it with hmm.reduced.Enrichment")
+        self._models = None if enrich is None else EnrichedModels(reduced, enrich)
+        self.n_full = self.n_back = self.n_enriched = 0
 
     # -- as a micro model ------------------------------------------------------------------------------------------
 
@@ -91,9 +125,11 @@ class Controlled(OnePoint):
     @property
     def variables(self) -> Mapping[str, Variable]:
         """What a point remembers: the variables of the reduced model, its strain path, and its error."""
-        m = self.rve.n_inputs
-        own = {FULL: Variable((), "deferred"), ERROR: Variable((m,), "deferred")}
-        return {**self.reduced.variables, **self.paths.variables, **own}
+        own = {FULL: Variable((), "deferred"), ERROR: Variable((self.rve.n_inputs,), "deferred")}
+        if self._models is None:
+            return {**self.reduced.variables, **self.paths.variables, **own}
+        own |= {MODEL: Variable((), "deferred"), LEARNT: Variable((), "deferred")}
+        return {**self._models.variables, **self.paths.variables, **own}
 
     @property
     def has_rates(self) -> bool:
@@ -107,13 +143,24 @@ class Controlled(OnePoint):
 
     def initial(self) -> InitialPoint:
         """The undeformed point."""
-        return self.reduced.initial()
+        return InitialPoint({MODEL: np.array(float(self._models.number))}) if self._models else InitialPoint()
+
+    @property
+    def is_collective(self) -> bool:
+        """Whether the reduced model is enriched, with paths of points of all ranks."""
+        return self._models is not None
 
     def answer(self, points: Points) -> None:
         """Answer the requested rows, by the reduced model or the full RVE (see `hmm.models.MicroModel`)."""
         asked = points.asked
+        try:
+            self._enrich(points)
+        except HMMError as error:  # on all ranks
+            points.failures |= dict.fromkeys(asked.tolist(), str(error))
+            return
         in_full = points.committed.variables[FULL][asked] > 0
-        self._ask_reduced(points, asked[~in_full])
+        with as_seen_by(self.reduced, points):
+            self._ask_reduced(points, asked[~in_full])
         for row in asked[in_full].tolist():
             if points.failures:
                 return
@@ -121,6 +168,14 @@ class Controlled(OnePoint):
 
     def commit(self, points: Points) -> None:
         """Prepare the end of the step: history, strain path, estimated errors, and who answers each point next."""
+        self._use_model_of(points)
+        with as_seen_by(self.reduced, points):
+            self._commit(points)
+        if self._models is not None:
+            own = points.committed.variables
+            points.deferred |= {MODEL: own[MODEL].copy(), LEARNT: own[LEARNT] * points.deferred[FULL]}
+
+    def _commit(self, points: Points) -> None:
         in_full = np.flatnonzero(points.committed.variables[FULL] > 0)
         missed = self._compare(points, in_full)
         with _without_full(points):
@@ -152,29 +207,87 @@ class Controlled(OnePoint):
             return own[FULL][:, None].copy()
         if name == "estimated_error":
             return self._size(own[ERROR])[:, None]
-        values = self.reduced.observe(points, name)
+        self._use_model_of(points)
+        with as_seen_by(self.reduced, points):
+            values = self.reduced.observe(points, name)
         for row in np.flatnonzero(own[FULL] > 0).tolist():
-            values[row] = self.rve.observe(self._state_of(points, row), name)[0]
+            values[row] = self.rve.observe(self._full.of(points.committed.variables, row), name)[0]
         return values
 
     def view(self, points: Points, row: int) -> LocalFields:
         """The fields inside a row at its committed state; reconstructed unless the RVE answered it."""
         if points.committed.variables[FULL][row]:
-            return self.rve.view(self._state_of(points, row), 0)
-        return self.reduced.view(points, row)
+            return self.rve.view(self._full.of(points.committed.variables, row), 0)
+        self._use_model_of(points)
+        with as_seen_by(self.reduced, points):
+            return self.reduced.view(points, row)
 
     def fingerprint(self) -> Mapping[str, str]:
         """That of the reduced model, and the steps that are stored; the tolerance may change in the run."""
-        return {**self.reduced.fingerprint(), "controlled": f"strain paths of {self.paths.memory} steps"}
+        enriched = "" if self._models is None else f", enriched {self._models.options.times} times at most"
+        return {**self._fingerprint, "controlled": f"strain paths of {self.paths.memory} steps{enriched}"}
 
     def forget(self) -> None:
         """Discard what remains of a solve that an exception interrupted."""
         self.rve.forget()
-        self._full.clear()
+        self._full.known.clear()
 
     def check_usable(self) -> None:
         """Raise `InputError` if the RVE was destroyed."""
         self.rve.check_usable()
+
+    # -- enrichment ------------------------------------------------------------------------------------------------
+
+    def _use_model_of(self, points: Points) -> None:
+        """Use the model that the rows belong to: another one after a restart."""
+        if self._models is not None and points.n:
+            self._use(self._models, self._models.number_of(points), {})
+
+    def _use(self, models: EnrichedModels, number: int, y: Mapping[bytes, Floats]) -> None:
+        if number != models.number:
+            models.use(number)
+            self.reduced = models.model
+            self.followers.use(self.reduced, y)
+
+    def _enrich(self, points: Points) -> None:
+        """Before a step, retrain the reduced model on paths of points that were given to the RVE (collective)."""
+        own, comm, models = points.committed.variables, points.comm, self._models
+        if models is None:
+            return
+        new = np.flatnonzero((own[FULL] > 0) & (own[LEARNT] == 0))
+        number, n_new = largest(comm, models.number_of(points), new.size)
+        if anywhere(comm, number != models.number):
+            with collectively(comm):
+                self._use(models, number, {})
+        if not n_new or models.is_exhausted:
+            return
+        own[LEARNT][new] = 1.0
+        candidates = [rounded(TrainingPath(*self.paths.of(own, row)), self.rve.reference) for row in new.tolist()]
+        chosen = paths_to_learn(comm, self._size(own[ERROR][new]), points.keys[new].tolist(), candidates)
+        model = models.retrain(comm, chosen)
+        moved = None if model is None else carried_over(comm, model, self.paths, points)
+        if model is None or moved is None:
+            return
+        self._take_over(points, moved, new)
+        own[MODEL][:] = number_of(model)
+        self.n_enriched += 1
+        y = moved.committed.variables["y"]
+        self._use(models, number_of(model), dict(zip(self.paths.keys(own), y, strict=True)))
+
+    def _take_over(self, points: Points, moved: Points, new: NDArray[np.intp]) -> None:
+        """Go on from the answers of another model; `new` rows stay with it where it is good enough."""
+        own = points.committed.variables
+        replace_variables(points, moved)
+        better = points.committed.response + own[ERROR]
+        by_reduced = own[FULL] == 0
+        by_reduced[new] = True
+        for place in (points.committed, points.trial):
+            place.response[by_reduced] = moved.committed.response[by_reduced]
+        points.tangent[by_reduced] = moved.tangent[by_reduced]
+        own[ERROR][by_reduced] = (better - points.committed.response)[by_reduced]
+        good = new[self._size(own[ERROR][new]) <= self.tolerance]
+        own[FULL][good], own[LEARNT][good] = 0.0, 0.0
+        self.n_full -= good.size
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
@@ -194,7 +307,7 @@ class Controlled(OnePoint):
         one = points.notes.get(row)
         if one is None:
             try:
-                one = points.notes[row] = self._state_of(points, row)
+                one = points.notes[row] = self._full.of(points.committed.variables, row)
             except ConvergenceError as error:
                 points.failures[row] = str(error)
                 return
@@ -209,30 +322,6 @@ class Controlled(OnePoint):
         points.trial.response[row], points.tangent[row] = one.trial.response[0], one.tangent[0]
         points.tangent_source[row], points.converged[row] = one.tangent_source[0], one.converged[0]
         points.failures |= dict.fromkeys([row] if one.failures else [], one.failures.get(0, ""))
-
-    def _state_of(self, points: Points, row: int) -> Points:
-        """The committed state of the full RVE at a row: that of the last step, or worked out from the strain path."""
-        key = self.paths.keys(points.committed.variables, [row])[0]
-        if key not in self._full:
-            E, dt = self.paths.of(points.committed.variables, row)
-            self._full[key] = self._replay(E, dt)
-        return self._full[key]
-
-    def _replay(self, E: Floats, dt: Floats) -> Points:
-        """The full RVE at the end of a strain path."""
-        if self._one is None:
-            self._one = points_of(self.rve, 1).start
-        one = Points(self.rve.inputs, self.rve.variables, self._one, 1)
-        for number, (value, duration) in enumerate(zip(E, dt, strict=True), 1):
-            one.ask(value[None], float(duration), "nested")
-            answer(self.rve, one)
-            if one.failures:
-                raise ConvergenceError(
-                    f"step {number} of {len(E)} of its strain path, solved in full: {one.failures[0]}"
-                )
-            self.rve.commit(one)
-            one.accept()
-        return one
 
     def _compare(self, points: Points, rows: NDArray[np.intp]) -> Floats:
         """How far the reduced model, which goes on at rows that the RVE answers, is off; shape (k, m)."""
@@ -261,7 +350,7 @@ class Controlled(OnePoint):
             self.rve.commit(one)
             one.accept()
             kept[keys[row]] = one
-        self._full = kept
+        self._full.known = kept
 
     def _repeated(self, points: Points, row: int) -> Points:
         """The full RVE at the trial input of a row that was not asked in this step."""
@@ -278,7 +367,7 @@ class Controlled(OnePoint):
         to_full = (next_full == 0) & (self._size(error) > self.tolerance)
         to_reduced = in_full[self._size(missed) < BACK * self.tolerance]
         for row in to_reduced.tolist():
-            self.followers.put(keys[row], self._full[keys[row]], points.trial.variables["y"][row])
+            self.followers.put(keys[row], self._full.known[keys[row]], points.trial.variables["y"][row])
         next_full[to_full], next_full[to_reduced] = 1.0, 0.0
         self.n_full, self.n_back = self.n_full + int(to_full.sum()), self.n_back + to_reduced.size
         points.deferred |= {FULL: next_full, ERROR: error}

@@ -36,9 +36,6 @@ ITERATIONS = 4
 RTOL = 0.1
 """A correction is good enough when what is left of the residual, in the norm of the preconditioner, is below this."""
 
-COLUMNS = 256
-"""Unit fluctuations that are worked on at a time."""
-
 CHUNK = 2**26
 """Bytes of one batch of points."""
 
@@ -124,7 +121,7 @@ class ErrorEstimator:
         width = self.m + self.n
         linear, self._constant = sparse.csr_array((width, width)), np.zeros(width)
         elastic = linear
-        for name, (p, G) in _fields(cell, self.n).items():
+        for name, (p, G) in _fields(cell).items():
             stiffness = sparse.csr_array(G.T @ _blocks(p) @ G)
             elastic = elastic + stiffness
             if p.is_linear:
@@ -250,18 +247,11 @@ class ErrorEstimator:
         return out
 
 
-def _fields(cell: CellPoints, n: int) -> dict[str, tuple[PhasePoints, sparse.csr_array]]:
+def _fields(cell: CellPoints) -> dict[str, tuple[PhasePoints, sparse.csr_array]]:
     """Each phase, and the matrix that maps inputs and fluctuation to its local fields, shape (q f, m + n)."""
-    columns: dict[str, list[sparse.csr_array]] = {
-        name: [sparse.csr_array(units.reshape(-1, units.shape[2]))] for name, units in cell.of_inputs().items()
-    }
-    for first in range(0, n, COLUMNS):
-        unit = np.eye(min(COLUMNS, n - first), n, first)
-        for name, fields in cell.of_fluctuations(unit).items():
-            part = fields.reshape(len(unit), -1).T
-            part[np.abs(part) < 1e-13 * np.abs(part).max(initial=0.0)] = 0.0
-            columns[name].append(sparse.csr_array(part))
-    return {name: (p, sparse.csr_array(sparse.hstack(columns[name]))) for name, p in cell.phases.items()}
+    units = {name: sparse.csr_array(fields.reshape(-1, fields.shape[2])) for name, fields in cell.of_inputs().items()}
+    parts = {name: [units[name], cell.per_unknown[name]] for name in cell.phases}
+    return {name: (p, sparse.csr_array(sparse.hstack(parts[name]))) for name, p in cell.phases.items()}
 
 
 def _blocks(p: PhasePoints) -> sparse.csr_array:

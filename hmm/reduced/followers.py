@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hmm.foundation.errors import ConvergenceError
 from hmm.models.asking import answer, points_of
-from hmm.models.points import Floats, InitialPoint, Points
+from hmm.models.points import Floats, Points
 from hmm.reduced.error_estimate import ErrorEstimator
 from hmm.reduced.model import ReducedModel
 from hmm.reduced.strain_path import StrainPaths
@@ -56,7 +56,19 @@ class Followers:
     def __init__(self, reduced: ReducedModel, estimator: ErrorEstimator, paths: StrainPaths) -> None:
         self.reduced, self.estimator, self.paths = reduced, estimator, paths
         self._known: dict[bytes, State] = {}
-        self._start: InitialPoint | None = None
+
+    def use(self, model: ReducedModel, y: Mapping[bytes, Floats]) -> None:
+        """Go on with another model of the RVE.
+
+        Parameters
+        ----------
+        model
+            The model.
+        y
+            Its unknowns at the end of strain paths, by their keys; other states are worked out again.
+        """
+        self.reduced, self.estimator.modes = model, model.reduction.modes
+        self._known = {key: replace(self._known[key], y=own.copy()) for key, own in y.items() if key in self._known}
 
     def put(self, key: bytes, one: Points, y: Floats) -> None:
         """Follow a point from a state of the full RVE on."""
@@ -123,34 +135,38 @@ class Followers:
 
     def _work_out(self, points: Points, rows: Rows, keys: Sequence[bytes]) -> None:
         """Find the states at the start of the step of rows that have none; those with the same steps together."""
-        groups: dict[bytes, dict[bytes, int]] = {}
-        for row in rows.tolist():
-            if keys[row] not in self._known:
-                durations = self.paths.of(points.committed.variables, row)[1].tobytes()
-                groups.setdefault(durations, {})[keys[row]] = row
-        for group in groups.values():
-            for some in self._chunks(np.array(list(group.values()), dtype=np.intp)):
-                pairs = [self.paths.of(points.committed.variables, row) for row in some.tolist()]
-                states = self._replayed(np.stack([E for E, _ in pairs], axis=1), pairs[0][1])
+        missing = {keys[row]: row for row in rows.tolist() if keys[row] not in self._known}
+        for group in self.paths.alike(points.committed.variables, list(missing.values())):
+            for some in self._chunks(np.array(group, dtype=np.intp)):
+                states = self._replayed(*self.paths.stacked(points.committed.variables, some.tolist()))
                 self._known |= dict(zip((keys[row] for row in some.tolist()), states, strict=True))
 
     def _replayed(self, path: Floats, durations: Floats) -> list[State]:
         """States at the end of strain paths, shape (k, n, m), by the reduced model and its corrections."""
-        if self._start is None:
-            self._start = points_of(self.reduced, 1).start
-        points = Points(self.reduced.inputs, self.reduced.variables, self._start, path.shape[1])
         shapes, N, n = self.estimator.variables, *self.estimator.modes.shape
         undeformed = {name: np.zeros(shape) for name, shape in shapes.items()}
-        states = [State(np.zeros(N), np.zeros(n), undeformed)] * points.n
-        outside = self.reduced.n_outside
-        for E, dt in zip(path, durations.tolist(), strict=True):
-            points.ask(E, dt, "nested")
-            answer(self.reduced, points)
-            if points.failures:
-                raise ConvergenceError(f"a strain path was not repeated: {next(iter(points.failures.values()))}")
-            y, sensitivity = points.trial.variables["y"], points.guides["sensitivity"]
-            states, _ = self._advanced(states, E, y, sensitivity, dt)
-            self.reduced.commit(points)
-            points.accept()
-        self.reduced.n_outside = outside
+        states = [State(np.zeros(N), np.zeros(n), undeformed)] * path.shape[1]
+        for points in replayed(self.reduced, path, durations):
+            y, sensitivity = points.committed.variables["y"], points.guides["sensitivity"]
+            states, _ = self._advanced(states, points.committed.E, y, sensitivity, points.dt)
         return states
+
+
+def replayed(model: ReducedModel, path: Floats, durations: Floats) -> Iterator[Points]:
+    """Points of a model after each step of strain paths, shape (k, n, m).
+
+    Raises
+    ------
+    ConvergenceError
+        If the model does not answer a step.
+    """
+    points, outside = points_of(model, path.shape[1]), model.n_outside
+    for E, dt in zip(path, durations.tolist(), strict=True):
+        points.ask(E, dt, "nested")
+        answer(model, points)
+        if points.failures:
+            raise ConvergenceError(f"a strain path was not repeated: {next(iter(points.failures.values()))}")
+        model.commit(points)
+        points.accept()
+        yield points
+    model.n_outside = outside

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import ufl
 from dolfinx import fem
 from numpy.typing import NDArray
+from scipy import sparse
 
 from hmm.foundation import tensors
 from hmm.foundation.errors import InputError
@@ -86,6 +89,27 @@ class PhasePoints:
         """Packed local fields, shape (n, f), of the Functions as they are now."""
         return self._fields.eval(self.problem.cell.mesh, self.cells).reshape(-1, self.kernel.n_fields)
 
+    def per_unknown(self, numbers: NDArray[np.int64], n: int) -> sparse.csr_array:
+        """What each of `n` unknowns adds to the packed local fields, shape (points f, n).
+
+        `numbers` are those of the unknowns of the fluctuation's degrees of freedom, or -1.
+        """
+        w, mesh = self.problem.w, self.problem.cell.mesh
+        V = w.function_space
+        packed = tensors.pack_all(self.kernel.packings, self.problem.local_fields())
+        unit = ufl.algorithms.expand_derivatives(ufl.derivative(packed, w, ufl.TrialFunction(V)))
+        rule = quadrature_points(mesh, self.problem.quadrature_degree)
+        size = V.dofmap.bs
+        dofs = (V.dofmap.list[self.cells][:, :, None].astype(np.int64) * size + np.arange(size)).reshape(
+            self.cells.size, -1
+        )
+        values = compile_expression(unit, rule).eval(mesh, self.cells).reshape(self.cells.size, -1, dofs.shape[1])
+        rows = np.arange(self.n * self.kernel.n_fields).reshape(self.cells.size, -1, 1)
+        rows, columns = np.broadcast_arrays(rows, numbers[dofs][:, None])
+        used = (columns >= 0) & (values != 0.0)
+        entries = values[used], (rows[used], columns[used])
+        return sparse.csr_array(sparse.coo_array(entries, shape=(self.n * self.kernel.n_fields, n)))
+
     def elastic(self, fields: Floats) -> Floats:
         """Stresses of the law linearized in the undeformed state, for fields of shape (n, f)."""
         return self.start + fields @ self.stiffness.T
@@ -129,24 +153,19 @@ class CellPoints:
 
     def of_fluctuations(self, z: Floats) -> dict[str, Floats]:
         """For each phase what fluctuations, rows of shape (k, n_unknowns), add to its fields, shape (k, n, f)."""
-        found = {name: np.empty((len(z), p.n, p.kernel.n_fields)) for name, p in self.phases.items()}
+        return {name: (self.per_unknown[name] @ z.T).T.reshape(len(z), p.n, -1) for name, p in self.phases.items()}
+
+    @cached_property
+    def per_unknown(self) -> dict[str, sparse.csr_array]:
+        """For each phase what each unknown adds to its fields, shape (n f, n_unknowns)."""
+        reduced = self.loaded.reduced
         clear(self.problem)
-        for k, row in enumerate(z):
-            self._load_fluctuation(row)
-            for name, p in self.phases.items():
-                found[name][k] = p.evaluate() - p.offset
-        clear(self.problem)
-        return found
+        numbers = reduced.numbers()
+        return {name: p.per_unknown(numbers, reduced.size_owned) for name, p in self.phases.items()}
 
     def _load_inputs(self, E: Floats) -> None:
         for name, part in self.problem.blocks.split(E).items():
             next(e for e in self.problem.inputs if e.name == name).function.x.array[:] = part
-
-    def _load_fluctuation(self, z: Floats) -> None:
-        reduced = self.loaded.reduced
-        local = np.zeros(reduced.size_fluctuation + reduced.constraint.multipliers.size)
-        reduced.spread(z, local)
-        self.problem.w.x.array[:] = local[: reduced.size_fluctuation]
 
     def _check_linear(self) -> None:
         """Raise `InputError` unless the fields at a point are linear in all inputs, up to a constant."""

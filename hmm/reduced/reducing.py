@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,32 +42,78 @@ class Accuracy:
     all_points: bool = False
 
 
-def reduce_cell(rve: RVE, cell: CellPoints, snapshots: Sequence[Snapshots], accuracy: Accuracy) -> Reduction:
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """Modes of the fluctuation, and what training paths did.
+
+    Attributes
+    ----------
+    Z, n_elastic
+        Shape (N, n_unknowns); modes, and how many of them are elastic.
+    H
+        For each phase, shape (n, f, m + N); local fields per unit of inputs and modes.
+    elastic
+        Shape (m, n_unknowns); fluctuations of the undeformed cell for unit inputs.
+    snapshots
+        What the RVE did along the training paths.
+    """
+
+    Z: Floats
+    n_elastic: int
+    H: dict[str, Floats]
+    elastic: Floats
+    snapshots: tuple[Snapshots, ...]
+
+    @classmethod
+    def of(cls, rve: RVE, cell: CellPoints, snapshots: Sequence[Snapshots], most: int, energy: float) -> Basis:
+        """The modes of some snapshots.
+
+        Parameters
+        ----------
+        rve, cell
+            The RVE and its points.
+        snapshots
+            What it did along the training paths; one step at least.
+        most, energy
+            Most modes beside the elastic ones, and the part of the energy below which they are left out.
+        """
+        z, E = np.concatenate([s.z for s in snapshots]), np.concatenate([s.E for s in snapshots])
+        elastic = np.asarray(rve.initial().values["sensitivity"])
+        size = np.linalg.norm(E - rve.reference, axis=1)
+        moved = size > 1e-3 * size.max()
+        Z, n_elastic = modes_of(cell, elastic, z[moved], size[moved], most, energy)
+        units, of_modes = cell.of_inputs(), cell.of_fluctuations(Z)
+        H = {name: np.concatenate([units[name], of_modes[name].transpose(1, 2, 0)], axis=2) for name in cell.phases}
+        return cls(Z, n_elastic, H, elastic, tuple(snapshots))
+
+    def first(self, most: int) -> Basis:
+        """The elastic modes and at most so many of the others."""
+        N, m = min(self.n_elastic + most, len(self.Z)), len(self.elastic)
+        H = {name: np.ascontiguousarray(fields[:, :, : m + N]) for name, fields in self.H.items()}
+        return replace(self, Z=self.Z[:N], H=H)
+
+
+def reduce_cell(rve: RVE, cell: CellPoints, basis: Basis, accuracy: Accuracy) -> Reduction:
     """The reduced cell that training paths give, stable along them.
 
     Parameters
     ----------
     rve, cell
         The RVE and its points.
-    snapshots
-        What it did along the training paths; one step at least.
+    basis
+        The modes of the paths; the first of them are taken.
     accuracy
         How accurate to be.
     """
-    kernels = {name: p.kernel for name, p in cell.phases.items()}
-    return stable_reduction(lambda limit: _reduce(rve, cell, snapshots, accuracy, limit), kernels, snapshots)
+    kernels, few = {name: p.kernel for name, p in cell.phases.items()}, basis.first(accuracy.modes)
+    return stable_reduction(lambda limit: _reduce(rve, cell, few, accuracy, limit), kernels, basis.snapshots)
 
 
-def _reduce(rve: RVE, cell: CellPoints, snapshots: Sequence[Snapshots], accuracy: Accuracy, limit: float) -> Reduction:
+def _reduce(rve: RVE, cell: CellPoints, basis: Basis, accuracy: Accuracy, limit: float) -> Reduction:
     """The reduced cell for one limit of the stiffness of its cubature points (see `reduce_phase`)."""
+    Z, H, snapshots = basis.Z, basis.H, basis.snapshots
     z, E = np.concatenate([s.z for s in snapshots]), np.concatenate([s.E for s in snapshots])
-    elastic = np.asarray(rve.initial().values["sensitivity"])
-    size = np.linalg.norm(E - rve.reference, axis=1)
-    moved = size > 1e-3 * size.max()
-    Z = modes_of(cell, elastic, z[moved], size[moved], accuracy.modes, accuracy.energy)
-    units, of_modes = cell.of_inputs(), cell.of_fluctuations(Z)
-    H = {name: np.concatenate([units[name], of_modes[name].transpose(1, 2, 0)], axis=2) for name in cell.phases}
-    coordinates = np.linalg.lstsq(Z.T, np.concatenate([elastic, z]).T, rcond=None)[0].T
+    coordinates = np.linalg.lstsq(Z.T, np.concatenate([basis.elastic, z]).T, rcond=None)[0].T
     states = np.concatenate([np.concatenate([np.eye(rve.n_inputs), E - rve.reference]), coordinates], axis=1)
     phases, parts = dict[str, ReducedPhase](), list[tuple[Floats, Floats]]()
     for name, p in cell.phases.items():

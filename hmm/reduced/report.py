@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hmm.foundation.html import html_table
+
 WORST = 3.0
 """A tolerance is met when the median error is at most the tolerance, and the worst one this many times as large."""
 
@@ -90,6 +92,10 @@ class TrainingReport:
             count = "1 path was" if self.failed == 1 else f"{self.failed} paths were"
             rows.append(f"{count} used up to the last step that converged: {'; '.join(self.failures)}")
         return "\n".join(rows)
+
+    def _repr_html_(self) -> str:
+        """The report as a table, for a notebook."""
+        return html_table("Reduced model", [""], [[line] for line in str(self).split("\n")])
 
     def _size(self) -> str:
         return (

@@ -17,7 +17,7 @@ from hmm.reduced.measuring import Followed, follow_reduced, path_errors, seconds
 from hmm.reduced.model import ReducedModel
 from hmm.reduced.paths import TrainingPath
 from hmm.reduced.phases import CellPoints
-from hmm.reduced.reducing import Accuracy, reduce_cell
+from hmm.reduced.reducing import Accuracy, Basis, reduce_cell
 from hmm.reduced.reduction import Reduction
 from hmm.reduced.report import CUBATURE, MODES, TRAINING_SET, WORST, TrainingReport
 from hmm.reduced.snapshots import Follower, Snapshots
@@ -115,9 +115,13 @@ class Training:
         """The steps of blind paths that converged."""
         return _converged(self.unseen, self.tested)
 
-    def model(self, accuracy: Accuracy) -> ReducedModel:
+    def basis(self, most: Accuracy) -> Basis:
+        """Modes of what is known; rank 0 only."""
+        return Basis.of(self.rve, self.cell, self.snapshots, most.modes, most.energy)
+
+    def model(self, accuracy: Accuracy, basis: Basis | None = None) -> ReducedModel:
         """A model of what is known, not yet measured and of unlimited range; rank 0 only."""
-        reduction = reduce_cell(self.rve, self.cell, self.snapshots, accuracy)
+        reduction = reduce_cell(self.rve, self.cell, basis or self.basis(accuracy), accuracy)
         everywhere = np.full(self.rve.n_inputs, np.inf)
         unlimited = replace(reduction, lowest=-everywhere, highest=everywhere)
         return ReducedModel(self.rve, unlimited, self._sizes(reduction))
@@ -237,20 +241,20 @@ class Rounds:
 
     def _fitted(self) -> tuple[ReducedModel, str]:
         """A model that is accurate on the training paths, and what limits it."""
-        known, sizes = self.training.known, None
+        known, sizes, basis = self.training.known, None, self.training.basis(self.most)
         while True:
-            model = self.training.model(self.accuracy)
+            model = self.training.model(self.accuracy, basis)
             errors = path_errors(model, known)
             if self._size(errors) <= MARGIN:
                 return model, TRAINING_SET
-            limit, before = self._limit(errors, known), sizes
+            limit, before = self._limit(errors, known, basis), sizes
             sizes = model.report.modes, model.report.points
             if sizes == before or not self._refine(limit):
                 return model, limit
 
-    def _limit(self, errors: Floats, known: Known) -> str:
+    def _limit(self, errors: Floats, known: Known, basis: Basis) -> str:
         """Whether the model of all quadrature points is much better on the paths of the largest errors."""
-        exact = self.training.model(replace(self.accuracy, all_points=True))
+        exact = self.training.model(replace(self.accuracy, all_points=True), basis)
         better = path_errors(exact, [known[k] for k in np.argsort(errors)[-SOME:]])
         return CUBATURE if better.max() < errors.max() / 2 else MODES
 

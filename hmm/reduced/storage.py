@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,24 @@ from hmm.foundation.files import check_plain_hdf5, regular_file, replacing
 from hmm.foundation.hdf5 import require_h5py
 from hmm.foundation.version import VERSION
 from hmm.micro.rve import RVE
+from hmm.reduced.paths import TrainingPath
 from hmm.reduced.reduction import ReducedPhase, Reduction
 from hmm.reduced.report import TrainingReport
 
 FORMAT = "hmm reduced model 2"
 
 
-def save_model(path: str | Path, rve: RVE, reduction: Reduction, report: TrainingReport) -> Path:
-    """Write a reduction and what it belongs to; whole or not at all. Not collective."""
+def save_model(
+    path: str | Path,
+    rve: RVE,
+    reduction: Reduction,
+    report: TrainingReport,
+    learnt: Sequence[Sequence[TrainingPath]] = (),
+) -> Path:
+    """Write a reduction and what it belongs to; whole or not at all. Not collective.
+
+    `learnt` are the paths that a job added to those of the training, as many as each time.
+    """
     path, h5py = Path(path), require_h5py()
     with replacing(path) as part, h5py.File(part, "w") as file:
         file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
@@ -34,7 +44,18 @@ def save_model(path: str | Path, rve: RVE, reduction: Reduction, report: Trainin
         for phase, p in reduction.phases.items():
             for f in fields(p):
                 file[f"phases/{phase}/{f.name}"] = getattr(p, f.name)
+        for time, paths in enumerate(learnt):
+            for k, known in enumerate(paths):
+                file[f"learnt/{time}/{k}/E"], file[f"learnt/{time}/{k}/dt"] = known.E, known.durations
     return path
+
+
+def read_paths(path: str | Path) -> list[list[TrainingPath]]:
+    """The paths that a job has added to those of the training of a model that `read_reduction` accepts."""
+    with require_h5py().File(path, "r") as file:
+        times = file.get("learnt", {})
+        groups = [times[str(time)] for time in range(len(times))]
+        return [[TrainingPath(g[str(k)]["E"][:], g[str(k)]["dt"][:]) for k in range(len(g))] for g in groups]
 
 
 def read_reduction(path: str | Path, rve: RVE) -> tuple[Reduction, TrainingReport]:

@@ -41,6 +41,18 @@ class StrainPaths:
         everyone = range(len(variables[STEPS])) if rows is None else rows
         return [b"".join(a.tobytes() for a in self.of(variables, row)) for row in everyone]
 
+    def alike(self, variables: Mapping[str, Floats], rows: Sequence[int]) -> list[list[int]]:
+        """The rows in groups whose steps have the same durations."""
+        groups: dict[bytes, list[int]] = {}
+        for row in rows:
+            groups.setdefault(self.of(variables, row)[1].tobytes(), []).append(row)
+        return list(groups.values())
+
+    def stacked(self, variables: Mapping[str, Floats], rows: Sequence[int]) -> tuple[Floats, Floats]:
+        """Paths of rows of one group of `alike`, shape (k, n, m), and the durations of their steps, shape (k,)."""
+        pairs = [self.of(variables, row) for row in rows]
+        return np.stack([E for E, _ in pairs], axis=1), pairs[0][1]
+
     def extended(self, points: Points) -> dict[str, Floats]:
         """The paths with the step that ends at the trial inputs, as new values of the variables."""
         path, durations, steps = (points.committed.variables[name].copy() for name in (PATH, DURATIONS, STEPS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from dataclasses import asdict, replace
@@ -28,6 +29,9 @@ from hmm.plotting import plot_fe2
 from hmm.reports.run_contents import write_run
 from hmm.reports.run_record import RECORD, RunRecord, StepRecord, WorstRecord
 from hmm.runs.load_steps import Step
+
+PICTURES = re.compile(r"worst_\d+\.png|macro\.png")
+"""Names of the pictures of RVEs and of the body."""
 
 
 class RunLog:
@@ -165,6 +169,9 @@ class RunLog:
     def _draw_worst(self, values: NDArray[np.float64], variable: str, label: str, n_worst: int) -> None:
         """The macro body with the worst RVE, and pictures of all of them."""
         hom, found, left = self.problem.hom, [], values.copy()
+        with collectively(self._comm):
+            if self._comm.rank == 0:
+                self._remove_pictures()
         for k in range(n_worst):
             where = worst_point(hom, left)
             if not np.isfinite(where.value):
@@ -179,6 +186,12 @@ class RunLog:
             )  # fmt: skip
             self.record.pictures = {"The body and its worst RVE": drawn.name}
 
+    def _remove_pictures(self) -> None:
+        """Remove those of an earlier run."""
+        for picture in self.directory.iterdir():
+            if PICTURES.fullmatch(picture.name):
+                picture.unlink()
+
     def _draw_rve(self, where: WorstPoint, variable: str, name: str) -> WorstRecord:
         """Draw one RVE on the rank that evaluates it."""
         hom = self.problem.hom
@@ -187,7 +200,9 @@ class RunLog:
                 model = hom.batches.member(where.point).model
                 if not isinstance(model, RVE | MixedControl):
                     raise InputError(f"the micro model {type(model).__name__} has no cell to draw: give no values")
-                plot_rve(self.directory / name, rve_of(model).cell, point_fields(hom, where.point), variable)
+                plot_rve(
+                    self.directory / name, rve_of(model).cell, point_fields(hom, where.point), variable, pixels=600
+                )
         return WorstRecord(where.x, where.value, variable, name)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from hmm.foundation.console import print_table, say
 from hmm.foundation.errors import collectively, writing
 from hmm.foundation.files import require_writable
+from hmm.foundation.html import html_table
 from hmm.study.picture import draw_study
 from hmm.study.statistics import SizeStatistics
 
@@ -62,6 +63,10 @@ class RepresentativeSize(SizeStatistics):
                 A = "" if law.integral_range is None else f", integral range A = {law.integral_range:.4g}"
                 say(self.comm, f"{name}: Var ~ V^-alpha, alpha = {law.alpha:.2f} ± {law.alpha_error:.2f}{A}")
         say(self.comm, self.verdict())
+
+    def _repr_html_(self) -> str:
+        """The table and the verdict, for a notebook."""
+        return html_table(f"{self.name} against size", *self.table(), self.verdict())
 
     def plot(self, path: str | Path) -> Path:
         """Plot means, variances and errors over the size (collective; needs the extra ``plot``)."""

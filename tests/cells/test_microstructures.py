@@ -1,11 +1,13 @@
 """Random and periodic microstructures against geometry, theory and their own inputs."""
 
+from dataclasses import replace
 from math import pi
 
 from mpi4py import MPI
 
 import numpy as np
 import pytest
+from dolfinx import fem
 from dolfinx.mesh import compute_midpoints
 from scipy.spatial import Delaunay
 from support import closed_forms
@@ -13,7 +15,7 @@ from support.cells_and_rves import strain_rve
 from support.mesh_quality import radius_ratios, unmatched
 
 import hmm
-from hmm import InputError, cells
+from hmm import InputError, cells, laws
 from hmm.cells import _checks, _generate, _gmsh, _random
 from hmm.cells._bodies import Rods
 from hmm.cells._inclusions import Inclusions
@@ -241,6 +243,93 @@ def test_weave_is_balanced():
     fractions = cells.plain_weave(0.45, mesh_size=1 / 16).volume_fractions
     assert fractions["warp"] == pytest.approx(fractions["weft"], abs=0.01)
     assert fractions["warp"] + fractions["weft"] == pytest.approx(0.45, abs=0.02)
+
+
+def test_a_plain_weave_is_two_cosines():
+    """The voxels are those of ellipses around the cosines +-h/4 cos(2 pi (x - 1/4)), with one threshold."""
+    n, height = 32, 0.25
+    cell = cells.plain_weave(0.5, mesh_size=1 / n)
+    x = compute_midpoints(cell.mesh, 3, cell.phase_tags.indices) - [0, 0, height / 2]
+
+    def distance(along, across, z, sign):
+        found = []
+        for k in (0, 1):
+            middle = sign * (-1) ** k * height / 4 * np.cos(2 * pi * (along - 0.25))
+            aside = (across - (0.25 + 0.5 * k) + 0.5) % 1.0 - 0.5
+            found.append(np.hypot(aside / 0.2, (z - middle) / (height / 4)))
+        return np.minimum(*found)
+
+    warp, weft = distance(x[:, 0], x[:, 1], x[:, 2], 1), distance(x[:, 1], x[:, 0], x[:, 2], -1)
+    tags = cell.phase_tags.values
+    nearest = np.minimum(warp, weft)
+    assert nearest[tags > 0].max() < nearest[tags == 0].min()
+    clear = (tags > 0) & (np.abs(warp - weft) > 1e-9)
+    assert np.array_equal(tags[clear], np.where(warp < weft, 1, 2)[clear])
+
+
+@pytest.mark.parametrize("pattern, number, floats", [("plain", 2, 1), ("twill", 4, 2), ("satin", 5, 4)])
+def test_the_axes_of_yarns_follow_them(pattern, number, floats):
+    """The rotation tilts the yarn's direction to the tangent of its axis, which is level above or below its floats."""
+    cell = cells.weave(0.4, pattern=pattern, mesh_size=1 / (16 * number))
+    R = cell.rotation.x.array.reshape(-1, 3, 3)
+    assert np.allclose(R @ R.transpose(0, 2, 1), np.eye(3)) and np.allclose(np.linalg.det(R), 1)
+    assert np.array_equal(R[cell.phase_tags.find(0)], np.broadcast_to(np.eye(3), (len(cell.phase_tags.find(0)), 3, 3)))
+    x = compute_midpoints(cell.mesh, 3, cell.phase_tags.indices)
+    for axis, name in enumerate(("warp", "weft")):
+        found = cell.phase_tags.find(cell.phases[name])
+        tangent = R[found, :, axis]
+        assert np.abs(tangent[:, 1 - axis]).max() < 1e-12
+        slope = tangent[:, 2] / tangent[:, axis]
+        one = found[np.floor(x[found, 1 - axis] * number) == 0]
+        columns = np.unique(x[one, axis].round(9))
+        middle = np.array([x[one[np.isclose(x[one, axis], at)], 2].mean() for at in columns])
+        tilt = np.array([slope[np.isin(found, one)][np.isclose(x[one, axis], at)].mean() for at in columns])
+        step = columns[1] - columns[0]
+        by_voxels = (np.roll(middle, -1) - np.roll(middle, 1)) / (2 * step)
+        assert np.corrcoef(tilt, by_voxels)[0, 1] > 0.9
+        assert np.abs(tilt.mean()) < 1e-9  # periodic
+        level = np.abs(tilt) < 1e-9
+        assert level.mean() == pytest.approx(max(0, number - 2) / number, abs=2 / (16 * number))
+    up = cells._weaves.PATTERNS[pattern][1](*np.indices((number, number)))
+    longest = max(len(run) for row in up for run in "".join("x" if one else " " for one in [*row, *row]).split())
+    assert longest == floats
+
+
+def test_laws_follow_the_rotation_of_a_cell():
+    """A uniform tilt by 30 degrees gives the law with this rotation; a law's own rotation comes first."""
+    c, s = np.cos(pi / 6), 0.5
+    tilt = np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
+    cell = cells.voxels(np.zeros((2, 2, 2), int), {"yarn": 0})
+    field = fem.Function(fem.functionspace(cell.mesh, ("DG", 0, (3, 3))))
+    field.x.array[:] = np.tile(tilt.ravel(), 8)
+    cell = replace(cell, rotation=field)
+    own = np.eye(3)[[1, 2, 0]]
+    for given, R in ((None, tilt), (own, tilt @ own)):
+        carbon = laws.Anisotropic.transversely_isotropic(230.0, 15.0, 0.2, 0.3, 24.0, axis=1, rotation=given)
+        direct = laws.Anisotropic(carbon.stiffness, R)
+        expected = hmm.homogenize(replace(cell, rotation=None), {"yarn": direct}).tensor
+        assert np.allclose(hmm.homogenize(cell, {"yarn": carbon}).tensor, expected, rtol=1e-10, atol=1e-8)
+    steel = laws.Elastic(210.0, 0.3)
+    assert cell.rotated(steel) is steel and replace(cell, rotation=None).rotated(carbon) is carbon
+
+
+def test_a_warning_says_that_laws_do_not_follow_their_yarns(caplog):
+    cell = cells.weave(0.4, mesh_size=1 / 12)
+    given = {"matrix": laws.Elastic(3.5, 0.35)}
+    given |= {
+        name: laws.Anisotropic.transversely_isotropic(230.0, 15.0, 0.2, 0.3, 24.0, axis=k)
+        for k, name in enumerate(("warp", "weft"), 1)
+    }
+    flat = hmm.RVE(cell, hmm.fluctuation(cell), hmm.macro_strain(cell), law=given)
+    assert caplog.text.count("do not follow its yarns: give the law cell.rotated(law)") == 2
+    caplog.clear()
+    wavy = hmm.homogenize(cell, given)
+    assert not caplog.records
+    assert abs(wavy.constants["E1"] / wavy.constants["E2"] - 1) < 1e-3
+    change = np.linalg.norm(wavy.tensor - flat.solve(flat.reference).tangent) / np.linalg.norm(wavy.tensor)
+    assert 0.005 < change < 0.3
+    hmm.homogenize(cell, {**given, "warp": given["weft"]})
+    assert "the axis [0.0, 1.0, 0.0] of the law of phase 'warp' lies 90 degrees off" in caplog.text
 
 
 def test_checkerboard():

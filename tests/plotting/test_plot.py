@@ -11,6 +11,7 @@ from dolfinx import fem, mesh
 from support import macro_tools
 
 import hmm
+from hmm.pictures.style import PHASE_COLOURS, phase_colours
 
 COMM = MPI.COMM_WORLD
 LAWS = {"matrix": macro_tools.J2, "inclusion": macro_tools.STIFF}
@@ -89,6 +90,28 @@ def test_cell_and_rve(tmp_path, dim):
     n, corner = colours(hmm.plotting.plot_cell(tmp_path / "cell.png", cell))
     assert (n > 2, corner) == (True, (255, 255, 255))
     assert_is_a_picture(hmm.plotting.plot_rve(tmp_path / "rve.png", cell, fields, "von_mises", label="q in MPa"))
+
+
+def test_a_weave_shows_its_yarns_with_their_axes(tmp_path, monkeypatch):
+    """The matrix is left out, and dark lines cover part of the yarns."""
+    from matplotlib.image import imread
+
+    cell = hmm.cells.weave(0.45, mesh_size=1 / 16)
+    pixels = imread(hmm.plotting.plot_cell(tmp_path / "weave.png", cell))[:700, :, :3]  # without the legend
+    red, blue = pixels[..., 0] - pixels[..., 2], pixels[..., 2]
+    warp, dark = red > 0.3, pixels.max(axis=2) < 0.3
+    weft = (pixels[..., 1] - blue > 0.15) & ~warp
+    assert warp.mean() > 0.02 and weft.mean() > 0.02
+    monkeypatch.setattr("hmm.pictures.cells.add_directions", lambda *args: None)
+    without = imread(hmm.plotting.plot_cell(tmp_path / "weave.png", cell))[:700, :, :3]
+    assert dark.mean() > 1.5 * (without.max(axis=2) < 0.3).mean()
+    assert not ((np.abs(pixels - np.array([0.79, 0.84, 0.89])) < 0.03).all(axis=2)).mean() > 1e-3
+    scene = hmm.plotting.cell_scene(cell)
+    assert {body.name for body in scene.bodies} == {"warp", "weft"}
+
+
+def test_solids_of_many_phases_have_different_colours():
+    assert len(set(phase_colours(40))) == 40 and phase_colours(3) == list(PHASE_COLOURS[:3])
 
 
 @pytest.mark.mpi

@@ -4,18 +4,23 @@ from mpi4py import MPI
 
 import numpy as np
 import pytest
-import ufl
-from dolfinx import fem, mesh
 from support.cells_and_rves import plastic_fibre_rve, relative_error
+from support.controlled import (
+    MIDDLE,
+    STEPS,
+    beam,
+    blind_paths,
+    crude,
+    effectivities,
+    follow,
+    full_responses,
+    run,
+)
 
 import hmm
 from hmm import reduced
 from hmm.models.asking import answer, points_of
 from hmm.reduced.error_estimate import ErrorEstimator
-
-SIZE = 0.012
-MIDDLE = 1.0
-"""A tolerance that some points of the beam exceed."""
 
 
 @pytest.fixture(scope="module")
@@ -23,56 +28,16 @@ def rve():
     return plastic_fibre_rve(0.25)
 
 
-def crude(rve):
-    """A model with few modes: its error is some per cent."""
-    return reduced.train(rve, reduced.random_walks(rve.inputs, SIZE, 6, 12, seed=3), modes=3, points=60)
-
-
 @pytest.fixture(scope="module")
 def model(rve):
     return crude(rve)
-
-
-def follow(model, paths):
-    """Points along paths, shape (n_steps, n_points, m); the points after each step."""
-    points = points_of(model, paths.shape[1])
-    for E in paths:
-        points.ask(E, 0.0, "nested")
-        answer(model, points)
-        assert not points.failures
-        model.commit(points)
-        points.accept()
-        yield points
-
-
-def full_responses(rve, paths):
-    found = np.zeros_like(paths)
-    for p in range(paths.shape[1]):
-        state = None
-        for step, E in enumerate(paths[:, p]):
-            solved = rve.solve(E, state)
-            found[step, p], state = solved.vector, solved.state
-    return found
-
-
-def blind(rve, n=3):
-    return np.stack([path.E for path in reduced.random_walks(rve.inputs, SIZE, n, 12, seed=77)], axis=1)
-
-
-def effectivities(rve, model, paths):
-    """Sizes of the estimated errors over those of the true ones, where these matter."""
-    watched, truth = reduced.Controlled(model, rve, 1e9), full_responses(rve, paths)
-    pairs = [(watched.errors(p), t - p.committed.response) for p, t in zip(follow(watched, paths), truth, strict=True)]
-    sizes = np.array([[np.linalg.norm(a, axis=1), np.linalg.norm(b, axis=1)] for a, b in pairs])
-    large = sizes[:, 1] > 0.05 * sizes[:, 1].max()
-    return (sizes[:, 0] / sizes[:, 1])[large]
 
 
 @pytest.mark.parametrize("constraint", ["periodic", "minimal"])
 def test_estimated_errors_of_points(constraint):
     """Against the RVE, with the history of all steps before."""
     cell = plastic_fibre_rve(0.25, constraint=constraint)
-    found = effectivities(cell, crude(cell), blind(cell))
+    found = effectivities(cell, crude(cell), blind_paths(cell))
     assert 0.8 < np.median(found) < 1.25
     assert found.min() > 0.5
     assert found.max() < 5
@@ -97,7 +62,7 @@ def test_the_correction_is_newtons(rve, model, monkeypatch):
 
 def test_limits(rve, model):
     """With a huge tolerance it is the reduced model; with a tiny one the RVE, after the step that found an error."""
-    paths = blind(rve)
+    paths = blind_paths(rve)
     watched = [p.committed.response.copy() for p in follow(reduced.Controlled(model, rve, 1e9), paths)]
     alone = [p.committed.response.copy() for p in follow(model, paths)]
     assert relative_error(np.array(watched), np.array(alone)) < 1e-12
@@ -112,7 +77,7 @@ def test_limits(rve, model):
 
 def test_between(rve, model):
     """Points above the tolerance are solved in full; errors of the others stay near it, and some points go back."""
-    paths = blind(rve)
+    paths = blind_paths(rve)
     truth = full_responses(rve, paths)
     sizes = np.concatenate([np.linalg.norm(reduced_error, axis=1) for reduced_error in errors_of(rve, model, paths)])
     tolerance = float(np.quantile(sizes, 0.7))
@@ -137,7 +102,7 @@ def errors_of(rve, model, paths):
 
 def test_states_are_worked_out_again(rve, model):
     """A model that has kept no state continues from the strain paths, with the same errors and responses."""
-    paths = blind(rve)
+    paths = blind_paths(rve)
     for tolerance in (1e9, 1e-9):
         kept = reduced.Controlled(model, rve, tolerance)
         points = [p for _, p in zip(range(8), follow(kept, paths), strict=False)][-1]
@@ -154,7 +119,7 @@ def test_states_are_worked_out_again(rve, model):
 
 
 def test_a_rejected_step_leaves_nothing(rve, model):
-    paths = blind(rve)
+    paths = blind_paths(rve)
     for tolerance in (1e9, 1e-9):
         watched, plain = (reduced.Controlled(model, rve, tolerance) for _ in range(2))
         truth = [(p.committed.response.copy(), plain.errors(p)) for p in follow(plain, paths[:6])]
@@ -186,35 +151,6 @@ def test_full_memory(rve, model):
     assert relative_error(full_responses(rve, E[:, None])[-1], exact) < 0.02
 
 
-def beam(model, comm=MPI.COMM_WORLD):
-    """A cantilever that is bent into plasticity and unloaded."""
-    domain = mesh.create_rectangle(comm, [[0.0, 0.0], [6.0, 2.0]], [3, 1])
-    V = fem.functionspace(domain, ("Lagrange", 2, (2,)))
-    u, v = fem.Function(V), ufl.TestFunction(V)
-    hom = hmm.Homogenizer(model, ufl.sym(ufl.grad(u)), degree=2)
-    left = fem.locate_dofs_geometrical(V, lambda x: np.isclose(x[0], 0))
-    right = fem.locate_dofs_geometrical((V.sub(1), V.sub(1).collapse()[0]), lambda x: np.isclose(x[0], 6))[0]
-    g = fem.Constant(domain, 0.0)
-    bcs = [fem.dirichletbc(np.zeros(2), left, V), fem.dirichletbc(g, right, V.sub(1))]
-    F = ufl.inner(hom.stress, ufl.sym(ufl.grad(v))) * hom.dx
-    return hmm.MacroProblem(F, u, hom, bcs=bcs, petsc_options_prefix="controlled_"), g
-
-
-STEPS = ((-0.06, 4), (-0.045, 2))
-
-
-def run(model, stages=STEPS, comm=MPI.COMM_WORLD):
-    """Reactions of the beam, and the errors."""
-    problem, g = beam(model, comm)
-    rows = []
-    for end, n in stages:
-        for _ in hmm.steps(problem, g, end, n):
-            error = problem.stats[-1].error
-            bar = error.reactions[1] if error else hmm.fe2.step_stats.ErrorBar(0.0, 0.0)
-            rows.append([problem.reaction(problem.bcs[1]), bar.value, bar.bar, error.point if error else 0.0])
-    return np.array(rows), problem
-
-
 @pytest.mark.mpi
 @pytest.mark.parametrize("tolerance", [1e9, MIDDLE])
 def test_error_bar_of_a_beam(rve, model, tolerance):
@@ -242,13 +178,15 @@ def test_ranks_agree(rve, model):
     assert np.allclose(together, alone, rtol=1e-5, atol=1e-7 * np.abs(alone[:, 0]).max())
 
 
+@pytest.mark.mpi
 def test_restart(tmp_path, rve, model):
     """From a checkpoint, with points that are solved in full."""
     whole, _ = run(reduced.Controlled(model, rve, MIDDLE))
     _, problem = run(reduced.Controlled(model, rve, MIDDLE), stages=STEPS[:1])
-    path = hmm.checkpoint.save(tmp_path / "run.h5", problem)
+    path = MPI.COMM_WORLD.bcast(tmp_path) / "run.h5"
+    hmm.checkpoint.save(path, problem)
     other, g = beam(reduced.Controlled(model, rve, MIDDLE))
-    hmm.checkpoint.load(path or tmp_path / "run.h5", other)
+    hmm.checkpoint.load(path, other)
     g.value = -0.06
     rows = []
     for _ in hmm.steps(other, g, -0.045, 2):

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import struct
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
@@ -18,6 +19,7 @@ from dolfinx import fem, mesh
 import hmm
 from hmm import cli, jobs
 from hmm.effective.law_words import law_in_words
+from hmm.effective.mesh_error import coarse_cell
 from hmm.foundation.errors import InputError
 from hmm.laws import Anisotropic, Elastic
 from hmm.pages import Document, Facts, Section, Tabular, Words, html_of, markdown_of
@@ -209,6 +211,30 @@ def test_the_error_of_the_mesh_is_stated_and_holds():
     assert np.array_equal(again.mesh_error.tensor, coarse.mesh_error.tensor)
     assert again.mesh_error.words == coarse.mesh_error.words
     assert coarse.mesh_error.words in str(coarse)
+
+
+def test_the_error_of_many_voxels_is_that_of_larger_ones(monkeypatch, folder):
+    """A disc: the change on voxels of twice the size is near the error against a mesh of the disc; no sign is said."""
+    monkeypatch.setattr(sys.modules[hmm.homogenize.__module__], "ESTIMATE_LIMIT", {2: 100, 3: 100})
+    x, y = np.indices((24, 24)) + 0.5
+    disc = hmm.images.image_cell(((x - 12) ** 2 + (y - 12) ** 2 < 7.2**2).astype(int), {"matrix": 0, "fibre": 1})
+    found = hmm.homogenize(disc, LAWS, mesh_error=True)
+    true = hmm.homogenize(hmm.cells.fibre(radius=0.3, mesh_size=0.08, order=2), LAWS, degree=3).tensor
+    error = np.linalg.norm(found.tensor - true) / np.linalg.norm(true)
+    assert error < found.mesh_error.size < 5 * error
+    assert "voxels of twice the size" in found.how["mesh error"] and not found.mesh_error.signed
+    again = hmm.EffectiveProperties.from_json(found.to_json())
+    assert not again.mesh_error.signed and "±" in str(again)
+    if COMM.size == 1:
+        assert "its sign is not known" in page_of(found.report(folder / "voxels")).text
+    field = fem.Function(fem.functionspace(disc.mesh, ("DG", 0, (3, 3))))  # axes on the mesh of the cell
+    field.x.array[:] = np.tile(np.eye(3).ravel(), len(field.x.array) // 9)
+    crystal = replace(Anisotropic.cubic(5.0, 2.0, 1.0), rotation=field)
+    without = hmm.homogenize(disc, {**LAWS, "matrix": crystal}, mesh_error=True)
+    assert without.mesh_error is None and "is not estimated" in without.how["mesh error"]
+    odd = hmm.images.image_cell(np.pad(np.ones((3, 3), int), 3), {"matrix": 0, "fibre": 1})
+    assert coarse_cell(odd) is None and coarse_cell(disc).phases == disc.phases
+    assert coarse_cell(disc).volume_fractions["fibre"] == pytest.approx(disc.volume_fractions["fibre"], abs=0.05)
 
 
 def test_carbon_is_shown_by_its_constants():
