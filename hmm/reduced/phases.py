@@ -153,7 +153,10 @@ class CellPoints:
 
     def of_fluctuations(self, z: Floats) -> dict[str, Floats]:
         """For each phase what fluctuations, rows of shape (k, n_unknowns), add to its fields, shape (k, n, f)."""
-        return {name: (self.per_unknown[name] @ z.T).T.reshape(len(z), p.n, -1) for name, p in self.phases.items()}
+        fields = {name: (self.per_unknown[name] @ z.T).T for name in self.phases}
+        return {
+            name: fields[name].reshape(len(z), p.n, fields[name].shape[1] // p.n) for name, p in self.phases.items()
+        }
 
     @cached_property
     def per_unknown(self) -> dict[str, sparse.csr_array]:
