@@ -14,8 +14,9 @@ from hmm.jobs.fe2.reading import RunJob, read_run
 from hmm.jobs.fe2.running import RunResult, run_fe2
 from hmm.jobs.fe2.script import python_of
 from hmm.jobs.laminates import LaminateJob, read_laminate_job, run_laminate_job
+from hmm.jobs.load_curve import LoadCurve
 from hmm.jobs.load_test import LoadTest, read_load_test
-from hmm.jobs.load_testing import LoadCurve, run_load_test
+from hmm.jobs.load_testing import run_load_test
 from hmm.jobs.reading import Job, read_job
 from hmm.jobs.running import run_job
 

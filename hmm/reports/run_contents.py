@@ -41,12 +41,16 @@ def run_document(record: RunRecord, directory: Path) -> Document:
         *sections_of(
             "Convergence and cost", [_drawn(directory, RESIDUALS, "Macro residual in each step"), _steps(record)], True
         ),
-        *sections_of("The program", [Code(record.script) if record.script else None]),
+        *sections_of(_source_title(record), [Code(record.script) if record.script else None]),
         *sections_of(
             "How to repeat", [Code(record.repeat) if record.repeat else None, Facts(list(record.made.items()))], True
         ),
     ]
     return Document(record.title, [f"FE2 run, {record.made.get('date', 'no date')}."], sections, _summary(record))
+
+
+def _source_title(record: RunRecord) -> str:
+    return "The job" if "hmm run" in record.repeat else "The program"
 
 
 def _summary(record: RunRecord) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 import time
 from dataclasses import asdict, replace
@@ -88,7 +89,7 @@ class RunLog:
                 require_writable(self.directory)
                 text = "" if script is None else regular_file(script, "script").read_text(encoding="utf-8")
                 self.record = replace(
-                    self.record, script=text, repeat=" ".join(map(str, sys.argv)), steps=self._earlier(), made=_made()
+                    self.record, script=text, repeat=_command(self._comm.size), steps=self._earlier(), made=_made()
                 )
 
     def add(self, step: Step, x: ArrayLike, y: ArrayLike, bar: ArrayLike | None = None) -> None:
@@ -276,6 +277,14 @@ def _without(hom: Homogenizer, values: NDArray[np.float64], where: WorstPoint) -
     left = values.reshape(-1).copy()
     left[rows.ravel()] = np.nan
     return left
+
+
+def _command(n_ranks: int) -> str:
+    """The command of this program as one writes it in a shell."""
+    name = Path(sys.argv[0])
+    started = ["hmm"] if name.name in ("__main__.py", "hmm") else ["python", name.name]
+    ranks = ["mpirun", "-n", str(n_ranks)] if n_ranks > 1 else []
+    return shlex.join([*ranks, *started, *map(str, sys.argv[1:])])
 
 
 def _made() -> dict[str, str]:

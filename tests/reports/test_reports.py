@@ -307,6 +307,26 @@ def test_a_run_is_reported(folder):
     assert worst[0].value >= worst[1].value and worst[0].x != worst[1].x
 
 
+@pytest.mark.parametrize(
+    ("argv", "command"),
+    [
+        (["/x/hmm/__main__.py", "run", "my beam.toml"], "hmm run 'my beam.toml'"),
+        (["/usr/bin/hmm", "run", "b.toml"], "hmm run b.toml"),
+        (["demos/beam.py", "--quick"], "python beam.py --quick"),
+    ],
+)
+def test_a_report_says_how_to_repeat_the_run(argv, command, folder, monkeypatch):
+    monkeypatch.setattr(sys, "argv", argv)
+    problem, load, _ = bar_problem()
+    log = hmm.RunLog(folder, problem, "Bar", ("x", "y"), script=__file__)
+    log.add(next(iter(hmm.steps(problem, load, 0.001, 1))), 0.0, 0.0)
+    ranks = f"mpirun -n {COMM.size} " if COMM.size > 1 else ""
+    if COMM.rank == 0:
+        assert RunRecord.read(folder).repeat == ranks + command
+        page = page_of(hmm.report(folder))
+        assert ranks + command in page.text and ("#the-job" in page.addresses) == (command.startswith("hmm run"))
+
+
 def test_a_continued_run_keeps_the_steps_before(folder):
     problem, load, _ = bar_problem()
     first = hmm.RunLog(folder, problem, "Bar", ("x", "y"))
