@@ -153,10 +153,9 @@ class CellPoints:
 
     def of_fluctuations(self, z: Floats) -> dict[str, Floats]:
         """For each phase what fluctuations, rows of shape (k, n_unknowns), add to its fields, shape (k, n, f)."""
-        fields = {name: (self.per_unknown[name] @ z.T).T for name in self.phases}
-        return {
-            name: fields[name].reshape(len(z), p.n, fields[name].shape[1] // p.n) for name, p in self.phases.items()
-        }
+        fields = {name: (per @ z.T).T for name, per in self.per_unknown.items()}
+        points = {name: p.n for name, p in self.phases.items()}
+        return {name: f.reshape(len(z), points[name], f.shape[1] // points[name]) for name, f in fields.items()}
 
     @cached_property
     def per_unknown(self) -> dict[str, sparse.csr_array]:
