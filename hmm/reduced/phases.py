@@ -164,7 +164,9 @@ class CellPoints:
 
     def of_fluctuations(self, z: Floats) -> dict[str, Floats]:
         """For each phase what fluctuations, rows of shape (k, n_unknowns), add to its fields, shape (k, n, f)."""
-        return {name: (self.per_unknown[name] @ z.T).T.reshape(len(z), p.n, -1) for name, p in self.phases.items()}
+        fields = {name: (per @ z.T).T for name, per in self.per_unknown.items()}
+        points = {name: p.n for name, p in self.phases.items()}
+        return {name: f.reshape(len(z), points[name], f.shape[1] // points[name]) for name, f in fields.items()}
 
     @cached_property
     def per_unknown(self) -> dict[str, sparse.csr_array]:

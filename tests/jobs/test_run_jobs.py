@@ -360,3 +360,34 @@ def test_an_interrupt_leaves_a_state_to_continue_from(folder):
 def test_3d_needs_a_cell_in_space(folder):
     with pytest.raises(hmm.InputError, match=r"macro"):
         ran(folder, job("3D", BOX, elastic(), PULL))
+
+
+OWN = """
+import hmm
+
+
+class Soft(hmm.laws.Memoryless):
+    fields = ("strain",)
+
+    def __init__(self, modulus: float):
+        self.modulus = modulus
+
+    def response(self, at):
+        return self.modulus * at.strain
+"""
+
+
+def test_a_law_of_the_users_own(folder, monkeypatch):
+    """Hooke's law without contraction across; the program that is printed imports it."""
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    write(folder, OWN, "softlaws.py")
+    material = elastic().replace("young = 1000.0\npoisson = 0.25", 'law = "softlaws.Soft"\nmodulus = 500.0')
+    path = write(folder, job("plane strain", RECTANGLE, material, PULL))
+    with pytest.raises(hmm.InputError, match="is code of your own"):
+        jobs.read_run(path, COMM)
+    read = jobs.read_run(path, COMM, trust_laws=True)
+    found = jobs.run_fe2(read, folder / "out", COMM)
+    assert found.rows[-1][-1] == pytest.approx(500.0 * 0.01)
+    exec(compile(jobs.python_of(read), "job.py", "exec"), {"__name__": "__main__"})
+    assert float(curve(folder / "results" / "job_python" / "curve.csv")[-1]["reaction of right ux"]) == pytest.approx(5)
