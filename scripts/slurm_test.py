@@ -217,7 +217,10 @@ def readme_script(work: Path) -> tuple[int, float]:
 
 
 def interrupted(work: Path, expected: tuple[int, float], page: str, sent: str) -> None:
-    """A requeueing script with a limit of 2 minutes: stopped before it by a signal, requeued, continued."""
+    """A requeueing script with a limit of 2 minutes: stopped before it by a signal, requeued, continued.
+
+    Slurm sends the signal 30 to 60 s before the limit, when the set-up has ended and before the steps can end.
+    """
     folder = new_folder(work, Path(page).stem)
     os.environ["HMM_PAUSE"] = "3"
     start = time.monotonic()
@@ -278,8 +281,8 @@ def main() -> None:
         with slurm(work):
             ranks_belong_together()
             expected = readme_script(work)
-            interrupted(work, expected, "docs/running.md", "B:USR1@60")
-            interrupted(work, expected, "docs/tutorials/cluster.md", "USR1@60")
+            interrupted(work, expected, "docs/running.md", "B:USR1@30")
+            interrupted(work, expected, "docs/tutorials/cluster.md", "USR1@30")
             array(work)
             sweep(work)
     say("ok")
