@@ -73,10 +73,9 @@ def say(text: str) -> None:
     print(f"[slurm-test] {text}", flush=True)
 
 
-def output(*command: str | Path, folder: Path = ROOT) -> str:
-    """Run a command in a folder and return what it prints."""
-    words = list(map(str, command))
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+def output(*command: str | Path) -> str:
+    """Run a command and return what it prints."""
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(map(str, command))} fails ({done.returncode}): {done.stderr.strip()}")
     return done.stdout
