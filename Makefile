@@ -29,7 +29,7 @@ OTHERS := $(filter-out $(MACRO) $(SPREAD) $(RUNS) tests/data tests/support tests
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-all lint demos-quick bench verify docs dist clean docker docker-test apptainer slurm-test
+.PHONY: help setup demo test test-all lint demos-quick bench verify docs dist docker docker-test apptainer slurm-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
