@@ -198,7 +198,7 @@ def reduced(repeats: int) -> None:
 def training(repeats: int) -> None:
     """Training to a tolerance of 1 %: errors on random paths that it was given to measure them, and on others."""
     rows = []
-    for dim, h in ((2, 0.15), (3, 0.15)):
+    for dim, h in ((2, 0.15), (3, 0.1)):
         r = job("blind_paths", dim, h, script="reduced_jobs.py")
         errors = [f"{value:.2%}" for key in ("given", "others") for value in r[key]]
         rows.append([f"{dim}D", r["unknowns"], r["paths"], r["modes"], r["points"], r["seconds"], *errors])

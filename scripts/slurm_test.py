@@ -248,6 +248,21 @@ def array(work: Path) -> None:
     say(f"array of {len(FRACTIONS)} cells: each agrees with its closed form")
 
 
+def sweep(work: Path) -> None:
+    """The array that ``hmm sweep --slurm`` writes, each task on several ranks."""
+    folder, moduli = new_folder(work, "sweep"), (10.0, 20.0)
+    (folder / "job.toml").write_text("spread = true\n" + LAMINATE.format(a=0.5, b=0.5))
+    command = [sys.executable, "-m", "hmm", "sweep", str(folder / "job.toml"), "--output", str(folder / "out")]
+    command += ["--vary", f"phases.b.young={','.join(map(str, moduli))}", "--workers", "2"]
+    output(*command, "--ranks", str(RANKS), "--slurm")
+    finish(folder, output("sbatch", "--parsable", folder / "out" / "sweep.sbatch").strip())
+    found = json.loads(output(*command, "--collect", "--json"))["variants"]
+    for variant, young in zip(found, moduli, strict=True):
+        expected = 2.0 / (1.0 / 1.0 + 1.0 / young)
+        assert abs(variant["values"]["E1"] - expected) < 1e-6 * expected, (variant, expected)
+    say(f"array of a sweep, {len(moduli)} variants on {RANKS} ranks each: each agrees with its closed form")
+
+
 def main() -> None:
     """Run all checks."""
     missing = [name for name in NEEDED if shutil.which(name) is None]
@@ -262,6 +277,7 @@ def main() -> None:
             ranks_belong_together()
             interrupted(work, readme_script(work))
             array(work)
+            sweep(work)
     say("ok")
 
 

@@ -15,12 +15,10 @@ from typing import Any
 import public_names
 from cyclopts import App
 
-import hmm
 from hmm import images, jobs
 from hmm.commands.application import application, epilogue
-from hmm.effective.physics import PHYSICS
 from hmm.jobs import cells as job_cells
-from hmm.jobs import reading, values
+from hmm.jobs import values
 from hmm.jobs.fe2.schema import (
     AdaptiveSection,
     LoadSection,
@@ -32,9 +30,10 @@ from hmm.jobs.fe2.schema import (
     SupportSection,
     TimeSection,
 )
+from hmm.jobs.laminate_schema import LaminateOutput, PlateLoadSection, PlySection, StackSection, StrengthSection
+from hmm.jobs.load_test import LoadTestSection
+from hmm.jobs.schema import HomogenizeFile, HomogenizeOutput
 from hmm.jobs.sections import JobSection, keys_of, words_of
-from hmm.micro.constraints import CONSTRAINTS
-from hmm.micro.solvers.described import SOLVERS
 
 ROOT = public_names.ROOT.parent
 DOCS = ROOT / "docs"
@@ -54,7 +53,7 @@ def write(directory: Path) -> list[Path]:
     pages = {f"api/{package}.md": names_page(package) for package in public_names.by_package()}
     pages |= {name: relinked(text, source, directory / name) for name, (text, source) in _copies().items()}
     pages |= {"api/index.md": names_index(), "job_files.md": job_page(), "command.md": command_page()}
-    pages["run_files.md"] = run_page()
+    pages |= {"run_files.md": run_page(), "test_files.md": test_page(), "laminate_files.md": laminate_page()}
     for old in set(directory.rglob("*.md")) - {directory / name for name in pages}:
         old.unlink()
     for name, text in pages.items():
@@ -206,9 +205,9 @@ def job_page() -> str:
         "`hmm homogenize --example` prints this one:\n",
         f"```toml\n{jobs.example().rstrip()}\n```\n",
         "## The job\n",
-        _job_keys(),
+        _section(HomogenizeFile),
         "## `[output]`\n",
-        _keys(reading.JobOutput, section="Attributes"),
+        _section(HomogenizeOutput),
         "## `[phases.NAME]`\n\n`law` is one of the [laws](../../laws.md) or the dotted path of your own; the "
         "other keys are its parameters.\n",
         "## `[cell]` from an image\n",
@@ -238,13 +237,47 @@ RUN_PARTS = {
 
 def run_page() -> str:
     """The keys of a job file for `hmm run`, from its schema."""
-    parts = [
+    return _schema_page(
         "# Job files for `hmm run`\n\nThe keys of a TOML file for FE2. [FE2 from the shell](../../running_jobs.md) "
         "describes how to use it. The keys in `[material.cell]` and `[material.phases.NAME]` are those of "
-        "[`[cell]` and `[phases.NAME]`](job_files.md) for `hmm homogenize`.\n"
-    ]
-    for name, section in RUN_PARTS.items():
-        title = f"`[[{name}]]`" if name in ("support", "load") else f"`[{name}]`" if name else "The job"
+        "[`[cell]` and `[phases.NAME]`](job_files.md) for `hmm homogenize`.\n",
+        RUN_PARTS,
+    )
+
+
+def test_page() -> str:
+    """The keys of a job file for `hmm test`."""
+    return _schema_page(
+        "# Job files for `hmm test`\n\nThe keys are those of [a job for `hmm homogenize`](job_files.md), and the "
+        "following section. [Load tests](../../load_tests.md) describes how to use it. "
+        "`hmm test --example` prints this one:\n\n"
+        f"```toml\n{jobs.example('load_test').rstrip()}\n```\n",
+        {"test": LoadTestSection},
+    )
+
+
+LAMINATE_PARTS = {
+    "plies.NAME": PlySection,
+    "plies.NAME.strength": StrengthSection,
+    "laminate": StackSection,
+    "load": PlateLoadSection,
+    "output": LaminateOutput,
+}
+"""The sections of a job file for `hmm laminate`."""
+
+
+def laminate_page() -> str:
+    """The keys of a job file for `hmm laminate`, from its schema."""
+    return _schema_page(
+        "# Job files for `hmm laminate`\n\n[Laminates](../../laminates.md) describes how to use them.\n", LAMINATE_PARTS
+    )
+
+
+def _schema_page(head: str, sections: Mapping[str, type[JobSection]]) -> str:
+    """A page with the keys of each section of a job file."""
+    parts = [head]
+    for name, section in sections.items():
+        title = f"`[[{name}]]`" if section in (SupportSection, LoadSection) else f"`[{name}]`" if name else "The job"
         parts.append(f"## {title}\n\n{(section.__doc__ or '').strip()}\n\n{_section(section)}\n")
     return "\n".join(parts)
 
@@ -253,29 +286,13 @@ def _section(section: type[JobSection]) -> str:
     """The keys of a section: name, values, default and meaning."""
     rows = []
     for key, field in keys_of(section).items():
-        default = "required" if field.is_required() else _toml_default(field.default)
+        default = "required" if field.is_required() or key in ("cell", "phases") else _toml_default(field.default)
         rows.append((f"`{key}`", words_of(field).replace("|", r"\|"), default, str(field.description)))
     return table(("key", "value", "default", "meaning"), rows)
 
 
 def _toml_default(value: Any) -> str:
     return "see below" if isinstance(value, JobSection) else "none" if value == [] else _toml(value)
-
-
-def _job_keys() -> str:
-    words = described(hmm.homogenize) | described(hmm.RVE)
-    job = described(reading.Job, "Attributes")
-    rows = [
-        ("`[cell]`", "a table", "required", "the cell: an image, a mesh file or a generator"),
-        ("`[phases.NAME]`", "a table", "required", f"{job['laws'][0].lower()}{job['laws'][1:]}"),
-        ("`physics`", _choices(PHYSICS), '`"elasticity"`', described(hmm.homogenize)["physics"]),
-        ("`constraint`", _choices(CONSTRAINTS), '`"periodic"`', words["constraint"]),
-    ]
-    for name, kind in reading.OPTIONS.items():
-        kinds = _choices(SOLVERS) if name == "solver" else values.type_in_words(kind)
-        rows.append((f"`{name}`", kinds, "not set", words.get(name, "as for `hmm.RVE`")))
-    rows.append(("`spread`", "true or false", "`false`", job["spread"]))
-    return table(("key", "value", "default", "meaning"), rows)
 
 
 def _generators() -> Iterator[str]:

@@ -15,6 +15,7 @@ from hmm.foundation.console import say
 from hmm.foundation.errors import HMMError, InputError
 from hmm.sweeps import Sweep, SweepAxis, SweepResult, run_sweep, write_slurm_script
 from hmm.sweeps.picture import draw_sweep
+from hmm.sweeps.report import write_sweep_report
 
 Vary = Annotated[tuple[str, ...], Parameter(name="--vary", metavar="KEY=VALUES", consume_multiple=False)]
 """The keys that vary."""
@@ -108,6 +109,7 @@ def _show(found: SweepResult, names: list[str]) -> None:
     written: list[Path] = [found.write_csv(found.sweep.directory / "sweep.csv", names)]
     if found.outputs:
         written.append(draw_sweep(found, found.sweep.directory / "sweep.png", names))
+    written = write_sweep_report(found, written[1:], names) + written
     say(MPI.COMM_SELF, "\n".join(["", "Written:", *(f"  {path}" for path in written)]))
 
 

@@ -7,14 +7,16 @@ macro problem too, in `hmm.jobs.fe2`. May import laminates, effective and below.
 from importlib import resources
 
 from hmm.jobs.changes import changes_of
+from hmm.jobs.editor import json_schema
 from hmm.jobs.fe2.body import MacroBody, box_body, file_body
 from hmm.jobs.fe2.estimating import JobEstimate, estimate_cell, estimate_run
 from hmm.jobs.fe2.reading import RunJob, read_run
 from hmm.jobs.fe2.running import RunResult, run_fe2
 from hmm.jobs.fe2.script import python_of
 from hmm.jobs.laminates import LaminateJob, read_laminate_job, run_laminate_job
+from hmm.jobs.load_curve import LoadCurve
 from hmm.jobs.load_test import LoadTest, read_load_test
-from hmm.jobs.load_testing import LoadCurve, run_load_test
+from hmm.jobs.load_testing import run_load_test
 from hmm.jobs.reading import Job, read_job
 from hmm.jobs.running import run_job
 
@@ -33,6 +35,7 @@ __all__ = [
     "estimate_run",
     "example",
     "file_body",
+    "json_schema",
     "python_of",
     "read_job",
     "read_laminate_job",

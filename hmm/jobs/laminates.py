@@ -15,17 +15,19 @@ from hmm.foundation.console import print_table, say
 from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.files import require_writable, write_atomically
 from hmm.foundation.tables import write_csv
+from hmm.jobs.job_report import tabular, write_job_report
+from hmm.jobs.laminate_schema import CONSTANTS, LaminateFile, PlySection, StackSection
 from hmm.jobs.reading import read_job
 from hmm.jobs.running import homogenized, in_job
+from hmm.jobs.sections import validated
 from hmm.jobs.tables import parsed_job
-from hmm.jobs.values import arguments, check_keys, check_name, choose, convert, listed, quoted_key, shown
+from hmm.jobs.values import check_name, choose, listed, quoted_key, shown
 from hmm.laminates import Laminate, LaminateResult, Layer, Ply, Strength, stacked
 from hmm.laminates.picture import draw_laminate
+from hmm.pages import Picture, sections_of
 
-SECTIONS = ("plies", "laminate", "load", "output")
-
-SOURCES = ("E1", "properties", "job")
-"""Keys of which a ply has exactly one: it is given by constants, by a file of properties, or by a job to homogenize."""
+DEFORMATION = ("εx", "εy", "γxy", "κx", "κy", "κxy")
+"""Strains of the middle plane and curvatures."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,21 +38,27 @@ class LaminateJob:
     ----------
     path
         The file.
+    asked
+        What it says.
     laminate
         The laminate.
     result
         The laminate under the loads of the job.
-    directory
-        Directory of the results, from the job.
-    plot
-        Whether a picture is drawn.
+    text
+        The file as it was read.
     """
 
     path: Path
+    asked: LaminateFile
     laminate: Laminate
     result: LaminateResult
-    directory: Path
-    plot: bool
+    text: str = ""
+
+    @property
+    def directory(self) -> Path:
+        """Directory of the results, from the job."""
+        chosen = self.asked.output.directory
+        return Path("results", self.path.stem) if chosen is None else self.path.parent / chosen
 
     def to_dict(self) -> dict[str, Any]:
         """The laminate and its result as numbers, strings, lists and dictionaries."""
@@ -58,30 +66,45 @@ class LaminateJob:
 
     def print(self) -> None:
         """Print stiffness, constants, deformation, ply stresses and first failure."""
-        comm, result = MPI.COMM_SELF, self.result
-        rows = [
-            [name, *map(float, row)]
-            for name, row in zip(("Nx", "Ny", "Nxy", "Mx", "My", "Mxy"), self.laminate.ABD, strict=True)
+        for title, columns, rows in self.tables():
+            print_table(MPI.COMM_SELF, title, columns, rows)
+
+    def tables(self) -> list[tuple[str, list[str], list[list[object]]]]:
+        """Title, columns and rows of each table."""
+        result = self.result
+        stiffness = zip(("Nx", "Ny", "Nxy", "Mx", "My", "Mxy"), self.laminate.ABD, strict=True)
+        failures = [[f.criterion, f.load_factor, f.layer + 1, f.face, f.mode] for f in result.failures()]
+        tables: list[tuple[str, list[str], list[list[object]]]] = [
+            ("Stiffness ABD", ["", *DEFORMATION], [[name, *map(float, row)] for name, row in stiffness]),
+            ("Constants", ["", "value"], [[name, value] for name, value in self.laminate.constants.items()]),
+            ("Deformation", [*DEFORMATION], [list(map(float, result.deformation))]),
+            ("Stresses in ply axes", *_short(result)),
         ]
-        print_table(comm, "Stiffness ABD", ["", "εx", "εy", "γxy", "κx", "κy", "κxy"], rows)
-        print_table(
-            comm, "Constants", ["", "value"], [[name, value] for name, value in self.laminate.constants.items()]
-        )
-        names = ("εx", "εy", "γxy", "κx", "κy", "κxy")
-        print_table(comm, "Deformation", [*names], [list(map(float, result.deformation))])
-        print_table(comm, "Stresses in ply axes", *_short(result))
         columns = ["criterion", "load factor", "layer", "face", "mode"]
-        rows = [[f.criterion, f.load_factor, f.layer + 1, f.face, f.mode] for f in result.failures()]
-        if rows:
-            print_table(comm, "First-ply failure", columns, rows)
+        return tables + [("First-ply failure", columns, failures)] * bool(failures)
 
     def write(self, directory: Path) -> list[Path]:
-        """Write ``laminate.json``, ``plies.csv`` and, unless the job says no, ``stresses.png`` into a directory."""
+        """Write ``laminate.json``, ``plies.csv``, a picture and a report into a directory, as the job says."""
         require_writable(directory)
-        numbers = directory / "laminate.json"
+        output, numbers = self.asked.output, directory / "laminate.json"
         write_atomically(numbers, json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")
         written = [numbers, write_csv(directory / "plies.csv", MPI.COMM_SELF, *self.result.table())]
-        return [*written, draw_laminate(self.result, directory / "stresses.png")] if self.plot else written
+        picture = [draw_laminate(self.result, directory / "stresses.png")] if output.plot else []
+        return [*(self._report(directory, picture) if output.report else []), *written, *picture]
+
+    def _report(self, directory: Path, pictures: list[Path]) -> list[Path]:
+        constants, failures = self.laminate.constants, self.result.failures()
+        summary = [(name, f"{constants[name]:.5g}") for name in ("Ex", "Ey", "nuxy", "Gxy")]
+        summary += [(f"load factor, {f.criterion}", f"{f.load_factor:.4g}") for f in failures]
+        drawn = [Picture("Stresses in ply axes over the thickness", path) for path in pictures]
+        plies = {layer.ply.name: layer.ply.constants for layer in self.laminate.layers}
+        sections = sections_of(
+            "Plies", [tabular(["ply", "E1", "E2", "nu12", "G12"], [[n, *c.values()] for n, c in plies.items()])]
+        )
+        for title, columns, rows in self.tables():
+            sections += sections_of(title, [*drawn * title.startswith("Stresses"), tabular(columns, rows)])
+        command = f"hmm laminate {self.path.name}"
+        return write_job_report(directory, f"Laminate {self.path.stem}", summary, sections, self.text, command)
 
 
 def read_laminate_job(path: str | Path, changes: Mapping[str, Any] | None = None) -> LaminateJob:
@@ -100,26 +123,23 @@ def read_laminate_job(path: str | Path, changes: Mapping[str, Any] | None = None
         If a key is unknown or missing, or a value is invalid.
     """
     path = Path(path)
-    table, _ = parsed_job(path, MPI.COMM_SELF, changes=changes)
-    check_keys(table, SECTIONS, str(path))
-    plies = _plies(table.get("plies"), f"{path}: ", path.parent)
-    where = f"{path}: [laminate]"
-    laminate = Laminate(_layers(_table(table, "laminate", path), plies, where))
-    load = _table(table, "load", path, {})
-    kinds: dict[str, Any] = {"N": tuple[float, float, float], "M": tuple[float, float, float], "temperature": float}
-    output = _table(table, "output", path, {})
-    check_keys(output, ("directory", "plot"), f"{path}: [output]")
-    chosen = output.get("directory")
-    directory = (
-        path.parent / convert(chosen, str, f"{path}: [output]: directory") if chosen else Path("results", path.stem)
-    )
-    return LaminateJob(
-        path,
-        laminate,
-        laminate.under(**_converted(load, kinds, f"{path}: [load]")),
-        directory,
-        convert(output.get("plot", True), bool, f"{path}: [output]: plot"),
-    )
+    table, text = parsed_job(path, MPI.COMM_SELF, "docs/laminates.md has one", changes)
+    asked = validated(LaminateFile, table, str(path))
+    if not asked.plies:
+        raise InputError(f"{path}: [plies.NAME] is missing: add one for each material, with its constants or its job")
+    for name in asked.plies:
+        check_name(name, f"{path}: [plies]")
+    plies = {
+        name: _ply(name, ply, f"{path}: [plies.{quoted_key(name)}]", path.parent) for name, ply in asked.plies.items()
+    }
+    laminate = Laminate(_layers(asked.laminate, plies, f"{path}: [laminate]"))
+    load = asked.load
+    if load.temperature and not laminate.expansions.any():
+        raise InputError(
+            f"{path}: [load]: temperature = {load.temperature:g}, but no ply expands: give alpha1 and alpha2, or cells "
+            "with physics = 'thermoelasticity'"
+        )
+    return LaminateJob(path, asked, laminate, laminate.under(load.N, load.M, load.temperature), text)
 
 
 def run_laminate_job(job: LaminateJob, directory: str | Path | None = None, comm: MPI.Comm = MPI.COMM_WORLD) -> None:
@@ -148,105 +168,39 @@ def _short(result: LaminateResult) -> tuple[list[str], list[list[object]]]:
     return ["layer", "angle", "face", "σ1", "σ2", "σ12"], [[row[k] for k in shown_in] for row in rows]
 
 
-def _table(table: Mapping[str, Any], name: str, path: Path, default: Any = None) -> Mapping[str, Any]:
-    found = table.get(name, default)
-    if found is None:
-        raise InputError(f"{path}: [{name}] is missing: give the stacking of the plies and their thickness")
-    if not isinstance(found, Mapping):
-        raise InputError(f"{path}: {name} = {shown(found)} is not a table: write [{name}] and its keys below")
-    return found
-
-
-def _converted(table: Mapping[str, Any], kinds: Mapping[str, Any], where: str) -> dict[str, Any]:
-    check_keys(table, kinds, where)
-    return {name: convert(value, kinds[name], f"{where}: {name}") for name, value in table.items()}
-
-
-def _plies(table: Any, where: str, folder: Path) -> dict[str, Ply]:
-    """The plies by name."""
-    if not isinstance(table, Mapping) or not table:
-        raise InputError(f"{where}[plies.NAME] is missing: add one for each material, with its constants or its job")
-    for name in table:
-        check_name(name, f"{where}[plies]")
-    return {name: _ply(name, of_ply, f"{where}[plies.{quoted_key(name)}]", folder) for name, of_ply in table.items()}
-
-
-def _ply(name: str, table: Any, where: str, folder: Path) -> Ply:
-    if not isinstance(table, Mapping):
-        raise InputError(f"{where} = {shown(table)} is not a table: write its constants as name = value")
-    given = dict(table)
-    strength = given.pop("strength", None)
-    if strength is not None:
-        values = arguments(Strength, _strengths(strength, where), f"{where}: strength")
-        with in_job(where):
-            strength = Strength(**values)
-    found = [key for key in SOURCES if key in given]
-    if len(found) > 1:
-        raise InputError(f"{where} has {' and '.join(found)}: give only one of constants, properties and job")
-    if found and found[0] != "E1":
-        return _homogenized(name, given, found[0], where, folder, strength)
-    kinds = {"E1": float, "E2": float, "nu12": float, "G12": float, "alpha1": float, "alpha2": float}
-    check_keys(given, [*kinds, *SOURCES[1:], "fibres", "normal", "strength"], where)
-    lacking = [key for key in ("E1", "E2", "nu12", "G12") if key not in given]
-    if lacking:
-        raise InputError(
-            f"{where} lacks {lacking[0]!r}: give E1, E2, nu12 and G12, or properties = FILE, or job = FILE"
-        )
-    values = _converted(given, kinds, where)
+def _ply(name: str, asked: PlySection, where: str, folder: Path) -> Ply:
+    """A ply from constants, from a file of properties, or from a job whose cell is homogenized."""
     with in_job(where):
-        return Ply.of_constants(**values, strength=strength, name=name)
+        strength = None if asked.strength is None else Strength(**asked.strength.model_dump())
+        if asked.properties is None and asked.job is None:
+            constants = {key: getattr(asked, key) for key in (*CONSTANTS, "alpha1", "alpha2")}
+            return Ply.of_constants(**constants, strength=strength, name=name)
+        found = _homogenized(asked, folder)
+        return Ply.of_properties(found, fibres=asked.fibres, normal=asked.normal, strength=strength, name=name)
 
 
-def _strengths(table: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(table, Mapping):
-        raise InputError(f"{where}: strength = {shown(table)} is not a table: write Xt, Xc, Yt, Yc and S12")
-    return table
-
-
-def _homogenized(
-    name: str, given: Mapping[str, Any], key: str, where: str, folder: Path, strength: Strength | None
-) -> Ply:
-    """A ply from a file of properties, or from a job whose cell is homogenized."""
-    direction = int | tuple[float, float, float]
-    values = _converted(given, {key: str, "fibres": direction, "normal": direction}, where)
-    file = folder / values.pop(key)
+def _homogenized(asked: PlySection, folder: Path) -> EffectiveProperties:
+    given = asked.properties or asked.job or ""
+    file = folder / given
     if not file.is_file():
-        raise InputError(f"{where}: {key} = {shown(given[key])}: there is no such file; paths are relative to the job")
-    is_read = key == "properties"
-    found = (
-        EffectiveProperties.from_json(file) if is_read else homogenized(read_job(file, changes={"mesh_error": False}))
-    )
-    with in_job(where):
-        return Ply.of_properties(found, **values, strength=strength, name=name)
+        key = "properties" if asked.properties else "job"
+        raise InputError(f"{key} = {shown(given)}: there is no such file; paths are relative to the job")
+    if asked.properties:
+        return EffectiveProperties.from_json(file)
+    return homogenized(read_job(file, changes={"mesh_error": False}))
 
 
-def _layers(table: Mapping[str, Any], plies: Mapping[str, Ply], where: str) -> list[Layer]:
-    """The layers, from a stacking code or from a list of tables."""
-    if ("stacking" in table) == ("layers" in table):
-        raise InputError(f"{where}: give either stacking = '[0/±45/90]s' with ply and thickness, or layers = [...]")
-    if "layers" in table:
-        check_keys(table, ("layers",), where)
-        return _listed(table["layers"], plies, f"{where}: layers")
-    values = _converted(table, {"stacking": str | list[float], "ply": str, "thickness": float}, where)
-    if "thickness" not in values:
-        raise InputError(f"{where} lacks 'thickness': add thickness = ... (of one ply)")
-    ply = _chosen(values.get("ply"), plies, where)
-    with in_job(where):
-        return stacked(values["stacking"], ply, values["thickness"])
-
-
-def _listed(layers: Any, plies: Mapping[str, Ply], where: str) -> list[Layer]:
-    if not isinstance(layers, list) or not layers or not all(isinstance(layer, Mapping) for layer in layers):
-        raise InputError(f"{where} = {shown(layers)}: give a list of {{ply = ..., angle = ..., thickness = ...}}")
+def _layers(asked: StackSection, plies: Mapping[str, Ply], where: str) -> list[Layer]:
+    """The layers, from a stacking code or from a list."""
+    if asked.layers is None:
+        ply, thickness = _chosen(asked.ply, plies, where), asked.thickness or 0.0
+        with in_job(where):
+            return stacked(asked.stacking, ply, thickness)
     found = []
-    for k, layer in enumerate(layers):
-        values = _converted(layer, {"ply": str, "angle": float, "thickness": float}, f"{where}: {k + 1}")
-        for key in ("angle", "thickness"):
-            if key not in values:
-                raise InputError(f"{where}: {k + 1} lacks {key!r}: add {key} = ... (a number)")
-        ply = _chosen(values.get("ply"), plies, f"{where}: {k + 1}")
-        with in_job(f"{where}: {k + 1}"):
-            found.append(Layer(ply, values["angle"], values["thickness"]))
+    for k, layer in enumerate(asked.layers, start=1):
+        ply = _chosen(layer.ply, plies, f"{where}: layer {k}")
+        with in_job(f"{where}: layer {k}"):
+            found.append(Layer(ply, layer.angle, layer.thickness))
     return found
 
 

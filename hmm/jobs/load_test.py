@@ -45,7 +45,7 @@ type Steps = Annotated[
 
 
 class LoadTestSection(JobSection):
-    """The section [test]."""
+    """The load on the cell."""
 
     load: Literal["uniaxial", "shear", "biaxial"] = Field(
         default="uniaxial", description="the components that are driven: 11, 12, or 11 and 22"
@@ -57,7 +57,9 @@ class LoadTestSection(JobSection):
     to: Number | None = Field(default=None, description="strain at the end, or amplitude of the cycles")
     through: list[Number] | None = Field(default=None, description="strains to pass one after another, instead of to")
     cycles: Annotated[Whole, Field(ge=1, le=1000)] | None = Field(
-        default=None, description="number of cycles: from 0 to the strain, to its negative, and back to it"
+        default=None,
+        description="number of cycles: from 0 to the strain, to its negative, and back to it",
+        json_schema_extra={"words": "an integer from 1 to 1000"},
     )
     steps: Annotated[Whole, Field(ge=1, le=MOST)] = Field(
         default=20, description="number of steps from one turning point to the next"

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mpi4py import MPI
 
@@ -17,8 +14,11 @@ from hmm.effective.homogenize import cell_problem
 from hmm.foundation.console import live_table, progress, say
 from hmm.foundation.errors import ConvergenceError, collectively
 from hmm.foundation.files import require_writable, write_atomically
+from hmm.foundation.hashing import short
 from hmm.foundation.locking import sole
 from hmm.foundation.tables import write_csv
+from hmm.jobs.job_report import tabular, write_job_report
+from hmm.jobs.load_curve import Halt, LoadCurve
 from hmm.jobs.load_test import LoadTest
 from hmm.jobs.running import in_job
 from hmm.micro.local_fields import write_fields
@@ -27,55 +27,10 @@ from hmm.micro.response import ControlledResponse, PointState
 from hmm.micro.rve import RVE
 from hmm.micro.views import local_fields
 from hmm.models.components import find_components
+from hmm.pages import Picture, sections_of
 from hmm.pictures import check_available, plot_curve, plot_rve
 
-CURVE, SUMMARY, PICTURE = "curve.csv", "test.json", "curve.png"
-
-
-@dataclass(eq=False)
-class LoadCurve:
-    """The curve of a load test.
-
-    Attributes
-    ----------
-    columns
-        ``step``, ``time``, the components of the strain (or deformation gradient), those of the stress, ``work``.
-    driven
-        Columns of the first driven component and of its stress.
-    rows
-        A row for each step, from the undeformed cell on.
-    slope
-        Stress of the first driven component per unit of it, at the start.
-    """
-
-    columns: list[str]
-    driven: tuple[str, str]
-    rows: list[list[float]] = field(default_factory=list)
-    slope: float = math.nan
-
-    def column(self, name: str) -> list[float]:
-        """The values of a column."""
-        return [row[self.columns.index(name)] for row in self.rows]
-
-    @property
-    def summary(self) -> dict[str, float]:
-        """Slope at the start, largest and last stress, and the work per volume."""
-        stress = self.column(self.driven[1])
-        largest = max(stress, key=abs)
-        return {
-            "initial slope": self.slope,
-            "largest stress": largest,
-            "last stress": stress[-1],
-            "work": self.rows[-1][-1],
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """The curve and its summary, as dictionaries and lists."""
-        return {
-            "driven": list(self.driven),
-            "summary": self.summary,
-            "curve": {name: self.column(name) for name in self.columns},
-        }
+CURVE, SUMMARY, PICTURE, STATE = "curve.csv", "test.json", "curve.png", "state.npz"
 
 
 def run_load_test(
@@ -84,7 +39,8 @@ def run_load_test(
     """Load the cell of a job step by step, and write the curve and local fields (collective).
 
     The driven components of the strain follow the path of the job. All other stresses are zero on average, unless the
-    job fixes their strains. The curve on disk is complete up to the last step that converged.
+    job fixes their strains. The curve on disk is complete up to the last step that converged. After Ctrl-C or another
+    signal, the same job continues where it was, unless its cell is spread over several ranks.
 
     Parameters
     ----------
@@ -157,29 +113,41 @@ def controlled(rve: RVE, test: LoadTest) -> MixedControl:
 
 
 def _stepped(test: LoadTest, rve: RVE, problem: MixedControl, where: Path, comm: MPI.Comm) -> LoadCurve:
-    """All steps, with the curve on disk after each."""
-    asked, curve, levels = test.asked, _curve(rve, test), test.asked.levels
-    first = find_components(rve.inputs, asked.directions)[0]
-    state: PointState | None = None
+    """All steps, with the curve on disk after each; an interrupted test on one rank continues."""
+    levels, curve = [0.0, *map(float, test.asked.levels)], _curve(rve, test)
+    signature = "" if comm.size > 1 else short(test.job.text + str(sorted(problem.fingerprint().items())))
+    halt = Halt(where / STATE, signature)
+    state = halt.read(curve) if comm.size == 1 else None
+    done = len(curve.rows)
+    if state is not None:
+        say(comm, f"continued after step {done - 1}")
     row = live_table(comm, ["step", *curve.driven, "iterations"])
-    with progress(comm, "steps", len(levels)) as advance:
-        before = 0.0
-        for k, level in enumerate([0.0, *map(float, levels)]):
-            E = _input(rve, asked.directions, level)
-            dt = abs(level - before) / asked.rate if asked.rate and k else test.job.options.get("dt")
-            answer = _solved(problem, E, state, dt, k, len(levels))
-            if k == 0:
-                curve.slope = _slope(problem, answer, asked.directions, first)
-            state, before = answer.state, level
-            _add(curve, rve, answer, dt if k else 0.0)
+    with progress(comm, "steps", len(levels), done) as advance, halt.kept(curve):
+        for k in range(done, len(levels)):
+            answer = _step(test, problem, levels, k, state, curve)
+            state = answer.state
+            if comm.size == 1:
+                halt.reached = state, k + 1
             write_csv(where / CURVE, comm, curve.columns, curve.rows)
-            values = curve.rows[-1]
-            row(k, *(values[curve.columns.index(name)] for name in curve.driven), answer.iterations)
+            row(k, *(curve.column(name)[-1] for name in curve.driven), answer.iterations)
             if k in test.fields:
+                E = _input(rve, test.asked.directions, levels[k])
                 _write_fields(test, problem, state, E, where / f"fields_{k:04d}.vtu")
-            if k:
-                advance()
+            advance()
     return curve
+
+
+def _step(
+    test: LoadTest, problem: MixedControl, levels: list[float], k: int, state: PointState | None, curve: LoadCurve
+) -> ControlledResponse:
+    """The answer at a level, added to the curve."""
+    directions, rate = test.asked.directions, test.asked.rate
+    dt = abs(levels[k] - levels[k - 1]) / rate if rate and k else test.job.options.get("dt")
+    answer = _solved(problem, _input(problem.rve, directions, levels[k]), state, dt, k, len(levels) - 1)
+    if k == 0:
+        curve.slope = _slope(problem, answer, directions, find_components(problem.rve.inputs, directions)[0])
+    _add(curve, problem.rve, answer, dt if k else 0.0)
+    return answer
 
 
 def _input(rve: RVE, directions: dict[str, float], level: float) -> dict[str, float]:
@@ -242,16 +210,38 @@ def _write_fields(test: LoadTest, problem: MixedControl, state: PointState, E: d
 
 
 def _written(test: LoadTest, curve: LoadCurve, where: Path, comm: MPI.Comm) -> list[Path]:
-    """Write the summary and the picture; all files, also the earlier ones."""
+    """Write the summary, the picture and the report; all files, also the earlier ones."""
+    output = test.job.output
     if comm.rank == 0:
         write_atomically(where / SUMMARY, json.dumps(curve.to_dict(), indent=1) + "\n")
-    if test.job.output.plot:
+    if output.plot:
         x, y = (curve.column(name) for name in curve.driven)
         plot_curve(where / PICTURE, comm, x, y, curve.driven[0], _with_unit(curve.driven[1], test))
     fields = [where / f"fields_{k:04d}{suffix}" for k in test.fields for suffix in (".vtu", ".pvtu", ".png")]
-    return [path for path in (where / CURVE, where / SUMMARY, where / PICTURE, *fields) if path.exists()]
+    reports = _report(test, curve, where) if output.report and comm.rank == 0 else []
+    return [*reports, *(path for path in (where / CURVE, where / SUMMARY, where / PICTURE, *fields) if path.exists())]
+
+
+def _report(test: LoadTest, curve: LoadCurve, where: Path) -> list[Path]:
+    job, unit = test.job, _unit(test)
+    drawn = {k: where / f"fields_{k:04d}.png" for k in test.fields}
+    pictures = [Picture(f"Von Mises stress at step {k}", path, "half") for k, path in drawn.items() if path.exists()]
+    title = f"{curve.driven[1]} over {curve.driven[0]}"
+    sections = [
+        *sections_of("Curve", [Picture(title, where / PICTURE, "half")] if (where / PICTURE).exists() else []),
+        *sections_of("Local fields", pictures),
+        *sections_of("Steps", [tabular(curve.columns, curve.rounded, f"Stresses are in {unit}." if unit else "")]),
+    ]
+    summary = [(name, f"{value:.5g}") for name, value in curve.summary.items()]
+    command = f"hmm test {job.path.name}"
+    return write_job_report(where, f"Load test {job.path.stem}", summary, sections, job.text, command)
 
 
 def _with_unit(name: str, test: LoadTest) -> str:
-    unit = dict(test.job.options.get("units") or {}).get("stress")
+    unit = _unit(test)
     return f"{name} in {unit}" if unit else name
+
+
+def _unit(test: LoadTest) -> str:
+    """The unit of stress that the job names; empty if it names none."""
+    return str(dict(test.job.options.get("units") or {}).get("stress", ""))

@@ -108,7 +108,7 @@ def _of_properties(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of_laminate(found: Mapping[str, Any]) -> dict[str, Any]:
     """Constants, and the load factor of each criterion."""
-    failures = {f"load factor, {f['criterion']}": f["load_factor"] for f in found["load"]["first_failure"]}
+    failures = {f"load factor {f['criterion']}": f["load_factor"] for f in found["load"]["first_failure"]}
     return found["laminate"]["constants"] | failures
 
 
@@ -129,7 +129,7 @@ KINDS = (
         lambda test, where: run_load_test(test, where, MPI.COMM_SELF),
         "test.json",
         lambda found: found["summary"],
-        {"output.plot": False, "test.fields": "none"},
+        {"output.plot": False, "output.report": False, "test.fields": "none"},
         lambda found: found["curve"][found["driven"][1]],
     ),
     Kind(
@@ -139,7 +139,7 @@ KINDS = (
         lambda job, where: job.write(where),
         "laminate.json",
         _of_laminate,
-        {"output.plot": False},
+        {"output.plot": False, "output.report": False},
     ),
     Kind(
         "homogenize",

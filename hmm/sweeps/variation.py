@@ -27,10 +27,13 @@ class SweepAxis:
         A dotted key of the job, such as ``"phases.fibre.young"``.
     values
         Its values.
+    text
+        The same as ``KEY=VALUES``, as the command takes it.
     """
 
     key: str
     values: tuple[Any, ...]
+    text: str = ""
 
     def __post_init__(self) -> None:
         path_of(self.key)
@@ -56,8 +59,8 @@ class SweepAxis:
             )
         parts = values.split(":")
         if len(parts) in (3, 4) and not any(c in values for c in "\"'[{"):
-            return cls(key.strip(), _spaced(parts, text))
-        return cls(key.strip(), tuple(_listed(values, text)))
+            return cls(key.strip(), _spaced(parts, text), text)
+        return cls(key.strip(), tuple(_listed(values, text)), text)
 
     @property
     def is_numeric(self) -> bool:

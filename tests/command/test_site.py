@@ -12,6 +12,7 @@ import pytest
 
 import hmm
 from hmm.jobs.fe2 import schema
+from hmm.jobs.load_test import LoadTestSection
 from hmm.jobs.sections import keys_of
 
 RUN_SECTIONS = (schema.RunFile, schema.MeshSection, schema.SupportSection, schema.LoadSection, schema.RunOutput)
@@ -68,6 +69,14 @@ def test_the_keys_of_hmm_run_are_those_of_its_schema(written):
     for section in RUN_SECTIONS:
         for key in keys_of(section):
             assert f"| `{key}` |" in text, key
+
+
+@pytest.mark.parametrize("name", ["test_files.md", "laminate_files.md"])
+def test_the_keys_of_other_jobs_are_those_of_their_schemas(written, pages, name):
+    sections = {"test_files.md": [LoadTestSection], "laminate_files.md": pages.LAMINATE_PARTS.values()}[name]
+    for section in sections:
+        for key in keys_of(section):
+            assert f"| `{key}` |" in written[name], key
 
 
 def test_the_command_is_described(written):

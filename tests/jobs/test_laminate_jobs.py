@@ -42,7 +42,11 @@ def test_the_command(tmp_path, capsys):
     cli.main(["laminate", str(written(tmp_path, JOB)), "--output", str(tmp_path / "out")])
     printed = capsys.readouterr().out
     assert "First-ply failure" in printed and "stresses.png" in printed
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"laminate.json", "plies.csv", "stresses.png"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("laminate.json", "plies.csv", "stresses.png", "report.html", "report.md")
+    }
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "First-ply failure" in page and "data:image/png" in page and "nu12 = 0.3" in page
     data = json.loads((tmp_path / "out" / "laminate.json").read_text())
     ply = hmm.laminates.Ply.of_constants(140.0, 10.0, 0.3, 5.0, alpha2=3e-5)
     laminate = hmm.laminates.Laminate.of("[0/±45/90]s", ply, 0.125)
@@ -70,7 +74,7 @@ def test_a_ply_from_a_job_and_from_its_properties(tmp_path):
     """Both ways give the same laminate; the fibres of an extruded cell are along 3."""
     text = FIBRE.replace("mesh_size = 0.3", "mesh_size = 0.3\nextrude = 0.3")
     found = jobs.run_job(jobs.read_job(written(tmp_path, text, "cell.toml")), tmp_path)
-    rest = JOB[JOB.index("strength") :]
+    rest = JOB[JOB.index("strength") : JOB.index("temperature")]
     ways = [
         jobs.read_laminate_job(written(tmp_path, f"[plies.ud]\nfibres = 3\n{source}\n{rest}"))
         for source in ('job = "cell.toml"', 'properties = "properties.json"')
@@ -99,14 +103,16 @@ def test_layers_of_two_materials(tmp_path):
         ("E1 = 140.0", "E1 = 140.0\njob = 'cell.toml'", "has E1 and job: give only one"),
         ("nu12 = 0.3", "nu12 = 7.0", "nu12^2 < E1/E2"),
         ("Yc = 0.2", "Yc = 0.0", "strength Yc = 0.0: give a positive"),
-        (", S12 = 0.08", "", "strength lacks 'S12'"),
-        ("stacking", "staking", "give either stacking"),
+        (", S12 = 0.08", "", "[plies.ud.strength] lacks 'S12'"),
+        ("stacking", "staking", "unknown key 'staking' (did you mean 'stacking'?)"),
+        ('stacking = "[0/±45/90]s"', "", "give either stacking"),
         ("thickness = 0.125", "", "lacks 'thickness'"),
         ("thickness = 0.125", "thickness = 0", "[laminate]: thickness = 0.0: give a positive"),
         ("[0/±45/90]s", "[0/±45/90", "']' is missing"),
         ("thickness", "ply = 'du'\nthickness", "ply = 'du' is unknown (did you mean 'ud'?)"),
-        ("N = [0.1, 0, 0]", "N = [0.1, 0]", "[load]: N = [0.1, 0] is not understood: give a list of 3"),
+        ("N = [0.1, 0, 0]", "N = [0.1, 0]", "[load]: N = [0.1, 0]: it is not understood: give a list of 3"),
         ("[load]", "[loads]", "unknown key 'loads' (did you mean 'load'?)"),
+        ("alpha2 = 3e-5\n", "", "temperature = -20, but no ply expands"),
         ("temperature", "temprature", "(did you mean 'temperature'?)"),
         (JOB[: JOB.index("[laminate]")], "", "[plies.NAME] is missing"),
         (JOB[JOB.index("E1") : JOB.index("strength")], "properties = 'none.json'\n", "there is no such file"),

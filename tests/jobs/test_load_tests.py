@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 from pathlib import Path
 
 from mpi4py import MPI
@@ -12,6 +13,7 @@ from support.job_files import FIBRE
 
 import hmm
 from hmm import cli, jobs
+from hmm.foundation.signals import Interrupted
 
 COMM = MPI.COMM_WORLD
 E, NU, YIELD, HARDENING = 70e3, 0.3, 100.0, 700.0
@@ -33,6 +35,7 @@ hardening = {HARDENING}
 
 [output]
 plot = false
+report = false
 
 [test]
 fields = "none"
@@ -136,7 +139,12 @@ def test_a_cell_with_fields_and_pictures(tmp_path):
     strains = [answer.input[1, 1] for answer in expected.responses]
     assert found.column("strain 22") == pytest.approx(strains, rel=1e-7, abs=1e-12)
     names = {f"fields_{k:04d}{suffix}" for k in (2, 4) for suffix in (".vtu", ".png")}
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {*names, "curve.csv", "curve.png", "test.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *names,
+        *("curve.csv", "curve.png", "test.json", "report.html", "report.md"),
+    }
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("data:image/png") == 3 and "Stresses are in GPa." in page
     grid = pyvista.read(tmp_path / "out" / "fields_0004.vtu")
     areas = grid.compute_cell_sizes()["Area"]
     mean = (grid["stress"][:, 0] * areas).sum() / areas.sum()
@@ -186,6 +194,49 @@ def test_a_step_that_fails_leaves_the_curve_before_it(tmp_path):
     with pytest.raises(hmm.ConvergenceError, match=r"step 4 of 4: .*; the curve up to step 3 is written"):
         curve_of(tmp_path, f"{text}through = [-1.0]\nsteps = 4\n")
     assert len((tmp_path / "out" / "curve.csv").read_text().splitlines()) == 5
+
+
+@serial
+def test_an_interrupted_test_continues(tmp_path, monkeypatch):
+    text = f"{METAL}to = 0.005\nsteps = 5\ncycles = 1\n"
+    expected = curve_of(tmp_path, text)
+    solve, asked = hmm.MixedControl.solve, []
+
+    def interrupted(self, E, *args, **options):
+        asked.append(E)
+        if len(asked) == 8:
+            raise Interrupted(signal.SIGTERM)
+        return solve(self, E, *args, **options)
+
+    monkeypatch.setattr(hmm.MixedControl, "solve", interrupted)
+    with pytest.raises(Interrupted):
+        curve_of(tmp_path, text)
+    assert len((tmp_path / "out" / "curve.csv").read_text().splitlines()) == 8
+    found = curve_of(tmp_path, text)
+    assert len(asked) == 8 + 9  # steps 7 to 15, after the initial one and six others
+    assert np.array(found.rows) == pytest.approx(np.array(expected.rows), rel=1e-12, abs=1e-12)
+    assert found.slope == expected.slope
+    assert not (tmp_path / "out" / "state.npz").exists()
+
+
+@serial
+def test_the_state_of_another_test_is_not_used(tmp_path, monkeypatch):
+    solve = hmm.MixedControl.solve
+
+    def interrupted(self, E, state=None, *args, **options):
+        if state is not None:
+            raise Interrupted(signal.SIGINT)
+        return solve(self, E, state, *args, **options)
+
+    monkeypatch.setattr(hmm.MixedControl, "solve", interrupted)
+    with pytest.raises(Interrupted):
+        curve_of(tmp_path, f"{METAL}to = 0.005\nsteps = 5\n")
+    assert (tmp_path / "out" / "state.npz").exists()
+    monkeypatch.undo()
+    found = curve_of(tmp_path, f"{METAL}to = 0.004\nsteps = 4\n")
+    assert found.column("strain 11") == pytest.approx([0, 0.001, 0.002, 0.003, 0.004])
+    (tmp_path / "out" / "state.npz").write_bytes(b"PK damaged")
+    assert curve_of(tmp_path, f"{METAL}to = 0.004\nsteps = 4\n").rows == found.rows
 
 
 # -- bad input ------------------------------------------------------------------------------------------------------

@@ -53,10 +53,12 @@ CASES = {f.__name__: f for f in (finite, viscoplastic, swelling)}
 def case(request):
     """An RVE, a crude model of it, blind paths, shape (n_steps, n_points, m), and the duration of a step."""
     rve, size, dt = CASES[request.param]()
-    walks = reduced.random_walks(rve.inputs, size, 6, 12, seed=3, dt=dt)
-    model = reduced.train(rve, walks, modes=3, points=60)
-    blind = reduced.random_walks(rve.inputs, size, 3, 12, seed=77, dt=dt)
-    return rve, model, np.stack([path.E for path in blind], axis=1), dt
+    model = reduced.train(rve, walks(rve, size, 6, 3, dt), modes=3, points=60)
+    return rve, model, np.stack([path.E for path in walks(rve, size, 3, 77, dt)], axis=1), dt
+
+
+def walks(rve, size, n, seed, dt):
+    return reduced.random_walks(rve.inputs, size, n, 12, seed=seed, dt=dt)
 
 
 def test_estimated_errors(case):
@@ -94,6 +96,24 @@ def test_states_are_worked_out_again(case):
         assert relative_error(others.committed.response, points.committed.response) < 1e-7
         size = np.abs(points.committed.response).max()
         assert np.allclose(fresh.errors(others), kept.errors(points), atol=1e-7 * size)
+
+
+@pytest.mark.parametrize("make", CASES.values())
+def test_enriched(make, tmp_path):
+    """The model learns from the first points in full, with the durations of their steps; fewer are solved in full."""
+    rve, size, dt = make()
+    shown, paths = walks(rve, size, 6, 3, dt), np.stack([path.E for path in walks(rve, size, 3, 77, dt)], axis=1)
+    model = reduced.train(rve, shown, modes=3, points=60, checkpoint=tmp_path)
+    truth = full_responses(rve, paths, dt)
+    missed = [
+        np.linalg.norm(p.committed.response - t, axis=1) for p, t in zip(follow(model, paths, dt), truth, strict=True)
+    ]
+    tolerance = float(np.quantile(missed, 0.8))
+    plain = reduced.Controlled(model, rve, tolerance)
+    better = reduced.Controlled(model, rve, tolerance, enrich=reduced.Enrichment(shown, tmp_path))
+    solved = {w: sum(w.observe(p, "in_full").sum() for p in follow(w, paths, dt)) for w in (plain, better)}
+    assert better.n_enriched > 0
+    assert solved[better] < solved[plain]
 
 
 @pytest.mark.mpi

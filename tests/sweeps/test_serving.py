@@ -146,6 +146,7 @@ def test_the_curve_of_a_load_test(folder):
         function.close()
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced(folder):
     function = JobFunction(folder / "job.toml", ["phases.fibre.young"], ["E1"])
     try:
@@ -207,6 +208,7 @@ def test_wrong_options_are_one_line(folder, options, words, capsys):
     assert words in errors and errors.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_the_command_until_an_interrupt(folder):
     argv = ["serve", str(folder / "job.toml"), "--vary", "phases.fibre.young", "--outputs", "E1", "--port", "0"]
     process = subprocess.Popen(

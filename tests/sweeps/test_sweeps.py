@@ -17,7 +17,7 @@ from support.job_files import FIBRE
 import hmm
 from hmm import cli
 from hmm.sweeps import Sweep, SweepAxis, run_sweep
-from hmm.sweeps.running import launcher
+from hmm.sweeps.running import launcher, words
 
 pytestmark = pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="a sweep starts its own processes")
 
@@ -111,6 +111,7 @@ def test_directories_are_named_after_what_varies(job):
 # -- runs -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_values_are_those_of_single_jobs(job, capsys):
     """One of two variants fails; it is named, the other one is there, and only the failed one is tried again."""
     argv = ["sweep", job, "--vary", "cell.volume_fraction=0.2,2", "--workers", "2"]
@@ -127,6 +128,8 @@ def test_the_values_are_those_of_single_jobs(job, capsys):
     assert {name: float(rows[0][name]) for name in expected} == pytest.approx(expected, rel=1e-9)
     assert rows[1]["E1"] == "" and "0.785398" in rows[1]["error"]
     assert Path("results/job-sweep/sweep.png").stat().st_size > 5000
+    page = Path("results/job-sweep/report.html").read_text()
+    assert "Failed variants" in page and "data:image/png" in page and "mesh_size = 0.3" in page
     done = Path("results/job-sweep/volume_fraction=0.2/properties.json").stat().st_mtime_ns
     with pytest.raises(SystemExit):
         cli.main([*argv, "--quiet"])
@@ -156,6 +159,7 @@ def test_json_and_outputs(job, capsys):
     assert "the jobs give no 'Exx' (did you mean 'Ex'?)" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_ranks_of_mpi(job):
     Path("job.toml").write_text("spread = true\n" + FIBRE)
     found = run_sweep(swept(job, "phases.fibre.young=70,80"), ranks=2, only=1)
@@ -164,6 +168,7 @@ def test_ranks_of_mpi(job):
     assert found.values[1] == pytest.approx(one, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_ends_its_processes_and_continues(job):
     command = [sys.executable, "-m", "hmm", "sweep", job, "--vary", "phases.fibre.young=10,20", "--output", "out"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -202,6 +207,33 @@ def test_the_script_for_slurm(job, capsys):
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     found = run_sweep(swept("laminate.toml", "plies.ud.E1=140,150", directory="out"), collect=True)
     assert found.values[0] is None and found.values[1]["Ex"] > 0 and found.errors == {0: "no results"}
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "command"),
+    [
+        ("fibre", "phases.fibre.young=100,200", "homogenize"),
+        ("cycles", "test.to=0.001,0.002", "test"),
+        ("laminate", "load.temperature=0,-10", "laminate"),
+        ("beam", "material.phases.fibre.young=1e5,2e5", "run"),
+    ],
+)
+def test_each_kind_of_job(name, key, command):
+    found = swept(Path(__file__).parents[2] / "demos" / "jobs" / f"{name}.toml", key, directory="out")
+    line = words(found, found.variants[1])
+    assert (found.kind.command, line[0]) == (command, command)
+    path, _, values = key.partition("=")
+    assert f"{path}={float(values.partition(',')[2]):g}" in [word.replace("200000.0", "200000") for word in line]
+
+
+def test_a_load_test_is_swept(job):
+    Path("test.toml").write_text(FIBRE + "[test]\nto = 0.01\nsteps = 1\n")
+    found = run_sweep(swept("test.toml", "phases.matrix.young=3,6", "phases.fibre.young=70,140", together=True))
+    soft, stiff = (values["last stress"] for values in found.values)
+    assert stiff == pytest.approx(2 * soft, rel=1e-9)
+    assert {path.name for path in found.sweep.variants[0].directory.iterdir()} == {
+        *("curve.csv", "test.json", "variant.json", "output.txt")
+    }
 
 
 def test_the_launcher(monkeypatch):
