@@ -15,12 +15,10 @@ from typing import Any
 import public_names
 from cyclopts import App
 
-import hmm
 from hmm import images, jobs
 from hmm.commands.application import application, epilogue
-from hmm.effective.physics import PHYSICS
 from hmm.jobs import cells as job_cells
-from hmm.jobs import reading, values
+from hmm.jobs import values
 from hmm.jobs.fe2.schema import (
     AdaptiveSection,
     LoadSection,
@@ -34,9 +32,8 @@ from hmm.jobs.fe2.schema import (
 )
 from hmm.jobs.laminate_schema import LaminateOutput, PlateLoadSection, PlySection, StackSection, StrengthSection
 from hmm.jobs.load_test import LoadTestSection
+from hmm.jobs.schema import HomogenizeFile, HomogenizeOutput
 from hmm.jobs.sections import JobSection, keys_of, words_of
-from hmm.micro.constraints import CONSTRAINTS
-from hmm.micro.solvers.described import SOLVERS
 
 ROOT = public_names.ROOT.parent
 DOCS = ROOT / "docs"
@@ -208,9 +205,9 @@ def job_page() -> str:
         "`hmm homogenize --example` prints this one:\n",
         f"```toml\n{jobs.example().rstrip()}\n```\n",
         "## The job\n",
-        _job_keys(),
+        _section(HomogenizeFile),
         "## `[output]`\n",
-        _keys(reading.JobOutput, section="Attributes"),
+        _section(HomogenizeOutput),
         "## `[phases.NAME]`\n\n`law` is one of the [laws](../../laws.md) or the dotted path of your own; the "
         "other keys are its parameters.\n",
         "## `[cell]` from an image\n",
@@ -289,29 +286,13 @@ def _section(section: type[JobSection]) -> str:
     """The keys of a section: name, values, default and meaning."""
     rows = []
     for key, field in keys_of(section).items():
-        default = "required" if field.is_required() else _toml_default(field.default)
+        default = "required" if field.is_required() or key in ("cell", "phases") else _toml_default(field.default)
         rows.append((f"`{key}`", words_of(field).replace("|", r"\|"), default, str(field.description)))
     return table(("key", "value", "default", "meaning"), rows)
 
 
 def _toml_default(value: Any) -> str:
     return "see below" if isinstance(value, JobSection) else "none" if value == [] else _toml(value)
-
-
-def _job_keys() -> str:
-    words = described(hmm.homogenize) | described(hmm.RVE)
-    job = described(reading.Job, "Attributes")
-    rows = [
-        ("`[cell]`", "a table", "required", "the cell: an image, a mesh file or a generator"),
-        ("`[phases.NAME]`", "a table", "required", f"{job['laws'][0].lower()}{job['laws'][1:]}"),
-        ("`physics`", _choices(PHYSICS), '`"elasticity"`', described(hmm.homogenize)["physics"]),
-        ("`constraint`", _choices(CONSTRAINTS), '`"periodic"`', words["constraint"]),
-    ]
-    for name, kind in reading.OPTIONS.items():
-        kinds = _choices(SOLVERS) if name == "solver" else values.type_in_words(kind)
-        rows.append((f"`{name}`", kinds, "not set", words.get(name, "as for `hmm.RVE`")))
-    rows.append(("`spread`", "true or false", "`false`", job["spread"]))
-    return table(("key", "value", "default", "meaning"), rows)
 
 
 def _generators() -> Iterator[str]:

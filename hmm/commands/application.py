@@ -19,6 +19,7 @@ from hmm.commands.information import info_command
 from hmm.commands.laminating import laminate_command
 from hmm.commands.replaying import replay_command
 from hmm.commands.reporting import report_command
+from hmm.commands.schemas import schema_command
 from hmm.commands.serving import serve_command
 from hmm.commands.simulating import run_command
 from hmm.commands.sweeping import sweep_command
@@ -38,6 +39,7 @@ COMMANDS: tuple[Callable[..., Any], ...] = (
     sweep_command,
     serve_command,
     report_command,
+    schema_command,
     replay_command,
     info_command,
 )

@@ -7,6 +7,7 @@ macro problem too, in `hmm.jobs.fe2`. May import laminates, effective and below.
 from importlib import resources
 
 from hmm.jobs.changes import changes_of
+from hmm.jobs.editor import json_schema
 from hmm.jobs.fe2.body import MacroBody, box_body, file_body
 from hmm.jobs.fe2.estimating import JobEstimate, estimate_cell, estimate_run
 from hmm.jobs.fe2.reading import RunJob, read_run
@@ -34,6 +35,7 @@ __all__ = [
     "estimate_run",
     "example",
     "file_body",
+    "json_schema",
     "python_of",
     "read_job",
     "read_laminate_job",

@@ -16,37 +16,18 @@ from hmm.foundation.errors import InputError, collectively
 from hmm.foundation.naming import nearest
 from hmm.jobs.cells import CellSource, read_cell
 from hmm.jobs.defaults import defaults_of
+from hmm.jobs.schema import OPTIONS, HomogenizeFile
+from hmm.jobs.sections import keys_of, validated
 from hmm.jobs.tables import parsed_job
 from hmm.jobs.values import (
-    LARGEST_INTEGER,
-    check_keys,
     check_name,
-    choose,
-    convert,
     listed,
     make_law,
     quoted_key,
-    shown,
 )
-from hmm.micro.constraints import CONSTRAINTS
-from hmm.micro.local_fields import FORMATS
-from hmm.micro.solvers.described import SOLVERS
 
-OPTIONS = {
-    "degree": int,
-    "out_of_plane": bool,
-    "dt": float,
-    "solver": str,
-    "quadrature_degree": int,
-    "mesh_error": bool,
-    "units": Mapping[str, str],
-}
-"""Options for `hmm.homogenize`, and their types."""
-
-RANGES = {"degree": (-LARGEST_INTEGER, 8), "quadrature_degree": (0, 30)}
-"""Ranges of integers; forms of a higher degree take hours to compile. Each physics checks the lower limit."""
-
-KEYS = ("cell", "phases", "physics", "constraint", *OPTIONS, "spread", "output")
+KEYS = tuple(keys_of(HomogenizeFile))
+"""The keys of a job."""
 
 
 @dataclass(frozen=True)
@@ -169,14 +150,9 @@ def read_job(
 
 def job_of(path: Path, table: Mapping[str, Any], text: str, comm: MPI.Comm, trust_laws: bool) -> Job:
     """The job that a table describes; the other arguments are as for `read_job` (collective)."""
-    check_keys(table, KEYS, str(path))
-    physics = choose(table.get("physics", "elasticity"), PHYSICS, f"{path}: physics")
-    options = {name: convert(table[name], kind, f"{path}: {name}") for name, kind in OPTIONS.items() if name in table}
-    for name, (low, high) in RANGES.items():
-        if not low <= options.get(name, low) <= high:
-            raise InputError(f"{path}: {name} = {options[name]} is out of range: give {max(low, 1)} to {high}")
-    if "solver" in options:
-        choose(options["solver"], SOLVERS, f"{path}: solver")
+    asked = validated(HomogenizeFile, table, str(path))
+    physics = asked.physics
+    options = {name: value for name in OPTIONS if (value := getattr(asked, name)) is not None}
     with collectively(comm):  # the code of a user's law may exist on some ranks only
         laws = read_laws(table.get("phases"), f"{path}: [", PHYSICS[physics].law, path.parent if trust_laws else None)
     source = read_cell(table.get("cell"), f"{path}: [cell]", path.parent, physics)
@@ -185,10 +161,10 @@ def job_of(path: Path, table: Mapping[str, Any], text: str, comm: MPI.Comm, trus
         source,
         laws,
         physics,
-        choose(table.get("constraint", "periodic"), CONSTRAINTS, f"{path}: constraint"),
-        {"mesh_error": True} | options,
-        convert(table.get("spread", False), bool, f"{path}: spread"),
-        _output(table.get("output", {}), f"{path}: [output]"),
+        asked.constraint,
+        options,
+        asked.spread,
+        JobOutput(**{**dict(asked.output), "fields": tuple(asked.output.fields)}),
         text,
         defaults_of(table, physics, PHYSICS[physics].law),
     )
@@ -216,13 +192,3 @@ def read_laws(table: Any, where: str, default: str, trusted: Path | None) -> dic
         name: make_law(of_phase, f"{where}phases.{quoted_key(name)}]", default, trusted=trusted)
         for name, of_phase in table.items()
     }
-
-
-def _output(table: Any, where: str) -> JobOutput:
-    if not isinstance(table, Mapping):
-        raise InputError(f"{where} = {shown(table)} is not a table: write directory = ..., report = ... below it")
-    kinds = {"directory": str, "report": bool, "plot": bool, "fields": tuple[str, ...], "format": str}
-    check_keys(table, kinds, where)
-    if "format" in table:
-        choose(table["format"], FORMATS, f"{where}: format")
-    return JobOutput(**{name: convert(value, kinds[name], f"{where}: {name}") for name, value in table.items()})

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from hmm.foundation.errors import InputError
-from hmm.jobs.values import LARGEST_INTEGER, check_keys, choose, in_range, shown, type_in_words
+from hmm.jobs.values import LARGEST, LARGEST_INTEGER, RANGE, SMALLEST, check_keys, choose, shown, type_in_words
 
 
 class JobSection(BaseModel):
@@ -25,7 +25,9 @@ def _bounded(value: int) -> int:
 
 
 def _in_range(value: float) -> float:
-    return in_range(value, "it")
+    if value != 0 and not SMALLEST <= abs(value) <= LARGEST:
+        raise InputError(f"is out of range: {RANGE}")
+    return value
 
 
 type Number = Annotated[float, AfterValidator(_in_range)]
@@ -57,32 +59,52 @@ def validated[S: JobSection](section: type[S], table: Any, where: str) -> S:
     try:
         return section.model_validate(dict(table))
     except ValidationError as error:
-        raise _in_words(section, error, where) from None
+        raise _in_words(section, error, table, where) from None
 
 
-def _in_words(section: type[JobSection], error: ValidationError, where: str) -> InputError:
+def _in_words(section: type[JobSection], error: ValidationError, table: Mapping[str, Any], where: str) -> InputError:
     """An error of pydantic in the words of `hmm`: an unknown key, which may be why another is missing, or the first."""
     first = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
-    loc, kind, value = first["loc"], first["type"], first["input"]
+    loc, kind = first["loc"], first["type"]
     owner, place, rest = _place(section, loc, where, whole=kind == "value_error")
-    key = f"{place}: {'.'.join(map(str, rest))}" if rest else place
+    name = str(rest[0]) if rest else ""
+    value = _value(table, loc[: len(loc) - len(rest) + 1])
+    key = f"{place}: {name}" if rest else place
+    known = keys_of(owner).get(name)
     try:
         if kind == "extra_forbidden":
-            check_keys({str(rest[-1]): value}, list(keys_of(owner)), place)
-        if kind == "missing":
-            field = keys_of(owner)[str(rest[-1])]
-            raise InputError(f"{place} lacks {rest[-1]!r}: add {rest[-1]} = ... ({words_of(field)})")
-        if kind == "literal_error":
-            choose(value, _choices(keys_of(owner)[str(rest[0])].annotation), key)
-        if kind == "model_type":
-            raise InputError(f"{place} = {shown(value)} is not a table: write its keys as name = value")
+            check_keys({name: value}, list(keys_of(owner)), place)
+        if kind == "missing" and known is not None:
+            raise InputError(f"{place} lacks {name!r}: add {_as_added(name, words_of(known))}")
+        if kind == "literal_error" and known is not None:
+            choose(value, _choices(known.annotation), key)
+        if kind in ("greater_than_equal", "less_than_equal") and known is not None:
+            raise InputError(f"{key} = {shown(value)} is out of range: give {limits_of(known)}")
         if kind == "value_error":
-            said = f" = {shown(value)}" if rest else ""
-            raise InputError(f"{key}{said}: {first['ctx']['error']}")
-        known = keys_of(owner).get(str(rest[0])) if rest else None
-        raise InputError(f"{key} = {shown(value)} is not understood: give {words_of(known) if known else first['msg']}")
+            said, words = f"{key} = {shown(value)}" if rest else key, str(first["ctx"]["error"])
+            raise InputError(f"{said}{' ' if rest and words.startswith('is ') else ': '}{words}")
+        if kind == "model_type" or words_of(known) == "a table":
+            raise InputError(f"{key} = {shown(value)} is not a table: write its keys as name = value")
+        raise InputError(f"{key} = {shown(value)} is not understood: give {words_of(known)}")
     except InputError as found:
         return found
+
+
+def _as_added(name: str, words: str) -> str:
+    """A missing key, as it is added to a file."""
+    if words.startswith("tables"):
+        return f"[[{name}]]"
+    return f"a table [{name}]" if words == "a table" else f"{name} = ... ({words})"
+
+
+def _value(table: Any, loc: Sequence[int | str]) -> Any:
+    """What stands at a place of a table; None if there is nothing."""
+    for part in loc:
+        try:
+            table = table[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return table
 
 
 def _place(
@@ -119,8 +141,10 @@ def keys_of(section: type[JobSection]) -> dict[str, FieldInfo]:
     return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
-def words_of(field: FieldInfo) -> str:
+def words_of(field: FieldInfo | None) -> str:
     """The values of a field, in words."""
+    if field is None:
+        return "a table"
     extra = field.json_schema_extra
     if isinstance(extra, dict) and "words" in extra:
         return str(extra["words"])
@@ -137,17 +161,34 @@ def words_of(field: FieldInfo) -> str:
 
 def _range(field: FieldInfo) -> str:
     """The permitted range of a field, in words."""
-    limits = {type(part).__name__: part for part in field.metadata}
-    low, high = getattr(limits.get("Ge"), "ge", None), getattr(limits.get("Le"), "le", None)
+    low, high = _limits(field)
     if low is None:
-        return ""
+        return "" if high is None else f" up to {high}"
     return f" from {low} to {high}" if high is not None else f", {low} or more"
+
+
+def limits_of(field: FieldInfo) -> str:
+    """The permitted range of an integer for an error that it is out of range."""
+    low, high = _limits(field)
+    return f"{max(low or 0, 1)} to {high}" if high is not None else f"{low} or more"
+
+
+def _limits(field: FieldInfo) -> tuple[int | None, int | None]:
+    """Least and largest value of a field; None for no limit."""
+    inner = [part for hint in get_args(field.annotation) for part in getattr(hint, "__metadata__", ())]
+    found = [part for one in inner if isinstance(one, FieldInfo) for part in one.metadata]
+    limits = {type(part).__name__: part for part in (*field.metadata, *found)}
+    return getattr(limits.get("Ge"), "ge", None), getattr(limits.get("Le"), "le", None)
 
 
 def _bare(hint: Any) -> Any:
     """A type without what validates it."""
     if hint is Number or hint is Whole:
         return float if hint is Number else int
+    if get_origin(hint) is Annotated:
+        return _bare(get_args(hint)[0])
+    if get_origin(hint) is dict:
+        return Mapping[get_args(hint)]  # type: ignore[misc]
     if get_origin(hint) is list:
         return list[_bare(get_args(hint)[0])]  # type: ignore[misc]
     return hint

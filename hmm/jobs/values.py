@@ -23,7 +23,7 @@ from hmm.laws.registry import LAWS, PARTS, Entry, choices
 SMALLEST, LARGEST, LARGEST_INTEGER = 1e-60, 1e60, 2**31 - 1
 """Range of the absolute values of nonzero numbers and integers: products of a few of them do not overflow."""
 
-_RANGE = f"give zero or a number from {SMALLEST:g} to {LARGEST:g} in absolute value; use other units if necessary"
+RANGE = f"give zero or a number from {SMALLEST:g} to {LARGEST:g} in absolute value; use other units if necessary"
 
 LONGEST_NAME = 80
 """Largest number of characters in the name of a phase."""
@@ -271,5 +271,5 @@ def check_name(name: str, where: str) -> None:
 def in_range(value: float, key: str) -> float:
     """The number, if its absolute value is in the permitted range."""
     if value != 0 and not SMALLEST <= abs(value) <= LARGEST:  # no conversion, which may overflow
-        raise InputError(f"{key} = {shown(value)} is out of range: {_RANGE}")
+        raise InputError(f"{key} = {shown(value)} is out of range: {RANGE}")
     return value

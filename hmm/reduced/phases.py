@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import ufl
@@ -21,8 +22,18 @@ from hmm.micro.loaded_cell import LoadedCell
 Floats = NDArray[np.float64]
 
 
+_KERNELS: WeakKeyDictionary[CellProblem, dict[str, LawKernel]] = WeakKeyDictionary()
+
+
 def kernel_of(problem: CellProblem, phase: str) -> LawKernel:
-    """The law of a phase as a kernel, its fields packed with the components that the cell has."""
+    """The law of a phase as a kernel, its fields packed with the components that the cell has; made once."""
+    known = _KERNELS.setdefault(problem, {})
+    if phase not in known:
+        known[phase] = _new_kernel(problem, phase)
+    return known[phase]
+
+
+def _new_kernel(problem: CellProblem, phase: str) -> LawKernel:
     law, dim, known = problem.law[phase], problem.cell.dim, field_packings(problem.cell.dim)
     fields = {problem.inputs[0].field: problem.local(), **problem.further_fields()}
 
@@ -153,7 +164,9 @@ class CellPoints:
 
     def of_fluctuations(self, z: Floats) -> dict[str, Floats]:
         """For each phase what fluctuations, rows of shape (k, n_unknowns), add to its fields, shape (k, n, f)."""
-        return {name: (self.per_unknown[name] @ z.T).T.reshape(len(z), p.n, -1) for name, p in self.phases.items()}
+        fields = {name: (per @ z.T).T for name, per in self.per_unknown.items()}
+        points = {name: p.n for name, p in self.phases.items()}
+        return {name: f.reshape(len(z), points[name], f.shape[1] // points[name]) for name, f in fields.items()}
 
     @cached_property
     def per_unknown(self) -> dict[str, sparse.csr_array]:

@@ -108,6 +108,13 @@ def test_what_two_groups_have_in_common(folder):
     assert found["reaction of left & bottom uy"][-1] == pytest.approx(0.0, abs=1e-8)
 
 
+def test_a_cell_with_another_constraint(folder):
+    """Homogeneous cells have the same answer under all."""
+    material = elastic().replace("[material.cell]", '[material]\nconstraint = "minimal"\n[material.cell]')
+    found = ran(folder, job("plane strain", RECTANGLE, material, PULL))
+    assert found["reaction of right ux"][-1] == pytest.approx(YOUNG / (1 - 0.25**2) * 0.01)
+
+
 MODELS = {
     "adaptive": 'model = "adaptive"\n[adaptive]\ntolerance = 1e-3\n',
     "reduced": 'model = "reduced"\n[reduced]\nsize = 0.01\npaths = 2\nsteps = 4\n',
@@ -249,16 +256,17 @@ GOOD = job("plane strain", RECTANGLE, elastic(), PULL + '[[load]]\ngroup = "top"
 WRONG = [
     ('"plane strain"', '"plain strain"', r"formulation = 'plain strain' is unknown \(did you mean 'plane strain'\?\)"),
     ("rectangle", "rectangel", r"\[mesh\] has an unknown key 'rectangel' \(did you mean 'rectangle'\?\)"),
-    ("[2, 1]", '["2", 1]', r"\[mesh\]: elements.0 = '2' is not understood: give"),
+    ("[2, 1]", '["2", 1]', r"\[mesh\]: elements = \['2', 1\] is not understood: give a"),
     ("elements = [2, 1]", "", r"\[mesh\]: it lacks 'elements'"),
     (
         "elements = [2, 1]",
         "elements = [2, 1]\ndegree = 9",
-        r"degree = 9 is not understood: give an integer from 1 to",
+        r"degree = 9 is out of range: give 1 to 4",
     ),
     ("elements = [2, 1]", 'elements = [2, 1]\nelement = "hexahedron"', r"does not fit a rectangle: choose one of"),
     ("rectangle = [2.0, 1.0]", "rectangle = [2.0, 1.0]\nbox = [1, 1, 1]", r"it has rectangle and box: give one"),
-    ('formulation = "plane strain"', "", r"job.toml lacks 'formulation'"),
+    ('formulation = "plane strain"', "", r"job.toml lacks 'formulation': add formulation = \.\.\. \(one of"),
+    ("[mesh]\nrectangle = [2.0, 1.0]\nelements = [2, 1]\n", "", r"job.toml lacks 'mesh': add a table \[mesh\]"),
     ('"plane strain"', '"3D"', r"formulation = '3D' is not for a 2D mesh"),
     (
         '"plane strain"',
@@ -288,6 +296,16 @@ WRONG = [
     ("steps = 2", "steps = 2\ntimes = [0, 1]", r"\[time\]: it has times, and end or steps"),
     ('format = "none"', 'format = "vtk"', r"\[output\]: format = 'vtk' is unknown \(did you mean 'vtu'\?\)"),
     ("[time]", "[adaptive]\ntolerance = 1\n[time]", r"it has \[adaptive\], and model = 'full'"),
+    (
+        'phases."*"]\nyoung',
+        'phases."*"]\nlaw = "Elastc"\nyoung',
+        r"'Elastc' is unknown \(did you mean 'Elastic'",
+    ),
+    (
+        "[material.cell]",
+        '[material]\nconstraint = "dirichlet"\nsolver = "drect"\n[material.cell]',
+        r"solver = 'drect' is unk",
+    ),
     ("[[support]]", "[[suport]]", r"unknown key 'suport' \(did you mean 'support'\?\)"),
 ]
 
@@ -342,3 +360,34 @@ def test_an_interrupt_leaves_a_state_to_continue_from(folder):
 def test_3d_needs_a_cell_in_space(folder):
     with pytest.raises(hmm.InputError, match=r"macro"):
         ran(folder, job("3D", BOX, elastic(), PULL))
+
+
+OWN = """
+import hmm
+
+
+class Soft(hmm.laws.Memoryless):
+    fields = ("strain",)
+
+    def __init__(self, modulus: float):
+        self.modulus = modulus
+
+    def response(self, at):
+        return self.modulus * at.strain
+"""
+
+
+def test_a_law_of_the_users_own(folder, monkeypatch):
+    """Hooke's law without contraction across; the program that is printed imports it."""
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    write(folder, OWN, "softlaws.py")
+    material = elastic().replace("young = 1000.0\npoisson = 0.25", 'law = "softlaws.Soft"\nmodulus = 500.0')
+    path = write(folder, job("plane strain", RECTANGLE, material, PULL))
+    with pytest.raises(hmm.InputError, match="is code of your own"):
+        jobs.read_run(path, COMM)
+    read = jobs.read_run(path, COMM, trust_laws=True)
+    found = jobs.run_fe2(read, folder / "out", COMM)
+    assert found.rows[-1][-1] == pytest.approx(500.0 * 0.01)
+    exec(compile(jobs.python_of(read), "job.py", "exec"), {"__name__": "__main__"})
+    assert float(curve(folder / "results" / "job_python" / "curve.csv")[-1]["reaction of right ux"]) == pytest.approx(5)

@@ -131,7 +131,7 @@ class MaterialSection(JobSection):
     phases: Any = Field(
         description="the law of each phase, as in a job of hmm homogenize", json_schema_extra={"words": "a table"}
     )
-    constraint: Literal[CONSTRAINTS] = Field(default="periodic", description="boundary condition of the cell")  # type: ignore[valid-type]
+    constraint: Literal[tuple(CONSTRAINTS)] = Field(default="periodic", description="boundary condition of the cell")  # type: ignore[valid-type]
     degree: Annotated[Whole, Field(ge=1, le=4)] = Field(default=1, description="degree of the fluctuation in the cell")
     solver: Literal[tuple(SOLVERS)] = Field(default="auto", description="linear solver of the cell")  # type: ignore[valid-type]
 
@@ -267,9 +267,9 @@ class RunFile(JobSection):
         json_schema_extra={"words": "a table for each group"},
     )
     support: list[SupportSection] = Field(
-        description="prescribed values", json_schema_extra={"words": "tables [[support]]"}
+        description="prescribed values", json_schema_extra={"words": "tables `[[support]]`"}
     )
-    load: list[LoadSection] = Field(default=[], description="loads", json_schema_extra={"words": "tables [[load]]"})
+    load: list[LoadSection] = Field(default=[], description="loads", json_schema_extra={"words": "tables `[[load]]`"})
     time: TimeSection = Field(
         default=TimeSection(), description="the load steps", json_schema_extra={"words": "a table"}
     )

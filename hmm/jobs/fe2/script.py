@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from hmm.effective.physics import PHYSICS
-from hmm.foundation.errors import InputError
 from hmm.jobs import user_laws
 from hmm.jobs.fe2.expressions import Expression
 from hmm.jobs.fe2.formulations import Formulation
@@ -33,7 +32,7 @@ import hmm
 import numpy as np
 import ufl
 from dolfinx import fem
-
+{modules}
 comm = MPI.COMM_WORLD
 '''
 
@@ -52,7 +51,7 @@ def python_of(job: RunJob) -> str:
     continue an interrupted run, unless you add ``checkpoint=``.
     """
     blocks = [
-        HEAD.format(title=job.path.stem, name=job.path.name),
+        HEAD.format(title=job.path.stem, name=job.path.name, modules=_modules(job)),
         *(_material(job, group, material) for group, material in job.materials.items()),
         _macro(job),
         _supports(job),
@@ -60,6 +59,13 @@ def python_of(job: RunJob) -> str:
         _solution(job),
     ]
     return "\n".join(block for block in blocks if block)
+
+
+def _modules(job: RunJob) -> str:
+    """Imports of the modules of the user's own laws."""
+    tables = [table for material in job.materials.values() for table in material.asked.phases.values()]
+    paths = [str(table["law"]) for table in tables if user_laws.is_path(table.get("law"))]
+    return "".join(f"import {module}\n" for module in sorted({path.rpartition(".")[0] for path in paths}))
 
 
 def _material(job: RunJob, group: str, material: Material) -> str:
@@ -108,7 +114,7 @@ def _law(table: Any, default: str | None = None, kind: Any = None) -> str:
     names = {name: entry.make for name, entry in (LAWS if kind is None else parts_of(kind)).items()}
     name = table.get("law", default or next(iter(names)))
     if user_laws.is_path(name):
-        raise InputError(f"law = {name!r} is your own: import it in the program that this one without it would be")
+        return f"{name}({_arguments({n: v for n, v in table.items() if n != 'law'})})"
     hints = {n: p.annotation for n, p in known_parameters(names[name]).items()}
     given = [
         f"{n}={_law(v, kind=hints[n]) if isinstance(v, dict) else repr(v)}" for n, v in table.items() if n != "law"
