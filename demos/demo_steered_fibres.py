@@ -91,8 +91,7 @@ def pulled(domain: mesh.Mesh, micro: hmm.MixedControl | hmm.variation.Variation,
 
 def prescribed(V: fem.FunctionSpace, axis: int, at: float, value: float) -> fem.DirichletBC:
     """Component `axis` of the displacement where this coordinate has the value `at`."""
-    Vi, _ = V.sub(axis).collapse()
-    dofs = fem.locate_dofs_geometrical((V.sub(axis), Vi), lambda x: np.isclose(x[axis], at))
+    dofs = fem.locate_dofs_geometrical((V.sub(axis), V.sub(axis).collapse()[0]), lambda x: np.isclose(x[axis], at))
     return fem.dirichletbc(fem.Constant(V.mesh, value), dofs[0], V.sub(axis))
 
 
