@@ -54,7 +54,6 @@ class Umat:
 
 
 def laminate(fraction: float) -> hmm.Cell:
-    """Layers across axis 1, as one cell in 3D."""
     return hmm.cells.laminate({"aluminium": 1 - fraction, "carbide": fraction}, dim=3, mesh_size=0.5)
 
 
