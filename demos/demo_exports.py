@@ -30,23 +30,21 @@ class Umat:
         compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
         if compiler is None:
             raise hmm.InputError("there is no C compiler: install one, or name it in the variable CC")
-        library = source.with_suffix(".so").resolve()
+        library, text = source.with_suffix(".so").resolve(), source.read_text()
         subprocess.run([*compiler.split(), "-O2", "-shared", "-fPIC", source, "-o", library, "-lm"], check=True)
         self.call = ctypes.CDLL(str(library)).umat_
-        text = source.read_text()
         nstatv = int(text.split("NSTATV ")[1].split(";")[0])  # the head of the source says it
         arguments = re.findall(r"(double|char|int) \*(\w+)", text[text.index("void umat_(") :].split(")")[0])
         n = max(nstatv, ntens**2, len(props), 9)  # enough for each of them
         self.values = {name: np.zeros(n, np.int32 if kind == "int" else np.float64) for kind, name in arguments}
         self.values["props"][: len(props)] = props
-        for name, value in {"ntens": ntens, "nstatv": nstatv, "nprops": len(props)}.items():
+        for name, value in (("ntens", ntens), ("nstatv", nstatv), ("nprops", len(props)), ("pnewdt", 1.0)):
             self.values[name][0] = value
 
     def __call__(self, strain: np.ndarray) -> np.ndarray:
         """The stress at the end of an increment to a total strain, in Voigt's notation with engineering shears."""
         v, n = self.values, int(self.values["ntens"][0])
         v["dstran"][:n] = strain - v["stran"][:n]
-        v["pnewdt"][0] = 1.0
         self.call(*(ctypes.c_void_p(value.ctypes.data) for value in v.values()))
         assert v["pnewdt"][0] == 1.0, "the UMAT has no answer"
         v["stran"] += v["dstran"]
@@ -63,8 +61,8 @@ def write_cards(folder: Path) -> list[Path]:
     laws["carbide"] = hmm.laws.ThermoElastic(*CARBIDE, 5e-6, 120.0, 2.2)
     found = hmm.homogenize(laminate(0.4), laws, physics="thermoelasticity")
     units = {"stiffness": "MPa", "expansion": "1/K", "conductivity": "W/(m K)"}
-    formats = {"abaqus": "laminate.inp", "ansys": "laminate.mac", "csv": "laminate.csv"}
-    return [found.export(folder / name, format=format, units=units) for format, name in formats.items()]
+    formats = {"abaqus": "inp", "ansys": "mac", "csv": "csv"}
+    return [found.export(folder / f"laminate.{end}", format=name, units=units) for name, end in formats.items()]
 
 
 def table_of_fractions(comm: MPI.Comm) -> hmm.TableModel:
@@ -100,10 +98,8 @@ def cycle(model: reduced.ReducedModel, umat: Umat) -> tuple[np.ndarray, np.ndarr
     for strain in factors[:, None] * np.array([1e-3, -1e-3, 0.0, 0.008]):
         stress = umat(strain)
         answer = model.solve({"11": strain[0], "22": strain[1], "12": strain[3] / 2}, state)
-        state = answer.state
+        state, gamma, tau = answer.state, [*gamma, strain[3]], [*tau, stress[3]]
         assert np.allclose(stress, answer.vector / [1, 1, 1, np.sqrt(2)], atol=1e-6 * np.abs(answer.vector).max())
-        gamma.append(strain[3])
-        tau.append(stress[3])
     assert np.trapezoid(tau[8:], gamma[8:]) > 0, "a plastic cycle dissipates energy"
     return np.array(gamma), np.array(tau)
 
@@ -121,8 +117,7 @@ def main(argv: list[str] | None = None) -> None:
             assert abs(across / stiffness_across(0.33) - 1) < 2e-3, "the table must agree with the closed form"
             written.append(hmm.write_umat(folder / "plastic.c", cell))
             gamma, tau = cycle(cell, Umat(written[-1], 4))
-            print(f"C1111 of the laminate at 33 % carbide: {across:.5g} MPa")
-            print(f"largest shear stress of the plastic cell: {np.abs(tau).max():.4g} MPa")
+            print(f"MPa: C1111 at 33 % carbide {across:.5g}, largest shear stress in the cycle {np.abs(tau).max():.4g}")
             print("Written:", *written, sep="\n  ")
     if not options.no_plots:
         hmm.plotting.plot_curve(folder / "cycle.png", comm, gamma, tau, "shear strain", "shear stress in MPa")

@@ -9,7 +9,6 @@ Lengths in mm, stresses in MPa, temperatures in K, heat in N mm/s (mW); plane st
 from __future__ import annotations
 
 from functools import reduce
-from pathlib import Path
 
 from mpi4py import MPI
 
@@ -19,9 +18,7 @@ import numpy as np
 import ufl
 from dolfinx import fem, mesh
 
-LENGTH, HEIGHT = 24.0, 2.0
-COLD, HOT = 293.15, 413.15
-
+LENGTH, HEIGHT, COLD, HOT = 24.0, 2.0, 293.15, 413.15
 EPOXY = hmm.laws.ThermoElastic(3.2e3, 0.35, expansion=60e-6, conductivity=lambda T: 0.2 * (1 + 0.006 * (T - COLD)))
 GLASS = hmm.laws.ThermoElastic(young=72e3, poisson=0.2, expansion=5e-6, conductivity=1.0)
 
@@ -30,9 +27,8 @@ def composite(mesh_size: float) -> hmm.RVE:
     """The unit cell: 40 % of fibres; displacement and temperature fluctuate."""
     cell = hmm.cells.fibre(0.4, mesh_size=mesh_size)
     w = hmm.fluctuation(cell, degree=(2, 2), shape=[(2,), ()])
-    E = hmm.macro_strain(cell, component=0)
+    E, G = hmm.macro_strain(cell, component=0), hmm.macro_gradient(cell, component=1)
     T = hmm.macro_temperature(cell, reference=COLD)
-    G = hmm.macro_gradient(cell, component=1)
     return hmm.RVE(cell, w, [E, T, G], law={"matrix": EPOXY, "fibre": GLASS})
 
 
@@ -83,11 +79,11 @@ def expected(rve: hmm.RVE) -> tuple[float, float]:
     k, T = np.interp(fine := np.linspace(COLD, HOT, 401), T, A[:, 5, 5]), fine
     below = np.concatenate([[0.0], np.cumsum(0.5 * (k[1:] + k[:-1]) * np.diff(T))])
     y = HEIGHT * (below / below[-1] - 0.5)
-    moment = np.trapezoid((T - COLD) * y, y)
-    return below[-1] / HEIGHT * LENGTH, 12 / HEIGHT**3 * a * moment * LENGTH**2 / 2
+    curvature = 12 / HEIGHT**3 * a * np.trapezoid((T - COLD) * y, y)
+    return below[-1] / HEIGHT * LENGTH, curvature * LENGTH**2 / 2
 
 
-def draw(folder: Path, plate: Plate) -> None:
+def draw(folder, plate: Plate) -> None:
     """The bent plate, the RVEs at its hottest and coldest points, and the temperature over the height (collective)."""
     hom, (u, T) = plate.hom, ufl.split(plate.U)
     style = {"displacement": u, "warp": 4.0, "colours": "inferno", "xlabel": "x in mm", "ylabel": "y in mm"}
@@ -107,15 +103,12 @@ def draw(folder: Path, plate: Plate) -> None:
 def main(argv: list[str] | None = None) -> None:
     about = "Thermo-mechanical FE2 of a plate that bends under heat."
     options, comm = hmm.console.demo_options(argv, about, "heated_plate", "coarse meshes"), MPI.COMM_WORLD
-    rve = composite(0.25 if options.quick else 0.08)
-    plate = Plate(rve, 2 if options.quick else 4, comm)
-    heat_1d, deflection_1d = expected(rve)
-    stats = plate.problem.solve()
+    plate = Plate(rve := composite(0.25 if options.quick else 0.08), 2 if options.quick else 4, comm)
+    (heat_1d, deflection_1d), stats = expected(rve), plate.problem.solve()
     heat, outflow = plate.problem.reaction(plate.top), -plate.problem.reaction(plate.bottom)
     deflection, pull = plate.deflection(), plate.problem.reaction(plate.left)
-    rows = [("heat in, mW/mm", heat, heat_1d), ("heat out", outflow, heat_1d)]
-    rows.append(("deflection, mm", deflection, deflection_1d))
-    hmm.console.print_table(comm, "Heated plate", ["", "FE2", "from cells alone"], rows)
+    rows = [("heat in", heat, heat_1d), ("heat out", outflow, heat_1d), ("deflection", deflection, deflection_1d)]
+    hmm.console.print_table(comm, "Heat in mW/mm, deflection in mm", ["", "FE2", "from cells alone"], rows)
     hmm.console.say(comm, f"residuals of the macro iterations: {', '.join(f'{r:.1e}' for r in stats.residuals)}")
     assert abs(heat / outflow - 1) < 1e-6 and abs(heat / heat_1d - 1) < 5e-3, "one-dimensional conduction"
     assert abs(deflection / deflection_1d - 1) < 1e-2, "a free plate bends as plate theory says"

@@ -17,6 +17,7 @@ from dolfinx.fem import petsc
 import hmm
 
 WIDTH = 4.0  # half the width and half the height of the plate; the hole has the radius 1
+MUMPS = {"ksp_type": "preonly", "pc_type": "lu", "pc_factor_mat_solver_type": "mumps"}
 ELASTIC, PLASTIC = 5e-4, 6e-3  # displacements of the upper edge: all elastic, and with a plastic zone around the hole
 
 
@@ -41,8 +42,7 @@ def quarter_plate(outwards: int, around: int, comm: MPI.Comm) -> mesh.Mesh:
 def prescribed(V: fem.FunctionSpace, axis: int, at: float, value: float | fem.Constant) -> fem.DirichletBC:
     """Component `axis` of the displacement where this coordinate has the value `at`."""
     dofs = fem.locate_dofs_geometrical((V.sub(axis), V.sub(axis).collapse()[0]), lambda x: np.isclose(x[axis], at))
-    value = value if isinstance(value, fem.Constant) else fem.Constant(V.mesh, value)
-    return fem.dirichletbc(value, dofs[0], V.sub(axis))
+    return fem.dirichletbc(fem.Constant(V.mesh, value) if isinstance(value, float) else value, dofs[0], V.sub(axis))
 
 
 class Plate:
@@ -67,10 +67,8 @@ class Plate:
         eps, along = (packing.pack(ufl.sym(ufl.grad(f))) for f in (u, v))
         a = ufl.dot(ufl.dot(ufl.as_matrix(stiffness.tolist()), eps), along) * self.hom.dx
         rhs = ufl.inner(fem.Constant(self.V.mesh, (0.0, 0.0)), v) * self.hom.dx
-        options = {"ksp_type": "preonly", "pc_type": "lu", "pc_factor_mat_solver_type": "mumps"}
-        single = petsc.LinearProblem(
-            a, rhs, bcs=self.bcs, petsc_options=options, petsc_options_prefix="single_"
-        ).solve()
+        solver = {"petsc_options": MUMPS, "petsc_options_prefix": "single_"}
+        single = petsc.LinearProblem(a, rhs, bcs=self.bcs, **solver).solve()
         own = slice(2 * self.V.dofmap.index_map.size_local)
         parts = self.u.x.array[own] - single.x.array[own], single.x.array[own]
         return float(np.sqrt(np.divide(*self.hom.comm.allreduce(np.array([part @ part for part in parts])))))
@@ -103,8 +101,7 @@ def main(argv: list[str] | None = None) -> None:
     about = "A plate with a hole in plane stress, FE2 with a free thickness of the cell."
     options, comm = hmm.console.demo_options(argv, about, "perforated_plate", "coarse, two steps"), MPI.COMM_WORLD
     outwards, around, mesh_size, steps = (6, 8, 0.25, 2) if options.quick else (12, 24, 0.08, 6)
-    rve = composite(mesh_size)
-    plate = Plate(hmm.plane_stress(rve), quarter_plate(outwards, around, comm))
+    plate = Plate(hmm.plane_stress(rve := composite(mesh_size)), quarter_plate(outwards, around, comm))
     check_elastic(plate, rve)
     hom, curve = plate.hom, [(0.0, 0.0), (ELASTIC, plate.nominal_stress())]
     row = hmm.console.live_table(comm, ["step", "displacement", "stress", "iterations", "largest p", "least E33"])
