@@ -58,17 +58,12 @@ class Filter:
         self.P = LinearProblem(a, L, bcs=bcs, petsc_options_prefix="darcy_", petsc_options=options).solve()
         self.table, self.domain, self.flux = table, domain, -self.K * ufl.grad(self.P)
 
-    def integral(self, form: ufl.Form) -> float:
-        return float(self.domain.comm.allreduce(fem.assemble_scalar(fem.form(form))))
-
-    def discharge(self) -> float:
-        """Discharge from the work of the pressure: ``Q = int K |grad P|^2`` for a pressure drop of 1."""
-        return self.integral(ufl.dot(-self.flux, ufl.grad(self.P)) * ufl.dx)
-
-    def through(self, x: float) -> float:
-        """Discharge through the left or right end, from the normal flux there."""
-        end = ufl.conditional(abs(ufl.SpatialCoordinate(self.domain)[0] - x) < 1e-6, 1.0, 0.0)
-        return self.integral(end * self.flux[0] * ufl.ds)
+    def discharges(self) -> list[float]:
+        """The work of the pressure, ``int K |grad P|^2`` for a drop of 1, and the flux through the ends: all equal."""
+        x = ufl.SpatialCoordinate(self.domain)[0]
+        ends = [ufl.conditional(abs(x - end) < 1e-6, 1.0, 0.0) * self.flux[0] * ufl.ds for end in (0.0, LENGTH)]
+        forms = [ufl.dot(-self.flux, ufl.grad(self.P)) * ufl.dx, *ends]
+        return [float(self.domain.comm.allreduce(fem.assemble_scalar(fem.form(form)))) for form in forms]
 
     def bounds(self) -> tuple[float, float]:
         """Bounds on the discharge: straight tubes only (Reuss in each), and level pressure in each section (Voigt)."""
@@ -85,23 +80,21 @@ def draw(folder, filter: Filter, mesh_size: float) -> None:
     hmm.plotting.plot_field(folder / "filter.png", filter.K, label=K, log=True, **lines)
     known = {"Sangani and Acrivos": tuple(np.array([*SANGANI_ACRIVOS.items()]).T)}
     curve = {"Stokes cells, interpolated": permeability_in(filter.table, nodes)}
-    axes = {"references": known, "log": "y"}
-    hmm.plotting.plot_curve(folder / "permeability.png", comm, nodes, curve, "Solid fraction", K, **axes)
+    axes = nodes, curve, "Solid fraction", K
+    hmm.plotting.plot_curve(folder / "permeability.png", comm, *axes, references=known, log="y")
     if comm.rank == 0:  # each rank has its own cells
         cells = {f"{100 * fraction:.0f} % rods": flow_cell(fraction, mesh_size) for fraction in SANGANI_ACRIVOS}
         flows = {name: ufl.split(cell.w)[0] for name, cell in cells.items() if cell.solve([-1.0, 0.0])}
         speeds = {name: ufl.sqrt(ufl.dot(u, u)) for name, u in flows.items()}
-        label = "Speed for a unit pressure gradient"
-        hmm.plotting.plot_field(folder / "cells.png", speeds, label=label, streamlines=flows)
+        hmm.plotting.plot_field(folder / "cells.png", speeds, label="Speed for a unit gradient", streamlines=flows)
 
 
 def main(argv: list[str] | None = None) -> None:
     about = "Permeability of Stokes cells and Darcy flow through a filter with a dense core."
     options, comm = hmm.console.demo_options(argv, about, "darcy", "coarse meshes"), MPI.COMM_WORLD
     mesh_size = 0.1 if options.quick else 0.05
-    table = hmm.tabulate(
-        lambda fraction: flow_cell(fraction, mesh_size), {"fraction": FRACTIONS}, tolerance=1e-2, comm=comm
-    )
+    axes = {"fraction": FRACTIONS}
+    table = hmm.tabulate(lambda fraction: flow_cell(fraction, mesh_size), axes, tolerance=1e-2, comm=comm)
     rows = [(f, float(permeability_in(table, f))) for f in table.grid.axes["fraction"].tolist()]
     hmm.console.print_table(comm, "Cells", ["solid fraction", "permeability"], rows)
     hmm.console.say(comm, f"Estimated relative error of the table {table.error:.2g}")
@@ -113,7 +106,7 @@ def main(argv: list[str] | None = None) -> None:
     assert abs(float(permeability_in(table, 0.37)) / K[0, 0] - 1) < 1e-2, "the table is too coarse to interpolate in"
 
     filter = Filter(table, 16 if options.quick else 48, comm)
-    discharge, ends, (low, high) = filter.discharge(), [filter.through(0.0), filter.through(LENGTH)], filter.bounds()
+    (discharge, *ends), (low, high) = filter.discharges(), filter.bounds()
     assert np.allclose(ends, discharge, rtol=1e-3), "the discharges at both ends must agree"
     assert low < discharge < high, "the discharge must lie between its bounds"
     hmm.console.say(comm, f"Discharge {discharge:.5g}, at the ends {ends[0]:.5g} and {ends[1]:.5g} (rod distance)²")

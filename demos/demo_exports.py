@@ -30,27 +30,21 @@ class Umat:
         compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
         if compiler is None:
             raise hmm.InputError("there is no C compiler: install one, or name it in the variable CC")
-        library = source.with_suffix(".so").resolve()
+        library, text = source.with_suffix(".so").resolve(), source.read_text()
         subprocess.run([*compiler.split(), "-O2", "-shared", "-fPIC", source, "-o", library, "-lm"], check=True)
         self.call = ctypes.CDLL(str(library)).umat_
-        text = source.read_text()
         nstatv = int(text.split("NSTATV ")[1].split(";")[0])  # the head of the source says it
         arguments = re.findall(r"(double|char|int) \*(\w+)", text[text.index("void umat_(") :].split(")")[0])
-        sizes = {"statev": nstatv, "ddsdde": ntens**2, "props": len(props)}
-        self.values = {
-            name: np.zeros(max(sizes.get(name, 0), 9), np.int32 if kind == "int" else np.float64)
-            for kind, name in arguments
-        }
+        n = max(nstatv, ntens**2, len(props), 9)  # enough for each of them
+        self.values = {name: np.zeros(n, np.int32 if kind == "int" else np.float64) for kind, name in arguments}
         self.values["props"][: len(props)] = props
-        for name, value in {"ntens": ntens, "nstatv": nstatv, "nprops": len(props)}.items():
+        for name, value in (("ntens", ntens), ("nstatv", nstatv), ("nprops", len(props)), ("pnewdt", 1.0)):
             self.values[name][0] = value
-        self.ntens = ntens
 
     def __call__(self, strain: np.ndarray) -> np.ndarray:
         """The stress at the end of an increment to a total strain, in Voigt's notation with engineering shears."""
-        v, n = self.values, self.ntens
+        v, n = self.values, int(self.values["ntens"][0])
         v["dstran"][:n] = strain - v["stran"][:n]
-        v["pnewdt"][0] = 1.0
         self.call(*(ctypes.c_void_p(value.ctypes.data) for value in v.values()))
         assert v["pnewdt"][0] == 1.0, "the UMAT has no answer"
         v["stran"] += v["dstran"]
@@ -58,20 +52,17 @@ class Umat:
 
 
 def laminate(fraction: float) -> hmm.Cell:
-    """Layers across axis 1, as one cell in 3D."""
     return hmm.cells.laminate({"aluminium": 1 - fraction, "carbide": fraction}, dim=3, mesh_size=0.5)
 
 
 def write_cards(folder: Path) -> list[Path]:
     """Stiffness, expansion and conductivity for Abaqus or CalculiX, Ansys, and as a table with units."""
-    laws = {
-        "aluminium": hmm.laws.ThermoElastic(*ALUMINIUM, 23e-6, 200.0, 2.4),
-        "carbide": hmm.laws.ThermoElastic(*CARBIDE, 5e-6, 120.0, 2.2),
-    }
+    laws = {"aluminium": hmm.laws.ThermoElastic(*ALUMINIUM, 23e-6, 200.0, 2.4)}
+    laws["carbide"] = hmm.laws.ThermoElastic(*CARBIDE, 5e-6, 120.0, 2.2)
     found = hmm.homogenize(laminate(0.4), laws, physics="thermoelasticity")
     units = {"stiffness": "MPa", "expansion": "1/K", "conductivity": "W/(m K)"}
-    formats = {"abaqus": "laminate.inp", "ansys": "laminate.mac", "csv": "laminate.csv"}
-    return [found.export(folder / name, format=format, units=units) for format, name in formats.items()]
+    formats = {"abaqus": "inp", "ansys": "mac", "csv": "csv"}
+    return [found.export(folder / f"laminate.{end}", format=name, units=units) for name, end in formats.items()]
 
 
 def table_of_fractions(comm: MPI.Comm) -> hmm.TableModel:
@@ -107,12 +98,9 @@ def cycle(model: reduced.ReducedModel, umat: Umat) -> tuple[np.ndarray, np.ndarr
     for strain in factors[:, None] * np.array([1e-3, -1e-3, 0.0, 0.008]):
         stress = umat(strain)
         answer = model.solve({"11": strain[0], "22": strain[1], "12": strain[3] / 2}, state)
-        state = answer.state
+        state, gamma, tau = answer.state, [*gamma, strain[3]], [*tau, stress[3]]
         assert np.allclose(stress, answer.vector / [1, 1, 1, np.sqrt(2)], atol=1e-6 * np.abs(answer.vector).max())
-        gamma.append(strain[3])
-        tau.append(stress[3])
-    work = np.trapezoid(tau[8:], gamma[8:])  # of the closed cycle
-    assert work > 0, "a plastic cycle dissipates energy"
+    assert np.trapezoid(tau[8:], gamma[8:]) > 0, "a plastic cycle dissipates energy"
     return np.array(gamma), np.array(tau)
 
 
@@ -129,12 +117,10 @@ def main(argv: list[str] | None = None) -> None:
             assert abs(across / stiffness_across(0.33) - 1) < 2e-3, "the table must agree with the closed form"
             written.append(hmm.write_umat(folder / "plastic.c", cell))
             gamma, tau = cycle(cell, Umat(written[-1], 4))
-            hmm.console.say(MPI.COMM_SELF, f"C1111 of the laminate at 33 % carbide: {across:.5g} MPa")
-            hmm.console.say(MPI.COMM_SELF, f"largest shear stress of the plastic cell: {np.abs(tau).max():.4g} MPa")
-            hmm.console.say(MPI.COMM_SELF, "\n  ".join(["Written:", *map(str, written)]))
+            print(f"MPa: C1111 at 33 % carbide {across:.5g}, largest shear stress in the cycle {np.abs(tau).max():.4g}")
+            print("Written:", *written, sep="\n  ")
     if not options.no_plots:
-        labels = "shear strain", "shear stress in MPa"
-        hmm.plotting.plot_curve(folder / "cycle.png", comm, gamma, tau, *labels)
+        hmm.plotting.plot_curve(folder / "cycle.png", comm, gamma, tau, "shear strain", "shear stress in MPa")
 
 
 if __name__ == "__main__":

@@ -6,8 +6,6 @@ Continuous fibres are denser where the streamlines are closer: their fraction is
 In the third plate the fraction therefore varies too, with the same amount of fibres in total. There are cells of a few
 fractions, and each point uses the mean of two of them (`hmm.variation.graded`). A quarter of the plate is loaded along
 x in plane stress; lengths in radii of the hole, stresses in GPa.
-
-    python demos/demo_steered_fibres.py
 """
 
 from dataclasses import dataclass
@@ -16,18 +14,14 @@ from mpi4py import MPI
 
 import numpy as np
 import ufl
+from demo_perforated_plate import WIDTH, prescribed, quarter_plate  # the plate and its hole
 from dolfinx import fem, mesh
 
 import hmm
 
-WIDTH = 4.0
-"""Half the width and half the height of the plate; the hole has the radius 1."""
-FRACTION = 0.3
-"""Mean fraction of fibres."""
-STRETCH = 1e-3
+FRACTION, STRETCH = 0.3, 1e-3  # mean fraction of fibres; mean strain
 LAWS = {"matrix": hmm.laws.Elastic(young=3.5, poisson=0.35), "fibre": hmm.laws.Elastic(young=70.0, poisson=0.2)}
-FRACTIONS = np.linspace(0.01, 0.64, 8)
-"""Fractions of the cells."""
+FRACTIONS = np.linspace(0.01, 0.64, 8)  # of the cells
 
 
 def layers(fraction: float) -> hmm.MixedControl:
@@ -39,19 +33,8 @@ def layers(fraction: float) -> hmm.MixedControl:
 
 def flow(x: np.ndarray) -> np.ndarray:
     """Velocity of an ideal flow past the hole, shape (2, n): ``1 - 1/z^2`` in complex numbers, z = x + i y."""
-    z = x[0] + 1j * x[1]
-    velocity = np.conj(1 - 1 / z**2)
+    velocity = np.conj(1 - 1 / (x[0] + 1j * x[1]) ** 2)
     return np.stack([velocity.real, velocity.imag])
-
-
-def quarter_plate(n: int, comm: MPI.Comm) -> mesh.Mesh:
-    """The quarter of a square plate with a round hole at the origin, with smaller quadrilaterals at the hole."""
-    domain = mesh.create_unit_square(comm, n, 2 * n, mesh.CellType.quadrilateral)
-    s, angle = domain.geometry.x[:, 0].copy(), domain.geometry.x[:, 1] * np.pi / 2
-    ray = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    edge = ray * WIDTH / np.abs(ray).max(axis=1)[:, None]
-    domain.geometry.x[:, :2] = ray + (s**1.8)[:, None] * (edge - ray)
-    return domain
 
 
 def uncut(domain: mesh.Mesh) -> fem.Function:
@@ -89,13 +72,6 @@ def pulled(domain: mesh.Mesh, micro: hmm.MixedControl | hmm.variation.Variation,
     return Result(hom, u, problem.reaction(right) / WIDTH / STRETCH, largest / STRETCH)
 
 
-def prescribed(V: fem.FunctionSpace, axis: int, at: float, value: float) -> fem.DirichletBC:
-    """Component `axis` of the displacement where this coordinate has the value `at`."""
-    Vi, _ = V.sub(axis).collapse()
-    dofs = fem.locate_dofs_geometrical((V.sub(axis), Vi), lambda x: np.isclose(x[axis], at))
-    return fem.dirichletbc(fem.Constant(V.mesh, value), dofs[0], V.sub(axis))
-
-
 def check(domain: mesh.Mesh, found: dict[str, Result]) -> None:
     """Cells rotated by a right angle must match layers normal to x; steered fibres must reduce the peak strain."""
     rotated = pulled(domain, layers(FRACTION), np.pi / 2)
@@ -112,16 +88,12 @@ def check(domain: mesh.Mesh, found: dict[str, Result]) -> None:
 def main(argv: list[str] | None = None) -> None:
     about = "A plate with a hole, with fibres rotated and graded from point to point."
     options, comm = hmm.console.demo_options(argv, about, "steered_fibres", "a coarse mesh"), MPI.COMM_WORLD
-    domain = quarter_plate(6 if options.quick else 16, comm)
-    one = layers(FRACTION)
-    kinds = {float(f): layers(float(f)) for f in FRACTIONS}
-    fraction = uncut(domain)
-    grades = hmm.variation.graded(kinds, fraction)
-    found = {
-        "straight": pulled(domain, one, None),
-        "steered": pulled(domain, one, flow),
-        "steered and graded": pulled(domain, grades, flow),
-    }
+    n = 6 if options.quick else 16
+    domain = quarter_plate(n, 2 * n, comm)
+    one, fraction = layers(FRACTION), uncut(domain)
+    grades = hmm.variation.graded({float(f): layers(float(f)) for f in FRACTIONS}, fraction)
+    found = {"straight": pulled(domain, one, None), "steered": pulled(domain, one, flow)}
+    found["steered and graded"] = pulled(domain, grades, flow)
     rows = [(name, r.stiffness, r.concentration, comm.allreduce(r.hom.rows.kind.size)) for name, r in found.items()]
     title = f"A plate with a hole, {100 * FRACTION:g} % fibres"
     hmm.console.print_table(comm, title, ["fibres", "stiffness in GPa", "largest strain / mean", "RVEs"], rows)

@@ -1,10 +1,12 @@
-"""A small FE2 job with a checkpoint, as slurm_test.py submits it: ``my_script.py``.
+"""A small FE2 job with a checkpoint, as slurm_test.py submits it: ``my_script.py``, ``beam.py``.
 
 A beam of plastic laminates is bent in 24 steps. `steps.txt` gets a line for each step that this process solved,
-`answer.txt` the number of ranks and the last reaction. Each step takes HMM_PAUSE seconds longer than it would.
+`answer.txt` the number of ranks and the last reaction; `finished` is made at the end. Each step takes HMM_PAUSE seconds
+longer than it would.
 """
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -51,9 +53,11 @@ def main() -> None:
         if first:
             with Path("steps.txt").open("a") as file:
                 file.write(f"{step.number} {float(reaction[1])!r}\n")
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # all steps are done: there is nothing to stop
     reaction = beam.reaction(clamp)
     if first:
         Path("answer.txt").write_text(f"{MPI.COMM_WORLD.size} {float(reaction[1])!r}\n")
+        Path("finished").touch()
 
 
 if __name__ == "__main__":

@@ -180,7 +180,8 @@ def new_folder(work: Path, name: str) -> Path:
     """A folder for a job, with the program of the documentation's scripts."""
     folder = work / name
     folder.mkdir()
-    shutil.copy(PROGRAM, folder / "my_script.py")
+    for script in ("my_script.py", "beam.py"):
+        shutil.copy(PROGRAM, folder / script)
     return folder
 
 
@@ -214,13 +215,16 @@ def readme_script(work: Path) -> tuple[int, float]:
     return ranks, reaction
 
 
-def interrupted(work: Path, expected: tuple[int, float]) -> None:
-    """The script of docs/running.md with a limit of 2 minutes: stopped before it by a signal, requeued, continued."""
-    folder = new_folder(work, "interrupted")
+def interrupted(work: Path, expected: tuple[int, float], page: str, sent: str) -> None:
+    """A requeueing script with a limit of 2 minutes: stopped before it by a signal, requeued, continued.
+
+    Slurm sends the signal 30 to 60 s before the limit, when the set-up has ended and before the steps can end.
+    """
+    folder = new_folder(work, Path(page).stem)
     os.environ["HMM_PAUSE"] = "3"
     start = time.monotonic()
-    options = ("--time=2", "--signal=B:USR1@60", f"--ntasks={RANKS}")
-    ended = finish(folder, submit(folder, batch_script("docs/running.md", "scontrol requeue"), *options), 1200)
+    options = ("--time=2", f"--signal={sent}", "--nodes=1", f"--ntasks={RANKS}", f"--ntasks-per-node={RANKS}")
+    ended = finish(folder, submit(folder, batch_script(page, "scontrol requeue"), *options), 1200)
     del os.environ["HMM_PAUSE"]
     restarts, steps = int(ended["Restarts"]), solved(folder)
     assert restarts > 0, "the run was not interrupted"
@@ -229,7 +233,7 @@ def interrupted(work: Path, expected: tuple[int, float]) -> None:
     difference = abs(reaction - expected[1]) / abs(expected[1])
     assert ranks == expected[0] and difference < 1e-9, (reaction, expected)
     say(
-        f"script of docs/running.md, requeued {restarts} time(s), in {time.monotonic() - start:.0f} s: "
+        f"script of {page}, requeued {restarts} time(s), in {time.monotonic() - start:.0f} s: "
         f"each step solved once, reaction {reaction:.10g}, relative difference {difference:.1e}"
     )
 
@@ -275,7 +279,9 @@ def main() -> None:
         work = Path(name)
         with slurm(work):
             ranks_belong_together()
-            interrupted(work, readme_script(work))
+            expected = readme_script(work)
+            interrupted(work, expected, "docs/running.md", "B:USR1@30")
+            interrupted(work, expected, "docs/tutorials/cluster.md", "USR1@30")
             array(work)
             sweep(work)
     say("ok")

@@ -58,7 +58,7 @@ def sweep_command(
     workers
         number of variants that run at the same time
     ranks
-        number of MPI ranks of each variant
+        number of MPI ranks of each variant, which share its cell
     outputs
         the results in the table and the picture, such as E1,nu12; by default all
     output
@@ -82,23 +82,21 @@ def sweep_command(
     if MPI.COMM_WORLD.size > 1:
         raise InputError("hmm sweep starts its own processes: run it without mpirun, with --workers and --ranks")
     axes = [SweepAxis.parsed(text) for text in vary]
-    sweep = Sweep.of(job, axes, output, together=together, trust_laws=trust_laws, reports=reports)
+    sweep = Sweep.of(job, axes, output, together=together, trust_laws=trust_laws, reports=reports, ranks=ranks)
     if slurm:
-        return _script(sweep, vary, together, workers, ranks)
+        return _script(sweep, vary, together, workers, reports)
     names = [name.strip() for name in outputs.split(",") if name.strip()]
-    found = run_sweep(sweep, workers=workers, ranks=ranks, only=only, collect=collect)
+    found = run_sweep(sweep, workers=workers, only=only, collect=collect)
     if only is None:
         _show(found, names)
     _require_all(found, only, talk)
     return found.to_dict()
 
 
-def _script(sweep: Sweep, vary: tuple[str, ...], together: bool, workers: int, ranks: int) -> dict[str, Any]:
+def _script(sweep: Sweep, vary: tuple[str, ...], together: bool, workers: int, reports: bool) -> dict[str, Any]:
     again = [word for text in vary for word in ("--vary", text)] + ["--together"] * together
-    again += (
-        ["--output", str(sweep.directory)] + ["--trust-laws"] * sweep.trust_laws + ["--reports"] * (not sweep.common)
-    )
-    path = write_slurm_script(sweep, ["sweep", str(sweep.job), *again], workers=workers, ranks=ranks)
+    again += ["--output", str(sweep.directory)] + ["--trust-laws"] * sweep.trust_laws + ["--reports"] * reports
+    path = write_slurm_script(sweep, ["sweep", str(sweep.job), *again], workers=workers)
     say(MPI.COMM_SELF, f"Written: {path}, for {len(sweep.variants)} variants. Submit it with: sbatch {path}")
     return {"script": str(path), "variants": len(sweep.variants)}
 

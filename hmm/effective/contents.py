@@ -110,7 +110,7 @@ def _constants(found: EffectiveData) -> Tabular:
     notes = ["`nu12` is the contraction along 2 in tension along 1."] if found.is_stiffness else []
     notes += [f"Moduli are in {table.unit_words(found)}."] if found.is_stiffness else []
     if found.mesh_error is not None:
-        signed = "The error is what the mesh adds at most: the exact constant is smaller by up to this."
+        signed = "The exact constant lies between the one found and the one found minus the error."
         stairs = "The error is the change on voxels of twice the size; its sign is not known."
         notes.append(signed if found.mesh_error.signed else stairs)
     return Tabular(*table.constants_grid(found), " ".join(notes))

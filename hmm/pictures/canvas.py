@@ -94,6 +94,11 @@ def add_directions(plotter: Any, grid: Any, along: str, n: int = 2500) -> None:
     plotter.add_mesh(lines, color=INK, line_width=1.6, lighting=False)
 
 
+def border_of(grid: Any) -> Any:
+    """The lines around a plane body and around its holes and cracks."""
+    return _boundary(surface_of(grid))
+
+
 def light_of(grid: Any) -> dict[str, Any]:
     """No shading for plane bodies, so that colours match the bar; little for solids."""
     return {"lighting": False} if is_flat(grid) else {"lighting": True, "ambient": 0.45, "diffuse": 0.65}

@@ -22,6 +22,7 @@ from hmm.pictures.canvas import (
     add_legend,
     add_lines,
     add_outlines,
+    border_of,
     cut_open,
     edges_of,
     horizontal_bar,
@@ -192,6 +193,8 @@ def cell_plotter(drawing: Drawing, fractions: Mapping[str, float], **options: An
         plotter.add_mesh(whole.outline(), color=INK, line_width=1.5, lighting=False)
     elif grid.n_cells <= CROWDED:
         add_lines(plotter, edges_of(grid), color=INK, line_width=0.8, opacity=0.6)
+    if drawing.dim == 2:
+        add_lines(plotter, border_of(grid), color=INK, line_width=2.5)
     look_at(plotter, drawing.dim, 1.3, 0.06)
     add_legend(plotter, [f"{name} {100 * fraction:.3g} %" for name, fraction in fractions.items()], colours)
     return plotter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import ufl
@@ -21,8 +22,18 @@ from hmm.micro.loaded_cell import LoadedCell
 Floats = NDArray[np.float64]
 
 
+_KERNELS: WeakKeyDictionary[CellProblem, dict[str, LawKernel]] = WeakKeyDictionary()
+
+
 def kernel_of(problem: CellProblem, phase: str) -> LawKernel:
-    """The law of a phase as a kernel, its fields packed with the components that the cell has."""
+    """The law of a phase as a kernel, its fields packed with the components that the cell has; made once."""
+    known = _KERNELS.setdefault(problem, {})
+    if phase not in known:
+        known[phase] = _new_kernel(problem, phase)
+    return known[phase]
+
+
+def _new_kernel(problem: CellProblem, phase: str) -> LawKernel:
     law, dim, known = problem.law[phase], problem.cell.dim, field_packings(problem.cell.dim)
     fields = {problem.inputs[0].field: problem.local(), **problem.further_fields()}
 

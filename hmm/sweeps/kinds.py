@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ class Kind:
         Changes of a job that leave out its report and pictures, for keys that it does not give.
     curve
         The curve in the file, for jobs that have one.
+    spread
+        Changes of a job that let several ranks share its cell, for keys that it does not give.
     """
 
     command: str
@@ -56,6 +58,7 @@ class Kind:
     numbers: Callable[[Mapping[str, Any]], Mapping[str, Any]]
     plain: Mapping[str, Any]
     curve: Callable[[Mapping[str, Any]], list[float]] | None = None
+    spread: Mapping[str, Any] = field(default_factory=dict)
 
     def check(self, path: Path, changes: Mapping[str, Any], trust_laws: bool) -> None:
         """Read a changed job, unless this would homogenize the cells of its plies.
@@ -131,6 +134,7 @@ KINDS = (
         lambda found: found["summary"],
         {"output.plot": False, "output.report": False, "test.fields": "none"},
         lambda found: found["curve"][found["driven"][1]],
+        {"spread": True},
     ),
     Kind(
         "laminate",
@@ -149,6 +153,7 @@ KINDS = (
         PROPERTIES,
         _of_properties,
         {"output.report": False, "mesh_error": False},
+        spread={"spread": True},
     ),
 )
 """The kinds of jobs; a file is of the first kind whose section it has."""
@@ -162,7 +167,12 @@ def kind_of_job(path: Path) -> tuple[Kind, dict[str, Any]]:
 
 def plain_changes(kind: Kind, table: Mapping[str, Any]) -> dict[str, Any]:
     """Changes that leave out the report and the pictures of a job, unless it asks for them itself."""
-    return {key: value for key, value in kind.plain.items() if given(table, key) is None}
+    return not_given(kind.plain, table)
+
+
+def not_given(changes: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes of keys that a job does not give."""
+    return {key: value for key, value in changes.items() if given(table, key) is None}
 
 
 def given(table: Mapping[str, Any], key: str) -> Any:

@@ -30,9 +30,7 @@ OUTPUT = "output.txt"
 """What a variant printed, in its directory."""
 
 
-def run_sweep(
-    sweep: Sweep, *, workers: int = 1, ranks: int = 1, only: int | None = None, collect: bool = False
-) -> SweepResult:
+def run_sweep(sweep: Sweep, *, workers: int = 1, only: int | None = None, collect: bool = False) -> SweepResult:
     """Run the variants of a sweep that have no results yet; one that fails does not stop the others.
 
     Parameters
@@ -40,9 +38,8 @@ def run_sweep(
     sweep
         The sweep.
     workers
-        Number of variants that run at the same time.
-    ranks
-        Number of ranks of each, started with ``srun`` in a job of Slurm and ``mpirun`` elsewhere.
+        Number of variants that run at the same time. Their ranks are started with ``srun`` in a job of Slurm and with
+        ``mpirun`` elsewhere.
     only
         Number of the only variant to run, from 0, as in an array of Slurm.
     collect
@@ -59,7 +56,6 @@ def run_sweep(
         If an option is out of range, or a directory has the results of another job.
     """
     integer("workers", workers, 1, 4096)
-    integer("ranks", ranks, 1)
     if only is not None:
         integer("only", only, 0, len(sweep.variants) - 1)
     require_writable(sweep.directory)
@@ -67,7 +63,7 @@ def run_sweep(
     chosen = range(len(found)) if only is None else [only]
     todo = [] if collect else [k for k in chosen if found[k] is None]
     errors = {k: "no results" for k, values in enumerate(found) if collect and values is None}
-    crew = _Crew(sweep, [*launcher(ranks), sys.executable, "-m", "hmm"])
+    crew = _Crew(sweep, [*launcher(sweep.ranks), sys.executable, "-m", "hmm"])
     counted = progress(MPI.COMM_SELF, "variants", len(chosen), len(chosen) - len(todo))
     with counted as advance, closing(crew.run(todo, workers)) as answers:  # closed also after an interrupt
         for k, answer in answers:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hmm.foundation.errors import InputError
 from hmm.foundation.files import require_writable, write_atomically
+from hmm.foundation.options import integer
 from hmm.sweeps.sweep import Sweep
 
 SCRIPT = "sweep.sbatch"
@@ -15,7 +16,7 @@ LARGEST_ARRAY = 1001
 """Usual limit of the size of an array (MaxArraySize of Slurm)."""
 
 
-def write_slurm_script(sweep: Sweep, command: list[str], *, workers: int = 1, ranks: int = 1) -> Path:
+def write_slurm_script(sweep: Sweep, command: list[str], *, workers: int = 1) -> Path:
     """Write a script for ``sbatch`` that runs each variant as one task of an array.
 
     Parameters
@@ -26,8 +27,6 @@ def write_slurm_script(sweep: Sweep, command: list[str], *, workers: int = 1, ra
         The words of the sweep's command, without options of Slurm: those after ``hmm``.
     workers
         Number of tasks at the same time.
-    ranks
-        Number of ranks of each.
 
     Returns
     -------
@@ -39,6 +38,7 @@ def write_slurm_script(sweep: Sweep, command: list[str], *, workers: int = 1, ra
     InputError
         If there are more variants than an array of Slurm usually has.
     """
+    integer("workers", workers, 1)
     n = len(sweep.variants)
     if n >= LARGEST_ARRAY:
         raise InputError(f"an array of Slurm has at most {LARGEST_ARRAY - 1} tasks, but there are {n} variants")
@@ -51,7 +51,7 @@ def write_slurm_script(sweep: Sweep, command: list[str], *, workers: int = 1, ra
 #   {line} --collect
 #SBATCH --job-name={_plain(sweep.job.stem)}-sweep
 #SBATCH --array=0-{n - 1}%{workers}
-#SBATCH --ntasks={ranks}
+#SBATCH --ntasks={sweep.ranks}
 #SBATCH --cpus-per-task=1
 #SBATCH --time=01:00:00
 #SBATCH --output={_plain(str(sweep.directory))}/slurm-%a.txt
@@ -59,7 +59,7 @@ def write_slurm_script(sweep: Sweep, command: list[str], *, workers: int = 1, ra
 set -eu
 export OMP_NUM_THREADS=1
 # activate the environment of hmm here, for example: source .venv/bin/activate
-{line} --ranks {ranks} --only "$SLURM_ARRAY_TASK_ID"
+{line} --ranks {sweep.ranks} --only "$SLURM_ARRAY_TASK_ID"
 """
     path = sweep.directory / SCRIPT
     write_atomically(path, script)

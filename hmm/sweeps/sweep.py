@@ -17,10 +17,11 @@ from hmm.foundation.errors import InputError
 from hmm.foundation.files import write_atomically
 from hmm.foundation.hashing import short
 from hmm.foundation.naming import nearest
+from hmm.foundation.options import integer
 from hmm.foundation.tables import write_csv
 from hmm.jobs.changes import path_of
 from hmm.jobs.values import listed
-from hmm.sweeps.kinds import Kind, kind_of_job, plain_changes
+from hmm.sweeps.kinds import Kind, kind_of_job, not_given, plain_changes
 from hmm.sweeps.variation import SweepAxis, combinations
 
 RECORD = "variant.json"
@@ -71,7 +72,9 @@ class Sweep:
     trust_laws
         As for `hmm.jobs.read_job`.
     common
-        Changes of all variants, which leave out reports and pictures.
+        Changes of all variants, which leave out reports and pictures, and spread the cells of several ranks.
+    ranks
+        Number of ranks of each variant.
     signature
         Hash of the job.
     """
@@ -83,6 +86,7 @@ class Sweep:
     directory: Path
     trust_laws: bool = False
     common: Mapping[str, Any] = field(default_factory=dict)
+    ranks: int = 1
     signature: str = ""
 
     @classmethod
@@ -95,6 +99,7 @@ class Sweep:
         together: bool = False,
         trust_laws: bool = False,
         reports: bool = False,
+        ranks: int = 1,
     ) -> Self:
         """A sweep; all variants are read and checked.
 
@@ -113,6 +118,8 @@ class Sweep:
             As for `hmm.jobs.read_job`.
         reports
             Whether each variant writes its report and pictures too.
+        ranks
+            Number of ranks of each variant, which share its cell.
 
         Raises
         ------
@@ -132,7 +139,8 @@ class Sweep:
         text = job.read_text(encoding="utf-8-sig")
         signature = short(f"{kind.command}\n{text}")
         common = {} if reports else plain_changes(kind, table)
-        return cls(job, kind, tuple(axes), tuple(variants), where, trust_laws, common, signature)
+        common |= not_given(kind.spread, table) if integer("ranks", ranks, 1) > 1 else {}
+        return cls(job, kind, tuple(axes), tuple(variants), where, trust_laws, common, ranks, signature)
 
     def record(self, variant: Variant, seconds: float) -> dict[str, float]:
         """Note that a variant is done, and return its values."""

@@ -60,12 +60,17 @@ def test_a_run_that_is_complete_or_fails_is_not(tmp_path, code, interrupt):
 
 @pytest.mark.parametrize(
     ("page", "mark"),
-    [("README.md", "srun"), ("docs/running.md", "scontrol requeue"), ("docs/running.md", "SLURM_ARRAY_TASK_ID")],
+    [
+        ("README.md", "srun"),
+        ("docs/running.md", "scontrol requeue"),
+        ("docs/running.md", "SLURM_ARRAY_TASK_ID"),
+        ("docs/tutorials/cluster.md", "scontrol requeue"),
+    ],
 )
 def test_each_script_is_there_and_parses(page, mark):
     script = SLURM["batch_script"](page, mark)
     subprocess.run(["bash", "-n", "-c", script], check=True)
-    assert re.match(r"#!/bin/bash\n#SBATCH .*--time=", script.replace("--array=0-3 --ntasks=1 ", ""))
+    assert re.search(r"^#SBATCH .*--time=", script, re.MULTILINE)
 
 
 def test_without_slurm_it_says_what_to_install(monkeypatch):

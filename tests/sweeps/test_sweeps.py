@@ -16,7 +16,7 @@ from support.job_files import FIBRE
 
 import hmm
 from hmm import cli
-from hmm.sweeps import Sweep, SweepAxis, run_sweep
+from hmm.sweeps import Sweep, SweepAxis, run_sweep, write_slurm_script
 from hmm.sweeps.running import launcher, words
 
 pytestmark = pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="a sweep starts its own processes")
@@ -161,8 +161,9 @@ def test_json_and_outputs(job, capsys):
 
 @pytest.mark.slow
 def test_ranks_of_mpi(job):
-    Path("job.toml").write_text("spread = true\n" + FIBRE)
-    found = run_sweep(swept(job, "phases.fibre.young=70,80"), ranks=2, only=1)
+    sweep = swept(job, "phases.fibre.young=70,80", ranks=2)
+    assert "spread=true" in words(sweep, sweep.variants[0])
+    found = run_sweep(sweep, only=1)
     assert found.values[0] is None and not found.errors
     one = hmm.jobs.running.homogenized(hmm.jobs.read_job(job, changes={"phases.fibre.young": 80})).constants
     assert found.values[1] == pytest.approx(one, rel=1e-6)
@@ -248,13 +249,19 @@ def test_the_launcher(monkeypatch):
     ("options", "words"),
     [
         ({"workers": 0}, "workers = 0: give a whole number of at least 1"),
-        ({"ranks": 0}, "ranks = 0"),
         ({"only": 2}, "only = 2: give a whole number of at least 0 and at most 1"),
     ],
 )
 def test_wrong_options_are_one_line(job, options, words):
     with pytest.raises(hmm.InputError, match=words):
         run_sweep(swept("laminate.toml", "plies.ud.E1=1,2"), **options)
+
+
+def test_wrong_options_of_scripts_are_one_line(job):
+    with pytest.raises(hmm.InputError, match="ranks = 0: give a whole number"):
+        swept("laminate.toml", "plies.ud.E1=1,2", ranks=0)
+    with pytest.raises(hmm.InputError, match="workers = 0: give a whole number"):
+        write_slurm_script(swept("laminate.toml", "plies.ud.E1=1,2"), [], workers=0)
 
 
 # -- changes of single jobs -----------------------------------------------------------------------------------------
