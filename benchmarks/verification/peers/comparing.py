@@ -113,7 +113,7 @@ def job(interpreter: str, code: str, path: Path) -> dict:
     return json.loads(lines[-1])
 
 
-THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def _environment() -> dict[str, str]:
