@@ -2,6 +2,8 @@
 VENV ?= .venv
 EXTRAS ?= wheels,plot,images,test,lint
 ALL_EXTRAS := $(EXTRAS),docs,jupyter
+PEERS := sfepy fedoo pypardiso muspectre
+PEERS_PYTHON ?= python3
 MAIN_DEMO := demos/demo_fe2_beam.py
 CORES := $(shell env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || echo 1)
 RANKS ?= $(if $(filter 1,$(CORES)),1,2)
@@ -29,7 +31,7 @@ OTHERS := $(filter-out $(MACRO) $(SPREAD) $(RUNS) tests/data tests/support tests
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-all lint demos-quick bench verify docs dist docker docker-test apptainer slurm-test clean
+.PHONY: help setup demo test test-all lint demos-quick bench verify verify-peers docs dist docker docker-test apptainer slurm-test clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -76,6 +78,11 @@ bench: setup ## run the benchmarks (ARGS: their names; takes a quarter of an hou
 
 verify: setup ## compare answers with references and write docs/verification.md (ARGS: --only NAME)
 	$(HEADLESS) $(BIN)/python benchmarks verify $(ARGS)
+
+verify-peers: setup ## solve the same cells by SfePy, fedoo and muSpectre, installed into .venv-peers (PEERS_PYTHON)
+	@[ -x .venv-peers/bin/python ] || $(PEERS_PYTHON) -m venv .venv-peers
+	@for package in $(PEERS); do .venv-peers/bin/python -m pip install -q $$package || echo "$$package cannot be installed: left out"; done
+	$(BIN)/python benchmarks verify-peers $(ARGS)
 
 docs: EXTRAS := $(ALL_EXTRAS)
 docs: setup ## build the documentation site in docs/_build/html, with the tutorials executed, and check its links

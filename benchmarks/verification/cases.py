@@ -91,7 +91,7 @@ class Case:
     quick: bool
 
 
-GROUPS = ("Closed forms", "Periodic arrays", "FE²")
+GROUPS = ("Closed forms", "Periodic arrays", "Composites", "FE²")
 """Titles of the groups, in the order of the table."""
 
 CASES: dict[str, Case] = {}

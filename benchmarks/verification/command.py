@@ -16,7 +16,7 @@ from rich.table import Table
 from hmm.foundation.console import Paper, progress
 from hmm.foundation.naming import nearest
 
-from . import arrays, exact, page, published  # noqa: F401  the modules of cases add them to CASES
+from . import arrays, composites, exact, page, published  # noqa: F401  the modules of cases add them to CASES
 from .cases import CASES, Case, ordered
 from .running import Result, run
 

@@ -1,6 +1,7 @@
 """The verification table: its quick cases pass, a failing case is told, and the stored page has all cases."""
 
 import csv
+import importlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,15 @@ import numpy as np
 import pytest
 from support import references
 
+import hmm
+
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 command = pytest.importorskip("verification.command")
 from verification import cases, page, running, series  # noqa: E402
+from verification.peers import cells as peer_cells  # noqa: E402
+from verification.peers import comparing  # noqa: E402
 
 pytestmark = pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="the cases are run by one process")
 
@@ -83,6 +88,40 @@ def test_the_stored_page_has_all_cases():
     text = (ROOT / "docs" / "verification.md").read_text(encoding="utf-8")
     assert [name for name in cases.CASES if f"### {name}\n" not in text] == []
     assert "**" in page.filled(text, {"summary": "**"})
+
+
+@pytest.mark.parametrize("cell", ["triangles", "voxels"])
+def test_a_cell_for_other_codes_is_the_same_cell(cell, tmp_path):
+    """Written, read and built again, it has the same stiffness: vertices, tags and moduli are in their places."""
+    materials = {"matrix": (3.35, 0.35), "fibre": (80.0, 0.2)}
+    labels = np.zeros((4, 3, 2), dtype=int)
+    labels[1:3, 1, 0] = 1
+    made = hmm.cells.fibre(0.3, mesh_size=0.2) if cell == "triangles" else None
+    made = made or hmm.cells.voxels(labels, {"matrix": 0, "fibre": 1})
+    peer_cells.problem_of(made, materials).write(tmp_path / "cell.npz")
+    problem = peer_cells.Problem.read(tmp_path / "cell.npz")
+    assert problem.grid.shape == (labels.shape if cell == "voxels" else (0,))
+    sys.path.insert(0, str(ROOT / "benchmarks" / "verification" / "peers"))
+    found = importlib.import_module("hmm_job").solve(replace(problem, grid=np.zeros(0)))
+    exact = hmm.homogenize(made, {name: hmm.laws.Elastic(*m) for name, m in materials.items()}, solver="direct").voigt
+    assert found == pytest.approx(exact, rel=1e-9, abs=1e-9)
+    if problem.grid.size:
+        assert np.array_equal(problem.grid, labels)
+
+
+def test_without_other_codes_the_comparison_says_so(tmp_path):
+    with pytest.raises(SystemExit, match=r"there is no interpreter .*: run 'make verify-peers'"):
+        comparing.main(["--python", str(tmp_path / "python")])
+    with pytest.raises(SystemExit, match="has none of sfepy, fedoo, muSpectre"):
+        comparing.main(["--python", without_packages(tmp_path)])
+
+
+def without_packages(folder):
+    """An interpreter without site packages."""
+    python = folder / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    python.chmod(0o755)
+    return str(python)
 
 
 def test_errors_of_bounds_and_of_zero():
