@@ -340,7 +340,7 @@ def test_an_interrupt_leaves_a_state_to_continue_from(folder):
     import signal
     import time
 
-    text = job("plane strain", RECTANGLE, elastic(), PULL).replace("steps = 2", "steps = 80")
+    text = job("plane strain", RECTANGLE, elastic(), PULL).replace("steps = 2", "steps = 400")
     path = write(folder, text)
     command = [sys.executable, "-m", "hmm", "run", str(path), "--output", str(folder / "out")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -351,10 +351,10 @@ def test_an_interrupt_leaves_a_state_to_continue_from(folder):
     out, err = process.communicate(timeout=100)
     assert process.returncode == 130, err
     assert "run the same command again to continue" in out
-    done = int(re.search(r"(\d+) of 80 steps", out)[1])
-    assert 1 <= done < 80
+    done = int(re.search(r"(\d+) of 400 steps", out)[1])
+    assert 1 <= done < 400
     found = jobs.run_fe2(jobs.read_run(path), folder / "out")
-    assert [int(row[0]) for row in found.rows] == list(range(1, 81))
+    assert [int(row[0]) for row in found.rows] == list(range(1, 401))
 
 
 def test_3d_needs_a_cell_in_space(folder):
