@@ -10,7 +10,7 @@ from mpi4py import MPI
 
 import numpy as np
 import pytest
-from support.run_jobs import BOX, HEAT, JOBS, PULL, RECTANGLE, ROLLERS, YOUNG, elastic, job
+from support.run_jobs import BOX, HEAT, JOBS, POISSON, PULL, RECTANGLE, ROLLERS, YOUNG, elastic, job
 
 import hmm
 from hmm import cli, jobs
@@ -51,6 +51,14 @@ def test_a_formulation_agrees_with_its_closed_form(name, folder):
     assert found["time"] == pytest.approx([0.5, 1.0])
     for column, value in expected.items():
         assert found[column][-1] == pytest.approx(value, rel=1e-7), column
+
+
+def test_a_body_at_one_temperature_has_no_flux_and_converges(folder):
+    text = JOBS["thermo-mechanics"][0].replace("temperature = 300\n", 'temperature = "300 + 50 * t"\n')
+    found = ran(folder, text)
+    exact = -YOUNG * 1e-4 * 50 / (1 - 2 * POISSON)
+    assert found["reaction of right ux"][-1] == pytest.approx(exact, rel=1e-9)
+    assert abs(found["reaction of right temperature"][-1]) < 1e-9
 
 
 def test_finite_strain_is_that_of_the_cell(folder):
