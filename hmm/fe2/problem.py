@@ -345,7 +345,7 @@ class MacroProblem:
             products[self._constrained] = 0.0
         return 1e-15 * (self._norms_by_field(products) + self._scale.max())
 
-    def _norms_by_field(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _norms_by_field(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Norms of owned values in each field (collective)."""
         squares = np.array([values[dofs] @ values[dofs] for dofs in self._fields])
         return np.asarray(np.sqrt(self.hom.comm.allreduce(squares)))
