@@ -59,15 +59,25 @@ def homogenize_command(
     hmm homogenize job.toml --set phases.fibre.young=240 --set cell.volume_fraction=0.5
     """
     if example:
-        say(MPI.COMM_WORLD, jobs.example().rstrip())
+        print_example("example")
         return None
-    if job is None:
-        raise InputError("hmm homogenize needs a job file: 'hmm homogenize --example > job.toml' writes one")
-    with to_its_end(job):
+    with to_its_end(job := job_given(job, "homogenize")):
         found = jobs.run_job(
             jobs.read_job(job, MPI.COMM_WORLD, trust_laws=trust_laws, changes=jobs.changes_of(changes)), output
         )
     return None if found is None else found.to_dict()
+
+
+def print_example(name: str) -> None:
+    """Print a job file to start from (collective)."""
+    say(MPI.COMM_WORLD, jobs.example(name).rstrip())
+
+
+def job_given(job: str | None, command: str) -> str:
+    """The job file of a command; raises if none is given."""
+    if job is None:
+        raise InputError(f"hmm {command} needs a job file: 'hmm {command} --example > job.toml' writes one")
+    return job
 
 
 @contextmanager

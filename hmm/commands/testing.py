@@ -7,10 +7,8 @@ from typing import Any
 from mpi4py import MPI
 
 from hmm import jobs
-from hmm.commands.homogenizing import Changes, Directory, TrustLaws, to_its_end
+from hmm.commands.homogenizing import Changes, Directory, TrustLaws, job_given, print_example, to_its_end
 from hmm.commands.talking import DEFAULT_TALK, Talk
-from hmm.foundation.console import say
-from hmm.foundation.errors import InputError
 
 
 def test_command(
@@ -44,11 +42,9 @@ def test_command(
     hmm test tension.toml --set test.load=shear --set test.cycles=2
     """
     if example:
-        say(MPI.COMM_WORLD, jobs.example("load_test").rstrip())
+        print_example("load_test")
         return None
-    if job is None:
-        raise InputError("hmm test needs a job file: 'hmm test --example > job.toml' writes one")
-    with to_its_end(job):
+    with to_its_end(job := job_given(job, "test")):
         read = jobs.read_load_test(job, MPI.COMM_WORLD, trust_laws=trust_laws, changes=jobs.changes_of(changes))
         curve = jobs.run_load_test(read, output)
     return None if curve is None else curve.to_dict()

@@ -1,9 +1,12 @@
 """`hmm run`: each formulation against closed forms and against its own program in Python; loads, models, restart."""
 
 import csv
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from mpi4py import MPI
@@ -344,10 +347,6 @@ def test_a_mesh_file_that_is_not_there(folder):
 @pytest.mark.skipif(COMM.size > 1, reason="starts processes of its own")
 def test_an_interrupt_leaves_a_state_to_continue_from(folder):
     """Ctrl-C in a process of its own: exit code 130 and one line; the same command then ends well."""
-    import os
-    import signal
-    import time
-
     text = job("plane strain", RECTANGLE, elastic(), PULL).replace("steps = 2", "steps = 400")
     path = write(folder, text)
     command = [sys.executable, "-m", "hmm", "run", str(path), "--output", str(folder / "out")]
